@@ -1,0 +1,140 @@
+//! Actions: one for an environment, a batch of them for a vector environment.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EnvError, Space};
+
+/// One action, as an environment receives it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Action<'a> {
+    /// One of `n` choices, counted from 0.
+    Discrete(i64),
+    /// One choice per dimension (multi-discrete), or one bit per dimension (multi-binary).
+    MultiDiscrete(&'a [i64]),
+    /// A point of a box.
+    Box(&'a [f32]),
+}
+
+impl<'a> Action<'a> {
+    /// The choice, if it is one of `n`.
+    ///
+    /// # Errors
+    /// [`EnvError::Action`] for another kind of action or a choice outside `0..n`.
+    pub fn discrete(self, n: i64) -> Result<usize, EnvError> {
+        match self {
+            Action::Discrete(choice) if (0..n).contains(&choice) => Ok(choice as usize),
+            _ => Err(self.refused(format!("a whole number from 0 to {}", n - 1))),
+        }
+    }
+
+    /// One choice for each dimension, dimension `i` having `counts[i]` choices.
+    ///
+    /// # Errors
+    /// [`EnvError::Action`] for another kind of action, a wrong number of choices or one that is out of range.
+    pub fn multi_discrete(self, counts: &[i64]) -> Result<&'a [i64], EnvError> {
+        match self {
+            Action::MultiDiscrete(choices)
+                if choices.len() == counts.len()
+                    && choices.iter().zip(counts).all(|(choice, &n)| (0..n).contains(choice)) =>
+            {
+                Ok(choices)
+            }
+            _ => Err(self.refused(format!("{} choices below {counts:?}", counts.len()))),
+        }
+    }
+
+    /// `n` bits, each 0 or 1.
+    ///
+    /// # Errors
+    /// [`EnvError::Action`] for another kind of action, a wrong number of bits or a value other than 0 and 1.
+    pub fn multi_binary(self, n: usize) -> Result<&'a [i64], EnvError> {
+        match self {
+            Action::MultiDiscrete(bits) if bits.len() == n && bits.iter().all(|bit| (0..2).contains(bit)) => Ok(bits),
+            _ => Err(self.refused(format!("{n} bits, each 0 or 1"))),
+        }
+    }
+
+    /// `dim` finite numbers; whether they lie inside the box, and what to do else, is the environment's own matter
+    /// (Gymnasium's worlds clip).
+    ///
+    /// # Errors
+    /// [`EnvError::Action`] for another kind of action, a wrong length, NaN or an infinity.
+    pub fn point(self, dim: usize) -> Result<&'a [f32], EnvError> {
+        match self {
+            Action::Box(point) if point.len() == dim && point.iter().all(|x| x.is_finite()) => Ok(point),
+            _ => Err(self.refused(format!("{dim} finite numbers"))),
+        }
+    }
+
+    fn refused(self, expected: String) -> EnvError {
+        let given = match self {
+            Action::Discrete(choice) => choice.to_string(),
+            Action::MultiDiscrete(choices) => format!("{choices:?}"),
+            Action::Box(point) => format!("{point:?}"),
+        };
+        EnvError::Action { given, expected }
+    }
+}
+
+/// One action for each environment of a vector environment, in one flat array.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ActionBatch {
+    /// One choice per environment: `[rows]`.
+    Discrete(Vec<i64>),
+    /// `width` choices or bits per environment: `[rows, width]`, row-major.
+    MultiDiscrete {
+        /// The numbers of all rows.
+        choices: Vec<i64>,
+        /// How many belong to one action.
+        width: usize,
+    },
+    /// `width` numbers per environment: `[rows, width]`, row-major.
+    Box {
+        /// The numbers of all rows.
+        points: Vec<f32>,
+        /// How many belong to one action.
+        width: usize,
+    },
+}
+
+impl ActionBatch {
+    /// A batch of `rows` actions of `space`, all zero.
+    ///
+    /// # Errors
+    /// [`EnvError::Contract`] for a space that no action can have (a dict, a box of `u8`).
+    pub fn new(space: &Space, rows: usize) -> Result<Self, EnvError> {
+        match space {
+            Space::Discrete(_) => Ok(Self::Discrete(vec![0; rows])),
+            Space::MultiDiscrete(counts) => {
+                Ok(Self::MultiDiscrete { choices: vec![0; rows * counts.len()], width: counts.len() })
+            }
+            Space::MultiBinary(n) => Ok(Self::MultiDiscrete { choices: vec![0; rows * n], width: *n }),
+            Space::Box(space) if space.dtype == crate::Dtype::F32 => {
+                Ok(Self::Box { points: vec![0.0; rows * space.len()], width: space.len() })
+            }
+            Space::Box(_) | Space::Dict(_) => Err(EnvError::Contract(format!(
+                "{space} cannot be an action space: use discrete, multi-discrete, multi-binary or a box of f32"
+            ))),
+        }
+    }
+
+    /// The number of actions.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Discrete(choices) => choices.len(),
+            Self::MultiDiscrete { choices, width } => choices.len() / width.max(&1),
+            Self::Box { points, width } => points.len() / width.max(&1),
+        }
+    }
+
+    /// The action of environment `row`.
+    pub fn row(&self, row: usize) -> Action<'_> {
+        match self {
+            Self::Discrete(choices) => Action::Discrete(choices[row]),
+            Self::MultiDiscrete { choices, width } => {
+                Action::MultiDiscrete(&choices[row * width..(row + 1) * width])
+            }
+            Self::Box { points, width } => Action::Box(&points[row * width..(row + 1) * width]),
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The trait that every environment implements, and what a step gives back.
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{Action, ObsMut, Space};
+
+/// How an episode stands after a step.
+///
+/// Termination and truncation are different facts: after [`End::Terminated`] the world has no future and its value is
+/// zero; after [`End::Truncated`] it was merely cut off (a time limit, say), and its value is that of the final
+/// observation. A step that is both counts as terminated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum End {
+    /// The episode goes on.
+    #[default]
+    No,
+    /// The world has reached an end of its own: goal, failure, death.
+    Terminated,
+    /// The episode was cut off from outside, for instance by a time limit.
+    Truncated,
+}
+
+impl End {
+    /// Whether the episode is over, for whichever reason.
+    pub fn is_over(self) -> bool {
+        self != End::No
+    }
+
+    /// `Terminated` if `condition` holds, else `No`: the last line of most `step` functions.
+    pub fn terminated_if(condition: bool) -> Self {
+        if condition { End::Terminated } else { End::No }
+    }
+}
+
+/// What one step of an environment gives back; the observation itself is written into the caller's buffer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    /// The reward of this step, in the environment's own units.
+    pub reward: f64,
+    /// Whether, and how, the episode ended with this step.
+    pub end: End,
+}
+
+impl Step {
+    /// A step with this reward after which the episode stands as `end` says.
+    pub fn new(reward: f64, end: End) -> Self {
+        Self { reward, end }
+    }
+}
+
+/// A world in which an agent acts, in the manner of Gymnasium's `Env`.
+///
+/// An environment writes its observations into buffers that the caller owns, so that a step allocates nothing. The
+/// laws that every environment keeps, and that [`crate::laws::check`] verifies:
+///
+/// 1. `reset(Some(seed), ..)` starts the environment's generator anew: the same seed and the same actions give the
+///    same observations, rewards and ends, bit for bit. `reset(None, ..)` goes on with the generator as it stands;
+///    an environment that was never seeded takes its seed from the operating system.
+/// 2. Every observation lies in [`Env::observation_space`]; every action in [`Env::action_space`] is accepted, any
+///    other is an error that says what was expected. Nothing panics.
+/// 3. A step before the first reset, or after an episode's end, is an error ([`EnvError::NeedsReset`]).
+/// 4. Where [`Env::save_state`] gives a state, an environment of the same kind that loads it continues exactly as
+///    the saved one would.
+///
+/// The trait is object safe: everything works behind `Box<dyn Env>`.
+pub trait Env: Send {
+    /// What the observations look like. Fixed for the environment's life.
+    fn observation_space(&self) -> &Space;
+
+    /// What the actions look like. Fixed for the environment's life.
+    fn action_space(&self) -> &Space;
+
+    /// Starts a new episode and writes its first observation into `observation`.
+    ///
+    /// # Errors
+    /// Whatever keeps the world from starting; a bundled environment's reset does not fail.
+    fn reset(&mut self, seed: Option<u64>, observation: ObsMut<'_>) -> Result<(), EnvError>;
+
+    /// Advances the world by one step and writes the observation that follows into `observation`.
+    ///
+    /// # Errors
+    /// [`EnvError::Action`] for an action outside the action space, [`EnvError::NeedsReset`] when no episode is under
+    /// way, [`EnvError::World`] when the world itself fails.
+    fn step(&mut self, action: Action<'_>, observation: ObsMut<'_>) -> Result<Step, EnvError>;
+
+    /// The whole state, generator included, or `None` where the world cannot be saved. A run whose environments
+    /// cannot be saved resumes with new episodes instead of continuing exactly; the run says so.
+    fn save_state(&self) -> Option<EnvState> {
+        None
+    }
+
+    /// Continues from a state that [`Env::save_state`] of an environment of the same kind has given.
+    ///
+    /// # Errors
+    /// [`EnvError::State`] when the state does not fit, or when this environment cannot be saved.
+    fn load_state(&mut self, _state: &EnvState) -> Result<(), EnvError> {
+        Err(EnvError::State("this environment does not support saving and loading its state".into()))
+    }
+}
+
+/// An environment's saved state: opaque bytes, exact to the bit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EnvState(Vec<u8>);
+
+impl EnvState {
+    /// Packs any serialisable value, usually the environment's own fields.
+    ///
+    /// Gives an `Option` so that `EnvState::pack(self)` is the whole body of a `save_state`; `None` only if the value
+    /// cannot be serialised (a map with non-string keys is fine, a custom serializer that fails is not).
+    pub fn pack<T: Serialize>(value: &T) -> Option<Self> {
+        postcard::to_allocvec(value).ok().map(Self)
+    }
+
+    /// Unpacks what [`EnvState::pack`] packed.
+    ///
+    /// # Errors
+    /// [`EnvError::State`] when the bytes are not a `T`.
+    pub fn unpack<T: DeserializeOwned>(&self) -> Result<T, EnvError> {
+        postcard::from_bytes(&self.0)
+            .map_err(|error| EnvError::State(format!("the saved state does not fit this environment: {error}")))
+    }
+
+    /// The bytes, for a checkpoint.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// A state from the bytes of a checkpoint.
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+/// What can go wrong with an environment.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum EnvError {
+    /// The action is not in the action space.
+    #[error("action {given} is not in the action space: expected {expected}")]
+    Action {
+        /// The action as it was given.
+        given: String,
+        /// What the action space accepts.
+        expected: String,
+    },
+    /// A step was asked for while no episode is under way.
+    #[error("no episode is under way: call reset before step, and again after an episode's end")]
+    NeedsReset,
+    /// No environment has this id.
+    #[error("unknown environment `{id}`{hint}")]
+    UnknownId {
+        /// The id that was asked for.
+        id: String,
+        /// " (did you mean ...?)" or nothing.
+        hint: String,
+    },
+    /// An option of the environment is unknown or has a wrong value.
+    #[error("environment option: {0}")]
+    Option(String),
+    /// A saved state cannot be loaded.
+    #[error("environment state: {0}")]
+    State(String),
+    /// What an environment gave back breaks its own contract: NaN, a wrong size, a value outside the space.
+    #[error("the environment breaks its contract: {0}")]
+    Contract(String),
+    /// The world itself failed (a simulator that died, a file that is missing).
+    #[error("the environment failed: {0}")]
+    World(String),
+}

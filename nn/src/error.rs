@@ -1,0 +1,32 @@
+//! What can go wrong in the network core.
+
+/// An error of the network core. Its message says what to do about it.
+#[derive(Debug, thiserror::Error)]
+pub enum NnError {
+    /// A specification that makes no sense: a size of zero, a dropout of 1.5, a negative learning rate.
+    #[error("{0}")]
+    Config(String),
+    /// A saved state or weights file that does not fit what it is loaded into.
+    #[error("saved state: {0}")]
+    State(String),
+    /// A shape or type that a network cannot take.
+    #[error("{0}")]
+    Shape(String),
+    /// A file that cannot be read or written.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// CUDA was asked for and is not there, or the device's number is out of range.
+    #[error("{0}")]
+    Device(String),
+    /// An error that libtorch reported through tch.
+    #[error("libtorch: {0}")]
+    Torch(#[from] tch::TchError),
+    /// An error that libtorch reported through the shim.
+    #[error("libtorch: {0}")]
+    Shim(String),
+}

@@ -1,0 +1,30 @@
+//! The network core on libtorch; it knows nothing of reinforcement learning.
+//!
+//! * [`Layout`] and [`Parameters`]: the flat arena in which a network's numbers live.
+//! * [`Mlp`]: networks, described by typed configurations; the description is called with the numbers.
+//! * [`optim`]: optimisers that step over the whole arena at once, gradient clipping.
+//! * [`Schedule`]: learning rates and other quantities that change over training.
+//! * [`StateDict`]: what components save; [`weights`]: safetensors files that PyTorch reads and writes.
+//! * [`device`]: from `auto`, `cpu` or `cuda:1` to a device that is there.
+
+mod activation;
+pub mod device;
+mod error;
+mod init;
+mod mlp;
+//pub mod optim;
+mod parameters;
+//mod schedule;
+mod shim;
+mod state;
+pub mod weights;
+
+pub use activation::Activation;
+pub use error::NnError;
+pub use init::Init;
+pub use mlp::{Mlp, MlpConfig, Mode};
+//pub use optim::{Optimizer, OptimizerConfig};
+pub use parameters::{Layout, ParameterId, ParameterSpec, Parameters};
+//pub use schedule::Schedule;
+pub use shim::{HostBuffer, HostElement, generator_state, set_generator_state};
+pub use state::{Array, ArrayElement, ArrayKind, StateDict, StateView};

@@ -1,0 +1,311 @@
+//! Multi-layer perceptrons from a typed specification.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::{Activation, Init, Layout, NnError, ParameterId, Parameters, shim};
+
+/// Whether a network is being trained (dropout acts) or used (it does not).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Dropout acts.
+    Train,
+    /// Dropout does nothing.
+    Eval,
+}
+
+/// What an MLP looks like between its input and its output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MlpConfig {
+    /// The widths of the hidden layers; none gives a linear map.
+    pub hidden_sizes: Vec<i64>,
+    /// After each hidden layer.
+    pub activation: Activation,
+    /// After the last layer.
+    pub output_activation: Activation,
+    /// How the hidden layers' weights start.
+    pub init: Init,
+    /// How the last layer's weight starts.
+    pub output_init: Init,
+    /// Whether each hidden layer is normalised before its activation (Ba et al. 2016).
+    pub layer_norm: bool,
+    /// The share of hidden units that dropout silences in training, `0 <= dropout < 1`.
+    pub dropout: f64,
+}
+
+impl Default for MlpConfig {
+    fn default() -> Self {
+        Self {
+            hidden_sizes: vec![64, 64],
+            activation: Activation::Relu,
+            output_activation: Activation::Identity,
+            init: Init::Torch,
+            output_init: Init::Torch,
+            layer_norm: false,
+            dropout: 0.0,
+        }
+    }
+}
+
+impl MlpConfig {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] naming the field that makes no sense.
+    pub fn validate(&self) -> Result<(), NnError> {
+        if let Some(size) = self.hidden_sizes.iter().find(|&&size| size < 1) {
+            return Err(NnError::Config(format!("hidden_sizes has a layer of {size} units: give at least 1")));
+        }
+        if !(0.0..1.0).contains(&self.dropout) {
+            return Err(NnError::Config(format!("dropout is {}: give 0 or more, and less than 1", self.dropout)));
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Linear {
+    weight: ParameterId,
+    bias: ParameterId,
+    norm: Option<(ParameterId, ParameterId)>,
+    width: i64,
+}
+
+/// A multi-layer perceptron: `linear -> [layer norm] -> activation -> [dropout]` for each hidden layer, then a last
+/// linear layer and the output activation.
+///
+/// Parameters are named as PyTorch names those of the `nn.Sequential` of the same modules, so a file of weights goes
+/// both ways. An MLP without layer norm and dropout runs as one node of the autograd graph, whose backward pass is
+/// derived by hand and accumulates straight into the arena.
+#[derive(Clone, Debug)]
+pub struct Mlp {
+    inputs: i64,
+    layers: Vec<Linear>,
+    config: MlpConfig,
+}
+
+impl Mlp {
+    /// Describes an MLP from `inputs` to `outputs` numbers and adds its parameters, named `prefix` + `0.weight` ...,
+    /// to the layout.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] for a specification that makes no sense.
+    pub fn new(
+        layout: &mut Layout,
+        prefix: &str,
+        inputs: i64,
+        outputs: i64,
+        config: &MlpConfig,
+    ) -> Result<Self, NnError> {
+        config.validate()?;
+        if inputs < 1 || outputs < 1 {
+            let message = format!("a network from {inputs} to {outputs} numbers: give at least 1 each");
+            return Err(NnError::Config(message));
+        }
+        let widths = config.hidden_sizes.iter().copied().chain([outputs]);
+        let mut layers = Vec::new();
+        // The position in PyTorch's Sequential, where activations and dropouts take a number too.
+        let mut position = 0;
+        let mut fan_in = inputs;
+        for (index, width) in widths.enumerate() {
+            let hidden = index < config.hidden_sizes.len();
+            let init = if hidden { config.init } else { config.output_init };
+            let weight = layout.add(format!("{prefix}{position}.weight"), &[width, fan_in], init)?;
+            let bias = layout.add(format!("{prefix}{position}.bias"), &[width], init.bias(fan_in))?;
+            let norm = if hidden && config.layer_norm {
+                position += 1;
+                let (one, zero) = (Init::Constant { value: 1.0 }, Init::Constant { value: 0.0 });
+                let scale = layout.add(format!("{prefix}{position}.weight"), &[width], one)?;
+                Some((scale, layout.add(format!("{prefix}{position}.bias"), &[width], zero)?))
+            } else {
+                None
+            };
+            position += if hidden && config.dropout > 0.0 { 3 } else { 2 };
+            layers.push(Linear { weight, bias, norm, width });
+            fan_in = width;
+        }
+        Ok(Self { inputs, layers, config: config.clone() })
+    }
+
+    /// How many numbers go in.
+    pub fn inputs(&self) -> i64 {
+        self.inputs
+    }
+
+    /// How many numbers come out.
+    pub fn outputs(&self) -> i64 {
+        self.layers.last().map_or(self.inputs, |layer| layer.width)
+    }
+
+    /// From `x` (f32 `[batch, inputs]`) to f32 `[batch, outputs]`.
+    ///
+    /// # Errors
+    /// [`NnError::Shape`] for an input of another shape or type.
+    pub fn forward(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<Tensor, NnError> {
+        if x.dim() != 2 || x.size()[1] != self.inputs || x.kind() != tch::Kind::Float {
+            let (want, have, kind) = (self.inputs, x.size(), x.kind());
+            let message = format!("the network takes f32 [batch, {want}], the input is {kind:?} {have:?}");
+            return Err(NnError::Shape(message));
+        }
+        let drops = mode == Mode::Train && self.config.dropout > 0.0;
+        if self.config.layer_norm || drops {
+            self.forward_by_operations(parameters, x, mode)
+        } else {
+            self.forward_fused(parameters, x)
+        }
+    }
+
+    /// The forward pass as one operation per layer part, each recorded by autograd: needed for layer norm, dropout
+    /// and derivatives of derivatives.
+    ///
+    /// # Errors
+    /// [`NnError::Torch`] for an input of another shape or type.
+    pub fn forward_by_operations(
+        &self,
+        parameters: &Parameters,
+        x: &Tensor,
+        mode: Mode,
+    ) -> Result<Tensor, NnError> {
+        let mut x = x.shallow_clone();
+        let last = self.layers.len() - 1;
+        for (index, layer) in self.layers.iter().enumerate() {
+            x = x.f_linear(parameters.get(layer.weight), Some(parameters.get(layer.bias)))?;
+            if let Some((scale, shift)) = layer.norm {
+                let (scale, shift) = (parameters.get(scale), parameters.get(shift));
+                x = x.f_layer_norm([layer.width], Some(scale), Some(shift), 1e-5, false)?;
+            }
+            if index == last {
+                x = self.config.output_activation.apply(&x)?;
+            } else {
+                x = self.config.activation.apply(&x)?;
+                if self.config.dropout > 0.0 {
+                    x = x.f_dropout(self.config.dropout, mode == Mode::Train)?;
+                }
+            }
+        }
+        Ok(x)
+    }
+
+    fn forward_fused(&self, parameters: &Parameters, x: &Tensor) -> Result<Tensor, NnError> {
+        let layers = self.layers.iter().map(|layer| shim::mlp::Layer {
+            weight: parameters.get(layer.weight),
+            bias: parameters.get(layer.bias),
+            gradients: parameters.gradient(layer.weight).zip(parameters.gradient(layer.bias)),
+        });
+        shim::mlp::forward(x, layers, self.config.activation.code(), self.config.output_activation.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::SeedableRng;
+    use rand_xoshiro::Xoshiro256PlusPlus;
+    use tch::{Device, Kind, kind::FLOAT_CPU};
+
+    use super::*;
+
+    const ALL: [Activation; 8] = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::LeakyRelu,
+        Activation::Elu,
+        Activation::Gelu,
+        Activation::Silu,
+        Activation::Tanh,
+        Activation::Sigmoid,
+    ];
+
+    fn network(config: &MlpConfig) -> (Mlp, Parameters) {
+        let mut layout = Layout::new();
+        let mlp = Mlp::new(&mut layout, "", 5, 3, config).unwrap();
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
+        (mlp, Parameters::new(&layout, &mut rng, Device::Cpu).unwrap())
+    }
+
+    fn input(rows: i64) -> Tensor {
+        (Tensor::arange(rows * 5, FLOAT_CPU) * 0.37).sin().reshape([rows, 5])
+    }
+
+    fn distance(a: &Tensor, b: &Tensor) -> f64 {
+        (a - b).abs().max().double_value(&[])
+    }
+
+    #[test]
+    fn the_fused_pass_equals_autograd_for_every_activation() {
+        for activation in ALL {
+            for output_activation in ALL {
+                let config =
+                    MlpConfig { hidden_sizes: vec![17, 8], activation, output_activation, ..Default::default() };
+                let (mlp, mut parameters) = network(&config);
+                let target = input(9).narrow(1, 0, 3);
+                let mut results = Vec::new();
+                for fused in [true, false] {
+                    parameters.zero_gradients();
+                    let x = input(9).set_requires_grad(true);
+                    let y = if fused {
+                        mlp.forward(&parameters, &x, Mode::Train).unwrap()
+                    } else {
+                        mlp.forward_by_operations(&parameters, &x, Mode::Train).unwrap()
+                    };
+                    (&y - &target).square().sum(Kind::Float).backward();
+                    results.push((y.detach(), x.grad(), parameters.gradients().unwrap().copy()));
+                }
+                let (fused, plain) = (&results[0], &results[1]);
+                assert!(distance(&fused.0, &plain.0) < 1e-5, "{activation:?} {output_activation:?} output");
+                assert!(distance(&fused.1, &plain.1) < 1e-4, "{activation:?} {output_activation:?} input gradient");
+                assert!(distance(&fused.2, &plain.2) < 1e-4, "{activation:?} {output_activation:?} gradients");
+                assert!(plain.2.abs().max().double_value(&[]) > 1e-3, "the test must have gradients to compare");
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_accumulate_over_backward_passes() {
+        let (mlp, parameters) = network(&MlpConfig::default());
+        let loss = || mlp.forward(&parameters, &input(4), Mode::Train).unwrap().sum(Kind::Float);
+        loss().backward();
+        let once = parameters.gradients().unwrap().copy();
+        loss().backward();
+        assert!(distance(&(once * 2.0), parameters.gradients().unwrap()) < 1e-5);
+    }
+
+    #[test]
+    fn a_frozen_copy_has_the_same_output_and_no_graph() {
+        let (mlp, parameters) = network(&MlpConfig::default());
+        let frozen = parameters.frozen_copy().unwrap();
+        let y = mlp.forward(&frozen, &input(4), Mode::Train).unwrap();
+        assert!(!y.requires_grad());
+        assert_eq!(y, mlp.forward(&parameters, &input(4), Mode::Train).unwrap().detach());
+    }
+
+    #[test]
+    fn names_are_those_of_a_sequential() {
+        let config = MlpConfig { layer_norm: true, dropout: 0.1, hidden_sizes: vec![4, 4], ..Default::default() };
+        let mut layout = Layout::new();
+        Mlp::new(&mut layout, "q.", 5, 3, &config).unwrap();
+        // Linear 0, LayerNorm 1, ReLU 2, Dropout 3, Linear 4, LayerNorm 5, ReLU 6, Dropout 7, Linear 8.
+        let names: Vec<_> = layout.specs().iter().map(|spec| spec.name.as_str()).collect();
+        let weights = ["q.0.weight", "q.1.weight", "q.4.weight", "q.5.weight", "q.8.weight"];
+        for (index, weight) in weights.iter().enumerate() {
+            assert_eq!(names[2 * index], *weight);
+        }
+    }
+
+    #[test]
+    fn dropout_acts_in_training_only() {
+        let config = MlpConfig { dropout: 0.5, ..Default::default() };
+        let (mlp, parameters) = network(&config);
+        let run = |mode| mlp.forward(&parameters, &input(4), mode).unwrap().detach();
+        assert_eq!(run(Mode::Eval), run(Mode::Eval));
+        assert_ne!(run(Mode::Train), run(Mode::Train));
+    }
+
+    #[test]
+    fn a_wrong_input_is_an_error() {
+        let (mlp, parameters) = network(&MlpConfig::default());
+        for x in [Tensor::zeros([4, 6], FLOAT_CPU), Tensor::zeros([4, 5], (Kind::Int64, Device::Cpu))] {
+            assert!(matches!(mlp.forward(&parameters, &x, Mode::Eval), Err(NnError::Shape(_))));
+        }
+    }
+}

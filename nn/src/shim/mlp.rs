@@ -1,0 +1,87 @@
+//! The multi-layer perceptron as one node of the autograd graph (mlp.cpp).
+
+use std::ffi::{c_char, c_int};
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+use super::{check, pointer};
+use crate::NnError;
+
+unsafe extern "C" {
+    fn pavlov_mlp_forward(
+        out: *mut *mut C_tensor,
+        x: *mut C_tensor,
+        count: c_int,
+        weights: *const *mut C_tensor,
+        biases: *const *mut C_tensor,
+        weight_gradients: *const *mut C_tensor,
+        bias_gradients: *const *mut C_tensor,
+        activation: c_int,
+        output_activation: c_int,
+    ) -> *mut c_char;
+}
+
+/// The deepest network that the pass takes: its pointers stand on the stack.
+pub const MAX_LAYERS: usize = 64;
+
+/// One layer's tensors.
+pub struct Layer<'a> {
+    /// `[out, in]`
+    pub weight: &'a Tensor,
+    /// `[out]`
+    pub bias: &'a Tensor,
+    /// Where the gradients of weight and bias accumulate; `None` for a frozen network.
+    pub gradients: Option<(&'a Tensor, &'a Tensor)>,
+}
+
+/// The network's output for `x`, f32 `[batch, in]`; the activations by their code.
+///
+/// # Errors
+/// [`NnError::Shim`] when shapes do not fit.
+pub fn forward<'a>(
+    x: &Tensor,
+    layers: impl Iterator<Item = Layer<'a>>,
+    activation: i32,
+    output_activation: i32,
+) -> Result<Tensor, NnError> {
+    let mut weights = [std::ptr::null_mut(); MAX_LAYERS];
+    let (mut biases, mut weight_gradients, mut bias_gradients) = (weights, weights, weights);
+    let mut count = 0;
+    let mut trainable = true;
+    for layer in layers {
+        if count == MAX_LAYERS {
+            return Err(NnError::Shape(format!("a network of more than {MAX_LAYERS} layers")));
+        }
+        weights[count] = pointer(layer.weight);
+        biases[count] = pointer(layer.bias);
+        if let Some((weight, bias)) = layer.gradients {
+            weight_gradients[count] = pointer(weight);
+            bias_gradients[count] = pointer(bias);
+        } else {
+            trainable = false;
+        }
+        count += 1;
+    }
+    let or_null = |gradients: &[*mut C_tensor; MAX_LAYERS]| match trainable {
+        true => gradients.as_ptr(),
+        false => std::ptr::null(),
+    };
+    let mut out = std::ptr::null_mut();
+    // SAFETY: every array holds `count` pointers to tensors that live through the call; what the graph needs later
+    // C++ keeps by references of its own; `out` is a tensor that is now ours.
+    unsafe {
+        check(pavlov_mlp_forward(
+            &mut out,
+            pointer(x),
+            count as c_int,
+            weights.as_ptr(),
+            biases.as_ptr(),
+            or_null(&weight_gradients),
+            or_null(&bias_gradients),
+            activation,
+            output_activation,
+        ))?;
+        Ok(Tensor::from_ptr(out))
+    }
+}

@@ -1,0 +1,76 @@
+//! Safe wrappers over the C++ shim: what tch does not offer of libtorch.
+//!
+//! This is the only place of the workspace with `unsafe` code. Each function takes tensors by reference, hands their
+//! pointers to C++ for the length of the call and turns an error message into [`NnError::Shim`].
+#![allow(unsafe_code)]
+
+mod host;
+pub mod mlp;
+//pub mod optim;
+
+use std::ffi::{CStr, c_char};
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+use crate::NnError;
+
+pub use host::{HostBuffer, HostElement};
+
+unsafe extern "C" {
+    fn pavlov_free_message(message: *mut c_char);
+    fn pavlov_set_gradient(parameter: *mut C_tensor, gradient: *const C_tensor) -> *mut c_char;
+    fn pavlov_generator_state(out: *mut *mut C_tensor) -> *mut c_char;
+    fn pavlov_set_generator_state(state: *const C_tensor) -> *mut c_char;
+}
+
+/// The error that a C function returned, if it returned one.
+///
+/// # Safety
+/// `message` is what a function of the shim returned: null, or a string of its own that nobody else frees.
+unsafe fn check(message: *mut c_char) -> Result<(), NnError> {
+    if message.is_null() {
+        return Ok(());
+    }
+    // SAFETY: by this function's contract the message is a NUL-terminated string that is ours to free.
+    let text = unsafe { CStr::from_ptr(message) }.to_string_lossy().into_owned();
+    unsafe { pavlov_free_message(message) };
+    Err(NnError::Shim(text))
+}
+
+/// The pointer that C++ writes through. tch's own in-place calls take `&mut Tensor`, yet tensors share their storage
+/// by design; the shim keeps to that view.
+fn pointer(tensor: &Tensor) -> *mut C_tensor {
+    tensor.as_ptr().cast_mut()
+}
+
+/// Makes `gradient` the tensor into which the backward pass accumulates `parameter`'s gradient.
+///
+/// # Errors
+/// [`NnError::Shim`] when shape, type or device of the two differ.
+pub fn set_gradient(parameter: &Tensor, gradient: &Tensor) -> Result<(), NnError> {
+    // SAFETY: both pointers are valid for the call; C++ keeps its own reference to the gradient.
+    unsafe { check(pavlov_set_gradient(pointer(parameter), gradient.as_ptr())) }
+}
+
+/// The state of libtorch's default CPU generator, a tensor of bytes: dropout and `Tensor::randn` draw from it.
+///
+/// # Errors
+/// [`NnError::Shim`] when libtorch refuses.
+pub fn generator_state() -> Result<Tensor, NnError> {
+    let mut out = std::ptr::null_mut();
+    // SAFETY: `out` is written before it is read, with a tensor that is now ours.
+    unsafe {
+        check(pavlov_generator_state(&mut out))?;
+        Ok(Tensor::from_ptr(out))
+    }
+}
+
+/// Sets the state of libtorch's default CPU generator to one that [`generator_state`] gave.
+///
+/// # Errors
+/// [`NnError::Shim`] when the bytes are no such state.
+pub fn set_generator_state(state: &Tensor) -> Result<(), NnError> {
+    // SAFETY: the pointer is valid for the call, and the state is copied.
+    unsafe { check(pavlov_set_generator_state(state.as_ptr())) }
+}

@@ -1,0 +1,207 @@
+//! What a component saves: named arrays and named values.
+//!
+//! A component offers `state()`, which gives a [`StateDict`], and `load_state(&StateView)`, which takes it back. A
+//! parent nests the dicts of its parts under their names. Arrays borrow the component's memory where they can (a
+//! replay buffer is not copied to be written); values are small serialisable things: counters, generators.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use bytemuck::Pod;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use tch::{Device, Kind, Tensor};
+
+use crate::NnError;
+
+/// The type of an array's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArrayKind {
+    /// 32-bit floating point.
+    F32,
+    /// 64-bit floating point.
+    F64,
+    /// 64-bit integers.
+    I64,
+    /// Bytes.
+    U8,
+}
+
+impl ArrayKind {
+    fn of_tensor(tensor: &Tensor) -> Result<Self, NnError> {
+        match tensor.kind() {
+            Kind::Float => Ok(Self::F32),
+            Kind::Double => Ok(Self::F64),
+            Kind::Int64 => Ok(Self::I64),
+            Kind::Uint8 => Ok(Self::U8),
+            other => Err(NnError::State(format!("tensors of type {other:?} cannot be saved"))),
+        }
+    }
+
+    fn tensor_kind(self) -> Kind {
+        match self {
+            Self::F32 => Kind::Float,
+            Self::F64 => Kind::Double,
+            Self::I64 => Kind::Int64,
+            Self::U8 => Kind::Uint8,
+        }
+    }
+
+    /// How many bytes a number takes.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F64 | Self::I64 => 8,
+            Self::U8 => 1,
+        }
+    }
+}
+
+/// A number that an array can hold.
+pub trait ArrayElement: Pod {
+    /// Its type's name in a file.
+    const KIND: ArrayKind;
+}
+impl ArrayElement for f32 {
+    const KIND: ArrayKind = ArrayKind::F32;
+}
+impl ArrayElement for f64 {
+    const KIND: ArrayKind = ArrayKind::F64;
+}
+impl ArrayElement for i64 {
+    const KIND: ArrayKind = ArrayKind::I64;
+}
+impl ArrayElement for u8 {
+    const KIND: ArrayKind = ArrayKind::U8;
+}
+
+/// A named array as it stands in a file: type, shape and little-endian bytes in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Array<'a> {
+    /// The type of the numbers.
+    pub kind: ArrayKind,
+    /// The shape.
+    pub shape: Vec<usize>,
+    /// The numbers' bytes.
+    pub data: Cow<'a, [u8]>,
+}
+
+/// Named arrays and values; names are joined with `.`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StateDict<'a> {
+    /// The arrays, by name.
+    pub arrays: BTreeMap<String, Array<'a>>,
+    /// The values, by name.
+    pub values: BTreeMap<String, Value>,
+}
+
+impl<'a> StateDict<'a> {
+    /// An empty dict.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a tensor, copied to ordinary memory.
+    ///
+    /// # Errors
+    /// [`NnError::State`] for a type of number that cannot be saved.
+    pub fn put_tensor(&mut self, name: &str, tensor: &Tensor) -> Result<(), NnError> {
+        let kind = ArrayKind::of_tensor(tensor)?;
+        let host = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let mut data = vec![0; host.numel() * kind.size()];
+        host.f_copy_data_u8(&mut data, host.numel())?;
+        let shape = host.size().iter().map(|&n| n as usize).collect();
+        self.arrays.insert(name.into(), Array { kind, shape, data: data.into() });
+        Ok(())
+    }
+
+    /// Adds a slice without copying it.
+    pub fn put_slice<T: ArrayElement>(&mut self, name: &str, shape: &[usize], slice: &'a [T]) {
+        debug_assert_eq!(shape.iter().product::<usize>(), slice.len());
+        let data = Cow::Borrowed(bytemuck::cast_slice(slice));
+        self.arrays.insert(name.into(), Array { kind: T::KIND, shape: shape.to_vec(), data });
+    }
+
+    /// Adds a small serialisable value.
+    ///
+    /// # Errors
+    /// [`NnError::State`] when it cannot be expressed as JSON (a map whose keys are not strings).
+    pub fn put_value(&mut self, name: &str, value: &impl Serialize) -> Result<(), NnError> {
+        let value = serde_json::to_value(value).map_err(|error| NnError::State(format!("{name}: {error}")))?;
+        self.values.insert(name.into(), value);
+        Ok(())
+    }
+
+    /// Adds everything of a part under `name.`.
+    pub fn nest(&mut self, name: &str, part: StateDict<'a>) {
+        self.arrays.extend(part.arrays.into_iter().map(|(key, array)| (format!("{name}.{key}"), array)));
+        self.values.extend(part.values.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
+    }
+
+    /// The whole dict, to be read.
+    pub fn view(&self) -> StateView<'_> {
+        StateView { dict: self, prefix: String::new() }
+    }
+}
+
+/// The part of a [`StateDict`] under one name, to be read.
+#[derive(Clone, Debug)]
+pub struct StateView<'s> {
+    dict: &'s StateDict<'s>,
+    prefix: String,
+}
+
+impl<'s> StateView<'s> {
+    /// The part under `name`.
+    pub fn part(&self, name: &str) -> StateView<'s> {
+        StateView { dict: self.dict, prefix: format!("{}{name}.", self.prefix) }
+    }
+
+    /// Whether there is an array of this name.
+    pub fn has_array(&self, name: &str) -> bool {
+        self.dict.arrays.contains_key(&self.full(name))
+    }
+
+    fn full(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    fn array(&self, name: &str) -> Result<&'s Array<'s>, NnError> {
+        let full = self.full(name);
+        self.dict.arrays.get(&full).ok_or_else(|| NnError::State(format!("the array `{full}` is missing")))
+    }
+
+    /// A tensor on the CPU.
+    ///
+    /// # Errors
+    /// [`NnError::State`] when there is no array of this name.
+    pub fn tensor(&self, name: &str) -> Result<Tensor, NnError> {
+        let array = self.array(name)?;
+        let shape: Vec<i64> = array.shape.iter().map(|&n| n as i64).collect();
+        Ok(Tensor::f_from_data_size(&array.data, &shape, array.kind.tensor_kind())?)
+    }
+
+    /// An array's numbers.
+    ///
+    /// # Errors
+    /// [`NnError::State`] when there is no array of this name or it holds another type of number.
+    pub fn vec<T: ArrayElement>(&self, name: &str) -> Result<Vec<T>, NnError> {
+        let array = self.array(name)?;
+        if array.kind != T::KIND {
+            let full = self.full(name);
+            return Err(NnError::State(format!("`{full}` holds {:?}, not {:?}", array.kind, T::KIND)));
+        }
+        Ok(bytemuck::allocation::pod_collect_to_vec(&array.data))
+    }
+
+    /// A value.
+    ///
+    /// # Errors
+    /// [`NnError::State`] when there is no value of this name or it does not fit.
+    pub fn value<T: DeserializeOwned>(&self, name: &str) -> Result<T, NnError> {
+        let full = self.full(name);
+        let value =
+            self.dict.values.get(&full).ok_or_else(|| NnError::State(format!("the value `{full}` is missing")))?;
+        serde_json::from_value(value.clone()).map_err(|error| NnError::State(format!("the value `{full}`: {error}")))
+    }
+}
