@@ -1,8 +1,9 @@
 //! Actions: one for an environment, a batch of them for a vector environment.
 
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{EnvError, Space};
+use crate::{EnvError, EnvRng, Space};
 
 /// One action, as an environment receives it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -127,6 +128,29 @@ impl ActionBatch {
         }
     }
 
+    /// Draws the action of environment `row` uniformly from `space`, which is the one the batch was made for. A number
+    /// without bounds is drawn from the normal distribution, one with a single bound exponentially away from it.
+    pub fn sample_row(&mut self, row: usize, space: &Space, rng: &mut EnvRng) {
+        match (self, space) {
+            (Self::Discrete(choices), Space::Discrete(n)) => choices[row] = rng.random_range(0..*n),
+            (Self::MultiDiscrete { choices, width }, Space::MultiDiscrete(counts)) => {
+                let row = &mut choices[row * *width..(row + 1) * *width];
+                row.iter_mut().zip(counts).for_each(|(choice, &n)| *choice = rng.random_range(0..n));
+            }
+            (Self::MultiDiscrete { choices, width }, _) => {
+                let row = &mut choices[row * *width..(row + 1) * *width];
+                row.iter_mut().for_each(|bit| *bit = rng.random_range(0..2));
+            }
+            (Self::Box { points, width }, Space::Box(space)) => {
+                let row = &mut points[row * *width..(row + 1) * *width];
+                for (point, (&low, &high)) in row.iter_mut().zip(space.low.iter().zip(&space.high)) {
+                    *point = sample_number(low, high, rng);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// The action of environment `row`.
     pub fn row(&self, row: usize) -> Action<'_> {
         match self {
@@ -136,5 +160,16 @@ impl ActionBatch {
             }
             Self::Box { points, width } => Action::Box(&points[row * width..(row + 1) * width]),
         }
+    }
+}
+
+fn sample_number(low: f32, high: f32, rng: &mut EnvRng) -> f32 {
+    // Both unbounded draws come from uniform numbers: the exponential by inversion, the normal by Box and Muller.
+    let exponential = -(1.0 - rng.random::<f64>()).ln();
+    match (low.is_finite(), high.is_finite()) {
+        (true, true) => rng.uniform(low.into(), high.into()) as f32,
+        (true, false) => (f64::from(low) + exponential) as f32,
+        (false, true) => (f64::from(high) - exponential) as f32,
+        (false, false) => ((2.0 * exponential).sqrt() * (std::f64::consts::TAU * rng.random::<f64>()).cos()) as f32,
     }
 }

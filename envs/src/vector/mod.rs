@@ -1,5 +1,9 @@
 //! Vector environments: many copies of one environment stepped together.
 
+mod sync;
+
+pub use sync::SyncVectorEnv;
+
 use crate::{ActionBatch, End, EnvError, EnvState, ObsBatch, ObsRef, Space};
 
 /// What one step of a vector environment gives back. The caller owns it and hands it in again for every step.

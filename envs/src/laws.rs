@@ -1,0 +1,399 @@
+//! The laws that every environment keeps, as checks: for the bundled environments and for your own.
+//!
+//! ```
+//! use pavlov_envs::{Registry, laws};
+//!
+//! let registry = Registry::bundled();
+//! let breaches = laws::check(&|| registry.make("CartPole-v1"));
+//! assert!(breaches.is_empty(), "{breaches:#?}");
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::{
+    Action, ActionBatch, End, Env, EnvError, EnvRng, ObsBatch, Space, Step, StepBatch, SyncVectorEnv, VectorEnv,
+};
+
+/// Steps for which each law is watched.
+const STEPS: usize = 300;
+
+/// A law that an environment breaks, explained in a sentence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Breach {
+    /// Which law.
+    pub law: &'static str,
+    /// What was seen, and what to do.
+    pub explanation: String,
+}
+
+/// Makes the environment under test, anew for each law.
+pub type Make<'a> = &'a dyn Fn() -> Result<Box<dyn Env>, EnvError>;
+
+type Law = fn(Make<'_>) -> Result<(), String>;
+
+const LAWS: [(&str, Law); 8] = [
+    ("observations lie in their space", observations_in_space),
+    ("the same seed gives the same episode", deterministic),
+    ("reset without a seed goes on with the generator", reset_continues),
+    ("wrong actions are refused", wrong_actions_refused),
+    ("a step needs an episode under way", step_needs_reset),
+    ("an episode's end is followed by a reset that works", ends_and_resets),
+    ("a saved environment continues exactly", saves_and_restores),
+    ("a vector environment equals its environments", vector_equals_single),
+];
+
+/// Checks every law on environments that `make` makes. An empty list means that all are kept; a law that cannot be
+/// watched (saving, where the environment does not support it) counts as kept.
+pub fn check(make: Make<'_>) -> Vec<Breach> {
+    let outcome = |law: Law| match catch_unwind(AssertUnwindSafe(|| law(make))) {
+        Ok(result) => result,
+        Err(_) => Err("the environment panicked: return an EnvError instead".into()),
+    };
+    LAWS.iter()
+        .filter_map(|(name, law)| outcome(*law).err().map(|explanation| Breach { law: name, explanation }))
+        .collect()
+}
+
+/// An environment with its buffers and a source of random actions.
+struct Probe {
+    env: Box<dyn Env>,
+    observation: ObsBatch,
+    actions: ActionBatch,
+    rng: EnvRng,
+}
+
+impl Probe {
+    fn new(make: Make<'_>) -> Result<Self, String> {
+        let env = make().map_err(|error| format!("it cannot be made: {error}"))?;
+        let observation = ObsBatch::new(env.observation_space(), 1);
+        let actions = ActionBatch::new(env.action_space(), 1).map_err(|error| error.to_string())?;
+        Ok(Self { env, observation, actions, rng: EnvRng::seeded(11) })
+    }
+
+    fn reset(&mut self, seed: Option<u64>) -> Result<(), String> {
+        self.env.reset(seed, self.observation.row_mut(0)).map_err(|error| format!("reset failed: {error}"))
+    }
+
+    fn random_step(&mut self) -> Result<Step, String> {
+        let space = self.env.action_space().clone();
+        self.actions.sample_row(0, &space, &mut self.rng);
+        self.env
+            .step(self.actions.row(0), self.observation.row_mut(0))
+            .map_err(|error| format!("step failed with an action of its own space: {error}"))
+    }
+
+    /// What random play gives: observations, rewards, ends.
+    fn trace(&mut self, steps: usize) -> Result<Vec<(ObsBatch, Step)>, String> {
+        (0..steps)
+            .map(|_| {
+                let step = self.random_step()?;
+                let seen = (self.observation.clone(), step);
+                if step.end.is_over() {
+                    self.reset(None)?;
+                }
+                Ok(seen)
+            })
+            .collect()
+    }
+}
+
+fn observations_in_space(make: Make<'_>) -> Result<(), String> {
+    let mut probe = Probe::new(make)?;
+    let check = |probe: &Probe, call: &str| {
+        let space = probe.env.observation_space();
+        let breach = space.check_observation(probe.observation.row(0));
+        breach.map_err(|breach| format!("{call} wrote an observation outside of the space: {breach}"))
+    };
+    probe.reset(Some(1))?;
+    check(&probe, "reset")?;
+    for _ in 0..STEPS {
+        let step = probe.random_step()?;
+        check(&probe, "step")?;
+        if !step.reward.is_finite() {
+            return Err(format!("step gave the reward {}: rewards must be finite", step.reward));
+        }
+        if step.end.is_over() {
+            probe.reset(None)?;
+            check(&probe, "reset")?;
+        }
+    }
+    Ok(())
+}
+
+fn deterministic(make: Make<'_>) -> Result<(), String> {
+    let play = || -> Result<_, String> {
+        let mut probe = Probe::new(make)?;
+        probe.reset(Some(5))?;
+        let first = probe.observation.clone();
+        Ok((first, probe.trace(STEPS)?))
+    };
+    if play()? == play()? {
+        return Ok(());
+    }
+    Err("two environments with one seed and the same actions differ: draw every random number from a generator that \
+         reset(Some(seed), ..) starts anew"
+        .into())
+}
+
+fn reset_continues(make: Make<'_>) -> Result<(), String> {
+    let starts = |reseed: bool| -> Result<Vec<ObsBatch>, String> {
+        let mut probe = Probe::new(make)?;
+        (0..20)
+            .map(|episode| {
+                probe.reset((reseed || episode == 0).then_some(9))?;
+                Ok(probe.observation.clone())
+            })
+            .collect()
+    };
+    let (reseeded, continued) = (starts(true)?, starts(false)?);
+    if reseeded.windows(2).any(|pair| pair[0] != pair[1]) {
+        return Err("reset with one seed gives different starts: start the generator anew from the seed".into());
+    }
+    // Starts that never vary, over seeds as well, belong to a world without chance.
+    let mut probe = Probe::new(make)?;
+    let mut varied = false;
+    for seed in 0..20 {
+        probe.reset(Some(seed))?;
+        varied |= probe.observation != reseeded[0];
+    }
+    if varied && continued[1..].windows(2).all(|pair| pair[0] == pair[1]) {
+        return Err("reset(None, ..) repeats the same start: go on with the generator as it stands".into());
+    }
+    Ok(())
+}
+
+fn wrong_actions_refused(make: Make<'_>) -> Result<(), String> {
+    let mut probe = Probe::new(make)?;
+    probe.reset(Some(1))?;
+    let long = vec![0.0; 64];
+    let nan = match probe.env.action_space() {
+        Space::Box(space) => vec![f32::NAN; space.len()],
+        _ => vec![f32::NAN],
+    };
+    let beyond = match probe.env.action_space() {
+        Space::Discrete(n) => *n,
+        _ => 0,
+    };
+    let wrong = [
+        Action::Discrete(beyond),
+        Action::Discrete(-1),
+        Action::MultiDiscrete(&[-1]),
+        Action::MultiDiscrete(&[]),
+        Action::Box(&long),
+        Action::Box(&nan),
+    ];
+    for action in wrong {
+        match probe.env.step(action, probe.observation.row_mut(0)) {
+            Err(EnvError::Action { .. }) => {}
+            Ok(_) => return Err(format!("the action {action:?} was accepted: check it against the action space")),
+            Err(other) => return Err(format!("the action {action:?} gave `{other}`: return EnvError::Action")),
+        }
+    }
+    Ok(())
+}
+
+fn step_needs_reset(make: Make<'_>) -> Result<(), String> {
+    let mut probe = Probe::new(make)?;
+    let refuses = |probe: &mut Probe, when: &str| {
+        let space = probe.env.action_space().clone();
+        probe.actions.sample_row(0, &space, &mut probe.rng);
+        match probe.env.step(probe.actions.row(0), probe.observation.row_mut(0)) {
+            Err(EnvError::NeedsReset) => Ok(()),
+            _ => Err(format!("a step {when} must be refused with EnvError::NeedsReset")),
+        }
+    };
+    refuses(&mut probe, "before the first reset")?;
+    probe.reset(Some(1))?;
+    for _ in 0..STEPS {
+        if probe.random_step()?.end.is_over() {
+            return refuses(&mut probe, "after an episode's end");
+        }
+    }
+    Ok(())
+}
+
+fn ends_and_resets(make: Make<'_>) -> Result<(), String> {
+    let mut probe = Probe::new(make)?;
+    probe.reset(Some(2))?;
+    for _ in 0..STEPS {
+        if probe.random_step()?.end.is_over() {
+            probe.reset(None)?;
+            probe.random_step().map_err(|error| format!("after an end and a reset, {error}"))?;
+            probe.reset(None)?;
+        }
+    }
+    Ok(())
+}
+
+fn saves_and_restores(make: Make<'_>) -> Result<(), String> {
+    let mut original = Probe::new(make)?;
+    original.reset(Some(4))?;
+    for pause in [0, 1, 7, 40] {
+        for _ in 0..pause {
+            if original.random_step()?.end.is_over() {
+                original.reset(None)?;
+            }
+        }
+        let Some(state) = original.env.save_state() else { return Ok(()) };
+        let mut restored = Probe::new(make)?;
+        restored.env.load_state(&state).map_err(|error| format!("its own state cannot be loaded: {error}"))?;
+        restored.rng = original.rng.clone();
+        if restored.trace(60)? != original.trace(60)? {
+            return Err("an environment that loads a saved state goes on differently: save every field that changes, \
+                        the generator included"
+                .into());
+        }
+    }
+    Ok(())
+}
+
+fn vector_equals_single(make: Make<'_>) -> Result<(), String> {
+    const COPIES: usize = 3;
+    let fail = |error: EnvError| format!("as part of a vector environment: {error}");
+    let mut vector = SyncVectorEnv::new(COPIES, |_| make()).map_err(fail)?;
+    let space = vector.action_space().clone();
+    let mut out = StepBatch::new(vector.observation_space(), COPIES);
+    vector.reset(Some(6), &mut out.observations).map_err(fail)?;
+    let mut singles = Vec::new();
+    for row in 0..COPIES {
+        let mut single = Probe::new(make)?;
+        single.reset(Some(crate::derive_seed(6, "env", row as u64)))?;
+        singles.push(single);
+    }
+    let mut actions = ActionBatch::new(&space, COPIES).map_err(fail)?;
+    let mut rng = EnvRng::seeded(12);
+    for _ in 0..STEPS / COPIES {
+        for row in 0..COPIES {
+            actions.sample_row(row, &space, &mut rng);
+        }
+        vector.step(&actions, &mut out).map_err(fail)?;
+        for (row, single) in singles.iter_mut().enumerate() {
+            let step = single.env.step(actions.row(row), single.observation.row_mut(0)).map_err(fail)?;
+            let same = step.reward == out.rewards[row]
+                && step.end == out.ends[row]
+                && single.observation.row(0) == out.next_observation(row);
+            if !same {
+                return Err("stepped in a vector it differs from itself alone: it shares state with its copies".into());
+            }
+            if step.end != End::No {
+                single.reset(None)?;
+            }
+            if single.observation.row(0) != out.observations.row(row) {
+                return Err("reset in a vector it differs from itself alone: it shares state with its copies".into());
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ObsMut, Registry};
+
+    #[test]
+    fn every_registered_environment_keeps_every_law() {
+        let registry = Registry::bundled();
+        for spec in registry.specs() {
+            let breaches = check(&|| registry.make(&spec.id));
+            assert!(breaches.is_empty(), "{}: {breaches:#?}", spec.id);
+        }
+    }
+
+    /// A world that breaks one law, chosen by its fault.
+    struct Broken {
+        fault: &'static str,
+        observations: Space,
+        actions: Space,
+        rng: EnvRng,
+        steps: u32,
+        running: bool,
+    }
+
+    impl Broken {
+        fn new(fault: &'static str) -> Self {
+            Self {
+                fault,
+                observations: Space::box_f32(0.0, 1.0, &[1]).unwrap(),
+                actions: Space::Discrete(2),
+                rng: EnvRng::default(),
+                steps: 0,
+                running: false,
+            }
+        }
+    }
+
+    impl Env for Broken {
+        fn observation_space(&self) -> &Space {
+            &self.observations
+        }
+
+        fn action_space(&self) -> &Space {
+            &self.actions
+        }
+
+        fn reset(&mut self, seed: Option<u64>, observation: ObsMut<'_>) -> Result<(), EnvError> {
+            match self.fault {
+                "ignores the seed" => {}
+                "reseeds itself" => self.rng = EnvRng::seeded(seed.unwrap_or(3)),
+                _ => self.rng.reseed(seed),
+            }
+            (self.steps, self.running) = (0, true);
+            observation.floats[0] = self.rng.uniform(0.0, 1.0) as f32;
+            if self.fault == "fails to reset" && seed.is_none() {
+                return Err(EnvError::World("no more worlds".into()));
+            }
+            Ok(())
+        }
+
+        fn step(&mut self, action: Action<'_>, observation: ObsMut<'_>) -> Result<Step, EnvError> {
+            if self.fault != "takes any action" {
+                action.discrete(2)?;
+            }
+            if !self.running && self.fault != "never needs a reset" {
+                return Err(EnvError::NeedsReset);
+            }
+            self.steps += 1;
+            self.running = self.steps < 20;
+            observation.floats[0] = self.rng.uniform(0.0, 1.0) as f32;
+            match self.fault {
+                "leaves its space" => observation.floats[0] += 1.0,
+                "panics" if self.steps == 3 => panic!("on purpose"),
+                _ => {}
+            }
+            Ok(Step::new(0.0, End::terminated_if(!self.running)))
+        }
+
+        fn save_state(&self) -> Option<crate::EnvState> {
+            let rng = if self.fault == "forgets its generator" { EnvRng::seeded(0) } else { self.rng.clone() };
+            crate::EnvState::pack(&(rng, self.steps, self.running))
+        }
+
+        fn load_state(&mut self, state: &crate::EnvState) -> Result<(), EnvError> {
+            (self.rng, self.steps, self.running) = state.unpack()?;
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_law_can_be_broken() {
+        let breaks = |fault: &'static str| -> Vec<&str> {
+            check(&|| Ok(Box::new(Broken::new(fault)) as Box<dyn Env>)).iter().map(|breach| breach.law).collect()
+        };
+        assert!(breaks("").is_empty());
+        let cases = [
+            ("leaves its space", 0),
+            ("ignores the seed", 1),
+            ("reseeds itself", 2),
+            ("takes any action", 3),
+            ("never needs a reset", 4),
+            ("fails to reset", 5),
+            ("forgets its generator", 6),
+            ("ignores the seed", 7),
+            ("panics", 0),
+        ];
+        for (fault, law) in cases {
+            assert!(breaks(fault).contains(&LAWS[law].0), "{fault}: {:?}", breaks(fault));
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Wrappers: environments around an environment.
+//!
+//! A wrapper is an [`Env`](crate::Env) that holds a `Box<dyn Env>`, hands its buffers on and changes what comes back.
+//! Its saved state is its own fields together with the inner environment's state.
+
+mod time_limit;
+
+pub use time_limit::TimeLimit;
