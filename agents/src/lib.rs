@@ -1,1 +1,16 @@
-//! placeholder
+//! Agents: policies, buffers and algorithms. No threads, no files, no printing.
+//!
+//! Start with [`core`](Agent), the vocabulary; then read one agent's folder top to bottom, for instance [`dqn`]: its
+//! configuration, its losses (free functions), its policy, its learner and the agent that puts them together.
+
+mod core;
+pub mod dqn;
+mod encoding;
+mod error;
+mod registry;
+pub mod replay;
+
+pub use crate::core::{ActMode, Agent, AgentContext, Experience, Metrics, Policy};
+pub use encoding::Encoder;
+pub use error::AgentError;
+pub use registry::{AgentConfig, AgentRegistry, AgentSpec};

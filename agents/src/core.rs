@@ -1,0 +1,136 @@
+//! The vocabulary: what a policy, an agent and an experience are.
+//!
+//! A **policy** maps observations to actions. An **algorithm** turns batches into a better policy. An **agent** is
+//! both with their configuration; it is what a training loop drives:
+//!
+//! ```text
+//! loop { agent.act(observations) -> actions;  environments.step(actions);  agent.observe(experience);  agent.learn() }
+//! ```
+//!
+//! The loop owns the environments and the clock; the agent decides when an update is due, from the env steps that it
+//! has observed. Everything an agent holds is in its state, so that a run continues from a checkpoint bit for bit.
+
+use std::collections::BTreeMap;
+
+use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, Space, StepBatch};
+use pavlov_nn::{StateDict, StateView};
+use tch::Device;
+
+use crate::AgentError;
+
+/// How a policy chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ActMode {
+    /// As in training: with the exploration, or the samples of a stochastic policy.
+    Explore,
+    /// The best action that the policy knows. Draws no random number.
+    Exploit,
+}
+
+/// Maps observations to actions, with weights of its own: for evaluation, and for actors in threads of their own.
+pub trait Policy: Send {
+    /// Writes one action for each row of `observations` into `actions`.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the network fails or gives NaN.
+    fn act(
+        &mut self,
+        observations: &ObsBatch,
+        mode: ActMode,
+        rng: &mut EnvRng,
+        actions: &mut ActionBatch,
+    ) -> Result<(), AgentError>;
+}
+
+/// What one step of a vector environment taught: row `i` is the transition of environment `i`, from
+/// `observations` by `actions` to [`StepBatch::next_observation`].
+#[derive(Clone, Copy, Debug)]
+pub struct Experience<'a> {
+    /// What was acted on.
+    pub observations: &'a ObsBatch,
+    /// What was done.
+    pub actions: &'a ActionBatch,
+    /// What came of it.
+    pub step: &'a StepBatch,
+}
+
+/// Named numbers for the log: `train/loss`, `rollout/exploration_rate`, ...
+pub type Metrics = BTreeMap<&'static str, f64>;
+
+/// A policy and an algorithm that improves it.
+pub trait Agent: Send {
+    /// Chooses actions in training, one for each environment.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the network fails or gives NaN.
+    fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError>;
+
+    /// Takes in what came of the actions. Counts as many env steps as there are environments.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the experience does not fit the agent's spaces.
+    fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError>;
+
+    /// Makes the updates that are due after the env steps observed so far, and says how many they were.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] when the loss is no longer finite.
+    fn learn(&mut self) -> Result<u64, AgentError>;
+
+    /// A policy with a copy of the present weights.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    fn policy(&self) -> Result<Box<dyn Policy>, AgentError>;
+
+    /// What there is to log since the last call: means over the updates since then, and present values. Clears the
+    /// means.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] when the mean loss is no longer finite.
+    fn take_metrics(&mut self) -> Result<Metrics, AgentError>;
+
+    /// The updates made so far.
+    fn updates(&self) -> u64;
+
+    /// The weights of the policy, named as PyTorch names them.
+    ///
+    /// # Errors
+    /// [`AgentError`] when a tensor cannot be copied.
+    fn weights(&self) -> Result<StateDict<'static>, AgentError>;
+
+    /// Takes over weights that [`Agent::weights`] of an agent of the same networks gave.
+    ///
+    /// # Errors
+    /// [`AgentError`] when they do not fit; nothing is changed then.
+    fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError>;
+
+    /// Everything that the agent needs to continue exactly: weights, moments, replay, counters, generators.
+    ///
+    /// # Errors
+    /// [`AgentError`] when a tensor cannot be copied.
+    fn state(&self) -> Result<StateDict<'_>, AgentError>;
+
+    /// Continues from what [`Agent::state`] of an agent of the same configuration gave.
+    ///
+    /// # Errors
+    /// [`AgentError`] when it does not fit. The agent must not be used after that.
+    fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError>;
+}
+
+/// What an agent is made for.
+#[derive(Clone, Debug)]
+pub struct AgentContext {
+    /// What the observations of one environment look like.
+    pub observation_space: Space,
+    /// What the actions of one environment look like.
+    pub action_space: Space,
+    /// How many environments are stepped together.
+    pub num_envs: usize,
+    /// How many env steps the training will take in all: schedules run over them.
+    pub total_env_steps: u64,
+    /// The run's seed, from which every generator of the agent is derived.
+    pub seed: u64,
+    /// Where networks live.
+    pub device: Device,
+}

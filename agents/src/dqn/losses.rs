@@ -1,0 +1,111 @@
+//! The mathematics of Q-learning, as free functions of tensors.
+
+use tch::{Reduction, Tensor};
+
+use super::Loss;
+use crate::AgentError;
+
+/// The value of the next state by the target network alone: `max_a Q'(s', a)` (Mnih et al. 2015).
+///
+/// `target_q` is f32 `[batch, actions]`; gives f32 `[batch]`.
+///
+/// # Errors
+/// [`AgentError::Nn`] when the shape does not fit.
+pub fn max_value(target_q: &Tensor) -> Result<Tensor, AgentError> {
+    Ok(target_q.f_amax([1], false)?)
+}
+
+/// The value of the next state where the online network chooses and the target network values:
+/// `Q'(s', argmax_a Q(s', a))` (van Hasselt et al. 2016).
+///
+/// Both are f32 `[batch, actions]`; gives f32 `[batch]`.
+///
+/// # Errors
+/// [`AgentError::Nn`] when the shapes do not fit.
+pub fn double_value(online_q: &Tensor, target_q: &Tensor) -> Result<Tensor, AgentError> {
+    let best = online_q.f_argmax(1, true)?;
+    Ok(target_q.f_gather(1, &best, false)?.f_squeeze_dim(1)?)
+}
+
+/// What an action value should be: `r + gamma V(s')` where the world goes on or was cut off, `r` where it ended.
+///
+/// `rewards`, `continues` (1 or 0) and `next_values` are f32 `[batch]`.
+///
+/// # Errors
+/// [`AgentError::Nn`] when the shapes do not fit.
+pub fn td_target(
+    rewards: &Tensor,
+    continues: &Tensor,
+    next_values: &Tensor,
+    discount: f64,
+) -> Result<Tensor, AgentError> {
+    // rewards + discount * continues * next_values, in one operation
+    Ok((continues * discount).f_addcmul_to(rewards, next_values)?)
+}
+
+/// The mean loss of the values of the actions taken against their targets.
+///
+/// `q` is f32 `[batch, actions]` and recorded by autograd, `choices` i64 `[batch, 1]`, `targets` f32 `[batch]`.
+///
+/// # Errors
+/// [`AgentError::Nn`] when the shapes do not fit.
+pub fn td_loss(q: &Tensor, choices: &Tensor, targets: &Tensor, loss: Loss) -> Result<Tensor, AgentError> {
+    let taken = q.f_gather(1, choices, false)?.f_squeeze_dim(1)?;
+    Ok(match loss {
+        Loss::Huber => taken.f_smooth_l1_loss(targets, Reduction::Mean, 1.0)?,
+        Loss::Squared => taken.f_mse_loss(targets, Reduction::Mean)?,
+    })
+}
+
+/// The chance of a random action after `env_steps`: from `start` to `end`, linearly over `decay_env_steps`.
+pub fn epsilon(env_steps: u64, start: f64, end: f64, decay_env_steps: f64) -> f64 {
+    if env_steps as f64 >= decay_env_steps {
+        return end;
+    }
+    start + (end - start) * env_steps as f64 / decay_env_steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(tensor: &Tensor, expected: &[f32]) -> bool {
+        (tensor - Tensor::from_slice(expected)).abs().max().double_value(&[]) < 1e-6
+    }
+
+    #[test]
+    fn truncation_bootstraps_and_termination_does_not() {
+        let rewards = Tensor::from_slice(&[1f32, 1.0, -2.0]);
+        let continues = Tensor::from_slice(&[1f32, 0.0, 1.0]);
+        let next = Tensor::from_slice(&[10f32, 10.0, 4.0]);
+        let target = td_target(&rewards, &continues, &next, 0.9).unwrap();
+        assert!(close(&target, &[10.0, 1.0, 1.6]));
+    }
+
+    #[test]
+    fn double_dqn_values_the_online_networks_choice() {
+        let online = Tensor::from_slice(&[1f32, 2.0, 5.0, 3.0]).reshape([2, 2]);
+        let target = Tensor::from_slice(&[7f32, 4.0, 0.5, 9.0]).reshape([2, 2]);
+        assert!(close(&max_value(&target).unwrap(), &[7.0, 9.0]));
+        assert!(close(&double_value(&online, &target).unwrap(), &[4.0, 0.5]));
+    }
+
+    #[test]
+    fn losses_against_hand_values() {
+        // Errors of the taken actions: 0.5 and 3.
+        let q = Tensor::from_slice(&[1.5f32, 0.0, 0.0, 4.0]).reshape([2, 2]);
+        let choices = Tensor::from_slice(&[0i64, 1]).reshape([2, 1]);
+        let targets = Tensor::from_slice(&[1f32, 1.0]);
+        let value = |loss| td_loss(&q, &choices, &targets, loss).unwrap().double_value(&[]);
+        assert!((value(Loss::Huber) - (0.125 + 2.5) / 2.0).abs() < 1e-6);
+        assert!((value(Loss::Squared) - (0.25 + 9.0) / 2.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn epsilon_falls_linearly_and_stays() {
+        assert_eq!(epsilon(0, 1.0, 0.1, 100.0), 1.0);
+        assert!((epsilon(50, 1.0, 0.1, 100.0) - 0.55).abs() < 1e-12);
+        assert_eq!(epsilon(100, 1.0, 0.1, 100.0), 0.1);
+        assert_eq!(epsilon(7, 1.0, 0.1, 0.0), 0.1);
+    }
+}

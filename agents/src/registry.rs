@@ -1,0 +1,133 @@
+//! Agents by name.
+
+use std::fmt;
+use std::sync::Arc;
+
+use pavlov_envs::did_you_mean;
+use serde::{Serialize, de::DeserializeOwned};
+use toml::Table;
+
+use crate::dqn::DqnConfig;
+use crate::{Agent, AgentContext, AgentError};
+
+/// The configuration of an agent, from which the agent is built. Implementing this and registering it is all that a
+/// new agent needs to have the command line, recording, checkpoints and evaluation.
+pub trait AgentConfig: Serialize + DeserializeOwned + Default + 'static {
+    /// The name on the command line.
+    const NAME: &'static str;
+    /// One line that says what the agent is, with the paper.
+    const SUMMARY: &'static str;
+
+    /// Checks every field and how the fields go together.
+    ///
+    /// # Errors
+    /// [`AgentError::Config`] naming the field and what to set it to.
+    fn validate(&self) -> Result<(), AgentError>;
+
+    /// Builds the agent.
+    ///
+    /// # Errors
+    /// [`AgentError::Unsupported`] when the agent cannot play such environments.
+    fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError>;
+}
+
+type Resolve = dyn Fn(&Table) -> Result<Table, AgentError> + Send + Sync;
+type Build = dyn Fn(&Table, &AgentContext) -> Result<Box<dyn Agent>, AgentError> + Send + Sync;
+
+/// A registered agent: its name and what its configuration can do, the configuration's type erased.
+#[derive(Clone)]
+pub struct AgentSpec {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// One line that says what the agent is.
+    pub summary: &'static str,
+    resolve: Arc<Resolve>,
+    build: Arc<Build>,
+}
+
+impl fmt::Debug for AgentSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AgentSpec").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl AgentSpec {
+    /// The agent that is built from configurations of type `C`.
+    pub fn of<C: AgentConfig>() -> Self {
+        Self {
+            name: C::NAME,
+            summary: C::SUMMARY,
+            resolve: Arc::new(|table| {
+                let config: C = parse(table)?;
+                config.validate()?;
+                Table::try_from(config).map_err(|error| AgentError::Config(error.to_string()))
+            }),
+            build: Arc::new(|table, context| {
+                let config: C = parse(table)?;
+                config.validate()?;
+                config.build(context)
+            }),
+        }
+    }
+
+    /// The configuration with every field that `table` leaves out at its default, checked.
+    ///
+    /// # Errors
+    /// [`AgentError::Config`] for a wrong type or value.
+    pub fn resolve(&self, table: &Table) -> Result<Table, AgentError> {
+        (self.resolve)(table)
+    }
+
+    /// Builds the agent from a configuration.
+    ///
+    /// # Errors
+    /// As [`AgentConfig::validate`] and [`AgentConfig::build`].
+    pub fn build(&self, table: &Table, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
+        (self.build)(table, context)
+    }
+}
+
+fn parse<C: DeserializeOwned>(table: &Table) -> Result<C, AgentError> {
+    table.clone().try_into().map_err(|error: toml::de::Error| AgentError::Config(error.message().to_string()))
+}
+
+/// The agents that can be asked for by name.
+#[derive(Clone, Debug)]
+pub struct AgentRegistry {
+    specs: Vec<AgentSpec>,
+}
+
+impl AgentRegistry {
+    /// The agents of this crate.
+    pub fn bundled() -> Self {
+        Self { specs: vec![AgentSpec::of::<DqnConfig>()] }
+    }
+
+    /// Adds an agent.
+    ///
+    /// # Errors
+    /// [`AgentError::Config`] when the name is taken.
+    pub fn register(&mut self, spec: AgentSpec) -> Result<(), AgentError> {
+        if self.specs.iter().any(|other| other.name == spec.name) {
+            return Err(AgentError::Config(format!("an agent named `{}` is registered already", spec.name)));
+        }
+        self.specs.push(spec);
+        Ok(())
+    }
+
+    /// The agents in the order of their registration.
+    pub fn specs(&self) -> &[AgentSpec] {
+        &self.specs
+    }
+
+    /// The agent of this name.
+    ///
+    /// # Errors
+    /// [`AgentError::UnknownAgent`], with the nearest name that there is.
+    pub fn get(&self, name: &str) -> Result<&AgentSpec, AgentError> {
+        self.specs.iter().find(|spec| spec.name == name).ok_or_else(|| {
+            let hint = did_you_mean(name, self.specs.iter().map(|spec| spec.name));
+            AgentError::UnknownAgent { name: name.into(), hint }
+        })
+    }
+}

@@ -1,0 +1,29 @@
+//! What can be wrong with a configuration.
+
+use pavlov_agents::AgentError;
+use pavlov_envs::EnvError;
+
+/// A configuration that cannot be used. The message names the key and says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A key that does not exist, or a value of the wrong type.
+    #[error("configuration: {0}")]
+    Key(String),
+    /// A value that makes no sense.
+    #[error("configuration: {0}")]
+    Value(String),
+    /// A file that cannot be read, or is not a configuration.
+    #[error("configuration file {name}: {message}")]
+    File {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The agent is unknown or refuses its hyper-parameters.
+    #[error(transparent)]
+    Agent(#[from] AgentError),
+    /// The environment is unknown or refuses its options.
+    #[error(transparent)]
+    Env(#[from] EnvError),
+}

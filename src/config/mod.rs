@@ -1,0 +1,233 @@
+//! The configuration of a run: typed, checked, and written out whole into the run's folder.
+//!
+//! It is put together from the agent's defaults, then the preset for agent and environment, then a file
+//! (`--config`), then single keys (`--set key=value`); each overrides the ones before it. A key that does not exist
+//! is an error that names the nearest one that does.
+
+mod error;
+mod presets;
+mod tables;
+
+use std::fs;
+use std::path::Path;
+
+use pavlov_agents::AgentRegistry;
+use pavlov_envs::Registry;
+use pavlov_nn::optional;
+use serde::{Deserialize, Serialize};
+use toml::Table;
+
+pub use error::ConfigError;
+pub use presets::{pairs as presets, preset};
+
+/// The environments and agents that can be asked for by name.
+#[derive(Clone, Debug)]
+pub struct Registries {
+    /// The environments.
+    pub envs: Registry,
+    /// The agents.
+    pub agents: AgentRegistry,
+}
+
+impl Registries {
+    /// What Pavlov brings along.
+    pub fn bundled() -> Self {
+        Self { envs: Registry::bundled(), agents: AgentRegistry::bundled() }
+    }
+}
+
+/// Everything that makes a run what it is. Two runs of one configuration on one machine give the same numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    /// The agent's name.
+    pub agent: String,
+    /// The environment's id.
+    pub environment: String,
+    /// From which every generator is derived.
+    #[serde(default)]
+    pub seed: u64,
+    /// How many env steps the training takes, counted over all environments.
+    #[serde(default = "default_env_steps")]
+    pub env_steps: u64,
+    /// How many environments are stepped together.
+    #[serde(default = "one")]
+    pub num_envs: usize,
+    /// Where networks live: `auto`, `cpu`, `cuda` or `cuda:N`.
+    #[serde(default = "auto")]
+    pub device: String,
+    /// Threads that libtorch may use within one operation. More than one pays for large networks only.
+    #[serde(default = "one")]
+    pub threads: usize,
+    /// What is logged, and how often.
+    #[serde(default)]
+    pub log: LogConfig,
+    /// How the policy is evaluated during training.
+    #[serde(default)]
+    pub evaluation: EvaluationConfig,
+    /// When checkpoints are written and how many are kept.
+    #[serde(default)]
+    pub checkpoint: CheckpointConfig,
+    /// The environment's own options.
+    #[serde(default)]
+    pub environment_options: Table,
+    /// The agent's own configuration.
+    #[serde(default)]
+    pub hyperparameters: Table,
+}
+
+fn default_env_steps() -> u64 {
+    100_000
+}
+
+fn one() -> usize {
+    1
+}
+
+fn auto() -> String {
+    "auto".into()
+}
+
+/// What is logged, and how often.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LogConfig {
+    /// Env steps from one row of the log to the next.
+    pub every_env_steps: u64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { every_env_steps: 1_000 }
+    }
+}
+
+/// How the policy is evaluated during training: on environments and seeds of its own, greedily, raw rewards.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EvaluationConfig {
+    /// Env steps from one evaluation to the next; 0 never evaluates.
+    pub every_env_steps: u64,
+    /// Episodes of one evaluation.
+    pub episodes: usize,
+    /// The mean return at which training stops early, or "off".
+    #[serde(with = "optional")]
+    pub until_return: Option<f64>,
+}
+
+impl Default for EvaluationConfig {
+    fn default() -> Self {
+        Self { every_env_steps: 5_000, episodes: 10, until_return: None }
+    }
+}
+
+/// When checkpoints are written and how many are kept.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Env steps from one checkpoint to the next; 0 writes one at the end only.
+    pub every_env_steps: u64,
+    /// How many of the latest checkpoints are kept.
+    pub keep_last: usize,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { every_env_steps: 10_000, keep_last: 2 }
+    }
+}
+
+/// What the user asks for beyond the preset.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// The text of a configuration file and its name, for messages.
+    pub file: Option<(String, String)>,
+    /// `key=value` pairs in the order given.
+    pub sets: Vec<String>,
+}
+
+impl RunConfig {
+    /// The configuration for `agent` on `environment` with the user's overrides, resolved and checked.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the key and what to do about it.
+    pub fn resolve(
+        registries: &Registries,
+        agent: &str,
+        environment: &str,
+        overrides: &Overrides,
+    ) -> Result<Self, ConfigError> {
+        registries.agents.get(agent)?;
+        registries.envs.spec(environment)?;
+        let mut table = preset(agent, environment).unwrap_or_default();
+        if let Some((name, text)) = &overrides.file {
+            let given: Table = text.parse().map_err(|error| ConfigError::File {
+                name: name.clone(),
+                message: format!("not valid TOML: {error}"),
+            })?;
+            tables::agrees(&given, "agent", agent, name)?;
+            tables::agrees(&given, "environment", environment, name)?;
+            tables::merge(&mut table, given);
+        }
+        table.insert("agent".into(), agent.into());
+        table.insert("environment".into(), environment.into());
+        for set in &overrides.sets {
+            tables::merge(&mut table, tables::parse_set(set)?);
+        }
+        Self::from_table(registries, table)
+    }
+
+    /// Reads the configuration that a run's folder holds.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the file is missing or was changed into something that makes no sense.
+    pub fn read(registries: &Registries, path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let file = |message: String| ConfigError::File { name: name.clone(), message };
+        let text = fs::read_to_string(path).map_err(|error| file(error.to_string()))?;
+        let table: Table = text.parse().map_err(|error| file(format!("not valid TOML: {error}")))?;
+        Self::from_table(registries, table).map_err(|error| file(error.to_string()))
+    }
+
+    fn from_table(registries: &Registries, table: Table) -> Result<Self, ConfigError> {
+        let mut config: Self = tables::typed(table)?;
+        let spec = registries.agents.get(&config.agent)?;
+        config.hyperparameters = tables::explain_agent(spec.resolve(&config.hyperparameters))?;
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let counts = [
+            ("env_steps", self.env_steps),
+            ("num_envs", self.num_envs as u64),
+            ("threads", self.threads as u64),
+            ("log.every_env_steps", self.log.every_env_steps),
+            ("checkpoint.keep_last", self.checkpoint.keep_last as u64),
+        ];
+        if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return Err(ConfigError::Value(format!("{name} is 0: give at least 1")));
+        }
+        let evaluation = &self.evaluation;
+        if evaluation.every_env_steps > 0 && evaluation.episodes == 0 {
+            let message = "evaluation.episodes is 0: give at least 1, or set evaluation.every_env_steps = 0";
+            return Err(ConfigError::Value(message.into()));
+        }
+        if evaluation.until_return.is_some_and(f64::is_nan) {
+            return Err(ConfigError::Value("evaluation.until_return is NaN: give a number or \"off\"".into()));
+        }
+        if evaluation.until_return.is_some() && evaluation.every_env_steps == 0 {
+            let message = "evaluation.until_return needs evaluations, and evaluation.every_env_steps is 0";
+            return Err(ConfigError::Value(message.into()));
+        }
+        Ok(())
+    }
+
+    /// The configuration as TOML, every key written out.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for a number that TOML cannot hold.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string(self).map_err(|error| ConfigError::Value(error.to_string()))
+    }
+}

@@ -1,0 +1,32 @@
+//! Tuned hyper-parameters for an agent on an environment, embedded in the binary.
+
+use toml::Table;
+
+/// Agent, environment and the preset: the fields of a configuration that differ from the agent's defaults.
+const PRESETS: &[(&str, &str, &str)] = &[
+    ("dqn", "CartPole-v0", include_str!("../presets/dqn/CartPole-v0.toml")),
+    ("dqn", "CartPole-v1", include_str!("../presets/dqn/CartPole-v1.toml")),
+];
+
+/// The preset for this pair, if there is one.
+pub fn preset(agent: &str, environment: &str) -> Option<Table> {
+    let (_, _, text) = PRESETS.iter().find(|(a, e, _)| (*a, *e) == (agent, environment))?;
+    text.parse().ok()
+}
+
+/// All pairs that have a preset.
+pub fn pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
+    PRESETS.iter().map(|(agent, environment, _)| (*agent, *environment))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_toml() {
+        for (agent, environment) in pairs() {
+            assert!(preset(agent, environment).is_some(), "{agent} {environment}");
+        }
+    }
+}

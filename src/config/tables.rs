@@ -1,0 +1,138 @@
+//! Tables of keys: merging, `--set`, and messages that name the nearest right key.
+
+use pavlov_agents::AgentError;
+use pavlov_envs::did_you_mean;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::ConfigError;
+
+/// The keys of a run's configuration; `--set` takes any other for one of the agent's hyper-parameters.
+const RUN_KEYS: [&str; 12] = [
+    "agent",
+    "environment",
+    "seed",
+    "env_steps",
+    "num_envs",
+    "device",
+    "threads",
+    "log",
+    "evaluation",
+    "checkpoint",
+    "environment_options",
+    "hyperparameters",
+];
+
+/// Lays `over` upon `base`: tables are merged, anything else is replaced. A table that says of which `kind` it is
+/// replaces one of another kind whole, since the two have different keys.
+pub(super) fn merge(base: &mut Table, over: Table) {
+    for (key, value) in over {
+        match (base.get_mut(&key), value) {
+            (Some(Value::Table(below)), Value::Table(above)) if same_kind(below, &above) => merge(below, above),
+            (_, value) => {
+                base.insert(key, value);
+            }
+        }
+    }
+}
+
+fn same_kind(below: &Table, above: &Table) -> bool {
+    above.get("kind").is_none_or(|kind| below.get("kind") == Some(kind))
+}
+
+/// `a.b=1` as a table. The value is TOML, or else a string.
+pub(super) fn parse_set(set: &str) -> Result<Table, ConfigError> {
+    let Some((key, value)) = set.split_once('=') else {
+        return Err(ConfigError::Key(format!("--set {set}: write key=value, for instance --set discount=0.95")));
+    };
+    let (key, value) = (key.trim(), value.trim());
+    if key.is_empty() || key.split('.').any(str::is_empty) {
+        return Err(ConfigError::Key(format!("--set {set}: the key is empty")));
+    }
+    let parsed: Option<Table> = format!("value = {value}").parse().ok();
+    let parsed = parsed.and_then(|mut table| if table.len() == 1 { table.remove("value") } else { None });
+    let mut value = parsed.unwrap_or_else(|| Value::String(value.into()));
+    let mut path: Vec<&str> = key.split('.').collect();
+    if !RUN_KEYS.contains(&path[0]) {
+        path.insert(0, "hyperparameters");
+    }
+    for key in path[1..].iter().rev() {
+        value = Value::Table(Table::from_iter([(key.to_string(), value)]));
+    }
+    Ok(Table::from_iter([(path[0].to_string(), value)]))
+}
+
+/// Refuses a file that names another agent or environment than the command line.
+pub(super) fn agrees(given: &Table, key: &str, asked: &str, file: &str) -> Result<(), ConfigError> {
+    match given.get(key).and_then(Value::as_str) {
+        Some(named) if named != asked => Err(ConfigError::File {
+            name: file.into(),
+            message: format!("it is for {key} `{named}`, but `{asked}` was asked for: change one of the two"),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// The table as a `T`, with the path of the key in the message if it is none.
+pub(super) fn typed<T: DeserializeOwned>(table: Table) -> Result<T, ConfigError> {
+    serde_path_to_error::deserialize(table).map_err(|error| {
+        let path = error.path().to_string();
+        let place = if path == "." { String::new() } else { format!("`{path}`: ") };
+        ConfigError::Key(format!("{place}{}", explain(error.inner().message())))
+    })
+}
+
+/// The same explanation for what an agent says of its hyper-parameters.
+pub(super) fn explain_agent(result: Result<Table, AgentError>) -> Result<Table, ConfigError> {
+    result.map_err(|error| match error {
+        AgentError::Config(message) => ConfigError::Key(explain(&message)),
+        other => other.into(),
+    })
+}
+
+/// serde's "unknown field `x`, expected one of `a`, `b`" in our words, with the nearest name.
+fn explain(message: &str) -> String {
+    let message = message.trim();
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let unknown = [("unknown field", "key"), ("unknown variant", "word")];
+    for (serde_word, our_word) in unknown {
+        let (Some(start), Some((name, known))) = (message.find(serde_word), quoted.split_first()) else { continue };
+        let place = &message[..start];
+        let hint = did_you_mean(name, known.iter().copied());
+        let known = known.join(", ");
+        return format!("{place}unknown {our_word} `{name}`{hint}; there are: {known}");
+    }
+    message.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn set_takes_toml_values_and_bare_words() {
+        let parsed = |set| parse_set(set).unwrap();
+        assert_eq!(parsed("seed=3").to_string(), "seed = 3\n");
+        assert_eq!(parsed("net.hidden_sizes=[8, 8]")["hyperparameters"]["net"]["hidden_sizes"][1].as_integer(), Some(8));
+        assert_eq!(parsed("net.activation=tanh")["hyperparameters"]["net"]["activation"].as_str(), Some("tanh"));
+        assert_eq!(parsed("evaluation.episodes=5")["evaluation"]["episodes"].as_integer(), Some(5));
+        for wrong in ["seed", "=1", "a..b=1"] {
+            assert!(parse_set(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn another_kind_replaces_the_whole_table() {
+        let mut base: Table = "[optimizer]\nkind = \"adam\"\neps = 1e-5".parse().unwrap();
+        merge(&mut base, "[optimizer]\nkind = \"sgd\"".parse().unwrap());
+        assert!(base["optimizer"].get("eps").is_none());
+        merge(&mut base, "[optimizer]\nmomentum = 0.9".parse().unwrap());
+        assert_eq!(base["optimizer"]["kind"].as_str(), Some("sgd"));
+    }
+
+    #[test]
+    fn an_unknown_key_is_explained() {
+        let message = explain("unknown field `discont`, expected one of `discount`, `loss`");
+        assert_eq!(message, "unknown key `discont` (did you mean `discount`?); there are: discount, loss");
+    }
+}
