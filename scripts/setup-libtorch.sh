@@ -17,17 +17,9 @@ scripts=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 checkout=$(dirname "$scripts")
 readonly scripts checkout link=$checkout/.libtorch
 
-say() { printf 'setup: %s\n' "$*"; }
-
-fail() {
-    printf 'setup: error: %s\n' "$1" >&2
-    shift
-    local line
-    for line in "$@"; do printf '  %s\n' "$line" >&2; done
-    exit 1
-}
-
-has() { command -v "$1" >/dev/null 2>&1; }
+task=setup
+# shellcheck source=scripts/lib.sh
+. "$scripts/lib.sh"
 
 # ---- What the build needs, whoever brings libtorch
 
@@ -115,49 +107,6 @@ check_platform() {
     fi
 }
 
-check_python() {
-    has python3 || fail "python3 is missing; it unpacks libtorch" \
-        "Debian, Ubuntu: apt-get install python3 python3-pip    Fedora: dnf install python3 python3-pip" \
-        "Then run this again. Or set LIBTORCH to a libtorch $VERSION of your own."
-    if python3 -m pip --version >/dev/null 2>&1; then
-        pip=(python3 -m pip)
-    elif has pip3 && pip3 --version >/dev/null 2>&1; then
-        pip=(pip3)
-    else
-        fail "Python's pip is missing; it downloads libtorch" \
-            "Debian, Ubuntu: apt-get install python3-pip    Fedora: dnf install python3-pip    Arch: pacman -S python-pip" \
-            "Then run this again. Or set LIBTORCH to a libtorch $VERSION of your own."
-    fi
-}
-
-free_mib() { df -Pk "$cache" | awk 'NR == 2 { print int($4 / 1024) }'; }
-
-check_disk() {
-    local needed=3000 free
-    [ "$variant" = cpu ] || needed=7000
-    free=$(free_mib)
-    [ "$free" -ge "$needed" ] || fail "the disk of $cache has $free MiB free; setting up libtorch ($variant) needs $needed MiB" \
-        "Make room, or set PAVLOV_CACHE to a folder on a larger disk, then run this again."
-}
-
-# ---- One at a time
-
-# The kernel's lock on an open file: it ends with this process and the pip it started, however they end.
-lock() {
-    exec 9>"$folder.lock"
-    lock_file --nonblock && return
-    say "another set-up is at work on $folder; waiting for it"
-    lock_file
-}
-
-lock_file() {
-    if has flock; then
-        flock "$@" 9
-    else
-        python3 -c 'import fcntl, sys; fcntl.flock(9, fcntl.LOCK_EX | (fcntl.LOCK_NB if sys.argv[1:] else 0))' "$@" 2>/dev/null
-    fi
-}
-
 # ---- Download, unpack, check, rename
 
 requirements() {
@@ -166,7 +115,7 @@ requirements() {
     grep -hv '^#' "${files[@]}"
 }
 
-# Prints the wheel of a requirement, if it has come whole.
+# Prints the wheel of a requirement, if it has come whole; removes it, if it was cut short.
 downloaded() {
     local requirement=${1%% *} sum=${1##*:} wheel name
     name=${requirement%%==*}
@@ -175,28 +124,21 @@ downloaded() {
             echo "$wheel"
             return 0
         fi
+        rm -f "$wheel"
     done
     return 1
 }
 
 # Wheels for one Python are asked for whatever the local one is: they are only unpacked.
 download() {
-    local requirement=${1%% *}
     echo "$1" >"$part/requirement.txt"
     # pip's own temporary files are as large as the wheel: they too belong on the disk that was checked.
-    if ! TMPDIR="$part/tmp" PIP_REQUIRE_VIRTUALENV=0 PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1 \
-        "${pip[@]}" download --no-deps --no-cache-dir --require-hashes --dest "$part/wheels" \
+    TMPDIR="$part/tmp" "${pip[@]}" download --no-deps --no-cache-dir --require-hashes --dest "$part/wheels" \
         --only-binary=:all: --python-version 3.11 --implementation cp --abi cp311 --platform manylinux_2_28_x86_64 \
         --platform manylinux_2_27_x86_64 --platform manylinux_2_25_x86_64 --platform manylinux_2_18_x86_64 \
         --platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --platform manylinux2010_x86_64 \
-        --platform manylinux1_x86_64 --requirement "$part/requirement.txt"; then
-        [ "$(free_mib)" -ge 100 ] || fail "the disk of $cache is full" \
-            "Make room, or set PAVLOV_CACHE to a folder on a larger disk, then run this again."
-        fail "pip could not download $requirement (its own message is above)" \
-            "Is the network up, and does 'pip download' work here at all? An old pip may be the cause:" \
-            "'python3 -m pip install --upgrade pip'. What has come whole is kept: run this again to go on." \
-            "Without a network: set LIBTORCH to a libtorch $VERSION of your own."
-    fi
+        --platform manylinux1_x86_64 --requirement "$part/requirement.txt" ||
+        pip_failed "${1%% *}" "Without a network: set LIBTORCH to a libtorch $VERSION of your own."
 }
 
 # unpack WHEEL FOLDER PATTERN...: the files of the wheel whose names match a pattern ('*' matches '/' too).
@@ -235,16 +177,17 @@ assemble() {
 
 # Every library must find all that it needs. The driver's own library is not there on a machine without a GPU.
 check_libraries() {
-    local tree=$1 missing library
+    local tree=$1 answer missing library
     for library in "$tree"/torch/lib/libtorch*.so; do
-        missing=$(ldd "$library" 2>&1 | grep 'not found' | grep -v 'libcuda\.so\.1' || true)
-        [ -z "$missing" ] || fail "${library##*/} cannot be loaded on this system:" "$missing"
+        answer=$(ldd "$library" 2>&1) || fail "${library##*/} is not a library that this system can load:" "$answer"
+        missing=$(grep 'not found' <<<"$answer" | grep -v 'libcuda\.so\.1' || true)
+        [ -z "$missing" ] || fail "${library##*/} needs what this system does not have:" "$missing"
     done
 }
 
 bring() {
     local part=$folder.part count requirement wheel wheels=()
-    check_disk
+    if [ "$variant" = cpu ]; then check_disk 3000 "bringing libtorch"; else check_disk 7000 "bringing libtorch for CUDA"; fi
     count=$(requirements | wc -l)
     say "bringing libtorch $VERSION ($variant) to $folder"
     # Wheels of an interrupted set-up are kept; half-written and half-unpacked files are not.
@@ -277,7 +220,6 @@ link_into_checkout() {
     local target=$folder/torch before
     before=$(readlink "$link" || true)
     [ "$before" != "$target" ] || return 0
-    [ -L "$link" ] || [ ! -e "$link" ] || fail "$link is in the way: it is not a link" "Move it away, then run this again."
     # Renamed over the old one: at no moment is there none.
     ln -s "$target" "$link.$$" && mv -T "$link.$$" "$link"
     # Build scripts look at the time of this file to see that the link was turned.
@@ -300,16 +242,13 @@ main() {
         return
     fi
     check_platform
-    [ -n "${PAVLOV_CACHE:-${XDG_CACHE_HOME:-${HOME:-}}}" ] || fail "there is no place for libtorch: HOME is not set" "Set PAVLOV_CACHE to a folder."
-    cache=${PAVLOV_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/pavlov}
-    mkdir -p "$cache" 2>/dev/null || fail "the folder $cache cannot be made" "Set PAVLOV_CACHE to a folder that can be written."
-    cache=$(cd "$cache" && pwd)
+    [ -L "$link" ] || [ ! -e "$link" ] || fail "$link is in the way: it is not a link" "Move it away, then run this again."
+    find_cache
     choose_variant
     folder=$(folder_of "$variant")
     if ! is_complete "$folder"; then
-        [ -w "$cache" ] || fail "the folder $cache cannot be written" "Set PAVLOV_CACHE to a folder that can be written."
-        check_python
-        lock
+        find_pip
+        lock "$folder"
         # Another set-up may have brought it in the meantime.
         is_complete "$folder" || bring
     fi
