@@ -39,8 +39,7 @@ pub fn td_target(
     next_values: &Tensor,
     discount: f64,
 ) -> Result<Tensor, AgentError> {
-    // rewards + discount * continues * next_values, in one operation
-    Ok((continues * discount).f_addcmul_to(rewards, next_values)?)
+    Ok(rewards.f_addcmul(&continues.f_mul_scalar(discount)?, next_values)?)
 }
 
 /// The mean loss of the values of the actions taken against their targets.

@@ -1,0 +1,146 @@
+//! What can be asked for on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Reinforcement learning in Rust on libtorch.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pavlov",
+    version,
+    after_help = "Start with:\n  pavlov train dqn CartPole-v1      train an agent\n  \
+                  pavlov runs                       what was trained\n  \
+                  pavlov eval RUN                   how good it is\n  \
+                  tensorboard --logdir runs         watch it learn"
+)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Train an agent on an environment, with the preset of the two
+    Train(TrainArgs),
+    /// Continue a run from its latest checkpoint, exactly where it stood
+    Resume(ResumeArgs),
+    /// Play whole episodes with a run's policy and say how good it is
+    Eval(EvalArgs),
+    /// List the environments
+    Envs(ListArgs),
+    /// List the agents
+    Agents(ListArgs),
+    /// Print the whole configuration that a training would have, as TOML
+    Config(ConfigArgs),
+    /// List the runs
+    Runs(RunsArgs),
+}
+
+/// What a run is and how it is changed.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// The agent, for instance dqn (`pavlov agents` lists them)
+    pub(super) agent: String,
+    /// The environment's id, for instance CartPole-v1 (`pavlov envs` lists them)
+    pub(super) environment: String,
+    /// How many env steps to train for, over all environments
+    #[arg(long, value_name = "N")]
+    pub(super) steps: Option<u64>,
+    /// From which every random number is derived; one seed, one machine: the same numbers
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+    /// How many environments to step together
+    #[arg(long, value_name = "N")]
+    pub(super) envs: Option<usize>,
+    /// Where the networks live: auto, cpu, cuda or cuda:N
+    #[arg(long)]
+    pub(super) device: Option<String>,
+    /// Stop as soon as an evaluation's mean return reaches this
+    #[arg(long, value_name = "RETURN", allow_negative_numbers = true)]
+    pub(super) until_return: Option<f64>,
+    /// A TOML file with keys as `pavlov config` prints them; it overrides the preset
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// One key, as `pavlov config` prints them; overrides everything else and can be given often:
+    /// --set discount=0.95 --set net.hidden_sizes=[64,64] --set evaluation.episodes=20
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) sets: Vec<String>,
+}
+
+/// How much is said, and in which form.
+#[derive(Clone, Debug, Args)]
+pub(super) struct OutputArgs {
+    /// Say nothing but warnings and errors
+    #[arg(long, short, conflicts_with = "json")]
+    pub(super) quiet: bool,
+    /// Print JSON on the standard output, for scripts
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TrainArgs {
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+    /// The run's folder, new or empty [default: runs/<environment>/<agent>-<seed>-<time>]
+    #[arg(long, value_name = "DIR")]
+    pub(super) run_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ResumeArgs {
+    /// The run's folder
+    pub(super) run: PathBuf,
+    /// The checkpoint's folder to continue from [default: the latest of the run]
+    #[arg(long, value_name = "DIR")]
+    pub(super) checkpoint: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EvalArgs {
+    /// The run's folder
+    pub(super) run: PathBuf,
+    /// How many whole episodes to play
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub(super) episodes: usize,
+    /// From which the episodes are derived
+    #[arg(long, default_value_t = 0)]
+    pub(super) seed: u64,
+    /// Act as in training, with exploration, instead of greedily
+    #[arg(long)]
+    pub(super) stochastic: bool,
+    /// Take the weights of the latest checkpoint instead of the best evaluated ones
+    #[arg(long)]
+    pub(super) last: bool,
+    /// Print JSON on the standard output, for scripts
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Print JSON on the standard output, for scripts
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ConfigArgs {
+    #[command(flatten)]
+    pub(super) run: RunArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RunsArgs {
+    /// Where the runs are
+    #[arg(default_value = crate::run::RUNS)]
+    pub(super) folder: PathBuf,
+    /// Print JSON on the standard output, for scripts
+    #[arg(long)]
+    pub(super) json: bool,
+}

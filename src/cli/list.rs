@@ -1,0 +1,108 @@
+//! `pavlov envs`, `agents`, `config` and `runs`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use serde_json::json;
+
+use super::args::{ConfigArgs, ListArgs, RunsArgs};
+use super::train;
+use crate::config::{self, Registries};
+use crate::record;
+use crate::run::RunFolder;
+
+pub(super) fn envs(registries: &Registries, args: &ListArgs) -> Result<ExitCode> {
+    let mut rows = Vec::new();
+    for spec in registries.envs.specs() {
+        let env = spec.make(&Default::default())?;
+        let agents: Vec<_> = config::presets().filter(|(_, id)| *id == spec.id).map(|(agent, _)| agent).collect();
+        rows.push(json!({
+            "id": spec.id,
+            "observations": env.observation_space().to_string(),
+            "actions": env.action_space().to_string(),
+            "max_episode_steps": spec.max_episode_steps,
+            "reward_threshold": spec.reward_threshold,
+            "options": spec.options,
+            "presets": agents,
+            "summary": spec.summary,
+        }));
+    }
+    print(args.json, &rows, |row| {
+        let limit = row["max_episode_steps"].as_u64().map_or("-".into(), |limit| limit.to_string());
+        let (observations, actions) = (text(&row["observations"]), text(&row["actions"]));
+        format!(
+            "{:<28} {}\n{:<28} observations {observations}, actions {actions}, step limit {limit}",
+            text(&row["id"]),
+            text(&row["summary"]),
+            ""
+        )
+    })
+}
+
+pub(super) fn agents(registries: &Registries, args: &ListArgs) -> Result<ExitCode> {
+    let row = |spec: &pavlov_agents::AgentSpec| {
+        let presets: Vec<_> = config::presets().filter(|(agent, _)| *agent == spec.name).map(|(_, id)| id).collect();
+        json!({ "name": spec.name, "summary": spec.summary, "presets": presets })
+    };
+    let rows: Vec<_> = registries.agents.specs().iter().map(row).collect();
+    print(args.json, &rows, |row| {
+        let presets: Vec<_> = row["presets"].as_array().into_iter().flatten().map(text).collect();
+        format!("{:<12} {}\n{:<12} presets for {}", text(&row["name"]), text(&row["summary"]), "", presets.join(", "))
+    })
+}
+
+pub(super) fn config(registries: &Registries, args: &ConfigArgs) -> Result<ExitCode> {
+    print!("{}", train::resolve(registries, &args.run)?.to_toml()?);
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn runs(registries: &Registries, args: &RunsArgs) -> Result<ExitCode> {
+    if !args.folder.is_dir() {
+        bail!("there is no folder {}: train something first", args.folder.display());
+    }
+    let mut rows = Vec::new();
+    for run in RunFolder::find(&args.folder).with_context(|| format!("{} cannot be read", args.folder.display()))? {
+        let latest = record::read_csv(&run.log()).ok().and_then(|(_, rows)| rows.into_iter().next_back());
+        let config = run.config(registries);
+        let evaluation = latest.as_ref().and_then(|row| row.values.get("rollout/ep_rew_mean").copied());
+        rows.push(json!({
+            "run": run.path(),
+            "agent": config.as_ref().map(|config| config.agent.clone()).ok(),
+            "environment": config.as_ref().map(|config| config.environment.clone()).ok(),
+            "env_steps": latest.as_ref().map_or(0, |row| row.env_steps),
+            "total_env_steps": config.as_ref().map(|config| config.env_steps).ok(),
+            "mean_return": evaluation,
+            "problem": config.err().map(|error| error.to_string()),
+        }));
+    }
+    print(args.json, &rows, |row| {
+        let mean_return = row["mean_return"].as_f64().map_or("-".into(), |value| format!("{value:.1}"));
+        match row["problem"].as_str() {
+            Some(problem) => format!("{}: {problem}", text(&row["run"])),
+            None => format!(
+                "{:<56} {:>9} of {:>9} steps  return {mean_return}",
+                text(&row["run"]),
+                row["env_steps"],
+                row["total_env_steps"]
+            ),
+        }
+    })
+}
+
+/// The rows as one JSON array, or each as `line` writes it.
+fn print(
+    as_json: bool,
+    rows: &[serde_json::Value],
+    line: impl Fn(&serde_json::Value) -> String,
+) -> Result<ExitCode> {
+    if as_json {
+        println!("{}", serde_json::to_string_pretty(rows)?);
+    } else {
+        rows.iter().for_each(|row| println!("{}", line(row)));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(value: &serde_json::Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

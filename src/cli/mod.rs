@@ -1,0 +1,48 @@
+//! The command line.
+
+mod args;
+mod eval;
+mod list;
+mod train;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::Registries;
+use args::{Arguments, Command};
+
+/// Runs the command line for these registries: a program with environments or agents of its own calls this from its
+/// `main` and has every command of `pavlov` for them.
+pub fn main(registries: &Registries) -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match &arguments.command {
+        Command::Train(args) => train::train(registries, args),
+        Command::Resume(args) => train::resume(registries, args),
+        Command::Eval(args) => eval::eval(registries, args),
+        Command::Envs(args) => list::envs(registries, args),
+        Command::Agents(args) => list::agents(registries, args),
+        Command::Config(args) => list::config(registries, args),
+        Command::Runs(args) => list::runs(registries, args),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", message(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The error and its causes, each once.
+fn message(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !text.contains(&cause) {
+            let separator = if text.is_empty() { "" } else { ": " };
+            text.push_str(separator);
+            text.push_str(&cause);
+        }
+    }
+    text
+}

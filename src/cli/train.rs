@@ -1,0 +1,142 @@
+//! `pavlov train` and `pavlov resume`.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+
+use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
+use crate::config::{Overrides, Registries, RunConfig};
+use crate::run::{Checkpoint, RunFolder};
+use crate::training::{Json, Outcome, Progress, Quiet, Session, StopReason, Terminal};
+
+/// The configuration that the arguments ask for.
+pub(super) fn resolve(registries: &Registries, args: &RunArgs) -> Result<RunConfig> {
+    let file = match &args.config {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
+            Some((path.display().to_string(), text))
+        }
+    };
+    let flags = [
+        args.steps.map(|steps| format!("env_steps={steps}")),
+        args.seed.map(|seed| format!("seed={seed}")),
+        args.envs.map(|envs| format!("num_envs={envs}")),
+        args.device.as_ref().map(|device| format!("device={device}")),
+        args.until_return.map(|until| format!("evaluation.until_return={until:?}")),
+    ];
+    let sets = flags.into_iter().flatten().chain(args.sets.iter().cloned()).collect();
+    Ok(RunConfig::resolve(registries, &args.agent, &args.environment, &Overrides { file, sets })?)
+}
+
+pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCode> {
+    let mut config = resolve(registries, &args.run)?;
+    // A wrong device or an agent that cannot play must not leave a folder behind.
+    config.device = pavlov_nn::device::name(pavlov_nn::device::parse(&config.device)?);
+    Session::check(&config, registries)?;
+    let folder = RunFolder::create(args.run_dir.as_deref(), &config)?;
+    say(&args.output, &format!("training {} on {} in {}", config.agent, config.environment, shown(folder.path())));
+    let session = Session::start(config, folder, registries)?;
+    finish(session, &args.output)
+}
+
+pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitCode> {
+    let folder = RunFolder::open(&args.run)?;
+    let config = folder.config(registries)?;
+    let checkpoints = folder.checkpoints();
+    checkpoints.clean()?;
+    let list = checkpoints.list()?;
+    let checkpoint = match &args.checkpoint {
+        Some(path) => Checkpoint { path: path.clone(), env_steps: 0 },
+        None => match list.last() {
+            Some(latest) => latest.clone(),
+            None => bail!("{} has no checkpoint yet: train again from the start", shown(folder.path())),
+        },
+    };
+    let session = Session::resume(config, folder.clone(), registries, &checkpoint).map_err(|error| {
+        let older = list.iter().rev().find(|other| **other != checkpoint && args.checkpoint.is_none());
+        match older {
+            None => error,
+            Some(older) => error.context(format!(
+                "the latest checkpoint cannot be used; try the one before it: pavlov resume {} --checkpoint {}",
+                shown(folder.path()),
+                shown(&older.path)
+            )),
+        }
+    })?;
+    say(&args.output, &format!("continuing {} from {}", shown(folder.path()), shown(&checkpoint.path)));
+    finish(session, &args.output)
+}
+
+fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCode> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = stop.clone();
+    ctrlc::set_handler(move || {
+        // The second time the user does not want to wait for the checkpoint.
+        if asked.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+    })
+    .context("signals cannot be caught")?;
+    let mut progress: Box<dyn Progress> = match output {
+        OutputArgs { quiet: true, .. } => Box::new(Quiet),
+        OutputArgs { json: true, .. } => Box::new(Json::new()),
+        _ => Box::new(Terminal::new()),
+    };
+    let folder = session.folder().clone();
+    let outcome = session.run(&stop, progress.as_mut()).with_context(|| {
+        let folder = shown(folder.path());
+        format!("the run in {folder} stopped; its checkpoints are untouched (pavlov resume {folder})")
+    })?;
+    if output.json {
+        let summary = serde_json::json!({ "run": folder.path(), "outcome": outcome });
+        println!("{summary}");
+    } else {
+        say(output, &closing(folder.path(), &outcome));
+    }
+    Ok(if outcome.reason == StopReason::Interrupted { ExitCode::from(130) } else { ExitCode::SUCCESS })
+}
+
+fn closing(folder: &Path, outcome: &Outcome) -> String {
+    let (path, root) = (shown(folder), shown(&logdir(folder)));
+    let how = match outcome.reason {
+        StopReason::Completed => "done",
+        StopReason::ReturnReached => "solved",
+        StopReason::Interrupted => "stopped",
+    };
+    let number = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.1}"));
+    let (best, last) = (number(outcome.best_evaluation), number(outcome.last_evaluation));
+    let mut lines = vec![
+        format!(
+            "{how} after {} env steps and {} updates in {:.1} s; evaluations: last {last}, best {best}",
+            outcome.env_steps, outcome.updates, outcome.seconds
+        ),
+        format!("  the run:      {path}"),
+        format!("  how good:     pavlov eval {path}"),
+        format!("  watch it:     tensorboard --logdir {root}    (pip install tensorboard)"),
+    ];
+    if outcome.reason != StopReason::Completed {
+        lines.push(format!("  go on:        pavlov resume {path}"));
+    }
+    lines.join("\n")
+}
+
+/// The folder that TensorBoard should be given: all runs, if the run lies among them.
+fn logdir(folder: &Path) -> std::path::PathBuf {
+    let below_runs = folder.ancestors().find(|path| path.ends_with(crate::run::RUNS));
+    below_runs.unwrap_or(folder).to_path_buf()
+}
+
+fn say(output: &OutputArgs, text: &str) {
+    if !output.quiet && !output.json {
+        eprintln!("{text}");
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}

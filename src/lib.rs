@@ -1,0 +1,50 @@
+//! Pavlov: reinforcement learning in Rust on libtorch.
+//!
+//! This crate is the application and the training runtime; it also hands on the crates below it:
+//!
+//! * [`envs`]: environments, spaces, wrappers, vector environments, their registry and laws;
+//! * [`nn`]: the network core on libtorch;
+//! * [`agents`]: policies, replay and algorithms.
+//!
+//! A training in a program of your own, with an environment of your own, is a few lines:
+//!
+//! ```no_run
+//! use pavlov::{Registries, train};
+//!
+//! let mut registries = Registries::bundled();
+//! // registries.envs.register(EnvSpec::new("MyWorld-v0", |_| Ok(Box::new(MyWorld::new()))))?;
+//! let outcome = train(&registries, "dqn", "CartPole-v1", &["seed=1", "evaluation.until_return=475"])?;
+//! println!("{:?}", outcome.best_evaluation);
+//! # Ok::<(), anyhow::Error>(())
+//! ```
+//!
+//! [`cli::main`] gives a program the whole command line of `pavlov` for its own registries.
+
+pub mod cli;
+pub mod config;
+pub mod record;
+pub mod run;
+pub mod training;
+
+use std::sync::atomic::AtomicBool;
+
+pub use pavlov_agents as agents;
+pub use pavlov_envs as envs;
+pub use pavlov_nn as nn;
+
+pub use config::{Overrides, Registries, RunConfig};
+pub use run::RunFolder;
+pub use training::{Outcome, Session};
+
+/// Trains `agent` on `environment` with the preset of the two and `key=value` settings, in a new folder below
+/// `runs/`, with a line of progress on the standard error.
+///
+/// # Errors
+/// When a name or setting is wrong, or the training fails; the message says what to do.
+pub fn train(registries: &Registries, agent: &str, environment: &str, sets: &[&str]) -> anyhow::Result<Outcome> {
+    let sets = sets.iter().map(ToString::to_string).collect();
+    let config = RunConfig::resolve(registries, agent, environment, &Overrides { file: None, sets })?;
+    let folder = RunFolder::create(None, &config)?;
+    let mut session = Session::start(config, folder, registries)?;
+    session.run(&AtomicBool::new(false), &mut training::Terminal::new())
+}

@@ -1,0 +1,180 @@
+//! What a run leaves behind to look at: TensorBoard events and a CSV file, written by a thread of their own.
+//!
+//! Training hands rows to a bounded queue and goes on. A disk that is full or a folder that is gone never reaches
+//! training: the recorder keeps what it could write whole, says so once, and tries again with the next row.
+
+mod append;
+mod csv;
+mod tensorboard;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+use std::thread::JoinHandle;
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+use serde::{Deserialize, Serialize};
+
+pub use csv::{STEP_COLUMN, read as read_csv};
+
+use csv::CsvSink;
+use tensorboard::TensorBoardSink;
+
+/// Rows that wait for the disk before training does.
+const QUEUE: usize = 1_024;
+
+/// One row of the log: values by tag, at a number of env steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// The env steps of training so far, over all environments.
+    pub env_steps: u64,
+    /// Values by tag: `rollout/ep_rew_mean`, `train/loss`, ...
+    pub values: BTreeMap<String, f64>,
+}
+
+/// How far the files reached when a checkpoint was written: a run that resumes continues from there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// The last env step whose row is in the log.
+    pub env_steps: Option<u64>,
+    /// The event file's name.
+    pub events_file: String,
+    /// Its length in bytes.
+    pub events_bytes: u64,
+}
+
+/// A text or a set of hyper-parameters, written once at the start.
+#[derive(Clone, Debug)]
+pub enum Note {
+    /// Text for TensorBoard's text page, in Markdown.
+    Text {
+        /// Under which name.
+        tag: String,
+        /// The text.
+        text: String,
+    },
+    /// Hyper-parameters for TensorBoard's page of that name, and the tags of the metrics to compare runs by.
+    HyperParameters {
+        /// Names and values.
+        values: BTreeMap<String, HyperParameter>,
+        /// Tags of metrics.
+        metrics: Vec<&'static str>,
+    },
+}
+
+/// A hyper-parameter's value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HyperParameter {
+    /// A number.
+    Number(f64),
+    /// A word.
+    Word(String),
+    /// True or false.
+    Flag(bool),
+}
+
+enum Message {
+    Row(Row),
+    Note(Note),
+    Flush(Sender<(Position, Option<String>)>),
+}
+
+/// Hands rows to the thread that writes them.
+#[derive(Debug)]
+pub struct Recorder {
+    queue: Option<Sender<Message>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Recorder {
+    /// A recorder into `folder`: from the start, or from the position that a checkpoint holds. What was written after
+    /// that position is cut off, since the resumed run writes it again.
+    ///
+    /// # Errors
+    /// When the files cannot be opened.
+    pub fn open(folder: &Path, resume: Option<&Position>) -> io::Result<Self> {
+        let events = TensorBoardSink::open(folder, resume)?;
+        let csv = CsvSink::open(&folder.join("progress.csv"), resume.map(|position| position.env_steps))?;
+        let last = resume.and_then(|position| position.env_steps);
+        let (queue, messages) = bounded(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("recorder".into())
+            .spawn(move || Writer { events, csv, last, failure: None }.run(&messages))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
+    }
+
+    /// Adds a row to the log.
+    pub fn row(&self, row: Row) {
+        self.send(Message::Row(row));
+    }
+
+    /// Adds a text or hyper-parameters.
+    pub fn note(&self, note: Note) {
+        self.send(Message::Note(note));
+    }
+
+    /// Waits until all is on the disk, and gives the position for a checkpoint; with a message if some of it could
+    /// not be written since the last flush.
+    pub fn flush(&self) -> (Position, Option<String>) {
+        let (answer, result) = bounded(1);
+        self.send(Message::Flush(answer));
+        result.recv().unwrap_or_else(|_| (Position::default(), Some("the recorder has stopped".into())))
+    }
+
+    fn send(&self, message: Message) {
+        // The thread ends only when the queue is closed, so that sending cannot fail before that.
+        if let Some(queue) = &self.queue {
+            let _ = queue.send(message);
+        }
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Writer {
+    events: TensorBoardSink,
+    csv: CsvSink,
+    last: Option<u64>,
+    failure: Option<String>,
+}
+
+impl Writer {
+    fn run(mut self, messages: &Receiver<Message>) {
+        for message in messages {
+            match message {
+                Message::Row(row) => {
+                    let events = self.events.row(&row);
+                    let csv = self.csv.row(&row);
+                    self.last = Some(row.env_steps);
+                    self.note_failure("TensorBoard events", events);
+                    self.note_failure("progress.csv", csv);
+                }
+                Message::Note(note) => {
+                    let events = self.events.note(&note);
+                    self.note_failure("TensorBoard events", events);
+                }
+                Message::Flush(answer) => {
+                    let synced = self.events.sync().and(self.csv.sync());
+                    self.note_failure("the log", synced);
+                    let (events_file, events_bytes) = self.events.position();
+                    let position = Position { env_steps: self.last, events_file, events_bytes };
+                    // Nobody waits for the answer of a run that is being dropped.
+                    let _ = answer.send((position, self.failure.take()));
+                }
+            }
+        }
+    }
+
+    fn note_failure(&mut self, what: &str, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.failure.get_or_insert_with(|| format!("{what} could not be written: {error}"));
+        }
+    }
+}

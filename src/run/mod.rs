@@ -1,0 +1,157 @@
+//! A run is a folder: its configuration, its log, its checkpoints and its best weights.
+
+mod checkpoint;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, bail};
+use pavlov_nn::weights::write_atomically;
+
+pub use checkpoint::{Checkpoint, Checkpoints};
+
+use crate::config::{Registries, RunConfig};
+
+/// The folder in which runs are kept unless the user says otherwise.
+pub const RUNS: &str = "runs";
+const CONFIG: &str = "config.toml";
+
+/// A run's folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes the folder for a new run: `path`, or `runs/<environment>/<agent>-<seed>-<time>` where none is given.
+    /// The configuration is written into it.
+    ///
+    /// # Errors
+    /// When the folder holds something already or cannot be written.
+    pub fn create(path: Option<&Path>, config: &RunConfig) -> Result<Self> {
+        let path = match path {
+            Some(path) => path.to_path_buf(),
+            None => free_name(config),
+        };
+        let shown = path.display();
+        if path.join(CONFIG).exists() {
+            bail!("{shown} holds a run already: continue it with `pavlov resume {shown}`, or choose another --run-dir");
+        }
+        if fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
+            bail!("{shown} is not empty: choose another --run-dir");
+        }
+        fs::create_dir_all(&path).with_context(|| cannot_write(&path))?;
+        let text = config.to_toml()?;
+        write_atomically(&path.join(CONFIG), |beside| fs::write(beside, &text)).with_context(|| cannot_write(&path))?;
+        Ok(Self { path })
+    }
+
+    /// The folder of a run that is there.
+    ///
+    /// # Errors
+    /// When there is no run in it.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.join(CONFIG).is_file() {
+            bail!("{} holds no run (there is no {CONFIG} in it): `pavlov runs` lists the runs", path.display());
+        }
+        Ok(Self { path: path.to_path_buf() })
+    }
+
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The run's configuration.
+    ///
+    /// # Errors
+    /// When the file is missing or was changed into something that makes no sense.
+    pub fn config(&self, registries: &Registries) -> Result<RunConfig> {
+        Ok(RunConfig::read(registries, &self.path.join(CONFIG))?)
+    }
+
+    /// The run's checkpoints.
+    pub fn checkpoints(&self) -> Checkpoints {
+        Checkpoints::new(self.path.join("checkpoints"))
+    }
+
+    /// The weights with the best evaluation so far.
+    pub fn best_weights(&self) -> PathBuf {
+        self.path.join("best").join("weights.safetensors")
+    }
+
+    /// The weights of the last checkpoint or the end of training, for other programs.
+    pub fn log(&self) -> PathBuf {
+        self.path.join("progress.csv")
+    }
+
+    /// Every run below `root`, in the order of their paths.
+    ///
+    /// # Errors
+    /// When a folder cannot be read.
+    pub fn find(root: &Path) -> io::Result<Vec<Self>> {
+        let mut found = Vec::new();
+        let mut open = vec![root.to_path_buf()];
+        while let Some(path) = open.pop() {
+            if path.join(CONFIG).is_file() {
+                found.push(Self { path });
+                continue;
+            }
+            for entry in fs::read_dir(&path)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    open.push(entry.path());
+                }
+            }
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(found)
+    }
+}
+
+fn cannot_write(path: &Path) -> String {
+    format!("the run's folder {} cannot be written: choose another place with --run-dir", path.display())
+}
+
+fn free_name(config: &RunConfig) -> PathBuf {
+    // A colon, as in a bridge's ids, is no good in a path.
+    let world = config.environment.replace(':', "-");
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
+    let stem = format!("{}-{}-{}", config.agent, config.seed, calendar(seconds));
+    let folder = Path::new(RUNS).join(world);
+    let mut path = folder.join(&stem);
+    let mut number = 2;
+    while path.exists() {
+        path = folder.join(format!("{stem}-{number}"));
+        number += 1;
+    }
+    path
+}
+
+/// Seconds since 1970 as `20260131T235959` (UTC), after Hinnant's civil-from-days.
+fn calendar(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_calendar_is_right() {
+        assert_eq!(calendar(0), "19700101T000000");
+        assert_eq!(calendar(951_782_400), "20000229T000000");
+        assert_eq!(calendar(1_767_225_599), "20251231T235959");
+    }
+}

@@ -1,0 +1,53 @@
+//! Returns and lengths of the episodes of training.
+
+use std::collections::VecDeque;
+
+use pavlov_envs::StepBatch;
+use serde::{Deserialize, Serialize};
+
+/// How many of the latest episodes the means are taken over, as in Stable-Baselines3.
+const WINDOW: usize = 100;
+
+/// Adds up rewards until an episode ends, and keeps the latest whole episodes. Part of a checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Episodes {
+    running: Vec<(f64, u64)>,
+    latest: VecDeque<(f64, u64)>,
+    finished: u64,
+}
+
+impl Episodes {
+    pub(super) fn new(num_envs: usize) -> Self {
+        Self { running: vec![(0.0, 0); num_envs], latest: VecDeque::new(), finished: 0 }
+    }
+
+    pub(super) fn observe(&mut self, step: &StepBatch) {
+        for (row, running) in self.running.iter_mut().enumerate() {
+            running.0 += step.rewards[row];
+            running.1 += 1;
+            if step.ends[row].is_over() {
+                if self.latest.len() == WINDOW {
+                    self.latest.pop_front();
+                }
+                self.latest.push_back(std::mem::take(running));
+                self.finished += 1;
+            }
+        }
+    }
+
+    /// The episodes that may go on no more after a resume with new environments are dropped.
+    pub(super) fn forget_running(&mut self) {
+        self.running.fill((0.0, 0));
+    }
+
+    pub(super) fn finished(&self) -> u64 {
+        self.finished
+    }
+
+    /// Mean return and mean length of the latest episodes; `None` before the first has ended.
+    pub(super) fn means(&self) -> Option<(f64, f64)> {
+        let count = self.latest.len() as f64;
+        let sum = |of: fn(&(f64, u64)) -> f64| self.latest.iter().map(of).sum::<f64>();
+        (count > 0.0).then(|| (sum(|episode| episode.0) / count, sum(|episode| episode.1 as f64) / count))
+    }
+}

@@ -1,0 +1,11 @@
+//! Training: the lock-step loop, evaluation, and continuing from a checkpoint.
+
+mod episodes;
+mod evaluation;
+mod notes;
+mod progress;
+mod session;
+
+pub use evaluation::{Evaluation, evaluate};
+pub use progress::{Json, Progress, Quiet, Report, Terminal};
+pub use session::{Outcome, Session, StopReason};

@@ -1,0 +1,154 @@
+//! What a training says while it goes on.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+/// How things stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Report {
+    /// Env steps so far.
+    pub env_steps: u64,
+    /// Env steps in all.
+    pub total_env_steps: u64,
+    /// Env steps per second of late.
+    pub steps_per_second: f64,
+    /// Mean return of the latest episodes of training.
+    pub mean_return: Option<f64>,
+    /// Mean return of the last evaluation.
+    pub evaluation: Option<f64>,
+}
+
+/// Listens to a training.
+pub trait Progress {
+    /// Called often; must be cheap.
+    fn report(&mut self, report: &Report);
+    /// Something the user should know.
+    fn warn(&mut self, message: &str);
+    /// The training is over.
+    fn finish(&mut self);
+}
+
+/// Says nothing but warnings.
+#[derive(Debug, Default)]
+pub struct Quiet;
+
+impl Progress for Quiet {
+    fn report(&mut self, _report: &Report) {}
+
+    fn warn(&mut self, message: &str) {
+        eprintln!("warning: {message}");
+    }
+
+    fn finish(&mut self) {}
+}
+
+/// A line of JSON each second, on the standard output: for scripts.
+#[derive(Debug)]
+pub struct Json {
+    last: Option<Instant>,
+    latest: Report,
+}
+
+impl Json {
+    /// A reporter that has said nothing yet.
+    pub fn new() -> Self {
+        Self { last: None, latest: Report::default() }
+    }
+
+    fn print(&mut self) {
+        if let Ok(line) = serde_json::to_string(&self.latest) {
+            println!("{line}");
+        }
+        self.last = Some(Instant::now());
+    }
+}
+
+impl Default for Json {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Progress for Json {
+    fn report(&mut self, report: &Report) {
+        self.latest = *report;
+        if self.last.is_none_or(|last| last.elapsed() > Duration::from_secs(1)) {
+            self.print();
+        }
+    }
+
+    fn warn(&mut self, message: &str) {
+        eprintln!("warning: {message}");
+    }
+
+    fn finish(&mut self) {
+        self.print();
+    }
+}
+
+/// A live line in a terminal; a line every few seconds where the output is no terminal.
+#[derive(Debug)]
+pub struct Terminal {
+    bar: ProgressBar,
+    live: bool,
+    printed: Instant,
+    latest: Report,
+}
+
+impl Terminal {
+    /// Seconds between two lines where the output is no terminal.
+    const PAUSE: Duration = Duration::from_secs(5);
+
+    /// A line on the standard error.
+    pub fn new() -> Self {
+        let live = std::io::stderr().is_terminal();
+        let bar = if live { ProgressBar::new(1) } else { ProgressBar::hidden() };
+        if live {
+            bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        }
+        let style = ProgressStyle::with_template("{bar:24.green} {pos}/{len} steps  {msg}  {eta} left");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar, live, printed: Instant::now(), latest: Report::default() }
+    }
+
+    fn text(report: &Report) -> String {
+        let number = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.1}"));
+        let (mean_return, evaluation) = (number(report.mean_return), number(report.evaluation));
+        format!("return {mean_return}  evaluation {evaluation}  {:.0} steps/s", report.steps_per_second)
+    }
+}
+
+impl Default for Terminal {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Progress for Terminal {
+    fn report(&mut self, report: &Report) {
+        self.latest = *report;
+        if self.live {
+            self.bar.set_length(report.total_env_steps);
+            self.bar.set_position(report.env_steps);
+            self.bar.set_message(Self::text(report));
+        } else if self.printed.elapsed() > Self::PAUSE {
+            self.printed = Instant::now();
+            eprintln!("{}/{} steps  {}", report.env_steps, report.total_env_steps, Self::text(report));
+        }
+    }
+
+    fn warn(&mut self, message: &str) {
+        self.bar.suspend(|| eprintln!("warning: {message}"));
+    }
+
+    fn finish(&mut self) {
+        if self.live {
+            self.bar.abandon();
+        } else {
+            eprintln!("{}/{} steps  {}", self.latest.env_steps, self.latest.total_env_steps, Self::text(&self.latest));
+        }
+    }
+}
