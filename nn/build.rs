@@ -16,6 +16,8 @@ fn main() {
         .warnings(false)
         .flag("-fno-math-errno")
         .flag("-fno-trapping-math")
+        // A product and a sum rounded as one where the processor can do it would give each machine numbers of its own.
+        .flag("-ffp-contract=off")
         .include(root.join("include"))
         .include(root.join("include/torch/csrc/api/include"));
     println!("cargo:rerun-if-changed=src/shim");

@@ -6,7 +6,7 @@
 
 mod host;
 pub mod mlp;
-//pub mod optim;
+pub mod optim;
 
 use std::ffi::{CStr, c_char};
 

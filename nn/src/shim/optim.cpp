@@ -1,0 +1,178 @@
+// Optimiser steps and gradient clipping over a flat arena: own loops for f32 in ordinary memory, ATen's operations
+// everywhere else. Neither path copies a number between host and device.
+
+#include "shim.h"
+
+#include <cmath>
+#include <vector>
+
+#include <c10/core/GradMode.h>
+
+#include "optim_kernels.h"
+
+namespace {
+
+using at::Tensor;
+
+// What PyTorch adds to a norm before it divides by it.
+constexpr double kNormEps = 1e-6;
+
+// Whether the own loops run; `portable` asks for ATen's operations in any case.
+bool takes_loops(const Tensor& tensor, bool portable) { return tensor.device().is_cpu() && !portable; }
+
+void check_like(const Tensor& tensor, const Tensor& values) {
+  TORCH_CHECK(tensor.numel() == values.numel() && tensor.device() == values.device(),
+              "values, gradients and moments must have one length and one device");
+  TORCH_CHECK(tensor.scalar_type() == at::kFloat && tensor.is_contiguous(), "an arena holds contiguous f32 numbers");
+}
+
+// A moment's numbers, or null where there is none.
+float* numbers(Handle moment, const Tensor& values) {
+  if (!moment) return nullptr;
+  check_like(*moment, values);
+  return moment->data_ptr<float>();
+}
+
+pavlov::Arena arena(Handle values, Handle gradients) {
+  check_like(*values, *values);
+  check_like(*gradients, *values);
+  return {values->numel(), values->data_ptr<float>(), gradients->const_data_ptr<float>()};
+}
+
+// Autograd's check that what it saved was not overwritten sees our writes like any other.
+void wrote(Handle tensor) { tensor->unsafeGetTensorImpl()->bump_version(); }
+
+// The gradients with the decay that goes through them; a new tensor only where there is such decay.
+Tensor with_decay(const Tensor& gradients, const Tensor& values, const Decay& decay) {
+  Tensor sum = gradients;
+  if (decay.l2 != 0.0) sum = at::add(sum, values, decay.l2);
+  if (decay.l1 != 0.0) sum = at::add(sum, at::sign(values), decay.l1);
+  return sum;
+}
+
+void shrink(Tensor& values, const Decay& decay, double learning_rate) {
+  if (decay.decoupled != 0.0) values.add_(values, -learning_rate * decay.decoupled);
+}
+
+void adam_portable(const AdamNumbers& n, Tensor& values, const Tensor& gradients, Tensor& first, Tensor& second) {
+  const Tensor step = at::full({}, static_cast<double>(n.step), values.options());
+  at::_fused_adamw_({values}, {with_decay(gradients, values, n.decay)}, {first}, {second}, {}, {step},
+                    n.learning_rate, n.beta1, n.beta2, n.decay.decoupled, n.eps, false, false);
+}
+
+void rmsprop_portable(const RmspropNumbers& n, Tensor& values, const Tensor& gradients, Tensor& square,
+                      Tensor* average, Tensor* buffer) {
+  const Tensor gradient = with_decay(gradients, values, n.decay);
+  shrink(values, n.decay, n.learning_rate);
+  square.mul_(n.alpha).addcmul_(gradient, gradient, 1.0 - n.alpha);
+  Tensor root;
+  if (average) {
+    average->lerp_(gradient, 1.0 - n.alpha);
+    root = at::addcmul(square, *average, *average, -1.0).clamp_min_(0.0);
+  } else {
+    root = square.clone();
+  }
+  if (n.eps_inside_root) root.add_(n.eps).sqrt_();
+  else root.sqrt_().add_(n.eps);
+  if (!buffer) {
+    values.addcdiv_(gradient, root, -n.learning_rate);
+    return;
+  }
+  buffer->mul_(n.momentum).addcdiv_(gradient, root);
+  values.add_(*buffer, -n.learning_rate);
+}
+
+void sgd_portable(const SgdNumbers& n, Tensor& values, const Tensor& gradients, Tensor* buffer) {
+  const Tensor gradient = with_decay(gradients, values, n.decay);
+  shrink(values, n.decay, n.learning_rate);
+  std::vector<Tensor> buffers;
+  if (buffer) buffers.push_back(*buffer);
+  at::_fused_sgd_({values}, {gradient}, buffers, 0.0, n.momentum, n.learning_rate, n.dampening, n.nesterov, false,
+                  n.first_step);
+}
+
+}  // namespace
+
+extern "C" {
+
+char* pavlov_adam_step(const AdamNumbers* n, Handle values, Handle gradients, Handle first, Handle second,
+                       bool portable) {
+  return guarded([&] {
+    const c10::NoGradGuard guard;
+    const auto flat = arena(values, gradients);
+    float* first_moment = numbers(first, *values);
+    float* second_moment = numbers(second, *values);
+    if (!takes_loops(*values, portable)) return adam_portable(*n, *values, *gradients, *first, *second);
+    pavlov::adam(*n, flat, first_moment, second_moment);
+    wrote(values);
+  });
+}
+
+// `average` is null unless centred, `buffer` is null without momentum.
+char* pavlov_rmsprop_step(const RmspropNumbers* n, Handle values, Handle gradients, Handle square, Handle average,
+                          Handle buffer, bool portable) {
+  return guarded([&] {
+    const c10::NoGradGuard guard;
+    const auto flat = arena(values, gradients);
+    float* square_average = numbers(square, *values);
+    float* gradient_average = numbers(average, *values);
+    float* momentum = numbers(buffer, *values);
+    if (!takes_loops(*values, portable)) {
+      return rmsprop_portable(*n, *values, *gradients, *square, average, buffer);
+    }
+    pavlov::rmsprop(*n, flat, square_average, gradient_average, momentum);
+    wrote(values);
+  });
+}
+
+// `buffer` is null without momentum.
+char* pavlov_sgd_step(const SgdNumbers* n, Handle values, Handle gradients, Handle buffer, bool portable) {
+  return guarded([&] {
+    const c10::NoGradGuard guard;
+    const auto flat = arena(values, gradients);
+    float* momentum = numbers(buffer, *values);
+    if (!takes_loops(*values, portable)) return sgd_portable(*n, *values, *gradients, buffer);
+    pavlov::sgd(*n, flat, momentum);
+    wrote(values);
+  });
+}
+
+// `out` = the norm of the gradients before they are scaled down to `largest`, which may be infinite.
+char* pavlov_clip_norm(Handle* out, Handle gradients, double largest, bool portable) {
+  return guarded([&] {
+    const c10::NoGradGuard guard;
+    check_like(*gradients, *gradients);
+    if (!takes_loops(*gradients, portable)) {
+      const Tensor norm = at::linalg_vector_norm(*gradients, 2.0);
+      if (std::isfinite(largest)) gradients->mul_(norm.add(kNormEps).reciprocal_().mul_(largest).clamp_max_(1.0));
+      *out = new Tensor(norm);
+      return;
+    }
+    const double norm = std::sqrt(pavlov::sum_of_squares(gradients->numel(), gradients->const_data_ptr<float>()));
+    const double factor = largest / (norm + kNormEps);
+    // Written so that a NaN goes on into every gradient, as in PyTorch, and does not pass for a small norm.
+    if (std::isfinite(largest) && !(factor >= 1.0)) {
+      pavlov::scale(gradients->numel(), gradients->data_ptr<float>(), static_cast<float>(factor));
+      wrote(gradients);
+    }
+    Tensor result = at::empty({}, gradients->options());
+    *result.data_ptr<float>() = static_cast<float>(norm);
+    *out = new Tensor(std::move(result));
+  });
+}
+
+// Bounds every gradient to [-largest, largest].
+char* pavlov_clip_value(Handle gradients, double largest, bool portable) {
+  return guarded([&] {
+    const c10::NoGradGuard guard;
+    check_like(*gradients, *gradients);
+    if (!takes_loops(*gradients, portable)) {
+      gradients->clamp_(-largest, largest);
+      return;
+    }
+    pavlov::clamp(gradients->numel(), gradients->data_ptr<float>(), static_cast<float>(largest));
+    wrote(gradients);
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,193 @@
+//! Optimiser steps and gradient clipping over a flat arena (optim.cpp, optim_kernels.cpp).
+
+use std::ffi::c_char;
+use std::ptr::null_mut;
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+use super::{check, pointer};
+use crate::NnError;
+
+/// How weights decay in a step.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Decay {
+    /// Adds `l2 * value` to the gradient.
+    pub l2: f64,
+    /// Shrinks the value by `learning_rate * decoupled`.
+    pub decoupled: f64,
+    /// Adds `l1 * sign(value)` to the gradient.
+    pub l1: f64,
+}
+
+/// The numbers of one step of Adam.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct AdamNumbers {
+    /// The step size.
+    pub learning_rate: f64,
+    /// How much of the first moment is kept.
+    pub beta1: f64,
+    /// How much of the second moment is kept.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub eps: f64,
+    /// How weights decay.
+    pub decay: Decay,
+    /// The step's number; the first is 1.
+    pub step: i64,
+}
+
+/// The numbers of one step of RMSprop.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct RmspropNumbers {
+    /// The step size.
+    pub learning_rate: f64,
+    /// How much of the averages is kept.
+    pub alpha: f64,
+    /// Added to the root of the average, or under it.
+    pub eps: f64,
+    /// How much of the momentum is kept.
+    pub momentum: f64,
+    /// How weights decay.
+    pub decay: Decay,
+    /// Whether `eps` stands under the root.
+    pub eps_inside_root: bool,
+}
+
+/// The numbers of one step of stochastic gradient descent.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct SgdNumbers {
+    /// The step size.
+    pub learning_rate: f64,
+    /// How much of the momentum is kept.
+    pub momentum: f64,
+    /// How much of the gradient is kept out of the momentum.
+    pub dampening: f64,
+    /// How weights decay.
+    pub decay: Decay,
+    /// Whether the step looks ahead (Nesterov).
+    pub nesterov: bool,
+    /// Whether the momentum starts with this step.
+    pub first_step: bool,
+}
+
+/// The tensors that a step works on, and how. All are flat, of one length and on one device; values and moments are
+/// written.
+#[derive(Clone, Copy, Debug)]
+pub struct Arena<'a> {
+    /// The parameters' values.
+    pub values: &'a Tensor,
+    /// The parameters' gradients.
+    pub gradients: &'a Tensor,
+    /// Whether libtorch's own operations are to be used on the CPU too.
+    pub portable: bool,
+}
+
+unsafe extern "C" {
+    fn pavlov_adam_step(
+        numbers: *const AdamNumbers,
+        values: *mut C_tensor,
+        gradients: *mut C_tensor,
+        first: *mut C_tensor,
+        second: *mut C_tensor,
+        portable: bool,
+    ) -> *mut c_char;
+    fn pavlov_rmsprop_step(
+        numbers: *const RmspropNumbers,
+        values: *mut C_tensor,
+        gradients: *mut C_tensor,
+        square: *mut C_tensor,
+        average: *mut C_tensor,
+        buffer: *mut C_tensor,
+        portable: bool,
+    ) -> *mut c_char;
+    fn pavlov_sgd_step(
+        numbers: *const SgdNumbers,
+        values: *mut C_tensor,
+        gradients: *mut C_tensor,
+        buffer: *mut C_tensor,
+        portable: bool,
+    ) -> *mut c_char;
+    fn pavlov_clip_norm(
+        out: *mut *mut C_tensor,
+        gradients: *mut C_tensor,
+        largest: f64,
+        portable: bool,
+    ) -> *mut c_char;
+    fn pavlov_clip_value(gradients: *mut C_tensor, largest: f64, portable: bool) -> *mut c_char;
+}
+
+fn pointer_or_null(tensor: Option<&Tensor>) -> *mut C_tensor {
+    tensor.map_or(null_mut(), pointer)
+}
+
+/// One step of Adam; the moments start at zero.
+///
+/// # Errors
+/// [`NnError::Shim`] when lengths, types or devices differ.
+pub fn adam_step(
+    numbers: &AdamNumbers,
+    arena: Arena<'_>,
+    first_moment: &Tensor,
+    second_moment: &Tensor,
+) -> Result<(), NnError> {
+    let (values, gradients) = (pointer(arena.values), pointer(arena.gradients));
+    let (first, second) = (pointer(first_moment), pointer(second_moment));
+    // SAFETY: every pointer is valid for the call, which checks lengths and types before it writes.
+    unsafe { check(pavlov_adam_step(numbers, values, gradients, first, second, arena.portable)) }
+}
+
+/// One step of RMSprop, centred if there is a `gradient_average`.
+///
+/// # Errors
+/// [`NnError::Shim`] when lengths, types or devices differ.
+pub fn rmsprop_step(
+    numbers: &RmspropNumbers,
+    arena: Arena<'_>,
+    square_average: &Tensor,
+    gradient_average: Option<&Tensor>,
+    momentum: Option<&Tensor>,
+) -> Result<(), NnError> {
+    let (values, gradients) = (pointer(arena.values), pointer(arena.gradients));
+    let square = pointer(square_average);
+    let (average, buffer) = (pointer_or_null(gradient_average), pointer_or_null(momentum));
+    // SAFETY: as in `adam_step`; C++ takes null for what is not there.
+    unsafe { check(pavlov_rmsprop_step(numbers, values, gradients, square, average, buffer, arena.portable)) }
+}
+
+/// One step of stochastic gradient descent.
+///
+/// # Errors
+/// [`NnError::Shim`] when lengths, types or devices differ.
+pub fn sgd_step(numbers: &SgdNumbers, arena: Arena<'_>, momentum: Option<&Tensor>) -> Result<(), NnError> {
+    let (values, gradients) = (pointer(arena.values), pointer(arena.gradients));
+    // SAFETY: as in `rmsprop_step`.
+    unsafe { check(pavlov_sgd_step(numbers, values, gradients, pointer_or_null(momentum), arena.portable)) }
+}
+
+/// Scales the gradients down to the norm `largest`, which may be infinite, and gives the norm that they had, 0-dim
+/// f32 on their device.
+///
+/// # Errors
+/// [`NnError::Shim`] when the gradients are not flat f32 numbers.
+pub fn clip_norm(gradients: &Tensor, largest: f64, portable: bool) -> Result<Tensor, NnError> {
+    let mut out = null_mut();
+    // SAFETY: the pointer is valid for the call; `out` is written before it is read, with a tensor that is now ours.
+    unsafe {
+        check(pavlov_clip_norm(&mut out, pointer(gradients), largest, portable))?;
+        Ok(Tensor::from_ptr(out))
+    }
+}
+
+/// Bounds every gradient to `[-largest, largest]`.
+///
+/// # Errors
+/// [`NnError::Shim`] when the gradients are not flat f32 numbers.
+pub fn clip_value(gradients: &Tensor, largest: f64, portable: bool) -> Result<(), NnError> {
+    // SAFETY: the pointer is valid for the call.
+    unsafe { check(pavlov_clip_value(pointer(gradients), largest, portable)) }
+}

@@ -1,0 +1,17 @@
+// Loops that the compiler turns into the widest vectors of the processor at hand.
+#pragma once
+
+// One copy of the function per instruction set, chosen when the program is loaded. Compilers without this (and other
+// architectures, where the base set already has vectors) compile it once.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
+#define VECTORISED __attribute__((target_clones("avx512f", "avx2", "default")))
+#else
+#define VECTORISED
+#endif
+
+// Part of every VECTORISED function that calls it, so that it is compiled for that one's instruction set.
+#if defined(__GNUC__)
+#define INLINED inline __attribute__((always_inline))
+#else
+#define INLINED inline
+#endif
