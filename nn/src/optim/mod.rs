@@ -105,7 +105,8 @@ impl Optimizer {
         let (own_at, at) = (device::name(self.device), device::name(at));
         let own = self.len;
         Err(NnError::Shape(format!(
-            "the optimiser was made for {own} parameters on {own_at}, these are {len} on {at}: make one for each network"
+            "the optimiser was made for {own} parameters on {own_at}, these are {len} on {at}: make one for each \
+             network"
         )))
     }
 
