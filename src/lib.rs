@@ -41,7 +41,12 @@ pub use training::{Outcome, Session};
 ///
 /// # Errors
 /// When a name or setting is wrong, or the training fails; the message says what to do.
-pub fn train(registries: &Registries, agent: &str, environment: &str, sets: &[&str]) -> anyhow::Result<Outcome> {
+pub fn train(
+    registries: &Registries,
+    agent: &str,
+    environment: &str,
+    sets: &[&str],
+) -> anyhow::Result<Outcome> {
     let sets = sets.iter().map(ToString::to_string).collect();
     let config = RunConfig::resolve(registries, agent, environment, &Overrides { file: None, sets })?;
     let folder = RunFolder::create(None, &config)?;

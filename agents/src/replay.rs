@@ -270,7 +270,10 @@ impl Rows {
 
     fn get(&self, slot: usize, layout: &ObsLayout) -> ObsRef<'_> {
         let (f, b) = (layout.floats, layout.bytes);
-        ObsRef { floats: &self.floats[slot * f..(slot + 1) * f], bytes: &self.bytes[slot * b..(slot + 1) * b] }
+        ObsRef {
+            floats: &self.floats[slot * f..(slot + 1) * f],
+            bytes: &self.bytes[slot * b..(slot + 1) * b],
+        }
     }
 }
 
@@ -288,11 +291,20 @@ fn take<T: Copy>(array: &[T], slot: usize, width: usize, out: &mut [T], row: usi
     out[row * width..(row + 1) * width].copy_from_slice(&array[slot * width..(slot + 1) * width]);
 }
 
-fn put_array<'a, T: pavlov_nn::ArrayElement>(state: &mut StateDict<'a>, name: &str, rows: usize, array: &'a [T]) {
+fn put_array<'a, T: pavlov_nn::ArrayElement>(
+    state: &mut StateDict<'a>,
+    name: &str,
+    rows: usize,
+    array: &'a [T],
+) {
     state.put_slice(name, &[rows, array.len() / rows.max(1)], array);
 }
 
-fn array<T: pavlov_nn::ArrayElement>(state: &StateView<'_>, name: &str, len: usize) -> Result<Vec<T>, AgentError> {
+fn array<T: pavlov_nn::ArrayElement>(
+    state: &StateView<'_>,
+    name: &str,
+    len: usize,
+) -> Result<Vec<T>, AgentError> {
     let array: Vec<T> = state.vec(name)?;
     if array.len() == len {
         return Ok(array);

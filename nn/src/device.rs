@@ -15,7 +15,9 @@ pub fn parse(name: &str) -> Result<Device, NnError> {
         "auto" => return Ok(Device::cuda_if_available()),
         "cuda" => 0,
         other => other.strip_prefix("cuda:").and_then(|number| number.parse().ok()).ok_or_else(|| {
-            NnError::Device(format!("unknown device `{other}`: give auto, cpu, cuda or cuda:N (cuda:0, cuda:1, ...)"))
+            NnError::Device(format!(
+                "unknown device `{other}`: give auto, cpu, cuda or cuda:N (cuda:0, cuda:1, ...)"
+            ))
         })?,
     };
     if !Cuda::is_available() || count == 0 {

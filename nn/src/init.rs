@@ -119,7 +119,8 @@ mod tests {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(1);
         for shape in [[64, 4], [4, 64], [32, 32]] {
             let weight = Init::Orthogonal { gain: 2f64.sqrt() }.sample(&shape, &mut rng).unwrap();
-            let gram = if shape[0] >= shape[1] { weight.tr().matmul(&weight) } else { weight.matmul(&weight.tr()) };
+            let gram =
+                if shape[0] >= shape[1] { weight.tr().matmul(&weight) } else { weight.matmul(&weight.tr()) };
             let identity = Tensor::eye(gram.size()[0], (Kind::Float, tch::Device::Cpu)) * 2.0;
             assert!((gram - identity).abs().max().double_value(&[]) < 1e-5);
         }

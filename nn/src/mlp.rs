@@ -55,10 +55,15 @@ impl MlpConfig {
     /// [`NnError::Config`] naming the field that makes no sense.
     pub fn validate(&self) -> Result<(), NnError> {
         if let Some(size) = self.hidden_sizes.iter().find(|&&size| size < 1) {
-            return Err(NnError::Config(format!("hidden_sizes has a layer of {size} units: give at least 1")));
+            return Err(NnError::Config(format!(
+                "hidden_sizes has a layer of {size} units: give at least 1"
+            )));
         }
         if !(0.0..1.0).contains(&self.dropout) {
-            return Err(NnError::Config(format!("dropout is {}: give 0 or more, and less than 1", self.dropout)));
+            return Err(NnError::Config(format!(
+                "dropout is {}: give 0 or more, and less than 1",
+                self.dropout
+            )));
         }
         Ok(())
     }
@@ -235,8 +240,12 @@ mod tests {
     fn the_fused_pass_equals_autograd_for_every_activation() {
         for activation in ALL {
             for output_activation in ALL {
-                let config =
-                    MlpConfig { hidden_sizes: vec![17, 8], activation, output_activation, ..Default::default() };
+                let config = MlpConfig {
+                    hidden_sizes: vec![17, 8],
+                    activation,
+                    output_activation,
+                    ..Default::default()
+                };
                 let (mlp, mut parameters) = network(&config);
                 let target = input(9).narrow(1, 0, 3);
                 let mut results = Vec::new();
@@ -253,9 +262,18 @@ mod tests {
                 }
                 let (fused, plain) = (&results[0], &results[1]);
                 assert!(distance(&fused.0, &plain.0) < 1e-5, "{activation:?} {output_activation:?} output");
-                assert!(distance(&fused.1, &plain.1) < 1e-4, "{activation:?} {output_activation:?} input gradient");
-                assert!(distance(&fused.2, &plain.2) < 1e-4, "{activation:?} {output_activation:?} gradients");
-                assert!(plain.2.abs().max().double_value(&[]) > 1e-3, "the test must have gradients to compare");
+                assert!(
+                    distance(&fused.1, &plain.1) < 1e-4,
+                    "{activation:?} {output_activation:?} input gradient"
+                );
+                assert!(
+                    distance(&fused.2, &plain.2) < 1e-4,
+                    "{activation:?} {output_activation:?} gradients"
+                );
+                assert!(
+                    plain.2.abs().max().double_value(&[]) > 1e-3,
+                    "the test must have gradients to compare"
+                );
             }
         }
     }
@@ -281,7 +299,8 @@ mod tests {
 
     #[test]
     fn names_are_those_of_a_sequential() {
-        let config = MlpConfig { layer_norm: true, dropout: 0.1, hidden_sizes: vec![4, 4], ..Default::default() };
+        let config =
+            MlpConfig { layer_norm: true, dropout: 0.1, hidden_sizes: vec![4, 4], ..Default::default() };
         let mut layout = Layout::new();
         Mlp::new(&mut layout, "q.", 5, 3, &config).unwrap();
         // Linear 0, LayerNorm 1, ReLU 2, Dropout 3, Linear 4, LayerNorm 5, ReLU 6, Dropout 7, Linear 8.

@@ -71,10 +71,17 @@ impl Layout {
     ///
     /// # Errors
     /// [`NnError::Config`] when the name is taken.
-    pub fn add(&mut self, name: impl Into<String>, shape: &[i64], init: Init) -> Result<ParameterId, NnError> {
+    pub fn add(
+        &mut self,
+        name: impl Into<String>,
+        shape: &[i64],
+        init: Init,
+    ) -> Result<ParameterId, NnError> {
         let name = name.into();
         if self.specs.iter().any(|spec| spec.name == name) {
-            return Err(NnError::Config(format!("two parameters are named `{name}`: give the networks names")));
+            return Err(NnError::Config(format!(
+                "two parameters are named `{name}`: give the networks names"
+            )));
         }
         let spec = ParameterSpec { name, shape: shape.to_vec(), init, offset: self.len };
         self.len += spec.len();
@@ -257,7 +264,9 @@ impl Parameters {
             let tensor = state.tensor(&spec.name)?;
             if tensor.size() != spec.shape {
                 let (name, have, want) = (&spec.name, tensor.size(), &spec.shape);
-                return Err(NnError::State(format!("`{name}` has shape {have:?}, the network needs {want:?}")));
+                return Err(NnError::State(format!(
+                    "`{name}` has shape {have:?}, the network needs {want:?}"
+                )));
             }
             parts.push(tensor.f_to_kind(Kind::Float)?.f_reshape([-1])?);
         }

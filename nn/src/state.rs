@@ -127,7 +127,8 @@ impl<'a> StateDict<'a> {
     /// # Errors
     /// [`NnError::State`] when it cannot be expressed as JSON (a map whose keys are not strings).
     pub fn put_value(&mut self, name: &str, value: &impl Serialize) -> Result<(), NnError> {
-        let value = serde_json::to_value(value).map_err(|error| NnError::State(format!("{name}: {error}")))?;
+        let value =
+            serde_json::to_value(value).map_err(|error| NnError::State(format!("{name}: {error}")))?;
         self.values.insert(name.into(), value);
         Ok(())
     }
@@ -200,8 +201,12 @@ impl<'s> StateView<'s> {
     /// [`NnError::State`] when there is no value of this name or it does not fit.
     pub fn value<T: DeserializeOwned>(&self, name: &str) -> Result<T, NnError> {
         let full = self.full(name);
-        let value =
-            self.dict.values.get(&full).ok_or_else(|| NnError::State(format!("the value `{full}` is missing")))?;
-        serde_json::from_value(value.clone()).map_err(|error| NnError::State(format!("the value `{full}`: {error}")))
+        let value = self
+            .dict
+            .values
+            .get(&full)
+            .ok_or_else(|| NnError::State(format!("the value `{full}` is missing")))?;
+        serde_json::from_value(value.clone())
+            .map_err(|error| NnError::State(format!("the value `{full}`: {error}")))
     }
 }

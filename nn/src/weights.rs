@@ -62,8 +62,9 @@ pub fn write(path: &Path, state: &StateDict<'_>) -> Result<(), NnError> {
 pub fn read(path: &Path) -> Result<StateDict<'static>, NnError> {
     let bytes = fs::read(path).map_err(|source| NnError::Io { path: path.display().to_string(), source })?;
     let damaged = |what: String| NnError::State(format!("{}: {what}", path.display()));
-    let file = SafeTensors::deserialize(&bytes)
-        .map_err(|error| damaged(format!("not a whole safetensors file ({error}): restore it from a copy")))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| {
+        damaged(format!("not a whole safetensors file ({error}): restore it from a copy"))
+    })?;
     let mut state = StateDict::new();
     for (name, view) in file.iter() {
         let kind = match view.dtype() {

@@ -26,7 +26,10 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
         best
     } else {
         let Some(latest) = folder.checkpoints().list()?.pop() else {
-            bail!("{} has neither best weights nor a checkpoint yet: train it first", folder.path().display());
+            bail!(
+                "{} has neither best weights nor a checkpoint yet: train it first",
+                folder.path().display()
+            );
         };
         let state = latest.read()?;
         agent.load_state(&state.view().part("agent")).context("the checkpoint does not fit the agent")?;

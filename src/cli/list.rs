@@ -15,7 +15,8 @@ pub(super) fn envs(registries: &Registries, args: &ListArgs) -> Result<ExitCode>
     let mut rows = Vec::new();
     for spec in registries.envs.specs() {
         let env = spec.make(&Default::default())?;
-        let agents: Vec<_> = config::presets().filter(|(_, id)| *id == spec.id).map(|(agent, _)| agent).collect();
+        let agents: Vec<_> =
+            config::presets().filter(|(_, id)| *id == spec.id).map(|(agent, _)| agent).collect();
         rows.push(json!({
             "id": spec.id,
             "observations": env.observation_space().to_string(),
@@ -41,13 +42,20 @@ pub(super) fn envs(registries: &Registries, args: &ListArgs) -> Result<ExitCode>
 
 pub(super) fn agents(registries: &Registries, args: &ListArgs) -> Result<ExitCode> {
     let row = |spec: &pavlov_agents::AgentSpec| {
-        let presets: Vec<_> = config::presets().filter(|(agent, _)| *agent == spec.name).map(|(_, id)| id).collect();
+        let presets: Vec<_> =
+            config::presets().filter(|(agent, _)| *agent == spec.name).map(|(_, id)| id).collect();
         json!({ "name": spec.name, "summary": spec.summary, "presets": presets })
     };
     let rows: Vec<_> = registries.agents.specs().iter().map(row).collect();
     print(args.json, &rows, |row| {
         let presets: Vec<_> = row["presets"].as_array().into_iter().flatten().map(text).collect();
-        format!("{:<12} {}\n{:<12} presets for {}", text(&row["name"]), text(&row["summary"]), "", presets.join(", "))
+        format!(
+            "{:<12} {}\n{:<12} presets for {}",
+            text(&row["name"]),
+            text(&row["summary"]),
+            "",
+            presets.join(", ")
+        )
     })
 }
 
@@ -61,7 +69,9 @@ pub(super) fn runs(registries: &Registries, args: &RunsArgs) -> Result<ExitCode>
         bail!("there is no folder {}: train something first", args.folder.display());
     }
     let mut rows = Vec::new();
-    for run in RunFolder::find(&args.folder).with_context(|| format!("{} cannot be read", args.folder.display()))? {
+    for run in
+        RunFolder::find(&args.folder).with_context(|| format!("{} cannot be read", args.folder.display()))?
+    {
         let latest = record::read_csv(&run.log()).ok().and_then(|(_, rows)| rows.into_iter().next_back());
         let config = run.config(registries);
         let evaluation = latest.as_ref().and_then(|row| row.values.get("rollout/ep_rew_mean").copied());

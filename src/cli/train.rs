@@ -39,7 +39,10 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
     config.device = pavlov_nn::device::name(pavlov_nn::device::parse(&config.device)?);
     Session::check(&config, registries)?;
     let folder = RunFolder::create(args.run_dir.as_deref(), &config)?;
-    say(&args.output, &format!("training {} on {} in {}", config.agent, config.environment, shown(folder.path())));
+    say(
+        &args.output,
+        &format!("training {} on {} in {}", config.agent, config.environment, shown(folder.path())),
+    );
     let session = Session::start(config, folder, registries)?;
     finish(session, &args.output)
 }

@@ -214,7 +214,9 @@ impl RunConfig {
             return Err(ConfigError::Value(message.into()));
         }
         if evaluation.until_return.is_some_and(f64::is_nan) {
-            return Err(ConfigError::Value("evaluation.until_return is NaN: give a number or \"off\"".into()));
+            return Err(ConfigError::Value(
+                "evaluation.until_return is NaN: give a number or \"off\"".into(),
+            ));
         }
         if evaluation.until_return.is_some() && evaluation.every_env_steps == 0 {
             let message = "evaluation.until_return needs evaluations, and evaluation.every_env_steps is 0";

@@ -28,7 +28,9 @@ const RUN_KEYS: [&str; 12] = [
 pub(super) fn merge(base: &mut Table, over: Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) if same_kind(below, &above) => merge(below, above),
+            (Some(Value::Table(below)), Value::Table(above)) if same_kind(below, &above) => {
+                merge(below, above)
+            }
             (_, value) => {
                 base.insert(key, value);
             }
@@ -43,7 +45,9 @@ fn same_kind(below: &Table, above: &Table) -> bool {
 /// `a.b=1` as a table. The value is TOML, or else a string.
 pub(super) fn parse_set(set: &str) -> Result<Table, ConfigError> {
     let Some((key, value)) = set.split_once('=') else {
-        return Err(ConfigError::Key(format!("--set {set}: write key=value, for instance --set discount=0.95")));
+        return Err(ConfigError::Key(format!(
+            "--set {set}: write key=value, for instance --set discount=0.95"
+        )));
     };
     let (key, value) = (key.trim(), value.trim());
     if key.is_empty() || key.split('.').any(str::is_empty) {
@@ -96,7 +100,9 @@ fn explain(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let unknown = [("unknown field", "key"), ("unknown variant", "word")];
     for (serde_word, our_word) in unknown {
-        let (Some(start), Some((name, known))) = (message.find(serde_word), quoted.split_first()) else { continue };
+        let (Some(start), Some((name, known))) = (message.find(serde_word), quoted.split_first()) else {
+            continue;
+        };
         let place = &message[..start];
         let hint = did_you_mean(name, known.iter().copied());
         let known = known.join(", ");
@@ -113,8 +119,14 @@ mod tests {
     fn set_takes_toml_values_and_bare_words() {
         let parsed = |set| parse_set(set).unwrap();
         assert_eq!(parsed("seed=3").to_string(), "seed = 3\n");
-        assert_eq!(parsed("net.hidden_sizes=[8, 8]")["hyperparameters"]["net"]["hidden_sizes"][1].as_integer(), Some(8));
-        assert_eq!(parsed("net.activation=tanh")["hyperparameters"]["net"]["activation"].as_str(), Some("tanh"));
+        assert_eq!(
+            parsed("net.hidden_sizes=[8, 8]")["hyperparameters"]["net"]["hidden_sizes"][1].as_integer(),
+            Some(8)
+        );
+        assert_eq!(
+            parsed("net.activation=tanh")["hyperparameters"]["net"]["activation"].as_str(),
+            Some("tanh")
+        );
         assert_eq!(parsed("evaluation.episodes=5")["evaluation"]["episodes"].as_integer(), Some(5));
         for wrong in ["seed", "=1", "a..b=1"] {
             assert!(parse_set(wrong).is_err(), "{wrong}");

@@ -73,7 +73,8 @@ fn line(columns: &[String], row: &Row) -> String {
 /// # Errors
 /// When the file cannot be read or is no such file.
 pub fn read(path: &Path) -> io::Result<(Vec<String>, Vec<Row>)> {
-    let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
+    let wrong =
+        |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
     let text = fs::read_to_string(path)?;
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let mut lines = whole.lines();
@@ -111,7 +112,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("progress.csv");
         let mut sink = CsvSink::open(&path, None).unwrap();
-        let rows = [row(1, &[("a", 0.1)]), row(2, &[("a", 1.0 / 3.0), ("b", -2.0)]), row(3, &[("b", 1e-300)])];
+        let rows =
+            [row(1, &[("a", 0.1)]), row(2, &[("a", 1.0 / 3.0), ("b", -2.0)]), row(3, &[("b", 1e-300)])];
         rows.iter().for_each(|row| sink.row(row).unwrap());
         assert_eq!(read(&path).unwrap().1, rows);
         let whole = fs::read(&path).unwrap();

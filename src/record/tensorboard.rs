@@ -58,7 +58,10 @@ impl TensorBoardSink {
         match note {
             Note::Text { tag, text } => self.summary(0, summary_of(text_value(tag, text))),
             Note::HyperParameters { values, metrics } => {
-                self.summary(0, summary_of(plugin_value("_hparams_/experiment", experiment(values, metrics))?))?;
+                self.summary(
+                    0,
+                    summary_of(plugin_value("_hparams_/experiment", experiment(values, metrics))?),
+                )?;
                 self.summary(0, summary_of(plugin_value("_hparams_/session_start_info", session(values))?))
             }
         }
@@ -134,7 +137,10 @@ fn plugin_value(tag: &str, data: HParamsPluginData) -> io::Result<Summary_Value>
     Ok(value)
 }
 
-fn experiment(values: &std::collections::BTreeMap<String, HyperParameter>, metrics: &[&str]) -> HParamsPluginData {
+fn experiment(
+    values: &std::collections::BTreeMap<String, HyperParameter>,
+    metrics: &[&str],
+) -> HParamsPluginData {
     let mut experiment = Experiment::new();
     for (name, value) in values {
         let mut info = HParamInfo::new();

@@ -140,10 +140,12 @@ impl Checkpoint {
     /// When a file is missing, cut off or changed; the message names it.
     pub fn read(&self) -> Result<StateDict<'static>> {
         let shown = self.path.display();
-        let sums = fs::read_to_string(self.path.join(SUMS)).with_context(|| format!("{shown}: {SUMS} is missing"))?;
+        let sums = fs::read_to_string(self.path.join(SUMS))
+            .with_context(|| format!("{shown}: {SUMS} is missing"))?;
         for name in [TENSORS, VALUES] {
             let expected = sums.lines().find_map(|line| line.strip_suffix(name)).map(str::trim);
-            let found = sha256(&self.path.join(name)).with_context(|| format!("{shown}: {name} is missing"))?;
+            let found =
+                sha256(&self.path.join(name)).with_context(|| format!("{shown}: {name} is missing"))?;
             if expected != Some(found.as_str()) {
                 bail!("{shown}: {name} is damaged (its checksum differs from the one in {SUMS})");
             }

@@ -37,14 +37,17 @@ impl RunFolder {
         };
         let shown = path.display();
         if path.join(CONFIG).exists() {
-            bail!("{shown} holds a run already: continue it with `pavlov resume {shown}`, or choose another --run-dir");
+            bail!(
+                "{shown} holds a run already: continue it with `pavlov resume {shown}`, or choose another --run-dir"
+            );
         }
         if fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
             bail!("{shown} is not empty: choose another --run-dir");
         }
         fs::create_dir_all(&path).with_context(|| cannot_write(&path))?;
         let text = config.to_toml()?;
-        write_atomically(&path.join(CONFIG), |beside| fs::write(beside, &text)).with_context(|| cannot_write(&path))?;
+        write_atomically(&path.join(CONFIG), |beside| fs::write(beside, &text))
+            .with_context(|| cannot_write(&path))?;
         Ok(Self { path })
     }
 
@@ -54,7 +57,10 @@ impl RunFolder {
     /// When there is no run in it.
     pub fn open(path: &Path) -> Result<Self> {
         if !path.join(CONFIG).is_file() {
-            bail!("{} holds no run (there is no {CONFIG} in it): `pavlov runs` lists the runs", path.display());
+            bail!(
+                "{} holds no run (there is no {CONFIG} in it): `pavlov runs` lists the runs",
+                path.display()
+            );
         }
         Ok(Self { path: path.to_path_buf() })
     }

@@ -52,7 +52,8 @@ pub fn evaluate(
     let mut result = Evaluation { returns: Vec::new(), lengths: Vec::new() };
     for first in (0..episodes).step_by(TOGETHER) {
         let numbers = first..episodes.min(first + TOGETHER);
-        let part = play_together(policy, spec, options, numbers, mode, seed).context("the evaluation failed")?;
+        let part =
+            play_together(policy, spec, options, numbers, mode, seed).context("the evaluation failed")?;
         result.returns.extend(part.returns);
         result.lengths.extend(part.lengths);
     }

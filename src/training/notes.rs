@@ -25,7 +25,11 @@ fn flatten(prefix: &str, table: &Table, values: &mut BTreeMap<String, HyperParam
         let name = format!("{prefix}{key}");
         let value = match value {
             Value::Table(table) => {
-                flatten(&format!("{}.", name.trim_start_matches("hyperparameters")).replace("..", "."), table, values);
+                flatten(
+                    &format!("{}.", name.trim_start_matches("hyperparameters")).replace("..", "."),
+                    table,
+                    values,
+                );
                 continue;
             }
             Value::Integer(number) => HyperParameter::Number(*number as f64),

@@ -148,7 +148,12 @@ impl Progress for Terminal {
         if self.live {
             self.bar.abandon();
         } else {
-            eprintln!("{}/{} steps  {}", self.latest.env_steps, self.latest.total_env_steps, Self::text(&self.latest));
+            eprintln!(
+                "{}/{} steps  {}",
+                self.latest.env_steps,
+                self.latest.total_env_steps,
+                Self::text(&self.latest)
+            );
         }
     }
 }

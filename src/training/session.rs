@@ -158,11 +158,18 @@ impl Session {
     /// # Errors
     /// When the agent cannot play the environment, or one of the two refuses its options.
     pub fn agent(config: &RunConfig, registries: &Registries) -> Result<Box<dyn Agent>> {
-        let env = registries.envs.make_with(&config.environment, &EnvOptions::new(config.environment_options.clone()))?;
+        let env = registries
+            .envs
+            .make_with(&config.environment, &EnvOptions::new(config.environment_options.clone()))?;
         build_agent(config, registries, env.observation_space().clone(), env.action_space().clone())
     }
 
-    fn build(config: RunConfig, folder: RunFolder, registries: &Registries, recorder: Recorder) -> Result<Self> {
+    fn build(
+        config: RunConfig,
+        folder: RunFolder,
+        registries: &Registries,
+        recorder: Recorder,
+    ) -> Result<Self> {
         tch::set_num_threads(config.threads as i32);
         let spec = registries.envs.spec(&config.environment)?.clone();
         let options = EnvOptions::new(config.environment_options.clone());
@@ -259,7 +266,7 @@ impl Session {
         let log = last || crossed(now, num_envs, self.config.log.every_env_steps);
         let every = self.config.evaluation.every_env_steps;
         let evaluate = crossed(now, num_envs, every) || (last && every > 0);
-        if now / num_envs as u64 % REPORT_EVERY == 0 || log {
+        if (now / num_envs as u64).is_multiple_of(REPORT_EVERY) || log {
             progress.report(&self.report());
         }
         if !log && !evaluate {
@@ -302,7 +309,8 @@ impl Session {
             let path = self.folder.best_weights();
             let written = path.parent().map_or(Ok(()), fs::create_dir_all);
             written.with_context(|| format!("{} cannot be written", path.display()))?;
-            weights::write(&path, &self.agent.weights()?).context("the best weights so far could not be written")?;
+            weights::write(&path, &self.agent.weights()?)
+                .context("the best weights so far could not be written")?;
         }
         Ok(result)
     }
@@ -347,7 +355,8 @@ impl Session {
         self.envs.load_states(&states)?;
         let (floats, bytes): (Vec<f32>, Vec<u8>) =
             (view.vec("observations.floats")?, view.vec("observations.bytes")?);
-        if floats.len() != self.observations.floats().len() || bytes.len() != self.observations.bytes().len() {
+        if floats.len() != self.observations.floats().len() || bytes.len() != self.observations.bytes().len()
+        {
             bail!("the checkpoint's observations do not fit the environment");
         }
         self.observations.floats_mut().copy_from_slice(&floats);

@@ -34,7 +34,8 @@ impl Dqn {
     pub fn new(config: DqnConfig, context: &AgentContext) -> Result<Self, AgentError> {
         let Space::Discrete(actions) = context.action_space else {
             let space = &context.action_space;
-            let message = format!("dqn needs discrete actions, the environment's are {space}: try another agent");
+            let message =
+                format!("dqn needs discrete actions, the environment's are {space}: try another agent");
             return Err(AgentError::Unsupported(message));
         };
         let encoder = Encoder::new(&context.observation_space);
@@ -43,7 +44,11 @@ impl Dqn {
         let seed = |purpose| EnvRng::seeded(derive_seed(context.seed, purpose, 0));
         let online = Parameters::new(&layout, &mut seed("weights"), context.device)?;
         Ok(Self {
-            replay: UniformReplay::new(config.replay_capacity, &context.observation_space, &context.action_space)?,
+            replay: UniformReplay::new(
+                config.replay_capacity,
+                &context.observation_space,
+                &context.action_space,
+            )?,
             batch: Batch::new(config.batch_size, &encoder, &context.action_space)?,
             learner: DqnLearner::new(config.clone(), net.clone(), online)?,
             network: QNetwork::new(net, encoder)?,

@@ -85,8 +85,7 @@ impl Default for DqnConfig {
 
 impl AgentConfig for DqnConfig {
     const NAME: &'static str = "dqn";
-    const SUMMARY: &'static str =
-        "Deep Q-network (Mnih et al. 2015), with Double DQN (van Hasselt et al. 2016) as an option; discrete actions";
+    const SUMMARY: &'static str = "Deep Q-network (Mnih et al. 2015), with Double DQN (van Hasselt et al. 2016) as an option; discrete actions";
 
     fn validate(&self) -> Result<(), AgentError> {
         let refuse = |message: String| Err(AgentError::Config(message));
@@ -101,7 +100,9 @@ impl AgentConfig for DqnConfig {
         }
         if !(self.target_update_tau > 0.0 && self.target_update_tau <= 1.0) {
             let tau = self.target_update_tau;
-            return refuse(format!("target_update_tau is {tau}: give more than 0 and at most 1 (1 copies the network)"));
+            return refuse(format!(
+                "target_update_tau is {tau}: give more than 0 and at most 1 (1 copies the network)"
+            ));
         }
         if self.gradient_clip_norm.is_some_and(|norm| !(norm.is_finite() && norm > 0.0)) {
             return refuse("gradient_clip_norm must be a number above 0, or \"off\"".into());
@@ -118,7 +119,9 @@ impl AgentConfig for DqnConfig {
         }
         if self.epsilon_end > self.epsilon_start {
             let (start, end) = (self.epsilon_start, self.epsilon_end);
-            return refuse(format!("epsilon_end ({end}) is above epsilon_start ({start}): exploration would grow"));
+            return refuse(format!(
+                "epsilon_end ({end}) is above epsilon_start ({start}): exploration would grow"
+            ));
         }
         if self.batch_size > self.replay_capacity {
             let (batch, capacity) = (self.batch_size, self.replay_capacity);

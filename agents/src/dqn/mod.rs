@@ -5,8 +5,8 @@
 
 mod agent;
 mod config;
-pub mod losses;
 mod learner;
+pub mod losses;
 mod policy;
 
 pub use agent::Dqn;

@@ -159,9 +159,9 @@ struct SgdStep {
   float learning_rate;
   Decayed decay;
 
-  // PyTorch's buffer starts as the first gradient, undampened.
+  // PyTorch's buffer starts as the first gradient, undampened; ours is zero until then.
   explicit SgdStep(const SgdNumbers& n)
-      : keep(n.first_step ? 0.0f : static_cast<float>(n.momentum)),
+      : keep(static_cast<float>(n.momentum)),
         take(n.first_step ? 1.0f : static_cast<float>(1.0 - n.dampening)),
         gradient(n.nesterov ? 1.0f : 0.0f),
         buffer(n.nesterov ? static_cast<float>(n.momentum) : 1.0f),

@@ -1,0 +1,36 @@
+//! Trains DQN on CartPole-v1 until an evaluation reads 475, then plays twenty episodes with the best weights.
+//!
+//! ```text
+//! cargo run --release --example dqn_cartpole
+//! ```
+
+use anyhow::Result;
+use pavlov::agents::ActMode;
+use pavlov::envs::EnvOptions;
+use pavlov::nn::weights;
+use pavlov::training::{Terminal, evaluate};
+use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
+
+fn main() -> Result<()> {
+    let registries = Registries::bundled();
+
+    // The preset of the two, and what differs from it: any key that `pavlov config dqn CartPole-v1` prints.
+    let sets = ["seed=0", "evaluation.until_return=475", "evaluation.every_env_steps=2500"];
+    let overrides = Overrides { file: None, sets: sets.map(String::from).to_vec() };
+    let config = RunConfig::resolve(&registries, "dqn", "CartPole-v1", &overrides)?;
+
+    // A run is a folder: configuration, log, checkpoints, best weights.
+    let folder = RunFolder::create(None, &config)?;
+    let mut session = Session::start(config.clone(), folder.clone(), &registries)?;
+    let outcome = session.run(&false.into(), &mut Terminal::new())?;
+    println!("{:?} after {} env steps in {:.1} s", outcome.reason, outcome.env_steps, outcome.seconds);
+
+    // The best weights in an agent of the same configuration, on environments of their own.
+    let mut agent = Session::agent(&config, &registries)?;
+    agent.load_weights(&weights::read(&folder.best_weights())?.view())?;
+    let spec = registries.envs.spec("CartPole-v1")?;
+    let result = evaluate(agent.policy()?.as_mut(), spec, &EnvOptions::default(), 20, ActMode::Exploit, 1)?;
+    println!("mean return of 20 episodes: {:.1}", result.mean());
+    println!("watch it: tensorboard --logdir {}", folder.path().display());
+    Ok(())
+}

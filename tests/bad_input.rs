@@ -1,0 +1,231 @@
+//! What goes wrong is said in words that help, and what stands on the disk survives.
+
+use std::fs;
+use std::process::Command;
+
+use pavlov::envs::{Action, End, Env, EnvError, EnvSpec, ObsMut, Space, Step};
+use pavlov::training::Quiet;
+use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
+
+use crate::command::{SMALL, Workplace, files};
+
+/// Arguments, and words that the message must hold.
+const TABLE: &[(&[&str], &[&str])] = &[
+    (&["train", "dqm", "CartPole-v1"], &["unknown agent `dqm`", "did you mean `dqn`?"]),
+    (&["train", "dqn", "CartPol-v1"], &["unknown environment `CartPol-v1`", "did you mean `CartPole-v1`?"]),
+    (
+        &["train", "dqn", "CartPole-v1", "--set", "discont=0.9"],
+        &["unknown key `discont`", "did you mean `discount`?"],
+    ),
+    (
+        &["train", "dqn", "CartPole-v1", "--set", "net.hiden_sizes=[1]"],
+        &["hiden_sizes", "did you mean `hidden_sizes`?"],
+    ),
+    (&["train", "dqn", "CartPole-v1", "--set", "evaluation.episode=1"], &["did you mean `episodes`?"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "net.activation=relo"], &["relo", "did you mean `relu`?"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "optimizer.kind=adamm"], &["adamm", "adam"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "discount=high"], &["discount", "high"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "batch_size=many"], &["batch_size", "many"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "batch_size"], &["key=value"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "discount=nan"], &["discount is NaN", "from 0 to 1"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "discount=1.5"], &["discount is 1.5"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "learning_rate=-1.0"], &["-1"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "learning_rate=nan"], &["NaN"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "batch_size=0"], &["batch_size is 0"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "batch_size=-5"], &["batch_size"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "gradient_clip_norm=0"], &["gradient_clip_norm", "off"]),
+    (
+        &["train", "dqn", "CartPole-v1", "--set", "epsilon_end=0.5", "--set", "epsilon_start=0.1"],
+        &["epsilon_end", "epsilon_start"],
+    ),
+    (&["train", "dqn", "CartPole-v1", "--set", "replay_capacity=8"], &["batch_size", "replay_capacity"]),
+    (&["train", "dqn", "CartPole-v1", "--steps", "0"], &["env_steps is 0"]),
+    (&["train", "dqn", "CartPole-v1", "--envs", "0"], &["num_envs is 0"]),
+    (
+        &["train", "dqn", "CartPole-v1", "--until-return", "400", "--set", "evaluation.every_env_steps=0"],
+        &["until_return"],
+    ),
+    (&["train", "dqn", "CartPole-v1", "--set", "environment_options.gravity=1"], &["no option `gravity`"]),
+    (
+        &["train", "dqn", "CartPole-v1", "--set", "environment_options.max_episode_steps=0"],
+        &["max_episode_steps"],
+    ),
+    (&["train", "dqn", "CartPole-v1", "--device", "gpu"], &["unknown device `gpu`", "auto, cpu, cuda"]),
+    (&["train", "dqn", "Probe/ActionContinuous-v0"], &["discrete actions"]),
+    (&["train", "dqn", "CartPole-v1", "--config", "nowhere.toml"], &["nowhere.toml", "cannot be read"]),
+    (&["train", "dqn", "CartPole-v1", "--config", "broken.toml"], &["broken.toml", "TOML"]),
+    (&["train", "dqn", "CartPole-v1", "--config", "other.toml"], &["other.toml", "`CartPole-v0`"]),
+    (&["train", "dqn", "CartPole-v1", "--run-dir", "full"], &["full", "not empty"]),
+    (&["train", "dqn", "CartPole-v1", "--run-dir", "broken.toml/run"], &["broken.toml/run", "--run-dir"]),
+    (&["eval", "nowhere"], &["nowhere", "pavlov runs"]),
+    (&["resume", "nowhere"], &["nowhere", "pavlov runs"]),
+    (&["runs", "nowhere"], &["nowhere"]),
+];
+
+#[test]
+fn every_mistake_is_explained_and_leaves_nothing_behind() {
+    let place = Workplace::new();
+    fs::write(place.path("broken.toml"), "a = ").expect("a file");
+    fs::write(place.path("other.toml"), "environment = \"CartPole-v0\"").expect("a file");
+    fs::create_dir(place.path("full")).expect("a folder");
+    fs::write(place.path("full/thesis.txt"), "my only copy").expect("a file");
+    for (arguments, words) in TABLE {
+        let said = place.pavlov(arguments);
+        assert!(!said.success, "{arguments:?} succeeded");
+        assert!(said.err.starts_with("error: "), "{arguments:?}: {}", said.err);
+        assert!(!said.err.contains("panicked"), "{arguments:?}: {}", said.err);
+        for word in *words {
+            assert!(said.err.contains(word), "{arguments:?} does not say `{word}`: {}", said.err);
+        }
+    }
+    assert_eq!(fs::read(place.path("full/thesis.txt")).expect("still there"), b"my only copy");
+    assert!(!place.path("runs").exists(), "a refused training leaves no folder");
+}
+
+#[test]
+fn cuda_that_is_not_there_is_an_error() {
+    if tch::Cuda::is_available() {
+        return;
+    }
+    let said = Workplace::new().pavlov(&["train", "dqn", "CartPole-v1", "--device", "cuda"]);
+    assert!(!said.success && said.err.contains("--device cpu"), "{}", said.err);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_refused_and_the_one_before_it_works() {
+    let place = Workplace::new();
+    assert!(place.train_small("run", &[]).success);
+    let before = files(&place.path("run"));
+    let latest = place.path("run/checkpoints/step-000000003000/tensors.safetensors");
+    let whole = fs::read(&latest).expect("tensors");
+    let mut flipped = whole.clone();
+    flipped[whole.len() / 2] ^= 1;
+    for damaged in [&flipped[..], &whole[..whole.len() / 2], &[]] {
+        fs::write(&latest, damaged).expect("damage");
+        let said = place.pavlov(&["resume", "run"]);
+        assert!(
+            !said.success && said.err.contains("damaged") && said.err.contains("step-000000002500"),
+            "{}",
+            said.err
+        );
+    }
+    assert_eq!(files(&place.path("run")), before, "nothing is lost");
+    let older = "run/checkpoints/step-000000002500";
+    let said = place.pavlov(&["resume", "run", "--checkpoint", older]);
+    assert!(said.success, "{}", said.err);
+}
+
+#[test]
+fn a_checkpoint_of_another_environment_is_refused() {
+    let place = Workplace::new();
+    assert!(place.train_small("run", &[]).success);
+    let other = [&["train", "dqn", "CartPole-v0", "--run-dir", "other"], SMALL].concat();
+    assert!(place.pavlov(&other).success);
+    let said = place.pavlov(&["resume", "run", "--checkpoint", "other/checkpoints/step-000000003000"]);
+    assert!(
+        !said.success && said.err.contains("CartPole-v0 on") || said.err.contains("dqn on CartPole-v0"),
+        "{}",
+        said.err
+    );
+    let text = fs::read_to_string(place.path("run/config.toml")).expect("a configuration");
+    fs::write(place.path("run/config.toml"), text.replace("16", "24")).expect("a change");
+    let said = place.pavlov(&["resume", "run"]);
+    assert!(!said.success && said.err.contains("shape"), "{}", said.err);
+}
+
+#[test]
+fn a_full_disk_stops_the_run_and_leaves_the_checkpoints_whole() {
+    let place = Workplace::new();
+    assert!(place.train_small("run", &[]).success);
+    // A limit on the size of files stands for the disk: the larger checkpoints to come do not fit.
+    let script = format!(
+        "trap '' XFSZ; ulimit -f 60; exec {} train dqn CartPole-v1 --run-dir limited {}",
+        env!("CARGO_BIN_EXE_pavlov"),
+        SMALL.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ")
+    );
+    let output = Command::new("bash")
+        .args(["-c", &script])
+        .current_dir(place.path("."))
+        .output()
+        .expect("bash starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("could not be written"), "{text}");
+    assert!(text.contains("pavlov resume"), "{text}");
+    let left = files(&place.path("limited"));
+    assert!(left.iter().all(|path| !path.to_string_lossy().contains(".part")), "{left:?}");
+    // With room again it goes on from the last whole checkpoint.
+    let said = place.pavlov(&["resume", "limited"]);
+    assert!(said.success, "{}", said.err);
+    assert!(
+        crate::reproducible::tensors(&place.path("limited"))
+            == crate::reproducible::tensors(&place.path("run"))
+    );
+}
+
+/// A world that goes wrong in its 700th step.
+struct Faulty {
+    fault: &'static str,
+    steps: u32,
+    observations: Space,
+    actions: Space,
+}
+
+impl Env for Faulty {
+    fn observation_space(&self) -> &Space {
+        &self.observations
+    }
+
+    fn action_space(&self) -> &Space {
+        &self.actions
+    }
+
+    fn reset(&mut self, _seed: Option<u64>, observation: ObsMut<'_>) -> Result<(), EnvError> {
+        observation.floats.fill(0.0);
+        Ok(())
+    }
+
+    fn step(&mut self, _action: Action<'_>, observation: ObsMut<'_>) -> Result<Step, EnvError> {
+        self.steps += 1;
+        if self.steps == 700 {
+            match self.fault {
+                "nan" => observation.floats[1] = f32::NAN,
+                "shape" => observation.floats.copy_from_slice(&[0.0; 3]),
+                "panic" => panic!("the simulator crashed"),
+                "reward" => return Ok(Step::new(f64::NAN, End::No)),
+                _ => return Err(EnvError::World("the connection was lost".into())),
+            }
+        }
+        Ok(Step::new(1.0, End::terminated_if(self.steps.is_multiple_of(20))))
+    }
+}
+
+#[test]
+fn a_faulty_environment_stops_the_run_with_its_cause() {
+    let faults = [
+        ("nan", "NaN into number 1"),
+        ("shape", "panicked"),
+        ("panic", "the simulator crashed"),
+        ("reward", "reward NaN"),
+        ("error", "the connection was lost"),
+    ];
+    for (fault, words) in faults {
+        let mut registries = Registries::bundled();
+        let spec = EnvSpec::new("Faulty-v0", move |_| {
+            let (observations, actions) = (Space::unbounded(&[2]), Space::Discrete(2));
+            Ok(Box::new(Faulty { fault, steps: 0, observations, actions }))
+        });
+        registries.envs.register(spec).expect("a free id");
+        let sets = ["env_steps=2000", "checkpoint.every_env_steps=500", "evaluation.every_env_steps=0"];
+        let overrides = Overrides { file: None, sets: sets.map(String::from).to_vec() };
+        let config = RunConfig::resolve(&registries, "dqn", "Faulty-v0", &overrides).expect("valid");
+        let place = tempfile::tempdir().expect("a folder");
+        let folder = RunFolder::create(Some(&place.path().join("run")), &config).expect("a run");
+        let mut session = Session::start(config, folder.clone(), &registries).expect("a session");
+        let error = session.run(&false.into(), &mut Quiet).expect_err("the fault");
+        let text = format!("{error:#}");
+        assert!(text.contains("environment 0") && text.contains(words), "{fault}: {text}");
+        let checkpoints = folder.checkpoints().list().expect("a list");
+        assert_eq!(checkpoints.last().map(|checkpoint| checkpoint.env_steps), Some(500));
+        checkpoints[0].read().expect("the checkpoint before the fault is whole");
+    }
+}

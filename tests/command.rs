@@ -1,0 +1,147 @@
+//! Runs the `pavlov` command in a folder of its own, and the commands that list things.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// A folder in which commands run.
+pub struct Workplace {
+    folder: TempDir,
+}
+
+/// What a command said.
+pub struct Said {
+    pub success: bool,
+    pub code: Option<i32>,
+    pub out: String,
+    pub err: String,
+}
+
+impl From<Output> for Said {
+    fn from(output: Output) -> Self {
+        Self {
+            success: output.status.success(),
+            code: output.status.code(),
+            out: String::from_utf8_lossy(&output.stdout).into_owned(),
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+}
+
+/// A training that takes a second: CartPole with a small network and a checkpoint every 500 env steps.
+pub const SMALL: &[&str] = &[
+    "--set",
+    "env_steps=3000",
+    "--set",
+    "net.hidden_sizes=[16, 16]",
+    "--set",
+    "warmup_env_steps=200",
+    "--set",
+    "train_every_env_steps=8",
+    "--set",
+    "updates_per_training=4",
+    "--set",
+    "log.every_env_steps=250",
+    "--set",
+    "evaluation.every_env_steps=1000",
+    "--set",
+    "evaluation.episodes=2",
+    "--set",
+    "checkpoint.every_env_steps=500",
+];
+
+impl Workplace {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a temporary folder") }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pavlov"));
+        command.args(arguments).current_dir(self.folder.path());
+        command
+    }
+
+    pub fn pavlov(&self, arguments: &[&str]) -> Said {
+        self.command(arguments).output().expect("the command starts").into()
+    }
+
+    /// Trains DQN on CartPole-v1 as [`SMALL`] says, into `run`.
+    pub fn train_small(&self, run: &str, more: &[&str]) -> Said {
+        self.pavlov(&[&["train", "dqn", "CartPole-v1", "--run-dir", run], SMALL, more].concat())
+    }
+}
+
+/// The files of a folder and of those below it, by their path in it.
+pub fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()) {
+        if entry.is_dir() { found.extend(files(&entry)) } else { found.push(entry) }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn lists_name_what_there_is() {
+    let place = Workplace::new();
+    let envs = place.pavlov(&["envs", "--json"]).out;
+    let envs: serde_json::Value = serde_json::from_str(&envs).expect("JSON");
+    assert!(envs.as_array().expect("a list").iter().any(|env| env["id"] == "CartPole-v1"));
+    assert!(place.pavlov(&["envs"]).out.contains("CartPole-v1"));
+    assert!(place.pavlov(&["agents"]).out.contains("dqn"));
+    assert!(place.pavlov(&["--help"]).out.contains("pavlov train dqn CartPole-v1"));
+}
+
+#[test]
+fn a_configuration_is_printed_whole_and_read_back() {
+    let place = Workplace::new();
+    let printed =
+        place.pavlov(&["config", "dqn", "CartPole-v1", "--seed", "5", "--set", "optimizer.kind=sgd"]);
+    assert!(printed.success, "{}", printed.err);
+    for line in [
+        "env_steps = 50000",
+        "seed = 5",
+        "learning_rate = 0.0023",
+        "kind = \"sgd\"",
+        "hidden_sizes = [256, 256]",
+    ] {
+        assert!(
+            printed.out.replace(",\n", ", ").contains(line) || printed.out.contains(line),
+            "{line}: {}",
+            printed.out
+        );
+    }
+    std::fs::write(place.path("my.toml"), &printed.out).expect("a file");
+    let again = place.pavlov(&["config", "dqn", "CartPole-v1", "--config", "my.toml"]);
+    assert_eq!(again.out, printed.out, "{}", again.err);
+}
+
+#[test]
+fn a_run_is_trained_listed_and_evaluated() {
+    let place = Workplace::new();
+    let said = place.train_small("runs/a", &[]);
+    assert!(said.success, "{}", said.err);
+    for word in ["done after 3000 env steps", "pavlov eval runs/a", "tensorboard --logdir runs"] {
+        assert!(said.err.contains(word), "{word}: {}", said.err);
+    }
+    assert!(place.pavlov(&["runs"]).out.contains("runs/a"));
+    for flags in
+        [&["--episodes", "3"][..], &["--episodes", "3", "--stochastic"], &["--episodes", "3", "--last"]]
+    {
+        let said = place.pavlov(&[&["eval", "runs/a", "--json"], flags].concat());
+        let json: serde_json::Value = serde_json::from_str(&said.out).expect("JSON");
+        assert_eq!(json["returns"].as_array().expect("returns").len(), 3, "{}", said.err);
+    }
+    let twice = [0, 1].map(|_| place.pavlov(&["eval", "runs/a", "--episodes", "5", "--seed", "9"]).out);
+    assert_eq!(twice[0], twice[1], "one seed, the same episodes");
+    let quiet = place.train_small("runs/b", &["--quiet"]);
+    assert!(quiet.success && quiet.out.is_empty() && quiet.err.is_empty(), "{}{}", quiet.out, quiet.err);
+    let json = place.train_small("runs/c", &["--json"]).out;
+    let last: serde_json::Value = serde_json::from_str(json.lines().last().expect("lines")).expect("JSON");
+    assert_eq!(last["outcome"]["reason"], "completed");
+}

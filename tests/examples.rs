@@ -1,0 +1,32 @@
+//! Each example runs to its end.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+fn run(name: &str) -> String {
+    // cargo builds the examples beside the test binary before it runs the tests.
+    let folder =
+        std::env::current_exe().expect("a path").ancestors().nth(2).expect("target/profile").to_path_buf();
+    let path: PathBuf = folder.join("examples").join(name);
+    let place = tempfile::tempdir().expect("a folder");
+    let output = Command::new(path).current_dir(place.path()).output().expect("`cargo test` builds the examples");
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}: {text}");
+    text
+}
+
+#[test]
+fn dqn_cartpole() {
+    assert!(run("dqn_cartpole").contains("mean return of 20 episodes"));
+}
+
+#[test]
+fn custom_environment() {
+    assert!(run("custom_environment").contains("reached the goal"));
+}
+
+#[test]
+fn custom_network() {
+    assert!(run("custom_network").contains("accuracy"));
+}

@@ -1,0 +1,9 @@
+//! What the program does as its users see it. One binary, so that libtorch is linked once.
+
+mod bad_input;
+mod command;
+mod examples;
+mod probes;
+mod reproducible;
+mod resume;
+mod tensorboard;

@@ -1,0 +1,135 @@
+//! DQN learns the probe environments, whose right values are known, in seconds.
+
+use pavlov::agents::{ActMode, Policy};
+use pavlov::envs::{ActionBatch, EnvOptions, EnvRng, ObsBatch};
+use pavlov::nn::{StateView, weights};
+use pavlov::training::{Quiet, evaluate};
+use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
+
+/// Settings under which a tiny world is learned in two thousand env steps.
+const SETS: &[&str] = &[
+    "env_steps=2000",
+    "learning_rate=3e-3",
+    "discount=0.9",
+    "warmup_env_steps=50",
+    "train_every_env_steps=1",
+    "target_update_every_env_steps=20",
+    "epsilon_decay_fraction=0.5",
+    "net.hidden_sizes=[16]",
+    "evaluation.every_env_steps=0",
+    "checkpoint.every_env_steps=0",
+    "num_envs=2",
+];
+
+struct Trained {
+    folder: tempfile::TempDir,
+    registries: Registries,
+    config: RunConfig,
+}
+
+fn train(environment: &str, more: &[&str]) -> Trained {
+    let registries = Registries::bundled();
+    let sets = SETS.iter().chain(more).map(ToString::to_string).collect();
+    let config =
+        RunConfig::resolve(&registries, "dqn", environment, &Overrides { file: None, sets }).expect("valid");
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = RunFolder::create(Some(&folder.path().join("run")), &config).expect("a run");
+    let mut session = Session::start(config.clone(), run, &registries).expect("a session");
+    session.run(&false.into(), &mut Quiet).expect("a training");
+    Trained { folder, registries, config }
+}
+
+impl Trained {
+    fn policy(&self) -> Box<dyn Policy> {
+        let run = RunFolder::open(&self.folder.path().join("run")).expect("the run");
+        let state =
+            run.checkpoints().list().expect("a list").pop().expect("a checkpoint").read().expect("whole");
+        let mut agent = Session::agent(&self.config, &self.registries).expect("an agent");
+        agent.load_state(&state.view().part("agent")).expect("its own state");
+        agent.policy().expect("a policy")
+    }
+
+    /// The action values of one-number observations, from the weights in the checkpoint.
+    fn values(&self, observations: &[f32]) -> Vec<Vec<f32>> {
+        let run = RunFolder::open(&self.folder.path().join("run")).expect("the run");
+        let checkpoint = run.checkpoints().list().expect("a list").pop().expect("a checkpoint");
+        let state = weights::read(&checkpoint.path.join("tensors.safetensors")).expect("tensors");
+        let online = state.view().part("agent").part("learner").part("online");
+        observations.iter().map(|&x| forward(&online, x)).collect()
+    }
+}
+
+/// The network by hand: 1 -> 16 relu -> actions.
+fn forward(weights: &StateView<'_>, x: f32) -> Vec<f32> {
+    let load = |name: &str| weights.vec::<f32>(name).expect("a parameter");
+    let (w0, b0, w2, b2) = (load("0.weight"), load("0.bias"), load("2.weight"), load("2.bias"));
+    let hidden: Vec<f32> = w0.iter().zip(&b0).map(|(w, b)| (w * x + b).max(0.0)).collect();
+    let row =
+        |row: usize| hidden.iter().zip(&w2[row * hidden.len()..]).map(|(h, w)| h * w).sum::<f32>() + b2[row];
+    (0..b2.len()).map(row).collect()
+}
+
+fn close(values: &[f32], expected: f32) {
+    assert!(
+        values.iter().all(|value| (value - expected).abs() < 0.1 * expected.abs().max(1.0)),
+        "{values:?} {expected}"
+    );
+}
+
+#[test]
+fn one_state_has_value_one() {
+    close(&train("Probe/Constant-v0", &[]).values(&[0.0])[0], 1.0);
+}
+
+#[test]
+fn the_value_is_the_observation() {
+    let values = train("Probe/Observation-v0", &[]).values(&[-1.0, 1.0]);
+    close(&values[0], -1.0);
+    close(&values[1], 1.0);
+}
+
+#[test]
+fn a_late_reward_is_discounted() {
+    let values = train("Probe/Delay-v0", &[]).values(&[0.0, 1.0, 2.0]);
+    for (steps, values) in values.iter().enumerate() {
+        close(values, 0.9f32.powi(2 - steps as i32));
+    }
+}
+
+#[test]
+fn truncation_is_not_termination() {
+    // Reward 1 for ever, cut off after 10 steps: 1 / (1 - 0.9), not the 6.5 of ten steps that end.
+    for double in ["double=false", "double=true"] {
+        let values =
+            train("Probe/TimeLimit-v0", &[double, "env_steps=6000", "learning_rate=1e-2"]).values(&[0.0]);
+        close(&values[0], 10.0);
+    }
+}
+
+#[test]
+fn the_policy_takes_the_better_action() {
+    for environment in ["Probe/Action-v0", "Probe/Match-v0"] {
+        let trained = train(environment, &[]);
+        let spec = trained.registries.envs.spec(environment).expect("registered");
+        let mut policy = trained.policy();
+        let result =
+            evaluate(policy.as_mut(), spec, &EnvOptions::default(), 50, ActMode::Exploit, 1).expect("played");
+        assert_eq!(result.mean(), 1.0, "{environment}");
+    }
+}
+
+#[test]
+fn exploring_is_random_and_exploiting_is_not() {
+    let trained = train("Probe/Action-v0", &["epsilon_end=1.0"]);
+    let mut policy = trained.policy();
+    let space = trained.registries.envs.make("Probe/Action-v0").expect("registered");
+    let observations = ObsBatch::new(space.observation_space(), 200);
+    let mut actions = ActionBatch::new(space.action_space(), 200).expect("discrete");
+    let mut chosen = |mode| {
+        policy.act(&observations, mode, &mut EnvRng::seeded(3), &mut actions).expect("actions");
+        let ActionBatch::Discrete(choices) = &actions else { panic!("discrete") };
+        choices.iter().sum::<i64>()
+    };
+    assert_eq!(chosen(ActMode::Exploit), 200);
+    assert!((60..140).contains(&chosen(ActMode::Explore)));
+}

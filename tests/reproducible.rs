@@ -1,0 +1,54 @@
+//! Same seed, same numbers: between two runs, and with one and with four libtorch threads.
+
+use std::path::Path;
+
+use pavlov::record::{Row, read_csv};
+
+use crate::command::{SMALL, Workplace};
+
+/// The log without what a clock says.
+pub fn log(run: &Path) -> Vec<Row> {
+    let (_, mut rows) = read_csv(&run.join("progress.csv")).expect("a log");
+    rows.iter_mut().for_each(|row| row.values.retain(|tag, _| !tag.starts_with("time/")));
+    rows
+}
+
+/// The tensors of the last checkpoint, byte for byte.
+pub fn tensors(run: &Path) -> Vec<u8> {
+    let mut checkpoints: Vec<_> = std::fs::read_dir(run.join("checkpoints"))
+        .expect("checkpoints")
+        .map(|entry| entry.expect("an entry").path())
+        .collect();
+    checkpoints.sort();
+    std::fs::read(checkpoints.pop().expect("a checkpoint").join("tensors.safetensors")).expect("tensors")
+}
+
+#[test]
+fn one_seed_gives_one_result_whatever_the_threads() {
+    let place = Workplace::new();
+    let runs = [("a", "1"), ("b", "1"), ("c", "4")];
+    for (run, threads) in runs {
+        let said =
+            place.train_small(run, &["--seed", "7", "--envs", "2", "--set", &format!("threads={threads}")]);
+        assert!(said.success, "{}", said.err);
+    }
+    let (first, first_log) = (tensors(&place.path("a")), log(&place.path("a")));
+    assert!(first_log.iter().any(|row| row.values.contains_key("train/loss")));
+    for (run, threads) in &runs[1..] {
+        assert!(
+            tensors(&place.path(run)) == first,
+            "the weights or the replay differ with {threads} threads"
+        );
+        assert_eq!(log(&place.path(run)), first_log, "{threads} threads");
+    }
+}
+
+#[test]
+fn another_seed_gives_another_result() {
+    let place = Workplace::new();
+    for (run, seed) in [("a", "1"), ("b", "2")] {
+        assert!(place.train_small(run, &["--seed", seed]).success);
+    }
+    assert!(tensors(&place.path("a")) != tensors(&place.path("b")));
+    assert!(!SMALL.is_empty());
+}

@@ -1,0 +1,104 @@
+//! A run that is killed and resumed ends as one that was never interrupted, bit for bit.
+
+use std::process::Stdio;
+use std::thread::sleep;
+use std::time::Duration;
+
+use crate::command::{SMALL, Workplace, files};
+use crate::reproducible::{log, tensors};
+
+/// Milliseconds after which the process is killed, over the whole length of a training and beyond its start.
+fn moments() -> impl Iterator<Item = u64> {
+    // A fixed sequence that looks random: the test must not depend on luck, nor on a round number.
+    let mut word: u64 = 0x2545_f491_4f6c_dd1d;
+    std::iter::from_fn(move || {
+        word ^= word << 13;
+        word ^= word >> 7;
+        word ^= word << 17;
+        Some(60 + word % 500)
+    })
+}
+
+#[test]
+fn killed_ten_times_and_resumed_is_the_same_as_never_interrupted() {
+    let place = Workplace::new();
+    let more = ["--seed", "3", "--set", "env_steps=12000"];
+    let whole = place.train_small("whole", &more);
+    assert!(whole.success, "{}", whole.err);
+
+    let arguments = [&["train", "dqn", "CartPole-v1", "--run-dir", "killed"], SMALL, &more].concat();
+    let mut kills = 0;
+    for milliseconds in moments() {
+        if kills == 10 {
+            break;
+        }
+        let checkpoints = place.path("killed/checkpoints");
+        let started = std::fs::read_dir(&checkpoints).is_ok_and(|mut entries| entries.next().is_some());
+        if !started {
+            // Killed before the first checkpoint there is nothing to resume: a new start.
+            let _ = std::fs::remove_dir_all(place.path("killed"));
+        }
+        let arguments = if started { vec!["resume", "killed"] } else { arguments.clone() };
+        let mut child = place
+            .command(&arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the command starts");
+        sleep(Duration::from_millis(milliseconds));
+        child.kill().expect("SIGKILL");
+        child.wait().expect("an end");
+        kills += 1;
+    }
+    let said = if place.path("killed/checkpoints").exists() {
+        place.pavlov(&["resume", "killed"])
+    } else {
+        let _ = std::fs::remove_dir_all(place.path("killed"));
+        place.pavlov(&arguments)
+    };
+    assert!(said.success, "{}", said.err);
+    assert!(
+        tensors(&place.path("killed")) == tensors(&place.path("whole")),
+        "weights, moments or replay differ"
+    );
+    assert_eq!(log(&place.path("killed")), log(&place.path("whole")));
+    let leftovers = files(&place.path("killed"));
+    assert!(leftovers.iter().all(|path| !path.to_string_lossy().contains(".part")), "{leftovers:?}");
+}
+
+#[test]
+fn interrupted_it_writes_a_checkpoint_and_goes_on_exactly() {
+    let place = Workplace::new();
+    let more = ["--seed", "4", "--set", "env_steps=40000", "--set", "checkpoint.every_env_steps=0"];
+    assert!(place.train_small("whole", &more).success);
+    let arguments = [&["train", "dqn", "CartPole-v1", "--run-dir", "stopped"], SMALL, &more].concat();
+    for signal in ["-INT", "-TERM"] {
+        let _ = std::fs::remove_dir_all(place.path("stopped"));
+        let child = place.command(&arguments).stderr(Stdio::piped()).spawn().expect("the command starts");
+        while !place.path("stopped/progress.csv").exists() {
+            sleep(Duration::from_millis(5));
+        }
+        sleep(Duration::from_millis(300));
+        let id = child.id().to_string();
+        let sent = std::process::Command::new("kill").args([signal, &id]).status().expect("kill");
+        assert!(sent.success());
+        let output = child.wait_with_output().expect("an end");
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{text}");
+        assert!(text.contains("pavlov resume stopped"), "{text}");
+    }
+    let said = place.pavlov(&["resume", "stopped"]);
+    assert!(said.success, "{}", said.err);
+    assert!(tensors(&place.path("stopped")) == tensors(&place.path("whole")));
+    assert_eq!(log(&place.path("stopped")), log(&place.path("whole")));
+}
+
+#[test]
+fn a_finished_run_resumes_to_nothing_new() {
+    let place = Workplace::new();
+    assert!(place.train_small("run", &[]).success);
+    let before = tensors(&place.path("run"));
+    let said = place.pavlov(&["resume", "run"]);
+    assert!(said.success && said.err.contains("done after 3000"), "{}", said.err);
+    assert!(tensors(&place.path("run")) == before);
+}
