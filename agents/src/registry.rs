@@ -87,8 +87,12 @@ impl AgentSpec {
     }
 }
 
+/// The table as a configuration, with the path of the key in the message if it is none.
 fn parse<C: DeserializeOwned>(table: &Table) -> Result<C, AgentError> {
-    table.clone().try_into().map_err(|error: toml::de::Error| AgentError::Config(error.message().to_string()))
+    serde_path_to_error::deserialize(table.clone()).map_err(|error| {
+        let (path, message) = (error.path().to_string(), error.inner().message().trim().to_string());
+        AgentError::Config(if path == "." { message } else { format!("`{path}`: {message}") })
+    })
 }
 
 /// The agents that can be asked for by name.

@@ -50,7 +50,9 @@ impl<'a> Action<'a> {
     /// [`EnvError::Action`] for another kind of action, a wrong number of bits or a value other than 0 and 1.
     pub fn multi_binary(self, n: usize) -> Result<&'a [i64], EnvError> {
         match self {
-            Action::MultiDiscrete(bits) if bits.len() == n && bits.iter().all(|bit| (0..2).contains(bit)) => Ok(bits),
+            Action::MultiDiscrete(bits) if bits.len() == n && bits.iter().all(|bit| (0..2).contains(bit)) => {
+                Ok(bits)
+            }
             _ => Err(self.refused(format!("{n} bits, each 0 or 1"))),
         }
     }
@@ -170,6 +172,8 @@ fn sample_number(low: f32, high: f32, rng: &mut EnvRng) -> f32 {
         (true, true) => rng.uniform(low.into(), high.into()) as f32,
         (true, false) => (f64::from(low) + exponential) as f32,
         (false, true) => (f64::from(high) - exponential) as f32,
-        (false, false) => ((2.0 * exponential).sqrt() * (std::f64::consts::TAU * rng.random::<f64>()).cos()) as f32,
+        (false, false) => {
+            ((2.0 * exponential).sqrt() * (std::f64::consts::TAU * rng.random::<f64>()).cos()) as f32
+        }
     }
 }

@@ -116,8 +116,9 @@ impl EnvState {
     /// # Errors
     /// [`EnvError::State`] when the bytes are not a `T`.
     pub fn unpack<T: DeserializeOwned>(&self) -> Result<T, EnvError> {
-        postcard::from_bytes(&self.0)
-            .map_err(|error| EnvError::State(format!("the saved state does not fit this environment: {error}")))
+        postcard::from_bytes(&self.0).map_err(|error| {
+            EnvError::State(format!("the saved state does not fit this environment: {error}"))
+        })
     }
 
     /// The bytes, for a checkpoint.

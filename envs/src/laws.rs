@@ -11,7 +11,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::{
-    Action, ActionBatch, End, Env, EnvError, EnvRng, ObsBatch, Space, Step, StepBatch, SyncVectorEnv, VectorEnv,
+    Action, ActionBatch, End, Env, EnvError, EnvRng, ObsBatch, Space, Step, StepBatch, SyncVectorEnv,
+    VectorEnv,
 };
 
 /// Steps for which each law is watched.
@@ -147,7 +148,9 @@ fn reset_continues(make: Make<'_>) -> Result<(), String> {
     };
     let (reseeded, continued) = (starts(true)?, starts(false)?);
     if reseeded.windows(2).any(|pair| pair[0] != pair[1]) {
-        return Err("reset with one seed gives different starts: start the generator anew from the seed".into());
+        return Err(
+            "reset with one seed gives different starts: start the generator anew from the seed".into()
+        );
     }
     // Starts that never vary, over seeds as well, belong to a world without chance.
     let mut probe = Probe::new(make)?;
@@ -185,8 +188,12 @@ fn wrong_actions_refused(make: Make<'_>) -> Result<(), String> {
     for action in wrong {
         match probe.env.step(action, probe.observation.row_mut(0)) {
             Err(EnvError::Action { .. }) => {}
-            Ok(_) => return Err(format!("the action {action:?} was accepted: check it against the action space")),
-            Err(other) => return Err(format!("the action {action:?} gave `{other}`: return EnvError::Action")),
+            Ok(_) => {
+                return Err(format!("the action {action:?} was accepted: check it against the action space"));
+            }
+            Err(other) => {
+                return Err(format!("the action {action:?} gave `{other}`: return EnvError::Action"));
+            }
         }
     }
     Ok(())
@@ -236,7 +243,10 @@ fn saves_and_restores(make: Make<'_>) -> Result<(), String> {
         }
         let Some(state) = original.env.save_state() else { return Ok(()) };
         let mut restored = Probe::new(make)?;
-        restored.env.load_state(&state).map_err(|error| format!("its own state cannot be loaded: {error}"))?;
+        restored
+            .env
+            .load_state(&state)
+            .map_err(|error| format!("its own state cannot be loaded: {error}"))?;
         restored.rng = original.rng.clone();
         if restored.trace(60)? != original.trace(60)? {
             return Err("an environment that loads a saved state goes on differently: save every field that changes, \
@@ -273,13 +283,18 @@ fn vector_equals_single(make: Make<'_>) -> Result<(), String> {
                 && step.end == out.ends[row]
                 && single.observation.row(0) == out.next_observation(row);
             if !same {
-                return Err("stepped in a vector it differs from itself alone: it shares state with its copies".into());
+                return Err(
+                    "stepped in a vector it differs from itself alone: it shares state with its copies"
+                        .into(),
+                );
             }
             if step.end != End::No {
                 single.reset(None)?;
             }
             if single.observation.row(0) != out.observations.row(row) {
-                return Err("reset in a vector it differs from itself alone: it shares state with its copies".into());
+                return Err(
+                    "reset in a vector it differs from itself alone: it shares state with its copies".into(),
+                );
             }
         }
     }
@@ -365,7 +380,8 @@ mod tests {
         }
 
         fn save_state(&self) -> Option<crate::EnvState> {
-            let rng = if self.fault == "forgets its generator" { EnvRng::seeded(0) } else { self.rng.clone() };
+            let rng =
+                if self.fault == "forgets its generator" { EnvRng::seeded(0) } else { self.rng.clone() };
             crate::EnvState::pack(&(rng, self.steps, self.running))
         }
 
@@ -378,7 +394,10 @@ mod tests {
     #[test]
     fn every_law_can_be_broken() {
         let breaks = |fault: &'static str| -> Vec<&str> {
-            check(&|| Ok(Box::new(Broken::new(fault)) as Box<dyn Env>)).iter().map(|breach| breach.law).collect()
+            check(&|| Ok(Box::new(Broken::new(fault)) as Box<dyn Env>))
+                .iter()
+                .map(|breach| breach.law)
+                .collect()
         };
         assert!(breaks("").is_empty());
         let cases = [

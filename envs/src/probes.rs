@@ -151,19 +151,35 @@ impl Env for ProbeEnv {
 
 pub(crate) fn specs() -> Vec<EnvSpec> {
     let spec = |id: &str, probe: Probe, continuous: bool, summary: &str| {
-        EnvSpec::new(id, move |_| Ok(Box::new(ProbeEnv::new(probe, continuous)) as Box<dyn Env>)).summary(summary)
+        EnvSpec::new(id, move |_| Ok(Box::new(ProbeEnv::new(probe, continuous)) as Box<dyn Env>))
+            .summary(summary)
     };
     vec![
         spec("Probe/Constant-v0", Probe::Constant, false, "Probe: one state, reward 1"),
         spec("Probe/Observation-v0", Probe::Observation, false, "Probe: the reward is the observation"),
         spec("Probe/Delay-v0", Probe::Delay, false, "Probe: the reward comes with the third step"),
         spec("Probe/Action-v0", Probe::Action, false, "Probe: the reward depends on the action"),
-        spec("Probe/ActionContinuous-v0", Probe::Action, true, "Probe: the reward depends on a number's sign"),
+        spec(
+            "Probe/ActionContinuous-v0",
+            Probe::Action,
+            true,
+            "Probe: the reward depends on a number's sign",
+        ),
         spec("Probe/Match-v0", Probe::Match, false, "Probe: the action must match the observation"),
-        spec("Probe/MatchContinuous-v0", Probe::Match, true, "Probe: a number's sign must match the observation"),
+        spec(
+            "Probe/MatchContinuous-v0",
+            Probe::Match,
+            true,
+            "Probe: a number's sign must match the observation",
+        ),
         spec("Probe/Memory-v0", Probe::Memory, false, "Probe: the action must match the first observation"),
-        spec("Probe/TimeLimit-v0", Probe::TimeLimit, false, "Probe: reward 1 for each step, cut off after 10")
-            .max_episode_steps(TIME_LIMIT),
+        spec(
+            "Probe/TimeLimit-v0",
+            Probe::TimeLimit,
+            false,
+            "Probe: reward 1 for each step, cut off after 10",
+        )
+        .max_episode_steps(TIME_LIMIT),
     ]
 }
 

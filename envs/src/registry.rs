@@ -53,8 +53,9 @@ impl EnvOptions {
     ) -> Result<T, EnvError> {
         match self.0.get(name) {
             None => Ok(default),
-            Some(value) => read(value)
-                .ok_or_else(|| EnvError::Option(format!("`{name}` is {value}: give {what}"))),
+            Some(value) => {
+                read(value).ok_or_else(|| EnvError::Option(format!("`{name}` is {value}: give {what}")))
+            }
         }
     }
 
@@ -174,7 +175,9 @@ impl Registry {
             EnvSpec::new(id, |options| {
                 Ok(Box::new(CartPole::new(options.flag("sutton_barto_reward", false)?)) as Box<dyn Env>)
             })
-            .summary("Balance a pole on a cart by pushing the cart left or right (Gymnasium's classic control)")
+            .summary(
+                "Balance a pole on a cart by pushing the cart left or right (Gymnasium's classic control)",
+            )
             .options(&["sutton_barto_reward"])
             .max_episode_steps(steps)
             .reward_threshold(threshold)

@@ -84,7 +84,12 @@ impl Space {
     /// A picture of bytes from 0 to 255.
     pub fn pixels(shape: &[usize]) -> Self {
         let count = shape.iter().product();
-        Self::Box(BoxSpace { low: vec![0.0; count], high: vec![255.0; count], shape: shape.to_vec(), dtype: Dtype::U8 })
+        Self::Box(BoxSpace {
+            low: vec![0.0; count],
+            high: vec![255.0; count],
+            shape: shape.to_vec(),
+            dtype: Dtype::U8,
+        })
     }
 
     /// Whether the observation lies in the space; NaN never does.
@@ -95,7 +100,11 @@ impl Space {
         let mut rest = observation;
         self.check_leaves("", &mut rest)?;
         let extra = rest.floats.len() + rest.bytes.len();
-        if extra == 0 { Ok(()) } else { Err(format!("the observation has {extra} numbers more than its space")) }
+        if extra == 0 {
+            Ok(())
+        } else {
+            Err(format!("the observation has {extra} numbers more than its space"))
+        }
     }
 
     fn check_leaves(&self, name: &str, rest: &mut ObsRef<'_>) -> Result<(), String> {
@@ -143,10 +152,16 @@ impl BoxSpace {
         let count = space.len();
         if space.low.len() != count || space.high.len() != count {
             let (low, high) = (space.low.len(), space.high.len());
-            let message = format!("a box of shape {shape:?} needs {count} bounds, not {low} lower and {high} upper");
+            let message =
+                format!("a box of shape {shape:?} needs {count} bounds, not {low} lower and {high} upper");
             return Err(EnvError::Contract(message));
         }
-        match space.low.iter().zip(&space.high).position(|(low, high)| low.is_nan() || high.is_nan() || low > high) {
+        match space
+            .low
+            .iter()
+            .zip(&space.high)
+            .position(|(low, high)| low.is_nan() || high.is_nan() || low > high)
+        {
             None => Ok(space),
             Some(index) => {
                 let (low, high) = (space.low[index], space.high[index]);

@@ -97,16 +97,13 @@ pub(super) fn explain_agent(result: Result<Table, AgentError>) -> Result<Table, 
 /// serde's "unknown field `x`, expected one of `a`, `b`" in our words, with the nearest name.
 fn explain(message: &str) -> String {
     let message = message.trim();
-    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
-    let unknown = [("unknown field", "key"), ("unknown variant", "word")];
-    for (serde_word, our_word) in unknown {
-        let (Some(start), Some((name, known))) = (message.find(serde_word), quoted.split_first()) else {
-            continue;
-        };
-        let place = &message[..start];
+    for (serde_word, our_word) in [("unknown field", "key"), ("unknown variant", "word")] {
+        let Some(start) = message.find(serde_word) else { continue };
+        let (place, rest) = message.split_at(start);
+        let quoted: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
+        let Some((name, known)) = quoted.split_first() else { continue };
         let hint = did_you_mean(name, known.iter().copied());
-        let known = known.join(", ");
-        return format!("{place}unknown {our_word} `{name}`{hint}; there are: {known}");
+        return format!("{place}unknown {our_word} `{name}`{hint}; there are: {}", known.join(", "));
     }
     message.to_string()
 }

@@ -84,8 +84,8 @@ impl World {
     fn advance(&mut self, force: f64) {
         let (sin, cos) = self.theta.sin_cos();
         let push = (force + POLE_MASS_LENGTH * self.theta_dot.powi(2) * sin) / TOTAL_MASS;
-        let theta_acc = (GRAVITY * sin - cos * push)
-            / (HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * cos.powi(2) / TOTAL_MASS));
+        let theta_acc =
+            (GRAVITY * sin - cos * push) / (HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * cos.powi(2) / TOTAL_MASS));
         let x_acc = push - POLE_MASS_LENGTH * theta_acc * cos / TOTAL_MASS;
         self.x += TAU * self.x_dot;
         self.x_dot += TAU * x_acc;

@@ -29,7 +29,9 @@ impl SyncVectorEnv {
         };
         let (observations, actions) = (first.observation_space(), first.action_space());
         if envs.iter().any(|env| env.observation_space() != observations || env.action_space() != actions) {
-            return Err(EnvError::Contract("the environments of a vector environment need the same spaces".into()));
+            return Err(EnvError::Contract(
+                "the environments of a vector environment need the same spaces".into(),
+            ));
         }
         Ok(Self { envs, broken: false })
     }
@@ -39,7 +41,10 @@ impl SyncVectorEnv {
         let step = guarded(|| env.step(actions.row(row), out.observations.row_mut(row)))?;
         check_numbers(out.observations.row_mut(row), "step")?;
         if !step.reward.is_finite() {
-            return Err(EnvError::Contract(format!("step gave the reward {}: rewards must be finite", step.reward)));
+            return Err(EnvError::Contract(format!(
+                "step gave the reward {}: rewards must be finite",
+                step.reward
+            )));
         }
         out.rewards[row] = step.reward;
         out.ends[row] = step.end;
@@ -197,7 +202,8 @@ mod tests {
     }
 
     fn vector(lengths: &'static [u32], fault: &'static str) -> (SyncVectorEnv, StepBatch, ActionBatch) {
-        let env = SyncVectorEnv::new(2, |_| Ok(Box::new(Scripted::new(lengths, fault)) as Box<dyn Env>)).unwrap();
+        let env =
+            SyncVectorEnv::new(2, |_| Ok(Box::new(Scripted::new(lengths, fault)) as Box<dyn Env>)).unwrap();
         let step = StepBatch::new(env.observation_space(), 2);
         let actions = ActionBatch::new(env.action_space(), 2).unwrap();
         (env, step, actions)
@@ -228,7 +234,9 @@ mod tests {
 
     #[test]
     fn a_broken_environment_is_named_and_stops_the_batch() {
-        for (fault, word) in [("panic", "wheels came off"), ("shape", "panicked"), ("nan", "NaN"), ("reward", "inf")] {
+        for (fault, word) in
+            [("panic", "wheels came off"), ("shape", "panicked"), ("nan", "NaN"), ("reward", "inf")]
+        {
             let (mut env, mut out, actions) = vector(&[3], fault);
             env.reset(Some(1), &mut out.observations).unwrap();
             let message = env.step(&actions, &mut out).unwrap_err().to_string();
