@@ -6,6 +6,7 @@
 // same passes are written in ATen operations.
 
 #include "shim.h"
+#include "vectorised.h"
 
 #include <utility>
 #include <vector>
@@ -32,12 +33,6 @@ constexpr float kLeakySlope = 0.01f;
 bool needs_input(Activation activation) {
   return activation == Activation::kGelu || activation == Activation::kSilu;
 }
-
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define VECTORISED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define VECTORISED
-#endif
 
 VECTORISED void relu_rows(float* z, int64_t count) {
   for (int64_t i = 0; i < count; ++i) z[i] = z[i] > 0.0f ? z[i] : 0.0f;
