@@ -9,7 +9,8 @@ fn run(name: &str) -> String {
         std::env::current_exe().expect("a path").ancestors().nth(2).expect("target/profile").to_path_buf();
     let path: PathBuf = folder.join("examples").join(name);
     let place = tempfile::tempdir().expect("a folder");
-    let output = Command::new(path).current_dir(place.path()).output().expect("`cargo test` builds the examples");
+    let output =
+        Command::new(path).current_dir(place.path()).output().expect("`cargo test` builds the examples");
     let text =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}: {text}");
