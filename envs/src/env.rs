@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::render::Picture;
 use crate::{Action, ObsMut, Space};
 
 /// How an episode stands after a step.
@@ -82,6 +83,11 @@ pub trait Env: Send {
     /// [`EnvError::Action`] for an action outside the action space, [`EnvError::NeedsReset`] when no episode is under
     /// way, [`EnvError::World`] when the world itself fails.
     fn step(&mut self, action: Action<'_>, observation: ObsMut<'_>) -> Result<Step, EnvError>;
+
+    /// A picture of the world as it stands, for people; `None` where there is nothing to see.
+    fn render(&self) -> Option<Picture> {
+        None
+    }
 
     /// The whole state, generator included, or `None` where the world cannot be saved. A run whose environments
     /// cannot be saved resumes with new episodes instead of continuing exactly; the run says so.

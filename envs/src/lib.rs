@@ -24,6 +24,7 @@ pub mod laws;
 mod observation;
 pub mod probes;
 mod registry;
+pub mod render;
 mod rng;
 mod space;
 mod suggest;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::{Table, Value};
 
 use crate::wrappers::TimeLimit;
-use crate::{CartPole, Env, EnvError, did_you_mean, probes};
+use crate::{Env, EnvError, classic, did_you_mean, probes};
 
 /// The options with which an environment is made, as they stand in a configuration file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -171,19 +171,7 @@ impl Registry {
 
     /// The environments of this crate.
     pub fn bundled() -> Self {
-        let cartpole = |id: &str, steps, threshold| {
-            EnvSpec::new(id, |options| {
-                Ok(Box::new(CartPole::new(options.flag("sutton_barto_reward", false)?)) as Box<dyn Env>)
-            })
-            .summary(
-                "Balance a pole on a cart by pushing the cart left or right (Gymnasium's classic control)",
-            )
-            .options(&["sutton_barto_reward"])
-            .max_episode_steps(steps)
-            .reward_threshold(threshold)
-        };
-        let specs = [cartpole("CartPole-v0", 200, 195.0), cartpole("CartPole-v1", 500, 475.0)];
-        let specs = specs.into_iter().chain(probes::specs());
+        let specs = classic::specs().into_iter().chain(probes::specs());
         Self { specs: specs.map(|spec| (spec.id.clone(), spec)).collect() }
     }
 

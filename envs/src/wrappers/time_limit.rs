@@ -1,5 +1,6 @@
 //! Cuts episodes off after a number of steps.
 
+use crate::render::Picture;
 use crate::{Action, End, Env, EnvError, EnvState, ObsMut, Space, Step};
 
 /// Truncates an episode after `max_episode_steps` steps. A step that reaches the limit and terminates counts as
@@ -50,6 +51,10 @@ impl Env for TimeLimit {
         }
         self.over = step.end.is_over();
         Ok(step)
+    }
+
+    fn render(&self) -> Option<Picture> {
+        self.inner.render()
     }
 
     fn save_state(&self) -> Option<EnvState> {
