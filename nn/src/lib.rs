@@ -3,6 +3,7 @@
 //! * [`Layout`] and [`Parameters`]: the flat arena in which a network's numbers live.
 //! * [`Mlp`]: networks, described by typed configurations; the description is called with the numbers.
 //! * [`optim`]: optimisers that step over the whole arena at once, gradient clipping.
+//! * [`losses`]: losses that come with their gradient; [`backward`] takes it.
 //! * [`Schedule`]: learning rates and other quantities that change over training.
 //! * [`StateDict`]: what components save; [`weights`]: safetensors files that PyTorch reads and writes.
 //! * [`device`]: from `auto`, `cpu` or `cuda:1` to a device that is there.
@@ -11,8 +12,10 @@ mod activation;
 pub mod device;
 mod error;
 mod init;
+pub mod losses;
 mod mlp;
 pub mod optim;
+pub mod optional;
 mod parameters;
 mod schedule;
 mod shim;
@@ -26,6 +29,5 @@ pub use mlp::{Mlp, MlpConfig, Mode};
 pub use optim::{Optimizer, OptimizerConfig};
 pub use parameters::{Layout, ParameterId, ParameterSpec, Parameters};
 pub use schedule::Schedule;
-pub use shim::{HostBuffer, HostElement, generator_state, set_generator_state};
+pub use shim::{HostBuffer, HostElement, backward, generator_state, set_generator_state, set_team_size};
 pub use state::{Array, ArrayElement, ArrayKind, StateDict, StateView};
-pub mod optional;

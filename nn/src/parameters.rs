@@ -211,7 +211,10 @@ impl Parameters {
     /// Sets all gradients to zero.
     pub fn zero_gradients(&mut self) {
         if let Some(gradients) = &mut self.gradients {
-            let _ = gradients.flat.zero_();
+            // An arena's gradients are flat f32 numbers: the shim has nothing to refuse.
+            if shim::optim::zero(&gradients.flat).is_err() {
+                let _ = gradients.flat.zero_();
+            }
         }
     }
 

@@ -59,6 +59,10 @@ pub struct RunConfig {
     /// Threads that libtorch may use within one operation. More than one pays for large networks only.
     #[serde(default = "one")]
     pub threads: usize,
+    /// Threads that share the passes of small networks, as many as there are cores at most. The numbers do not depend
+    /// on it.
+    #[serde(default = "two")]
+    pub update_threads: u32,
     /// What is logged, and how often.
     #[serde(default)]
     pub log: LogConfig,
@@ -82,6 +86,10 @@ fn default_env_steps() -> u64 {
 
 fn one() -> usize {
     1
+}
+
+fn two() -> u32 {
+    2
 }
 
 fn auto() -> String {
@@ -202,6 +210,7 @@ impl RunConfig {
             ("env_steps", self.env_steps),
             ("num_envs", self.num_envs as u64),
             ("threads", self.threads as u64),
+            ("update_threads", u64::from(self.update_threads)),
             ("log.every_env_steps", self.log.every_env_steps),
             ("checkpoint.keep_last", self.checkpoint.keep_last as u64),
         ];

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::ConfigError;
 
 /// The keys of a run's configuration; `--set` takes any other for one of the agent's hyper-parameters.
-const RUN_KEYS: [&str; 12] = [
+const RUN_KEYS: [&str; 13] = [
     "agent",
     "environment",
     "seed",
@@ -16,6 +16,7 @@ const RUN_KEYS: [&str; 12] = [
     "num_envs",
     "device",
     "threads",
+    "update_threads",
     "log",
     "evaluation",
     "checkpoint",

@@ -171,6 +171,8 @@ impl Session {
         recorder: Recorder,
     ) -> Result<Self> {
         tch::set_num_threads(config.threads as i32);
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+        pavlov_nn::set_team_size(config.update_threads.min(cores));
         let spec = registries.envs.spec(&config.environment)?.clone();
         let options = EnvOptions::new(config.environment_options.clone());
         let envs = SyncVectorEnv::new(config.num_envs, |_| spec.make(&options))?;

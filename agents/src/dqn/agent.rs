@@ -49,7 +49,7 @@ impl Dqn {
                 &context.observation_space,
                 &context.action_space,
             )?,
-            batch: Batch::new(config.batch_size, &encoder, &context.action_space)?,
+            batch: Batch::new(config.batch_size * updates_at_once(&config), &encoder, &context.action_space)?,
             learner: DqnLearner::new(config.clone(), net.clone(), online)?,
             network: QNetwork::new(net, encoder)?,
             total_env_steps: context.total_env_steps,
@@ -72,6 +72,11 @@ impl Dqn {
         let decay_env_steps = epsilon_decay_fraction * self.total_env_steps as f64;
         losses::epsilon(self.env_steps, epsilon_start, epsilon_end, decay_env_steps)
     }
+}
+
+/// For how many updates transitions are gathered together: more use the processor better, to a point.
+fn updates_at_once(config: &DqnConfig) -> usize {
+    config.updates_per_training.min(16) as usize
 }
 
 /// How many multiples of `every` lie in `(before, after]`.
@@ -103,9 +108,12 @@ impl Agent for Dqn {
         }
         let learning_rate = self.config.learning_rate.value(self.progress());
         let updates = due(before, now, self.config.train_every_env_steps) * self.config.updates_per_training;
-        for _ in 0..updates {
-            self.replay.sample(&mut self.sample_rng, &self.network.encoder, &mut self.batch)?;
+        let mut left = updates as usize * self.config.batch_size;
+        while left > 0 {
+            let count = left.min(self.batch.capacity());
+            self.replay.sample(&mut self.sample_rng, &self.network.encoder, count, &mut self.batch)?;
             self.learner.update(&self.batch, learning_rate)?;
+            left -= count;
         }
         Ok(updates)
     }

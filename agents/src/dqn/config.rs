@@ -1,21 +1,11 @@
 //! Every number of DQN that can be set.
 
+use pavlov_nn::losses::Regression;
 use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule, optional};
 use serde::{Deserialize, Serialize};
 
 use super::Dqn;
 use crate::{Agent, AgentConfig, AgentContext, AgentError};
-
-/// How far an action value is from its target.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Loss {
-    /// `e^2 / 2` up to an error of 1, `|e| - 1/2` beyond: the gradient is the error clipped to [-1, 1].
-    #[default]
-    Huber,
-    /// `e^2`
-    Squared,
-}
 
 /// The configuration of DQN. The defaults are those of the Nature paper where it trains small networks well, and
 /// Stable-Baselines3's for the rest; each environment's preset says what differs.
@@ -43,7 +33,7 @@ pub struct DqnConfig {
     /// Whether the online network chooses the next action that the target network values (Double DQN).
     pub double: bool,
     /// How far an action value is from its target.
-    pub loss: Loss,
+    pub loss: Regression,
     /// The largest norm of an update's gradient, or "off".
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
@@ -72,7 +62,7 @@ impl Default for DqnConfig {
             target_update_every_env_steps: 1_000,
             target_update_tau: 1.0,
             double: false,
-            loss: Loss::Huber,
+            loss: Regression::Huber,
             gradient_clip_norm: Some(10.0),
             epsilon_start: 1.0,
             epsilon_end: 0.05,

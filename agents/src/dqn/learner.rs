@@ -1,11 +1,21 @@
 //! One update of DQN: from a batch of transitions to better weights.
 
-use pavlov_nn::{Mlp, Mode, Optimizer, Parameters, StateDict, StateView, optim};
-use tch::{Device, Kind, Tensor};
+use pavlov_nn::losses::regress_columns;
+use pavlov_nn::{Mlp, Mode, Optimizer, Parameters, StateDict, StateView, backward, optim};
+use tch::{Kind, Tensor};
 
 use super::{DqnConfig, losses};
 use crate::AgentError;
-use crate::replay::Batch;
+use crate::replay::{Batch, Transitions};
+
+/// What the action values of a batch should be.
+enum Targets {
+    /// f32 `[batch]`
+    Ready(Tensor),
+    /// The target network's values of the next states, f32 `[batch, actions]`; which of them counts the online network
+    /// says, which each update changes.
+    Double(Tensor),
+}
 
 /// The online and the target network, the optimiser and the means to log.
 #[derive(Debug)]
@@ -16,8 +26,9 @@ pub struct DqnLearner {
     target: Parameters,
     optimizer: Optimizer,
     pub(super) updates: u64,
-    /// Sums over the updates since the last log, on the device so that no update waits for it: loss, gradient norm.
-    sums: Tensor,
+    /// Sums over the updates since the last log, f64 `[]`, on the device so that no update waits for it.
+    loss_sum: Tensor,
+    norm_sum: Tensor,
     summed: u64,
 }
 
@@ -29,49 +40,71 @@ impl DqnLearner {
     pub fn new(config: DqnConfig, net: Mlp, online: Parameters) -> Result<Self, AgentError> {
         let target = online.frozen_copy()?;
         let optimizer = Optimizer::new(&config.optimizer, &online)?;
-        let sums = Tensor::f_zeros([2], (Kind::Double, online.device()))?;
-        Ok(Self { config, net, online, target, optimizer, updates: 0, sums, summed: 0 })
+        let zero = || Tensor::f_zeros([0; 0], (Kind::Double, online.device()));
+        let (loss_sum, norm_sum) = (zero()?, zero()?);
+        Ok(Self { config, net, online, target, optimizer, updates: 0, loss_sum, norm_sum, summed: 0 })
     }
 
-    /// One update. `learning_rate` is that of the schedule at this moment.
+    /// As many updates as the batch holds minibatches of `batch_size` transitions, one after the other.
+    /// `learning_rate` is that of the schedule at this moment.
     ///
     /// # Errors
     /// [`AgentError`] when the batch does not fit the network.
     pub fn update(&mut self, batch: &Batch, learning_rate: f64) -> Result<(), AgentError> {
-        let device = self.online.device();
-        let targets = self.targets(batch, device)?;
+        let all = batch.transitions(self.online.device())?;
+        let targets = self.targets(&all)?;
+        let size = self.config.batch_size as i64;
+        for start in (0..all.rewards.size()[0]).step_by(self.config.batch_size) {
+            let rows = |tensor: &Tensor| tensor.f_narrow(0, start, size);
+            let targets = match &targets {
+                Targets::Ready(targets) => rows(targets)?,
+                Targets::Double(target_q) => self.double_targets(&all, target_q, start)?,
+            };
+            let q = self.net.forward(&self.online, &rows(&all.observations)?, Mode::Train)?;
+            let td = regress_columns(&q, &rows(&all.choices)?, &targets, None, self.config.loss)?;
 
-        let q = self.net.forward(&self.online, &batch.observations(device)?, Mode::Train)?;
-        let loss = losses::td_loss(&q, &batch.choices(device)?, &targets, self.config.loss)?;
+            self.online.zero_gradients();
+            backward(&q, &td.gradient)?;
+            let norm = match self.config.gradient_clip_norm {
+                Some(largest) => Some(optim::clip_gradient_norm(&mut self.online, largest)?),
+                None => None,
+            };
+            self.optimizer.step(&mut self.online, learning_rate)?;
+            self.count(&td.loss, norm.as_ref())?;
+        }
+        Ok(())
+    }
 
-        self.online.zero_gradients();
-        loss.f_backward()?;
-        let norm = match self.config.gradient_clip_norm {
-            Some(largest) => Some(optim::clip_gradient_norm(&mut self.online, largest)?),
-            None => None,
-        };
-        self.optimizer.step(&mut self.online, learning_rate)?;
-
+    /// The target network stands still between the updates of one batch: it is asked once for all of them.
+    fn targets(&self, all: &Transitions) -> Result<Targets, AgentError> {
         let _guard = tch::no_grad_guard();
-        let _ = self.sums.f_select(0, 0)?.f_add_(&loss)?;
+        let target_q = self.net.forward(&self.target, &all.next_observations, Mode::Eval)?;
+        if self.config.double {
+            return Ok(Targets::Double(target_q));
+        }
+        let values = losses::max_value(&target_q)?;
+        let targets = losses::td_target(&all.rewards, &all.continues, &values, self.config.discount)?;
+        Ok(Targets::Ready(targets))
+    }
+
+    /// The targets of the minibatch that starts at this row, by the online network as it now stands.
+    fn double_targets(&self, all: &Transitions, target_q: &Tensor, start: i64) -> Result<Tensor, AgentError> {
+        let _guard = tch::no_grad_guard();
+        let rows = |tensor: &Tensor| tensor.f_narrow(0, start, self.config.batch_size as i64);
+        let online_q = self.net.forward(&self.online, &rows(&all.next_observations)?, Mode::Eval)?;
+        let values = losses::double_value(&online_q, &rows(target_q)?)?;
+        losses::td_target(&rows(&all.rewards)?, &rows(&all.continues)?, &values, self.config.discount)
+    }
+
+    fn count(&mut self, loss: &Tensor, norm: Option<&Tensor>) -> Result<(), AgentError> {
+        let _guard = tch::no_grad_guard();
+        let _ = self.loss_sum.f_add_(loss)?;
         if let Some(norm) = norm {
-            let _ = self.sums.f_select(0, 1)?.f_add_(&norm)?;
+            let _ = self.norm_sum.f_add_(norm)?;
         }
         self.summed += 1;
         self.updates += 1;
         Ok(())
-    }
-
-    fn targets(&self, batch: &Batch, device: Device) -> Result<Tensor, AgentError> {
-        let _guard = tch::no_grad_guard();
-        let next = batch.next_observations(device)?;
-        let target_q = self.net.forward(&self.target, &next, Mode::Eval)?;
-        let values = if self.config.double {
-            losses::double_value(&self.net.forward(&self.online, &next, Mode::Eval)?, &target_q)?
-        } else {
-            losses::max_value(&target_q)?
-        };
-        losses::td_target(&batch.rewards(device)?, &batch.continues(device)?, &values, self.config.discount)
     }
 
     /// Moves the target network as the configuration says, as often as `times`.
@@ -98,10 +131,12 @@ impl DqnLearner {
             return Ok(None);
         }
         let count = self.summed as f64;
-        let loss = self.sums.f_double_value(&[0])? / count;
-        let norm = self.config.gradient_clip_norm.map(|_| self.sums.double_value(&[1]) / count);
+        let loss = self.loss_sum.f_double_value(&[])? / count;
+        let norm = self.norm_sum.f_double_value(&[])? / count;
+        let norm = self.config.gradient_clip_norm.map(|_| norm);
         self.summed = 0;
-        let _ = self.sums.f_zero_()?;
+        let _ = self.loss_sum.f_zero_()?;
+        let _ = self.norm_sum.f_zero_()?;
         if !loss.is_finite() {
             return Err(AgentError::Diverged(format!("the mean loss is {loss}")));
         }
@@ -117,7 +152,8 @@ impl DqnLearner {
         state.nest("online", self.online.state()?);
         state.nest("target", self.target.state()?);
         state.nest("optimizer", self.optimizer.state()?);
-        state.put_tensor("sums", &self.sums)?;
+        state.put_tensor("loss_sum", &self.loss_sum)?;
+        state.put_tensor("norm_sum", &self.norm_sum)?;
         state.put_value("summed", &self.summed)?;
         state.put_value("updates", &self.updates)?;
         Ok(state)
@@ -131,7 +167,8 @@ impl DqnLearner {
         self.online.load_state(&state.part("online"))?;
         self.target.load_state(&state.part("target"))?;
         self.optimizer.load_state(&state.part("optimizer"))?;
-        self.sums.f_copy_(&state.tensor("sums")?)?;
+        self.loss_sum.f_copy_(&state.tensor("loss_sum")?)?;
+        self.norm_sum.f_copy_(&state.tensor("norm_sum")?)?;
         self.summed = state.value("summed")?;
         self.updates = state.value("updates")?;
         Ok(())

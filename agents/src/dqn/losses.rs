@@ -1,8 +1,7 @@
 //! The mathematics of Q-learning, as free functions of tensors.
 
-use tch::{Reduction, Tensor};
+use tch::Tensor;
 
-use super::Loss;
 use crate::AgentError;
 
 /// The value of the next state by the target network alone: `max_a Q'(s', a)` (Mnih et al. 2015).
@@ -42,20 +41,6 @@ pub fn td_target(
     Ok(rewards.f_addcmul(&continues.f_mul_scalar(discount)?, next_values)?)
 }
 
-/// The mean loss of the values of the actions taken against their targets.
-///
-/// `q` is f32 `[batch, actions]` and recorded by autograd, `choices` i64 `[batch, 1]`, `targets` f32 `[batch]`.
-///
-/// # Errors
-/// [`AgentError::Nn`] when the shapes do not fit.
-pub fn td_loss(q: &Tensor, choices: &Tensor, targets: &Tensor, loss: Loss) -> Result<Tensor, AgentError> {
-    let taken = q.f_gather(1, choices, false)?.f_squeeze_dim(1)?;
-    Ok(match loss {
-        Loss::Huber => taken.f_smooth_l1_loss(targets, Reduction::Mean, 1.0)?,
-        Loss::Squared => taken.f_mse_loss(targets, Reduction::Mean)?,
-    })
-}
-
 /// The chance of a random action after `env_steps`: from `start` to `end`, linearly over `decay_env_steps`.
 pub fn epsilon(env_steps: u64, start: f64, end: f64, decay_env_steps: f64) -> f64 {
     if env_steps as f64 >= decay_env_steps {
@@ -87,17 +72,6 @@ mod tests {
         let target = Tensor::from_slice(&[7f32, 4.0, 0.5, 9.0]).reshape([2, 2]);
         assert!(close(&max_value(&target).unwrap(), &[7.0, 9.0]));
         assert!(close(&double_value(&online, &target).unwrap(), &[4.0, 0.5]));
-    }
-
-    #[test]
-    fn losses_against_hand_values() {
-        // Errors of the taken actions: 0.5 and 3.
-        let q = Tensor::from_slice(&[1.5f32, 0.0, 0.0, 4.0]).reshape([2, 2]);
-        let choices = Tensor::from_slice(&[0i64, 1]).reshape([2, 1]);
-        let targets = Tensor::from_slice(&[1f32, 1.0]);
-        let value = |loss| td_loss(&q, &choices, &targets, loss).unwrap().double_value(&[]);
-        assert!((value(Loss::Huber) - (0.125 + 2.5) / 2.0).abs() < 1e-6);
-        assert!((value(Loss::Squared) - (0.25 + 9.0) / 2.0).abs() < 1e-6);
     }
 
     #[test]

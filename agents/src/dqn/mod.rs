@@ -10,6 +10,6 @@ pub mod losses;
 mod policy;
 
 pub use agent::Dqn;
-pub use config::{DqnConfig, Loss};
+pub use config::DqnConfig;
 pub use learner::DqnLearner;
 pub use policy::QPolicy;

@@ -2,11 +2,10 @@
 //
 // Autograd's price is per operation; on small networks it is several times the arithmetic. Here the forward pass runs
 // without recording, and the hand-derived backward pass accumulates straight into the gradient views of the parameter
-// arena. On the CPU in f32 the matrix products are BLAS calls without a dispatcher between them; everywhere else the
-// same passes are written in ATen operations.
+// arena. On the CPU in f32 both passes run over plain memory (dense.h); everywhere else, and for the activations that
+// those do not know, they are written in ATen operations.
 
 #include "shim.h"
-#include "vectorised.h"
 
 #include <utility>
 #include <vector>
@@ -15,65 +14,110 @@
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/variable.h>
 
-// libtorch carries a BLAS and exports its Fortran face; a libtorch built without one takes the other path.
-extern "C" __attribute__((weak)) void sgemm_(const char*, const char*, const int*, const int*, const int*,
-                                             const float*, const float*, const int*, const float*, const int*,
-                                             const float*, float*, const int*);
+#include "blas.h"
+#include "dense.h"
 
 namespace {
 
 using at::Tensor;
+using pavlov::Activation;
+using pavlov::DenseLayer;
 
-// The numbers by which Rust names the activations (activation.rs).
-enum class Activation : int { kIdentity, kRelu, kLeakyRelu, kElu, kGelu, kSilu, kTanh, kSigmoid };
+struct Layer {
+  Tensor weight;           // [out, in]
+  Tensor bias;             // [out]
+  Tensor weight_gradient;  // undefined for a frozen network
+  Tensor bias_gradient;    // likewise
+  Activation activation;
+  uint32_t version;  // of the weight when the forward pass ran
+  Tensor input;      // [batch, in]
+  Tensor saved;      // what the activation's derivative is computed from
+};
 
-constexpr float kLeakySlope = 0.01f;
+bool plain(const Tensor& tensor) {
+  return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.is_contiguous();
+}
+
+bool takes_dense(const std::vector<Layer>& layers, const Tensor& x) {
+  if (!pavlov::has_blas() || !plain(x) || x.size(0) == 0) return false;
+  int64_t width = x.size(1);
+  for (const Layer& layer : layers) {
+    if (!pavlov::dense_knows(layer.activation) || !plain(layer.weight) || !plain(layer.bias)) return false;
+    // A shape that does not fit is ATen's to explain.
+    if (layer.weight.dim() != 2 || layer.weight.size(1) != width) return false;
+    width = layer.weight.size(0);
+  }
+  return true;
+}
+
+DenseLayer dense(const Layer& layer) {
+  DenseLayer dense{};
+  dense.in = layer.weight.size(1);
+  dense.out = layer.weight.size(0);
+  dense.weight = layer.weight.const_data_ptr<float>();
+  dense.bias = layer.bias.const_data_ptr<float>();
+  dense.activation = layer.activation;
+  return dense;
+}
+
+// The output for `x`. If the pass is recorded, each layer keeps its input and its output.
+Tensor forward_dense(std::vector<Layer>& layers, const Tensor& x, bool recorded) {
+  std::vector<DenseLayer> passes;
+  passes.reserve(layers.size());
+  Tensor y = x;
+  for (Layer& layer : layers) {
+    DenseLayer pass = dense(layer);
+    pass.input = y.defined() ? y.const_data_ptr<float>() : nullptr;
+    const bool kept = recorded || &layer == &layers.back();
+    if (recorded) layer.input = y;
+    y = kept ? at::empty({x.size(0), pass.out}, x.options()) : Tensor();
+    if (recorded) layer.saved = y;
+    pass.output = kept ? y.data_ptr<float>() : nullptr;
+    passes.push_back(pass);
+  }
+  if (recorded) pavlov::dense_forward(passes, x.size(0));
+  else pavlov::dense_infer(passes, x.size(0));
+  return y;
+}
+
+Tensor backward_dense(const std::vector<Layer>& layers, const Tensor& gradient, bool wants_input) {
+  const int64_t batch = gradient.size(0);
+  int64_t width = 0;
+  for (const Layer& layer : layers) width += layer.weight.size(0);
+  Tensor gradients = at::empty({batch * width}, gradient.options());
+  Tensor input_gradient;
+  if (wants_input) input_gradient = at::empty({batch, layers[0].weight.size(1)}, gradient.options());
+
+  std::vector<DenseLayer> passes;
+  passes.reserve(layers.size());
+  float* free = gradients.data_ptr<float>();
+  for (const Layer& layer : layers) {
+    DenseLayer pass = dense(layer);
+    pass.input = layer.input.const_data_ptr<float>();
+    pass.output = layer.saved.data_ptr<float>();
+    if (layer.weight_gradient.defined()) {
+      pass.weight_gradient = layer.weight_gradient.data_ptr<float>();
+      pass.bias_gradient = layer.bias_gradient.data_ptr<float>();
+    }
+    pass.gradient = free;
+    free += batch * pass.out;
+    passes.push_back(pass);
+  }
+  std::memcpy(passes.back().gradient, gradient.const_data_ptr<float>(), batch * passes.back().out * sizeof(float));
+  pavlov::dense_backward(passes, batch, wants_input ? input_gradient.data_ptr<float>() : nullptr);
+  return input_gradient;
+}
 
 // Whether the derivative is computed from the input; from the output otherwise, which saves keeping the input.
 bool needs_input(Activation activation) {
   return activation == Activation::kGelu || activation == Activation::kSilu;
 }
 
-VECTORISED void relu_rows(float* z, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) z[i] = z[i] > 0.0f ? z[i] : 0.0f;
-}
-
-VECTORISED void relu_backward(float* gradient, const float* y, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) gradient[i] = y[i] > 0.0f ? gradient[i] : 0.0f;
-}
-
-VECTORISED void tanh_backward(float* gradient, const float* y, int64_t count) {
-  for (int64_t i = 0; i < count; ++i) gradient[i] *= 1.0f - y[i] * y[i];
-}
-
-VECTORISED void add_column_sums(float* sums, const float* rows, int64_t batch, int64_t width) {
-  for (int64_t r = 0; r < batch; ++r)
-    for (int64_t c = 0; c < width; ++c) sums[c] += rows[r * width + c];
-}
-
-// C = A B + beta C for row-major matrices, A as [m, k] or transposed from [k, m], B likewise.
-void gemm(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k, const float* a, const float* b,
-          float beta, float* c) {
-  // BLAS is column-major: a row-major product is the transposed one with the factors exchanged.
-  const int bm = static_cast<int>(n), bn = static_cast<int>(m), bk = static_cast<int>(k);
-  const int lda = static_cast<int>(transpose_b ? k : n), ldb = static_cast<int>(transpose_a ? m : k);
-  const float one = 1.0f;
-  sgemm_(transpose_b ? "T" : "N", transpose_a ? "T" : "N", &bm, &bn, &bk, &one, b, &lda, a, &ldb, &beta, c, &bm);
-}
-
-bool plain(const Tensor& tensor) {
-  return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.is_contiguous();
-}
-
-// The activation in place.
 void activate_(Tensor& z, Activation activation) {
   switch (activation) {
     case Activation::kIdentity: return;
-    case Activation::kRelu:
-      if (plain(z)) relu_rows(z.data_ptr<float>(), z.numel());
-      else at::relu_(z);
-      return;
-    case Activation::kLeakyRelu: at::leaky_relu_(z, kLeakySlope); return;
+    case Activation::kRelu: at::relu_(z); return;
+    case Activation::kLeakyRelu: at::leaky_relu_(z, pavlov::kLeakySlope); return;
     case Activation::kElu: at::elu_(z); return;
     case Activation::kGelu: at::gelu_(z); return;
     case Activation::kSilu: at::silu_(z); return;
@@ -83,19 +127,12 @@ void activate_(Tensor& z, Activation activation) {
 }
 
 // The gradient with respect to the activation's input. `saved` is its input for gelu and silu, its output else.
-// `gradient` may be overwritten.
-Tensor activation_backward(Tensor gradient, const Tensor& saved, Activation activation) {
+Tensor activation_backward(const Tensor& gradient, const Tensor& saved, Activation activation) {
   switch (activation) {
     case Activation::kIdentity: return gradient;
-    case Activation::kRelu:
-      if (!plain(gradient)) return at::threshold_backward(gradient, saved, 0.0);
-      relu_backward(gradient.data_ptr<float>(), saved.const_data_ptr<float>(), gradient.numel());
-      return gradient;
-    case Activation::kTanh:
-      if (!plain(gradient)) return at::tanh_backward(gradient, saved);
-      tanh_backward(gradient.data_ptr<float>(), saved.const_data_ptr<float>(), gradient.numel());
-      return gradient;
-    case Activation::kLeakyRelu: return at::leaky_relu_backward(gradient, saved, kLeakySlope, true);
+    case Activation::kRelu: return at::threshold_backward(gradient, saved, 0.0);
+    case Activation::kTanh: return at::tanh_backward(gradient, saved);
+    case Activation::kLeakyRelu: return at::leaky_relu_backward(gradient, saved, pavlov::kLeakySlope, true);
     case Activation::kElu: return at::elu_backward(gradient, 1.0, 1.0, 1.0, true, saved);
     case Activation::kSigmoid: return at::sigmoid_backward(gradient, saved);
     case Activation::kGelu: return at::gelu_backward(gradient, saved);
@@ -104,65 +141,50 @@ Tensor activation_backward(Tensor gradient, const Tensor& saved, Activation acti
   return gradient;
 }
 
-struct Layer {
-  Tensor weight;  // [out, in]
-  Tensor bias;    // [out]
-  Tensor weight_gradient;
-  Tensor bias_gradient;
-  Activation activation;
-  Tensor input;  // what the layer was given
-  Tensor saved;  // what the activation's derivative is computed from
-};
-
-Tensor linear(const Tensor& x, const Layer& layer) {
-  const int64_t batch = x.size(0), in = x.size(1), out = layer.weight.size(0);
-  if (!sgemm_ || !plain(x) || !plain(layer.weight) || batch == 0) return at::addmm(layer.bias, x, layer.weight.t());
-  Tensor z = at::empty({batch, out}, x.options());
-  float* rows = z.data_ptr<float>();
-  const float* bias = layer.bias.const_data_ptr<float>();
-  for (int64_t r = 0; r < batch; ++r) std::memcpy(rows + r * out, bias, out * sizeof(float));
-  gemm(false, true, batch, out, in, x.const_data_ptr<float>(), layer.weight.const_data_ptr<float>(), 1.0f, rows);
-  return z;
+Tensor forward_by_operations(std::vector<Layer>& layers, const Tensor& x) {
+  Tensor y = x;
+  for (Layer& layer : layers) {
+    layer.input = y;
+    Tensor z = at::addmm(layer.bias, y, layer.weight.t());
+    if (needs_input(layer.activation)) layer.saved = z.clone();
+    activate_(z, layer.activation);
+    if (!layer.saved.defined()) layer.saved = z;
+    y = z;
+  }
+  return y;
 }
 
-// Adds to the layer's gradients and, if `wants_input`, returns the gradient of the layer's input.
-Tensor linear_backward(const Tensor& gradient, const Layer& layer, bool wants_input) {
-  const int64_t batch = gradient.size(0), out = gradient.size(1), in = layer.input.size(1);
-  if (!sgemm_ || !plain(gradient) || !plain(layer.input) || !plain(layer.weight) || batch == 0) {
-    Tensor weight_gradient = layer.weight_gradient;
-    Tensor bias_gradient = layer.bias_gradient;
-    weight_gradient.addmm_(gradient.t(), layer.input);
-    bias_gradient.add_(gradient.sum(0));
-    return wants_input ? at::mm(gradient, layer.weight) : Tensor();
+Tensor backward_by_operations(std::vector<Layer>& layers, Tensor gradient, bool wants_input) {
+  for (size_t i = layers.size(); i-- > 0;) {
+    Layer& layer = layers[i];
+    gradient = activation_backward(gradient, layer.saved, layer.activation);
+    if (layer.weight_gradient.defined()) {
+      layer.weight_gradient.addmm_(gradient.t(), layer.input);
+      layer.bias_gradient.add_(gradient.sum(0));
+    }
+    if (i == 0 && !wants_input) return Tensor();
+    gradient = at::mm(gradient, layer.weight);
   }
-  const float* rows = gradient.const_data_ptr<float>();
-  gemm(true, false, out, in, batch, rows, layer.input.const_data_ptr<float>(), 1.0f,
-       layer.weight_gradient.data_ptr<float>());
-  add_column_sums(layer.bias_gradient.data_ptr<float>(), rows, batch, out);
-  if (!wants_input) return Tensor();
-  Tensor input_gradient = at::empty({batch, in}, gradient.options());
-  gemm(false, false, batch, in, out, rows, layer.weight.const_data_ptr<float>(), 0.0f,
-       input_gradient.data_ptr<float>());
-  return input_gradient;
+  return gradient;
 }
 
 struct MlpBackward : public torch::autograd::Node {
   std::vector<Layer> layers;
+  bool ran_dense = false;
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
     torch::autograd::variable_list result(num_outputs());
     if (!gradients[0].defined()) return result;
     TORCH_CHECK(!layers.empty(), "the backward pass of a fused network can run only once");
+    for (const Layer& layer : layers)
+      TORCH_CHECK(layer.weight._version() == layer.version,
+                  "the network's weights were changed between its forward and its backward pass");
     at::AutoDispatchBelowAutograd guard;
-    // The caller keeps its gradient: the passes below write in place.
-    Tensor gradient = gradients[0].clone(at::MemoryFormat::Contiguous);
-    const bool input_is_wanted = task_should_compute_output(0);
-    for (size_t i = layers.size(); i-- > 0;) {
-      const Layer& layer = layers[i];
-      gradient = activation_backward(std::move(gradient), layer.saved, layer.activation);
-      gradient = linear_backward(gradient, layer, i > 0 || input_is_wanted);
-    }
-    if (input_is_wanted) result[0] = gradient;
+    const Tensor gradient = gradients[0].contiguous();
+    const bool wants_input = task_should_compute_output(0);
+    Tensor input_gradient = ran_dense ? backward_dense(layers, gradient, wants_input)
+                                      : backward_by_operations(layers, gradient, wants_input);
+    if (wants_input) result[0] = std::move(input_gradient);
     return result;
   }
 
@@ -175,48 +197,63 @@ struct MlpBackward : public torch::autograd::Node {
 
 extern "C" {
 
-// `out` = the network's output for `x` [batch, in]. The gradients are null for a frozen network.
+// `out` = the network's output for `x` [batch, in]. The gradients are null for a frozen network, which still passes a
+// gradient to its input.
 char* pavlov_mlp_forward(Handle* out, Handle x, int count, const Handle* weights, const Handle* biases,
                          const Handle* weight_gradients, const Handle* bias_gradients, int activation,
                          int output_activation) {
   return guarded([&] {
-    const bool trained = weight_gradients != nullptr && at::GradMode::is_enabled();
+    const bool trained = weight_gradients != nullptr;
     const bool recorded = at::GradMode::is_enabled() && (trained || x->requires_grad());
-    std::vector<Layer> layers;
-    if (recorded) layers.reserve(count);
+    std::vector<Layer> layers(count);
+    for (int i = 0; i < count; ++i) {
+      Layer& layer = layers[i];
+      layer.weight = *weights[i];
+      layer.bias = *biases[i];
+      if (trained) {
+        layer.weight_gradient = *weight_gradients[i];
+        layer.bias_gradient = *bias_gradients[i];
+      }
+      layer.activation = static_cast<Activation>(i + 1 < count ? activation : output_activation);
+      layer.version = layer.weight._version();
+    }
     Tensor y;
+    bool ran_dense;
     {
       at::AutoDispatchBelowAutograd guard;
-      y = x->contiguous();
-      for (int i = 0; i < count; ++i) {
-        Layer layer{*weights[i], *biases[i], {}, {}, {}, {}, {}};
-        layer.activation = static_cast<Activation>(i + 1 < count ? activation : output_activation);
-        Tensor z = linear(y, layer);
-        if (recorded) {
-          TORCH_CHECK(weight_gradients != nullptr, "a frozen network cannot pass a gradient to its input");
-          layer.weight_gradient = *weight_gradients[i];
-          layer.bias_gradient = *bias_gradients[i];
-          layer.input = y;
-          if (needs_input(layer.activation)) layer.saved = z.clone();
-        }
-        activate_(z, layer.activation);
-        if (recorded) {
-          // The last output is handed out: a view of it, or the node would own itself.
-          if (!layer.saved.defined() && layer.activation != Activation::kIdentity)
-            layer.saved = i + 1 < count ? z : z.detach();
-          layers.push_back(std::move(layer));
-        }
-        y = std::move(z);
-      }
+      const Tensor contiguous = x->contiguous();
+      ran_dense = takes_dense(layers, contiguous);
+      y = ran_dense ? forward_dense(layers, contiguous, recorded) : forward_by_operations(layers, contiguous);
     }
     if (recorded) {
+      // The last output is handed out: the node keeps a view of it, or it would own itself. The input likewise, since
+      // it may be the output of another node that owns this one.
+      Layer& last = layers.back();
+      if (last.saved.is_same(y)) last.saved = y.detach();
+      layers.front().input = layers.front().input.detach();
       auto node = std::shared_ptr<MlpBackward>(new MlpBackward(), torch::autograd::deleteNode);
       node->layers = std::move(layers);
+      node->ran_dense = ran_dense;
       // The first weight stands for all parameters: it makes the output part of the graph, and gets nothing back.
-      node->set_next_edges(torch::autograd::collect_next_edges(*x, *weights[0]));
+      if (trained) node->set_next_edges(torch::autograd::collect_next_edges(*x, *weights[0]));
+      else node->set_next_edges(torch::autograd::collect_next_edges(*x));
       torch::autograd::set_history(y, node);
     }
     *out = new Tensor(std::move(y));
+  });
+}
+
+// Runs the backward pass from `output`, whose gradient is `gradient`.
+char* pavlov_backward(Handle output, Handle gradient) {
+  return guarded([&] {
+    const auto& function = output->grad_fn();
+    auto* node = dynamic_cast<MlpBackward*>(function.get());
+    // Nothing lies behind a fused network that was given plain numbers: the engine has nothing to schedule.
+    if (!node || node->next_edge(0).is_valid()) return output->backward(*gradient);
+    TORCH_CHECK(gradient->sizes() == output->sizes(), "the gradient's shape must be the output's");
+    const at::NoGradGuard guard;
+    node->apply({*gradient});
+    node->release_variables();
   });
 }
 

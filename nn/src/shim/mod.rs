@@ -7,8 +7,9 @@
 mod host;
 pub mod mlp;
 pub mod optim;
+pub mod regression;
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_int};
 
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -21,6 +22,8 @@ unsafe extern "C" {
     fn pavlov_free_message(message: *mut c_char);
     fn pavlov_set_gradient(parameter: *mut C_tensor, gradient: *const C_tensor) -> *mut c_char;
     fn pavlov_generator_state(out: *mut *mut C_tensor) -> *mut c_char;
+    fn pavlov_backward(output: *mut C_tensor, gradient: *mut C_tensor) -> *mut c_char;
+    fn pavlov_set_team_size(threads: c_int);
     fn pavlov_set_generator_state(state: *const C_tensor) -> *mut c_char;
 }
 
@@ -73,4 +76,21 @@ pub fn generator_state() -> Result<Tensor, NnError> {
 pub fn set_generator_state(state: &Tensor) -> Result<(), NnError> {
     // SAFETY: the pointer is valid for the call, and the state is copied.
     unsafe { check(pavlov_set_generator_state(state.as_ptr())) }
+}
+
+/// How many threads share the passes of small networks from now on, the caller included. The numbers are the same for
+/// any count.
+pub fn set_team_size(threads: u32) {
+    // SAFETY: takes a number.
+    unsafe { pavlov_set_team_size(threads.clamp(1, 64) as c_int) }
+}
+
+/// Runs the backward pass from `output`, given the loss's gradient with respect to it: every parameter's gradient
+/// accumulates, as after `Tensor::backward`.
+///
+/// # Errors
+/// [`NnError::Shim`] when the shapes differ, when nothing was recorded, or when the pass has run before.
+pub fn backward(output: &Tensor, gradient: &Tensor) -> Result<(), NnError> {
+    // SAFETY: both tensors live through the call.
+    unsafe { check(pavlov_backward(pointer(output), pointer(gradient))) }
 }

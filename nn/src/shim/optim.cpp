@@ -161,6 +161,19 @@ char* pavlov_clip_norm(Handle* out, Handle gradients, double largest, bool porta
   });
 }
 
+char* pavlov_zero(Handle flat) {
+  return guarded([&] {
+    const c10::NoGradGuard guard;
+    check_like(*flat, *flat);
+    if (!flat->device().is_cpu()) {
+      flat->zero_();
+      return;
+    }
+    pavlov::zero(flat->numel(), flat->data_ptr<float>());
+    wrote(flat);
+  });
+}
+
 // Bounds every gradient to [-largest, largest].
 char* pavlov_clip_value(Handle gradients, double largest, bool portable) {
   return guarded([&] {

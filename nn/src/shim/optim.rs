@@ -118,6 +118,7 @@ unsafe extern "C" {
         largest: f64,
         portable: bool,
     ) -> *mut c_char;
+    fn pavlov_zero(flat: *mut C_tensor) -> *mut c_char;
     fn pavlov_clip_value(gradients: *mut C_tensor, largest: f64, portable: bool) -> *mut c_char;
 }
 
@@ -190,4 +191,13 @@ pub fn clip_norm(gradients: &Tensor, largest: f64, portable: bool) -> Result<Ten
 pub fn clip_value(gradients: &Tensor, largest: f64, portable: bool) -> Result<(), NnError> {
     // SAFETY: the pointer is valid for the call.
     unsafe { check(pavlov_clip_value(pointer(gradients), largest, portable)) }
+}
+
+/// Sets every number of an arena to zero.
+///
+/// # Errors
+/// [`NnError::Shim`] when they are not flat f32 numbers.
+pub fn zero(flat: &Tensor) -> Result<(), NnError> {
+    // SAFETY: the pointer is valid for the call.
+    unsafe { check(pavlov_zero(pointer(flat))) }
 }

@@ -5,7 +5,9 @@
 #include "optim_kernels.h"
 
 #include <cmath>
+#include <cstring>
 
+#include "team.h"
 #include "vectorised.h"
 
 #if defined(__SSE__)
@@ -223,34 +225,77 @@ VECTORISED void clamp_loop(int64_t count, float* numbers, float largest) {
   }
 }
 
+// Runs `piece` over the pieces of `count` numbers.
+template <typename Piece>
+void in_pieces(int64_t count, Piece& piece) {
+  const int pieces = pavlov::pieces_of(count);
+  auto part = [&](int index) {
+    const FlushDenormals guard;
+    piece(pavlov::part_of(count, index, pieces));
+  };
+  pavlov::share(pieces, part);
+}
+
 }  // namespace
 
 namespace pavlov {
 
 void adam(const AdamNumbers& numbers, const Arena& arena, float* first_moment, float* second_moment) {
-  const FlushDenormals guard;
-  adam_step(AdamStep(numbers), arena.count, arena.values, arena.gradients, first_moment, second_moment);
+  const AdamStep step(numbers);
+  auto piece = [&](Range range) {
+    adam_step(step, range.count, arena.values + range.begin, arena.gradients + range.begin,
+              first_moment + range.begin, second_moment + range.begin);
+  };
+  in_pieces(arena.count, piece);
 }
 
 void rmsprop(const RmspropNumbers& numbers, const Arena& arena, float* square_average, float* gradient_average,
              float* buffer) {
-  const FlushDenormals guard;
-  rmsprop_step(RmspropStep(numbers), arena.count, arena.values, arena.gradients, square_average, gradient_average,
-               buffer);
+  const RmspropStep step(numbers);
+  auto piece = [&](Range range) {
+    const auto from = [&](float* moment) { return moment ? moment + range.begin : nullptr; };
+    rmsprop_step(step, range.count, arena.values + range.begin, arena.gradients + range.begin, from(square_average),
+                 from(gradient_average), from(buffer));
+  };
+  in_pieces(arena.count, piece);
 }
 
 void sgd(const SgdNumbers& numbers, const Arena& arena, float* buffer) {
-  const FlushDenormals guard;
-  sgd_step(SgdStep(numbers), arena.count, arena.values, arena.gradients, buffer);
+  const SgdStep step(numbers);
+  auto piece = [&](Range range) {
+    sgd_step(step, range.count, arena.values + range.begin, arena.gradients + range.begin,
+             buffer ? buffer + range.begin : nullptr);
+  };
+  in_pieces(arena.count, piece);
 }
 
 double sum_of_squares(int64_t count, const float* numbers) {
-  const FlushDenormals guard;
-  return sum_of_squares_loop(count, numbers);
+  double sums[kLargestJob];
+  const int pieces = pieces_of(count);
+  auto piece = [&](int part) {
+    const FlushDenormals guard;
+    const Range range = part_of(count, part, pieces);
+    sums[part] = sum_of_squares_loop(range.count, numbers + range.begin);
+  };
+  share(pieces, piece);
+  double sum = 0.0;
+  for (int part = 0; part < pieces; ++part) sum += sums[part];
+  return sum;
 }
 
-void scale(int64_t count, float* numbers, float factor) { scale_loop(count, numbers, factor); }
+void scale(int64_t count, float* numbers, float factor) {
+  auto piece = [&](Range range) { scale_loop(range.count, numbers + range.begin, factor); };
+  in_pieces(count, piece);
+}
 
-void clamp(int64_t count, float* numbers, float largest) { clamp_loop(count, numbers, largest); }
+void zero(int64_t count, float* numbers) {
+  auto piece = [&](Range range) { std::memset(numbers + range.begin, 0, range.count * sizeof(float)); };
+  in_pieces(count, piece);
+}
+
+void clamp(int64_t count, float* numbers, float largest) {
+  auto piece = [&](Range range) { clamp_loop(range.count, numbers + range.begin, largest); };
+  in_pieces(count, piece);
+}
 
 }  // namespace pavlov

@@ -1,5 +1,5 @@
-// Passes over a flat arena of f32 numbers in ordinary memory: optimiser steps and gradient clipping. One thread, no
-// allocation, nothing of libtorch.
+// Passes over a flat arena of f32 numbers in ordinary memory: optimiser steps and gradient clipping, shared by
+// the team of threads where they are long. No allocation, nothing of libtorch.
 #pragma once
 
 #include <cstdint>
@@ -61,6 +61,8 @@ void sgd(const SgdNumbers& numbers, const Arena& arena, float* buffer);
 double sum_of_squares(int64_t count, const float* numbers);
 
 void scale(int64_t count, float* numbers, float factor);
+
+void zero(int64_t count, float* numbers);
 
 // Bounds every number to [-largest, largest]; NaN stays.
 void clamp(int64_t count, float* numbers, float largest);

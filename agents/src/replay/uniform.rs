@@ -1,89 +1,14 @@
-//! Replay: transitions kept for learning off-policy.
+//! A replay that is sampled uniformly.
 
 use std::sync::Arc;
 
 use pavlov_envs::{ActionBatch, End, EnvRng, ObsLayout, ObsRef, Space};
-use pavlov_nn::{HostBuffer, StateDict, StateView};
+use pavlov_nn::{StateDict, StateView};
 use rand::RngExt;
-use tch::{Device, Tensor};
 
+use super::Batch;
+use super::batch::widths;
 use crate::{AgentError, Encoder, Experience};
-
-/// A batch of transitions, gathered in ordinary memory.
-#[derive(Debug)]
-pub struct Batch {
-    observations: HostBuffer<f32>,
-    next_observations: HostBuffer<f32>,
-    choices: HostBuffer<i64>,
-    points: HostBuffer<f32>,
-    rewards: HostBuffer<f32>,
-    continues: HostBuffer<f32>,
-}
-
-impl Batch {
-    /// Room for `size` transitions with observations as `encoder` writes them and actions of `space`.
-    ///
-    /// # Errors
-    /// [`AgentError`] for a space that no action can have, or when memory runs out.
-    pub fn new(size: usize, encoder: &Encoder, space: &Space) -> Result<Self, AgentError> {
-        let (choices, points) = widths(&ActionBatch::new(space, 1)?);
-        let (rows, width) = (size as i64, encoder.width() as i64);
-        Ok(Self {
-            observations: HostBuffer::new(&[rows, width])?,
-            next_observations: HostBuffer::new(&[rows, width])?,
-            choices: HostBuffer::new(&[rows, choices as i64])?,
-            points: HostBuffer::new(&[rows, points as i64])?,
-            rewards: HostBuffer::new(&[rows])?,
-            continues: HostBuffer::new(&[rows])?,
-        })
-    }
-
-    /// What was acted on, f32 `[batch, width]`.
-    pub fn observations(&self, device: Device) -> Result<Tensor, AgentError> {
-        on(&self.observations, device)
-    }
-
-    /// What truly followed, the final observation of an episode included: f32 `[batch, width]`.
-    pub fn next_observations(&self, device: Device) -> Result<Tensor, AgentError> {
-        on(&self.next_observations, device)
-    }
-
-    /// Discrete actions, i64 `[batch, 1]`; multi-discrete ones `[batch, dimensions]`.
-    pub fn choices(&self, device: Device) -> Result<Tensor, AgentError> {
-        on(&self.choices, device)
-    }
-
-    /// Continuous actions, f32 `[batch, dimensions]`.
-    pub fn points(&self, device: Device) -> Result<Tensor, AgentError> {
-        on(&self.points, device)
-    }
-
-    /// Rewards, f32 `[batch]`.
-    pub fn rewards(&self, device: Device) -> Result<Tensor, AgentError> {
-        on(&self.rewards, device)
-    }
-
-    /// 0 where the world ended with the step (terminated), 1 where it goes on or was merely cut off: what the next
-    /// value is multiplied with. f32 `[batch]`.
-    pub fn continues(&self, device: Device) -> Result<Tensor, AgentError> {
-        on(&self.continues, device)
-    }
-}
-
-fn on<T: pavlov_nn::HostElement>(buffer: &HostBuffer<T>, device: Device) -> Result<Tensor, AgentError> {
-    Ok(match device {
-        Device::Cpu => buffer.tensor().shallow_clone(),
-        device => buffer.tensor().f_to_device(device)?,
-    })
-}
-
-fn widths(actions: &ActionBatch) -> (usize, usize) {
-    match actions {
-        ActionBatch::Discrete(_) => (1, 0),
-        ActionBatch::MultiDiscrete { width, .. } => (*width, 0),
-        ActionBatch::Box { width, .. } => (0, *width),
-    }
-}
 
 /// The last `capacity` transitions, sampled uniformly with replacement (Lin 1992; Mnih et al. 2015).
 ///
@@ -173,25 +98,33 @@ impl UniformReplay {
         self.head = (slot + 1) % self.capacity;
     }
 
-    /// Fills `batch` with transitions drawn uniformly, with replacement. There must be at least one.
+    /// Fills `batch` with `count` transitions drawn uniformly, with replacement. There must be at least one, and room
+    /// in the batch.
     ///
     /// # Errors
-    /// [`AgentError::State`] when the replay is empty.
-    pub fn sample(&self, rng: &mut EnvRng, encoder: &Encoder, batch: &mut Batch) -> Result<(), AgentError> {
+    /// [`AgentError::State`] when the replay is empty or the batch too small.
+    pub fn sample(
+        &self,
+        rng: &mut EnvRng,
+        encoder: &Encoder,
+        count: usize,
+        batch: &mut Batch,
+    ) -> Result<(), AgentError> {
         if self.is_empty() {
             return Err(AgentError::State("an empty replay cannot be sampled".into()));
         }
+        let rows = batch.rows_mut(count)?;
         let width = encoder.width();
         let (choices, points) = self.widths;
-        for row in 0..batch.rewards.as_slice().len() {
+        for row in 0..count {
             let slot = rng.random_range(0..self.len());
             let span = row * width..(row + 1) * width;
-            encoder.encode(self.observation(slot), &mut batch.observations.as_mut_slice()[span.clone()]);
-            encoder.encode(self.next_observation(slot), &mut batch.next_observations.as_mut_slice()[span]);
-            take(&self.choices, slot, choices, batch.choices.as_mut_slice(), row);
-            take(&self.points, slot, points, batch.points.as_mut_slice(), row);
-            batch.rewards.as_mut_slice()[row] = self.rewards[slot];
-            batch.continues.as_mut_slice()[row] = 1.0 - f32::from(self.terminated[slot]);
+            encoder.encode(self.observation(slot), &mut rows.observations[span.clone()]);
+            encoder.encode(self.next_observation(slot), &mut rows.next_observations[span]);
+            take(&self.choices, slot, choices, rows.choices, row);
+            take(&self.points, slot, points, rows.points, row);
+            rows.rewards[row] = self.rewards[slot];
+            rows.continues[row] = 1.0 - f32::from(self.terminated[slot]);
         }
         Ok(())
     }

@@ -1,0 +1,233 @@
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+use tch::{Device, Kind, kind::FLOAT_CPU};
+
+use super::*;
+
+const ALL: [Activation; 8] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::LeakyRelu,
+    Activation::Elu,
+    Activation::Gelu,
+    Activation::Silu,
+    Activation::Tanh,
+    Activation::Sigmoid,
+];
+
+fn network(config: &MlpConfig) -> (Mlp, Parameters) {
+    let mut layout = Layout::new();
+    let mlp = Mlp::new(&mut layout, "", 5, 3, config).unwrap();
+    let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
+    (mlp, Parameters::new(&layout, &mut rng, Device::Cpu).unwrap())
+}
+
+fn input(rows: i64) -> Tensor {
+    (Tensor::arange(rows * 5, FLOAT_CPU) * 0.37).sin().reshape([rows, 5])
+}
+
+fn distance(a: &Tensor, b: &Tensor) -> f64 {
+    (a - b).abs().max().double_value(&[])
+}
+
+#[test]
+fn the_fused_pass_equals_autograd_for_every_activation() {
+    for activation in ALL {
+        for output_activation in ALL {
+            let config =
+                MlpConfig { hidden_sizes: vec![17, 8], activation, output_activation, ..Default::default() };
+            let (mlp, mut parameters) = network(&config);
+            let target = input(9).narrow(1, 0, 3);
+            let mut results = Vec::new();
+            for fused in [true, false] {
+                parameters.zero_gradients();
+                let x = input(9).set_requires_grad(true);
+                let y = if fused {
+                    mlp.forward(&parameters, &x, Mode::Train).unwrap()
+                } else {
+                    mlp.forward_by_operations(&parameters, &x, Mode::Train).unwrap()
+                };
+                (&y - &target).square().sum(Kind::Float).backward();
+                results.push((y.detach(), x.grad(), parameters.gradients().unwrap().copy()));
+            }
+            let (fused, plain) = (&results[0], &results[1]);
+            assert!(distance(&fused.0, &plain.0) < 1e-5, "{activation:?} {output_activation:?} output");
+            assert!(
+                distance(&fused.1, &plain.1) < 1e-4,
+                "{activation:?} {output_activation:?} input gradient"
+            );
+            assert!(distance(&fused.2, &plain.2) < 1e-4, "{activation:?} {output_activation:?} gradients");
+            assert!(plain.2.abs().max().double_value(&[]) > 1e-3, "the test must have gradients to compare");
+        }
+    }
+}
+
+#[test]
+fn gradients_accumulate_over_backward_passes() {
+    let (mlp, parameters) = network(&MlpConfig::default());
+    let loss = || mlp.forward(&parameters, &input(4), Mode::Train).unwrap().sum(Kind::Float);
+    loss().backward();
+    let once = parameters.gradients().unwrap().copy();
+    loss().backward();
+    assert!(distance(&(once * 2.0), parameters.gradients().unwrap()) < 1e-5);
+}
+
+#[test]
+fn a_frozen_copy_has_the_same_output_and_no_graph() {
+    let (mlp, parameters) = network(&MlpConfig::default());
+    let frozen = parameters.frozen_copy().unwrap();
+    let y = mlp.forward(&frozen, &input(4), Mode::Train).unwrap();
+    assert!(!y.requires_grad());
+    assert_eq!(y, mlp.forward(&parameters, &input(4), Mode::Train).unwrap().detach());
+}
+
+#[test]
+fn names_are_those_of_a_sequential() {
+    let config = MlpConfig { layer_norm: true, dropout: 0.1, hidden_sizes: vec![4, 4], ..Default::default() };
+    let mut layout = Layout::new();
+    Mlp::new(&mut layout, "q.", 5, 3, &config).unwrap();
+    // Linear 0, LayerNorm 1, ReLU 2, Dropout 3, Linear 4, LayerNorm 5, ReLU 6, Dropout 7, Linear 8.
+    let names: Vec<_> = layout.specs().iter().map(|spec| spec.name.as_str()).collect();
+    let weights = ["q.0.weight", "q.1.weight", "q.4.weight", "q.5.weight", "q.8.weight"];
+    for (index, weight) in weights.iter().enumerate() {
+        assert_eq!(names[2 * index], *weight);
+    }
+}
+
+#[test]
+fn dropout_acts_in_training_only() {
+    let config = MlpConfig { dropout: 0.5, ..Default::default() };
+    let (mlp, parameters) = network(&config);
+    let run = |mode| mlp.forward(&parameters, &input(4), mode).unwrap().detach();
+    assert_eq!(run(Mode::Eval), run(Mode::Eval));
+    assert_ne!(run(Mode::Train), run(Mode::Train));
+}
+
+#[test]
+fn a_wrong_input_is_an_error() {
+    let (mlp, parameters) = network(&MlpConfig::default());
+    for x in [Tensor::zeros([4, 6], FLOAT_CPU), Tensor::zeros([4, 5], (Kind::Int64, Device::Cpu))] {
+        assert!(matches!(mlp.forward(&parameters, &x, Mode::Eval), Err(NnError::Shape(_))));
+    }
+}
+
+#[test]
+fn any_team_gives_the_same_numbers() {
+    let config = MlpConfig { hidden_sizes: vec![96, 96], activation: Activation::Tanh, ..Default::default() };
+    let (mlp, mut parameters) = network(&config);
+    let mut run = |threads| {
+        crate::set_team_size(threads);
+        parameters.zero_gradients();
+        let x = input(257).set_requires_grad(true);
+        let y = mlp.forward(&parameters, &x, Mode::Train).unwrap();
+        y.square().sum(Kind::Float).backward();
+        (y.detach(), x.grad(), parameters.gradients().unwrap().copy())
+    };
+    let alone = run(1);
+    for threads in [2, 3, 8] {
+        for _ in 0..20 {
+            assert_eq!(run(threads), alone, "{threads} threads");
+        }
+    }
+    crate::set_team_size(1);
+}
+
+#[test]
+fn a_pass_without_a_graph_equals_one_with_it() {
+    for widths in [vec![], vec![7], vec![96, 96], vec![300, 40, 300]] {
+        let config = MlpConfig { hidden_sizes: widths.clone(), ..Default::default() };
+        let (mlp, parameters) = network(&config);
+        for rows in [1, 64, 65, 500] {
+            let recorded = mlp.forward(&parameters, &input(rows), Mode::Train).unwrap();
+            for threads in [1, 2] {
+                crate::set_team_size(threads);
+                let _guard = tch::no_grad_guard();
+                let plain = mlp.forward(&parameters, &input(rows), Mode::Eval).unwrap();
+                assert!(distance(&plain, &recorded.detach()) < 1e-5, "{widths:?} with {rows} rows");
+            }
+            crate::set_team_size(1);
+        }
+    }
+}
+
+#[test]
+fn a_frozen_network_passes_the_gradient_to_its_input_and_keeps_none() {
+    for activation in [Activation::Tanh, Activation::Silu] {
+        let (mlp, parameters) = network(&MlpConfig { activation, ..Default::default() });
+        let input_gradient = |parameters: &Parameters| {
+            let x = input(6).set_requires_grad(true);
+            mlp.forward(parameters, &x, Mode::Train).unwrap().square().sum(Kind::Float).backward();
+            x.grad()
+        };
+        let frozen = parameters.frozen_copy().unwrap();
+        assert_eq!(input_gradient(&frozen), input_gradient(&parameters));
+        assert!(frozen.gradients().is_none());
+    }
+}
+
+#[test]
+fn weights_changed_between_the_passes_are_an_error() {
+    let (mlp, mut parameters) = network(&MlpConfig::default());
+    let other = parameters.frozen_copy().unwrap();
+    let loss = mlp.forward(&parameters, &input(4), Mode::Train).unwrap().sum(Kind::Float);
+    parameters.copy_from(&other).unwrap();
+    let error = loss.f_backward().unwrap_err().to_string();
+    assert!(error.contains("changed between"), "{error}");
+}
+
+#[test]
+fn a_network_that_has_diverged_shows_it() {
+    for activation in ALL {
+        let (mlp, parameters) = network(&MlpConfig { activation, ..Default::default() });
+        let x = Tensor::full([3, 5], f64::NAN, FLOAT_CPU);
+        let y = mlp.forward(&parameters, &x, Mode::Eval).unwrap();
+        assert!(y.isnan().all().int64_value(&[]) == 1, "{activation:?}");
+    }
+}
+
+#[test]
+fn the_own_tanh_and_sigmoid_are_those_of_libtorch() {
+    let mut layout = Layout::new();
+    let line = MlpConfig { hidden_sizes: vec![], ..Default::default() };
+    for activation in [Activation::Tanh, Activation::Sigmoid] {
+        let config = MlpConfig { output_activation: activation, ..line.clone() };
+        let mlp = Mlp::new(&mut layout, &format!("{activation:?}."), 1, 1, &config).unwrap();
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
+        let parameters = Parameters::new(&layout, &mut rng, Device::Cpu).unwrap();
+        let _guard = tch::no_grad_guard();
+        // The identity before the activation.
+        for (id, value) in [(mlp.layers[0].weight, 1.0), (mlp.layers[0].bias, 0.0)] {
+            let _ = parameters.get(id).shallow_clone().fill_(value);
+        }
+        let x = Tensor::linspace(-12.0, 12.0, 100_001, FLOAT_CPU).reshape([-1, 1]);
+        let y = mlp.forward(&parameters, &x, Mode::Eval).unwrap();
+        let exact = activation.apply(&x.to_kind(Kind::Double)).unwrap();
+        assert!(distance(&y.to_kind(Kind::Double), &exact) < 1e-6, "{activation:?}");
+    }
+}
+
+#[test]
+fn the_direct_backward_pass_is_the_engines() {
+    let (mlp, mut parameters) = network(&MlpConfig { dropout: 0.0, ..Default::default() });
+    let weights = input(4).narrow(1, 0, 3);
+    let mut gradients = |x: &Tensor, direct: bool| {
+        parameters.zero_gradients();
+        let y = mlp.forward(&parameters, x, Mode::Train).unwrap();
+        match direct {
+            true => crate::backward(&y, &weights).unwrap(),
+            false => (y * &weights).sum(Kind::Float).backward(),
+        }
+        parameters.gradients().unwrap().copy()
+    };
+    let expected = gradients(&input(4), false);
+    assert_eq!(gradients(&input(4), true), expected);
+    // An input that wants its gradient goes through the engine.
+    let x = input(4).set_requires_grad(true);
+    assert_eq!(gradients(&x, true), expected);
+    assert!(x.grad().abs().max().double_value(&[]) > 0.0);
+
+    let y = mlp.forward(&parameters, &input(4), Mode::Train).unwrap();
+    assert!(crate::backward(&y, &input(5)).is_err(), "a gradient of another shape");
+    crate::backward(&y, &weights).unwrap();
+    assert!(crate::backward(&y, &weights).is_err(), "the pass runs once");
+}

@@ -1,0 +1,248 @@
+#include "dense.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "blas.h"
+#include "team.h"
+#include "vectorised.h"
+
+namespace pavlov {
+namespace {
+
+// Some rows and some columns of a matrix whose rows lie `stride` numbers apart.
+struct Tile {
+  float* numbers;
+  int64_t rows;
+  int64_t columns;
+  int64_t stride;
+};
+
+// Comparisons below are written so that NaN passes through: a network that has diverged must show it.
+
+struct Relu {
+  static INLINED float of(float z) { return z < 0.0f ? 0.0f : z; }
+  static INLINED float slope(float y) { return y <= 0.0f ? 0.0f : 1.0f; }
+};
+
+struct LeakyRelu {
+  static INLINED float of(float z) { return z < 0.0f ? kLeakySlope * z : z; }
+  static INLINED float slope(float y) { return y <= 0.0f ? kLeakySlope : 1.0f; }
+};
+
+struct Tanh {
+  // A rational function of degree 13 over 6, within a few units in the last place of tanh up to where that is 1.
+  static INLINED float of(float z) {
+    constexpr float kLargest = 7.90531110763549805f;
+    const float x = z > kLargest ? kLargest : z < -kLargest ? -kLargest : z;
+    const float s = x * x;
+    float p = -2.76076847742355e-16f;
+    p = p * s + 2.00018790482477e-13f;
+    p = p * s + -8.60467152213735e-11f;
+    p = p * s + 5.12229709037114e-08f;
+    p = p * s + 1.48572235717979e-05f;
+    p = p * s + 6.37261928875436e-04f;
+    p = p * s + 4.89352455891786e-03f;
+    float q = 1.19825839466702e-06f;
+    q = q * s + 1.18534705686654e-04f;
+    q = q * s + 2.26843463243900e-03f;
+    q = q * s + 4.89352518554385e-03f;
+    return x * p / q;
+  }
+  static INLINED float slope(float y) { return 1.0f - y * y; }
+};
+
+struct Sigmoid {
+  static INLINED float of(float z) { return 0.5f * Tanh::of(0.5f * z) + 0.5f; }
+  static INLINED float slope(float y) { return y * (1.0f - y); }
+};
+
+template <typename Function>
+INLINED void activate_loop(const Tile& z) {
+  for (int64_t r = 0; r < z.rows; ++r) {
+    float* row = z.numbers + r * z.stride;
+    for (int64_t c = 0; c < z.columns; ++c) row[c] = Function::of(row[c]);
+  }
+}
+
+VECTORISED void activate(Activation activation, const Tile& z) {
+  switch (activation) {
+    case Activation::kRelu: return activate_loop<Relu>(z);
+    case Activation::kLeakyRelu: return activate_loop<LeakyRelu>(z);
+    case Activation::kTanh: return activate_loop<Tanh>(z);
+    case Activation::kSigmoid: return activate_loop<Sigmoid>(z);
+    default: return;
+  }
+}
+
+template <typename Function>
+INLINED void activate_backward_loop(const Tile& gradient, const float* output) {
+  for (int64_t r = 0; r < gradient.rows; ++r) {
+    float* row = gradient.numbers + r * gradient.stride;
+    const float* y = output + r * gradient.stride;
+    for (int64_t c = 0; c < gradient.columns; ++c) row[c] *= Function::slope(y[c]);
+  }
+}
+
+// From the gradient of the activation's output to that of its input.
+VECTORISED void activate_backward(Activation activation, const Tile& gradient, const float* output) {
+  switch (activation) {
+    case Activation::kRelu: return activate_backward_loop<Relu>(gradient, output);
+    case Activation::kLeakyRelu: return activate_backward_loop<LeakyRelu>(gradient, output);
+    case Activation::kTanh: return activate_backward_loop<Tanh>(gradient, output);
+    case Activation::kSigmoid: return activate_backward_loop<Sigmoid>(gradient, output);
+    default: return;
+  }
+}
+
+VECTORISED void add_column_sums(float* sums, const float* rows, int64_t batch, int64_t width, int64_t stride) {
+  for (int64_t r = 0; r < batch; ++r)
+    for (int64_t c = 0; c < width; ++c) sums[c] += rows[r * stride + c];
+}
+
+// How the passes are cut into parts. It depends on shapes alone, never on the number of threads, so that every number is
+// the same however many there are.
+struct Cut {
+  int parts = 1;
+  // Parts are rows of the batch, which go through all layers without waiting for each other: right for small weights.
+  // Otherwise they are units of each layer in turn, so that a thread reads its share of the weights alone, which for
+  // large ones is what costs.
+  bool by_rows = true;
+};
+
+Cut cut(const std::vector<DenseLayer>& layers, int64_t batch) {
+  // Below this many products a part is over before another thread has noticed it.
+  constexpr int64_t kWorthwhile = 1 << 20;
+  // Fewer rows or units use the processor's vector units badly.
+  constexpr int64_t kThinnest = 32;
+  constexpr int64_t kParts = 2;
+  int64_t products = 0, widest = 0;
+  for (const DenseLayer& layer : layers) {
+    products += batch * layer.in * layer.out;
+    widest = std::max(widest, layer.out);
+  }
+  if (products < kWorthwhile) return {};
+  const bool by_rows = batch > widest;
+  return {static_cast<int>(std::clamp<int64_t>(std::max(batch, widest) / kThinnest, 1, kParts)), by_rows};
+}
+
+void forward(const DenseLayer& layer, Range rows, Range units) {
+  if (rows.count == 0 || units.count == 0) return;
+  float* z = layer.output + rows.begin * layer.out + units.begin;
+  for (int64_t r = 0; r < rows.count; ++r)
+    std::memcpy(z + r * layer.out, layer.bias + units.begin, units.count * sizeof(float));
+  add_product(rows.count, units.count, layer.in, {layer.input + rows.begin * layer.in, layer.in},
+              {layer.weight + units.begin * layer.in, layer.in, true}, z, layer.out);
+  activate(layer.activation, {z, rows.count, units.count, layer.out});
+}
+
+// The gradient of some of the layer's inputs, which are the outputs of the layer before it, if there is one.
+void backward(const DenseLayer& layer, const DenseLayer* before, Range rows, Range inputs, float* input_gradient) {
+  if (rows.count == 0 || inputs.count == 0) return;
+  const int64_t at = rows.begin * layer.in + inputs.begin;
+  for (int64_t r = 0; r < rows.count; ++r)
+    std::memset(input_gradient + at + r * layer.in, 0, inputs.count * sizeof(float));
+  add_product(rows.count, inputs.count, layer.out, {layer.gradient + rows.begin * layer.out, layer.out},
+              {layer.weight + inputs.begin, layer.in}, input_gradient + at, layer.in);
+  if (!before) return;
+  activate_backward(before->activation, {input_gradient + at, rows.count, inputs.count, layer.in}, before->output + at);
+}
+
+// Adds to the gradients of some of the layer's units: of their rows of the weight and of their biases.
+void add_weight_gradient(const DenseLayer& layer, int64_t batch, Range units) {
+  if (!layer.weight_gradient || units.count == 0) return;
+  const float* gradient = layer.gradient + units.begin;
+  add_product(units.count, layer.in, batch, {gradient, layer.out, true}, {layer.input, layer.in},
+              layer.weight_gradient + units.begin * layer.in, layer.in);
+  add_column_sums(layer.bias_gradient + units.begin, gradient, batch, units.count, layer.out);
+}
+
+}  // namespace
+
+bool dense_knows(Activation activation) {
+  switch (activation) {
+    case Activation::kIdentity:
+    case Activation::kRelu:
+    case Activation::kLeakyRelu:
+    case Activation::kTanh:
+    case Activation::kSigmoid: return true;
+    default: return false;
+  }
+}
+
+void dense_infer(const std::vector<DenseLayer>& layers, int64_t batch) {
+  // So many rows at a time go through all layers: what lies between two layers stays in the nearest cache.
+  constexpr int64_t kBlock = 64;
+  const OneBlasThread guard;
+  int64_t widest = 0;
+  for (const DenseLayer& layer : layers) widest = std::max(widest, layer.out);
+  const auto [parts, by_rows] = cut(layers, batch);
+  // The blocks of a large batch are shared; a small one is one block, whose layers are.
+  const int jobs = by_rows ? parts : 1;
+  auto rows = [&, parts = parts](int job) {
+    thread_local std::vector<float> between;
+    between.resize(2 * kBlock * widest);
+    const Range range = part_of(batch, job, jobs);
+    for (int64_t done = 0; done < range.count; done += kBlock) {
+      const int64_t begin = range.begin + done, count = std::min(kBlock, range.count - done);
+      const float* x = layers.front().input + begin * layers.front().in;
+      for (size_t i = 0; i < layers.size(); ++i) {
+        DenseLayer layer = layers[i];
+        layer.input = x;
+        layer.output = i + 1 < layers.size() ? between.data() + (i % 2) * kBlock * widest
+                                             : layer.output + begin * layer.out;
+        auto units = [&, parts = parts](int part) { forward(layer, {0, count}, part_of(layer.out, part, parts)); };
+        if (jobs == 1) share(parts, units);
+        else forward(layer, {0, count}, {0, layer.out});
+        x = layer.output;
+      }
+    }
+  };
+  share(jobs, rows);
+}
+
+void dense_forward(const std::vector<DenseLayer>& layers, int64_t batch) {
+  const OneBlasThread guard;
+  const auto [parts, by_rows] = cut(layers, batch);
+  if (by_rows) {
+    auto rows = [&, parts = parts](int part) {
+      for (const DenseLayer& layer : layers) forward(layer, part_of(batch, part, parts), {0, layer.out});
+    };
+    return share(parts, rows);
+  }
+  for (const DenseLayer& layer : layers) {
+    auto units = [&, parts = parts](int part) { forward(layer, {0, batch}, part_of(layer.out, part, parts)); };
+    share(parts, units);
+  }
+}
+
+void dense_backward(const std::vector<DenseLayer>& layers, int64_t batch, float* input_gradient) {
+  const OneBlasThread guard;
+  const auto [parts, by_rows] = cut(layers, batch);
+  const DenseLayer& last = layers.back();
+  activate_backward(last.activation, {last.gradient, batch, last.out, last.out}, last.output);
+  // The first layer whose input's gradient somebody wants, and where it goes.
+  const size_t first = input_gradient ? 0 : 1;
+  const auto before = [&](size_t i) { return i > 0 ? &layers[i - 1] : nullptr; };
+  const auto home = [&](size_t i) { return i > 0 ? layers[i - 1].gradient : input_gradient; };
+  if (by_rows) {
+    auto rows = [&, parts = parts](int part) {
+      for (size_t i = layers.size(); i-- > first;)
+        backward(layers[i], before(i), part_of(batch, part, parts), {0, layers[i].in}, home(i));
+    };
+    share(parts, rows);
+    auto units = [&, parts = parts](int part) {
+      for (const DenseLayer& layer : layers) add_weight_gradient(layer, batch, part_of(layer.out, part, parts));
+    };
+    return share(parts, units);
+  }
+  for (size_t i = layers.size(); i-- > 0;) {
+    auto units = [&, parts = parts](int part) {
+      add_weight_gradient(layers[i], batch, part_of(layers[i].out, part, parts));
+      if (i >= first) backward(layers[i], before(i), {0, batch}, part_of(layers[i].in, part, parts), home(i));
+    };
+    share(parts, units);
+  }
+}
+
+}  // namespace pavlov

@@ -1,0 +1,134 @@
+#include "team.h"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <mutex>
+#include <thread>
+
+#include "blas.h"
+
+namespace pavlov {
+namespace {
+
+inline void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+// About a tenth of a millisecond: longer than the rest of an update between two of its products.
+constexpr int kSpins = 5000;
+constexpr int kLargestTeam = 64;
+
+// One job at a time: the ticket holds its number and how many parts it has. A thread takes a part by writing the job's
+// number into the part's claim, which succeeds for one thread alone, and for none that is late: the claims of a job that
+// is over bear its number already. A new job does not begin before each part of the last one is done.
+class Team {
+ public:
+  void resize(int threads) {
+    const std::lock_guard<std::mutex> guard(caller_);
+    const int wanted = threads < 1 ? 1 : threads > kLargestTeam ? kLargestTeam : threads;
+    for (; started_ < wanted; ++started_) std::thread([this, rank = started_] { work(rank); }).detach();
+    size_.store(wanted, std::memory_order_relaxed);
+  }
+
+  void run(int parts, void (*task)(void*, int), void* context) {
+    // A second caller at the same moment does its work alone.
+    std::unique_lock<std::mutex> guard(caller_, std::try_to_lock);
+    if (parts <= 1 || size_.load(std::memory_order_relaxed) <= 1 || !guard.owns_lock()) {
+      for (int part = 0; part < parts; ++part) task(context, part);
+      return;
+    }
+    task_ = task;
+    context_ = context;
+    done_.store(0, std::memory_order_relaxed);
+    const uint64_t job = (ticket_.load(std::memory_order_relaxed) >> kPartBits) + 1;
+    const uint64_t ticket = job << kPartBits | static_cast<uint64_t>(parts);
+    ticket_.store(ticket, std::memory_order_seq_cst);
+    if (sleepers_.load(std::memory_order_seq_cst) > 0) {
+      const std::lock_guard<std::mutex> asleep(sleep_);
+      wake_.notify_all();
+    }
+    take(ticket, 0);
+    // Whoever holds the last parts may have lost its processor: then it is better to give ours away than to spin.
+    for (int spins = 0; done_.load(std::memory_order_acquire) < parts; ++spins) {
+      if (spins < kSpins) pause();
+      else std::this_thread::yield();
+    }
+  }
+
+ private:
+  // Takes as many parts of this job as it gets, beginning with the share of the thread of this rank.
+  void take(uint64_t ticket, int rank) {
+    const int parts = static_cast<int>(ticket & kPartMask);
+    const int first = parts * rank / size_.load(std::memory_order_relaxed);
+    for (int i = 0; i < parts; ++i) {
+      const int part = (first + i) % parts;
+      uint64_t claim = claims_[part].load(std::memory_order_relaxed);
+      const uint64_t job = ticket >> kPartBits;
+      if (claim >= job || !claims_[part].compare_exchange_strong(claim, job, std::memory_order_acq_rel)) continue;
+      task_(context_, part);
+      done_.fetch_add(1, std::memory_order_release);
+    }
+  }
+
+  // A ticket that this thread has not seen and may work on, or what it has seen.
+  uint64_t look(uint64_t seen, int rank) const {
+    const uint64_t ticket = ticket_.load(std::memory_order_seq_cst);
+    return rank < size_.load(std::memory_order_relaxed) ? ticket : seen;
+  }
+
+  void work(int rank) {
+    use_one_blas_thread();
+    uint64_t seen = 0;
+    for (;;) {
+      for (int spins = 0; spins < kSpins; ++spins) {
+        const uint64_t ticket = look(seen, rank);
+        if (ticket != seen) {
+          take(seen = ticket, rank);
+          spins = 0;
+        }
+        pause();
+      }
+      std::unique_lock<std::mutex> asleep(sleep_);
+      sleepers_.fetch_add(1, std::memory_order_seq_cst);
+      wake_.wait(asleep, [&] { return look(seen, rank) != seen; });
+      sleepers_.fetch_sub(1, std::memory_order_seq_cst);
+    }
+  }
+
+  static constexpr int kPartBits = 8;
+  static constexpr uint64_t kPartMask = (1 << kPartBits) - 1;
+
+  std::mutex caller_;
+  std::atomic<int> size_{1};
+  int started_ = 1;
+  void (*task_)(void*, int) = nullptr;
+  void* context_ = nullptr;
+  std::atomic<uint64_t> claims_[kLargestJob] = {};
+  // Each on a cache line of its own: all threads watch the ticket.
+  alignas(64) std::atomic<uint64_t> ticket_{0};
+  alignas(64) std::atomic<int> done_{0};
+  alignas(64) std::atomic<int> sleepers_{0};
+  std::mutex sleep_;
+  std::condition_variable wake_;
+};
+
+// Never destroyed: its threads live as long as the process.
+Team& team() {
+  static Team* const the_team = new Team();
+  return *the_team;
+}
+
+}  // namespace
+
+void set_team_size(int threads) { team().resize(threads); }
+
+void share(int parts, void (*task)(void*, int), void* context) { team().run(parts, task, context); }
+
+}  // namespace pavlov
+
+extern "C" void pavlov_set_team_size(int threads) { pavlov::set_team_size(threads); }
