@@ -22,6 +22,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod plot;
 pub mod record;
 pub mod run;
 pub mod training;

@@ -13,7 +13,6 @@ pub struct Workplace {
 /// What a command said.
 pub struct Said {
     pub success: bool,
-    pub code: Option<i32>,
     pub out: String,
     pub err: String,
 }
@@ -22,7 +21,6 @@ impl From<Output> for Said {
     fn from(output: Output) -> Self {
         Self {
             success: output.status.success(),
-            code: output.status.code(),
             out: String::from_utf8_lossy(&output.stdout).into_owned(),
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
@@ -144,4 +142,26 @@ fn a_run_is_trained_listed_and_evaluated() {
     let json = place.train_small("runs/c", &["--json"]).out;
     let last: serde_json::Value = serde_json::from_str(json.lines().last().expect("lines")).expect("JSON");
     assert_eq!(last["outcome"]["reason"], "completed");
+}
+
+#[test]
+fn learning_curves_are_drawn() {
+    let place = Workplace::new();
+    for (run, seed) in [("runs/a", "1"), ("runs/b", "2")] {
+        assert!(place.train_small(run, &["--seed", seed]).success);
+    }
+    let both = ["plot", "runs/a", "runs/b"];
+    let said = place.pavlov(&[&both[..], &["--out", "curve.svg", "--csv", "curve.csv"]].concat());
+    assert!(said.success, "{}", said.err);
+    let svg = std::fs::read_to_string(place.path("curve.svg")).expect("a picture");
+    assert!(svg.contains("dqn on CartPole-v1") && svg.contains("mean"));
+    let csv = std::fs::read_to_string(place.path("curve.csv")).expect("numbers");
+    assert!(csv.starts_with("env_steps,a,b\n1000,"), "{csv}");
+
+    let said = place.pavlov(&[&both[..], &["--tag", "eval/mean_rewrd"]].concat());
+    assert!(said.err.contains("did you mean `eval/mean_reward`?"), "{}", said.err);
+    let said = place.pavlov(&[&both[..], &["--out", "curve.png"]].concat());
+    assert!(said.err.contains(".svg"), "{}", said.err);
+    let said = place.pavlov(&["plot", "nowhere"]);
+    assert!(said.err.contains("nowhere"), "{}", said.err);
 }

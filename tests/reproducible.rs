@@ -26,20 +26,26 @@ pub fn tensors(run: &Path) -> Vec<u8> {
 #[test]
 fn one_seed_gives_one_result_whatever_the_threads() {
     let place = Workplace::new();
-    let runs = [("a", "1"), ("b", "1"), ("c", "4")];
-    for (run, threads) in runs {
-        let said =
-            place.train_small(run, &["--seed", "7", "--envs", "2", "--set", &format!("threads={threads}")]);
+    // libtorch's threads, and those that share an update. The network is wide enough for them to share it.
+    let runs = [("a", "1", "1"), ("b", "1", "1"), ("c", "4", "1"), ("d", "1", "2"), ("e", "4", "4")];
+    for (run, threads, update_threads) in runs {
+        let sets = [
+            format!("threads={threads}"),
+            format!("update_threads={update_threads}"),
+            "net.hidden_sizes=[192, 192]".to_string(),
+            "updates_per_training=2".to_string(),
+        ];
+        let mut arguments = vec!["--seed", "7", "--envs", "2"];
+        sets.iter().for_each(|set| arguments.extend(["--set", set]));
+        let said = place.train_small(run, &arguments);
         assert!(said.success, "{}", said.err);
     }
     let (first, first_log) = (tensors(&place.path("a")), log(&place.path("a")));
     assert!(first_log.iter().any(|row| row.values.contains_key("train/loss")));
-    for (run, threads) in &runs[1..] {
-        assert!(
-            tensors(&place.path(run)) == first,
-            "the weights or the replay differ with {threads} threads"
-        );
-        assert_eq!(log(&place.path(run)), first_log, "{threads} threads");
+    for (run, threads, update_threads) in &runs[1..] {
+        let what = format!("threads = {threads}, update_threads = {update_threads}");
+        assert!(tensors(&place.path(run)) == first, "the weights or the replay differ with {what}");
+        assert_eq!(log(&place.path(run)), first_log, "{what}");
     }
 }
 

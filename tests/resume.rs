@@ -27,11 +27,7 @@ fn killed_ten_times_and_resumed_is_the_same_as_never_interrupted() {
     assert!(whole.success, "{}", whole.err);
 
     let arguments = [&["train", "dqn", "CartPole-v1", "--run-dir", "killed"], SMALL, &more].concat();
-    let mut kills = 0;
-    for milliseconds in moments() {
-        if kills == 10 {
-            break;
-        }
+    for milliseconds in moments().take(10) {
         let checkpoints = place.path("killed/checkpoints");
         let started = std::fs::read_dir(&checkpoints).is_ok_and(|mut entries| entries.next().is_some());
         if !started {
@@ -48,7 +44,6 @@ fn killed_ten_times_and_resumed_is_the_same_as_never_interrupted() {
         sleep(Duration::from_millis(milliseconds));
         child.kill().expect("SIGKILL");
         child.wait().expect("an end");
-        kills += 1;
     }
     let said = if place.path("killed/checkpoints").exists() {
         place.pavlov(&["resume", "killed"])

@@ -231,3 +231,34 @@ fn the_direct_backward_pass_is_the_engines() {
     crate::backward(&y, &weights).unwrap();
     assert!(crate::backward(&y, &weights).is_err(), "the pass runs once");
 }
+
+#[test]
+fn pytorchs_weights_give_pytorchs_output_and_go_back_unchanged() {
+    let fixture =
+        std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/sequential.safetensors"));
+    let file = crate::weights::read(fixture).unwrap();
+    let plain = MlpConfig { hidden_sizes: vec![17, 8], activation: Activation::Tanh, ..Default::default() };
+    let norm = MlpConfig { activation: Activation::Silu, layer_norm: true, dropout: 0.1, ..plain.clone() };
+    for (name, config) in [("plain", plain), ("norm", norm)] {
+        let (mlp, mut parameters) = network(&config);
+        let recorded = file.view().part(name);
+        parameters.load_state(&recorded).unwrap();
+        let given = recorded.tensor("input").unwrap();
+        let output = mlp.forward(&parameters, &given, Mode::Eval).unwrap().detach();
+        assert!(distance(&output, &recorded.tensor("output").unwrap()) < 1e-6, "{name}");
+
+        // The same names, shapes and numbers as PyTorch wrote.
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights.safetensors");
+        crate::weights::write(&path, &parameters.state().unwrap()).unwrap();
+        let written = crate::weights::read(&path).unwrap();
+        let ours: Vec<_> =
+            written.arrays.iter().map(|(key, array)| (format!("{name}.{key}"), array)).collect();
+        let theirs = file
+            .arrays
+            .iter()
+            .filter(|(key, _)| key.starts_with(&format!("{name}.")) && !key.ends_with("put"));
+        assert!(ours.iter().map(|(key, array)| (key, *array)).eq(theirs), "{name}");
+        assert!(ours.len() >= 6);
+    }
+}

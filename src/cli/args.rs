@@ -35,6 +35,8 @@ pub(super) enum Command {
     Config(ConfigArgs),
     /// List the runs
     Runs(RunsArgs),
+    /// Draw the learning curves of runs into one picture
+    Plot(PlotArgs),
 }
 
 /// What a run is and how it is changed.
@@ -143,4 +145,20 @@ pub(super) struct RunsArgs {
     /// Print JSON on the standard output, for scripts
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlotArgs {
+    /// The runs' folders; of several the mean is drawn too
+    #[arg(required = true)]
+    pub(super) runs: Vec<PathBuf>,
+    /// Which column of progress.csv
+    #[arg(long, default_value = "eval/mean_reward")]
+    pub(super) tag: String,
+    /// The picture, an SVG
+    #[arg(long, default_value = "curve.svg", value_name = "FILE")]
+    pub(super) out: PathBuf,
+    /// Write the numbers as CSV too
+    #[arg(long, value_name = "FILE")]
+    pub(super) csv: Option<PathBuf>,
 }

@@ -3,6 +3,7 @@
 mod args;
 mod eval;
 mod list;
+mod plot;
 mod train;
 
 use std::process::ExitCode;
@@ -24,6 +25,7 @@ pub fn main(registries: &Registries) -> ExitCode {
         Command::Agents(args) => list::agents(registries, args),
         Command::Config(args) => list::config(registries, args),
         Command::Runs(args) => list::runs(registries, args),
+        Command::Plot(args) => plot::plot(registries, args),
     };
     match result {
         Ok(code) => code,

@@ -165,9 +165,11 @@ impl RunConfig {
         environment: &str,
         overrides: &Overrides,
     ) -> Result<Self, ConfigError> {
-        registries.agents.get(agent)?;
         registries.envs.spec(environment)?;
-        let mut table = preset(agent, environment).unwrap_or_default();
+        // The agent's defaults lie below all else, so that one field of a nested table can be set alone.
+        let defaults = registries.agents.get(agent)?.resolve(&Table::new())?;
+        let mut table = Table::from_iter([("hyperparameters".to_string(), defaults.into())]);
+        tables::merge(&mut table, preset(agent, environment).unwrap_or_default());
         if let Some((name, text)) = &overrides.file {
             let given: Table = text.parse().map_err(|error| ConfigError::File {
                 name: name.clone(),

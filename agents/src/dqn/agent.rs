@@ -173,3 +173,19 @@ impl Agent for Dqn {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due_does_not_depend_on_the_number_of_environments() {
+        for every in [1, 3, 10, 64] {
+            for num_envs in [1, 4, 16] {
+                let steps = (0..4800).step_by(num_envs);
+                let total: u64 = steps.map(|at| due(at, at + num_envs as u64, every)).sum();
+                assert_eq!(total, 4800 / every, "every {every} with {num_envs} environments");
+            }
+        }
+    }
+}

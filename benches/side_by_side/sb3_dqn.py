@@ -1,6 +1,6 @@
 """Stable-Baselines3's DQN on CartPole-v1 with rl-baselines3-zoo's hyper-parameters: wall time and greedy return.
 
-    python sb3_dqn_cartpole.py [seed] [threads]
+    python sb3_dqn.py [seed] [threads]
 
 Needs: pip install "stable-baselines3==2.9.*" gymnasium
 """

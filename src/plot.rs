@@ -1,0 +1,168 @@
+//! Learning curves of runs, as a picture.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use pavlov_envs::did_you_mean;
+use pavlov_nn::weights::write_atomically;
+use plotters::prelude::*;
+
+use crate::record::read_csv;
+
+/// One run's values of one tag.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// What the legend calls it.
+    pub name: String,
+    /// Env steps and value, in the order of the log.
+    pub points: Vec<(u64, f64)>,
+}
+
+/// The curve of `tag` in a run's folder.
+///
+/// # Errors
+/// When there is no log, or no such tag in it; the nearest one is named.
+pub fn read(run: &Path, tag: &str) -> Result<Curve> {
+    let path = run.join("progress.csv");
+    let (columns, rows) = read_csv(&path)
+        .with_context(|| format!("{} cannot be read: give the folder of a run", path.display()))?;
+    if !columns.iter().any(|column| column == tag) {
+        let hint = did_you_mean(tag, columns.iter().map(String::as_str));
+        bail!("{} has no column `{tag}`{hint}; there are: {}", path.display(), columns.join(", "));
+    }
+    let points = rows.iter().filter_map(|row| Some((row.env_steps, *row.values.get(tag)?)));
+    let points = points.filter(|(_, value)| value.is_finite()).collect();
+    let name =
+        run.file_name().map_or_else(|| run.display().to_string(), |name| name.to_string_lossy().into());
+    Ok(Curve { name, points })
+}
+
+/// The mean of the curves at the env steps that all of them have.
+pub fn mean(curves: &[Curve]) -> Vec<(u64, f64)> {
+    let Some((first, others)) = curves.split_first() else { return Vec::new() };
+    let value_at = |curve: &Curve, step| {
+        let found = curve.points.binary_search_by_key(&step, |point| point.0).ok()?;
+        Some(curve.points[found].1)
+    };
+    let mean_at = |&(step, value): &(u64, f64)| {
+        let sum = others.iter().try_fold(value, |sum, curve| Some(sum + value_at(curve, step)?))?;
+        Some((step, sum / curves.len() as f64))
+    };
+    first.points.iter().filter_map(mean_at).collect()
+}
+
+/// The curves as CSV: env steps, then one column per curve.
+pub fn to_csv(curves: &[Curve]) -> String {
+    let mut steps: Vec<u64> =
+        curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.0)).collect();
+    steps.sort_unstable();
+    steps.dedup();
+    let mut text = "env_steps".to_string();
+    curves.iter().for_each(|curve| text.push_str(&format!(",{}", curve.name)));
+    text.push('\n');
+    for step in steps {
+        text.push_str(&step.to_string());
+        for curve in curves {
+            text.push(',');
+            if let Ok(found) = curve.points.binary_search_by_key(&step, |point| point.0) {
+                text.push_str(&curve.points[found].1.to_string());
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Draws the curves into an SVG file: each run thin, their mean, where there are several, thick.
+///
+/// # Errors
+/// When there is nothing to draw or the file cannot be written.
+pub fn draw(curves: &[Curve], title: &str, tag: &str, path: &Path) -> Result<()> {
+    let all = || curves.iter().flat_map(|curve| curve.points.iter());
+    let Some(last) = all().map(|point| point.0).max() else {
+        bail!("the runs have no values of `{tag}` yet: nothing can be drawn");
+    };
+    let (low, high) =
+        all().fold((f64::MAX, f64::MIN), |(low, high), point| (low.min(point.1), high.max(point.1)));
+    let margin = ((high - low) * 0.05).max(1e-9);
+    let mut svg = String::new();
+    draw_into(&mut svg, curves, title, tag, (0..last.max(1), low - margin..high + margin))
+        .map_err(|error| anyhow::anyhow!("the curve cannot be drawn: {error}"))?;
+    write_atomically(path, |beside| std::fs::write(beside, &svg))
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+type Ranges = (std::ops::Range<u64>, std::ops::Range<f64>);
+
+fn draw_into(
+    svg: &mut String,
+    curves: &[Curve],
+    title: &str,
+    tag: &str,
+    (steps, values): Ranges,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let area = SVGBackend::with_string(svg, (800, 450)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&area)
+        .caption(title, ("sans-serif", 22))
+        .margin(12)
+        .x_label_area_size(42)
+        .y_label_area_size(64)
+        .build_cartesian_2d(steps, values)?;
+    chart.configure_mesh().x_desc("env steps").y_desc(tag).light_line_style(WHITE).draw()?;
+    for (index, curve) in curves.iter().enumerate() {
+        let color = Palette99::pick(index).mix(if curves.len() > 1 { 0.55 } else { 1.0 });
+        let style = color.stroke_width(if curves.len() > 1 { 1 } else { 2 });
+        chart
+            .draw_series(LineSeries::new(curve.points.iter().copied(), style))?
+            .label(curve.name.clone())
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+    }
+    if curves.len() > 1 {
+        let style = BLACK.stroke_width(2);
+        chart
+            .draw_series(LineSeries::new(mean(curves), style))?
+            .label("mean")
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::LowerRight)
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK.mix(0.3))
+        .draw()?;
+    area.present()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curve(name: &str, points: &[(u64, f64)]) -> Curve {
+        Curve { name: name.into(), points: points.to_vec() }
+    }
+
+    #[test]
+    fn the_mean_is_taken_where_all_have_a_value() {
+        let curves = [curve("a", &[(1, 1.0), (2, 2.0), (3, 3.0)]), curve("b", &[(1, 3.0), (3, 5.0)])];
+        assert_eq!(mean(&curves), [(1, 2.0), (3, 4.0)]);
+        assert_eq!(mean(&[]), []);
+        assert_eq!(to_csv(&curves), "env_steps,a,b\n1,1,3\n2,2,\n3,3,5\n");
+    }
+
+    #[test]
+    fn a_drawing_names_its_runs_and_an_empty_one_is_an_error() {
+        let folder = std::env::temp_dir().join(format!("pavlov-plot-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let path = folder.join("curve.svg");
+        let curves = [curve("first", &[(0, 1.0), (10, 2.0)]), curve("second", &[(0, 1.0), (10, 4.0)])];
+        draw(&curves, "a title", "eval/mean_reward", &path).expect("a drawing");
+        let svg = std::fs::read_to_string(&path).expect("a file");
+        for word in ["first", "second", "mean", "a title", "env steps"] {
+            assert!(svg.contains(word), "{word}");
+        }
+        assert!(draw(&[curve("none", &[])], "a title", "x", &path).is_err());
+        std::fs::remove_dir_all(&folder).expect("removed");
+    }
+}
