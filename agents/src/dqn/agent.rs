@@ -66,8 +66,11 @@ impl Dqn {
         (self.env_steps as f64 / self.total_env_steps.max(1) as f64).min(1.0)
     }
 
-    /// The present chance of a random action.
+    /// The present chance of a random action; before the first update there is nothing to follow but chance.
     fn epsilon(&self) -> f64 {
+        if self.env_steps < self.config.warmup_env_steps {
+            return 1.0;
+        }
         let DqnConfig { epsilon_start, epsilon_end, epsilon_decay_fraction, .. } = self.config;
         let decay_env_steps = epsilon_decay_fraction * self.total_env_steps as f64;
         losses::epsilon(self.env_steps, epsilon_start, epsilon_end, decay_env_steps)

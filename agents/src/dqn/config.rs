@@ -20,7 +20,7 @@ pub struct DqnConfig {
     pub batch_size: usize,
     /// Transitions that the replay holds.
     pub replay_capacity: usize,
-    /// Env steps before the first update.
+    /// Env steps before the first update; until then all actions are random.
     pub warmup_env_steps: u64,
     /// Env steps from one training to the next, counted over all environments.
     pub train_every_env_steps: u64,

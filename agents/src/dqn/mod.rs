@@ -8,6 +8,8 @@ mod config;
 mod learner;
 pub mod losses;
 mod policy;
+#[cfg(test)]
+mod tests;
 
 pub use agent::Dqn;
 pub use config::DqnConfig;
