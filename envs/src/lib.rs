@@ -20,6 +20,8 @@
 mod action;
 mod classic;
 mod env;
+#[cfg(test)]
+mod fixtures;
 pub mod laws;
 mod observation;
 pub mod probes;

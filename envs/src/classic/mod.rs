@@ -1,6 +1,8 @@
 //! Classic control, after Gymnasium's `classic_control`.
 
 mod cartpole;
+#[cfg(test)]
+mod parity;
 
 pub use cartpole::CartPole;
 
