@@ -1,0 +1,51 @@
+//! No registered environment allocates in `step`: memory is taken when it is made, and at most at a reset.
+//!
+//! A binary of its own, because the counting allocator is that of the whole binary. It counts per thread, so that the
+//! test harness beside it does not disturb.
+
+use std::hint::black_box;
+
+use allocation_counter::measure;
+use pavlov_envs::{ActionBatch, Env, EnvError, EnvRng, ObsBatch, Registry};
+
+/// Steps for which each environment is watched.
+const STEPS: usize = 2000;
+
+/// Random play; gives the first step that allocates, if there is one, with the number of its allocations.
+fn first_allocation(env: &mut dyn Env) -> Result<Option<(usize, u64)>, EnvError> {
+    let actions = env.action_space().clone();
+    let mut action = ActionBatch::new(&actions, 1)?;
+    let mut observation = ObsBatch::new(env.observation_space(), 1);
+    let mut rng = EnvRng::seeded(17);
+    env.reset(Some(3), observation.row_mut(0))?;
+    for index in 0..STEPS {
+        action.sample_row(0, &actions, &mut rng);
+        let mut outcome = Err(EnvError::NeedsReset);
+        let count = measure(|| outcome = env.step(action.row(0), observation.row_mut(0))).count_total;
+        if count > 0 {
+            return Ok(Some((index, count)));
+        }
+        if outcome?.end.is_over() {
+            env.reset(None, observation.row_mut(0))?;
+        }
+    }
+    Ok(None)
+}
+
+#[test]
+fn no_environment_allocates_in_a_step() -> Result<(), EnvError> {
+    let registry = Registry::bundled();
+    for spec in registry.specs() {
+        let mut env = registry.make(&spec.id)?;
+        if let Some((step, count)) = first_allocation(env.as_mut())? {
+            panic!("{}: step {step} allocates {count} times: take the memory in `new` or `reset`", spec.id);
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn an_allocation_is_counted() {
+    assert_eq!(measure(|| drop(black_box(vec![1_u8]))).count_total, 1);
+    assert_eq!(measure(|| _ = black_box(1_u8)).count_total, 0);
+}
