@@ -1,4 +1,4 @@
-//! What the Python originals did, recorded by `scripts/record-traces`.
+//! What the originals did, as the scripts in `scripts/record-traces` have recorded it.
 
 use std::fs::File;
 use std::path::Path;
@@ -6,9 +6,9 @@ use std::path::Path;
 use flate2::read::GzDecoder;
 use serde_json::Value;
 
-/// The fixture of this name, without `.json.gz`.
+/// The fixture `envs/fixtures/<name>.json.gz`.
 pub fn read(name: &str) -> Value {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures"));
-    let file = File::open(folder.join(format!("{name}.json.gz"))).expect("a fixture of this name");
-    serde_json::from_reader(GzDecoder::new(file)).expect("JSON, compressed by gzip")
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/")).join(format!("{name}.json.gz"));
+    let file = File::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    serde_json::from_reader(GzDecoder::new(file)).expect("a fixture is JSON")
 }

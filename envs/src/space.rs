@@ -238,6 +238,9 @@ fn uniform(bounds: &[f32]) -> Option<f32> {
 }
 
 #[cfg(test)]
+mod properties;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

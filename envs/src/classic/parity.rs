@@ -1,84 +1,133 @@
-//! Classic control against Gymnasium's own episodes.
+//! Whole episodes of Gymnasium's environments, replayed: `scripts/record-traces/classic.py` has recorded them.
 
+use serde::Deserialize;
 use serde_json::Value;
 
-use super::CartPole;
-use crate::{Action, End, Env, ObsBatch, fixtures, wrappers::TimeLimit};
+use crate::classic::CartPole;
+use crate::{Action, End, Env, EnvOptions, EnvState, ObsBatch, Registry, Space, fixtures};
 
-fn numbers(value: &Value) -> Vec<f64> {
-    value.as_array().expect("a list").iter().map(|number| number.as_f64().expect("a number")).collect()
+/// How far a number may be off: absolutely below 1, relatively above.
+const TOLERANCE: f64 = 1e-6;
+
+#[derive(Deserialize)]
+struct Fixture {
+    spec: Spec,
+    episodes: Vec<Episode>,
 }
 
-/// Replays an episode: observations and rewards equal to 1e-6, ends equal. Gives its length.
-fn replay(env: &mut dyn Env, episode: &Value) -> usize {
-    let mut observation = ObsBatch::new(env.observation_space(), 1);
-    let steps = episode["steps"].as_array().expect("steps");
-    for (time, step) in steps.iter().enumerate() {
-        let action = Action::Discrete(step["action"].as_i64().expect("a discrete action"));
-        let have = env.step(action, observation.row_mut(0)).expect("a step");
-        for (have, want) in observation.row(0).floats.iter().zip(numbers(&step["observation"])) {
-            assert!((f64::from(*have) - want).abs() <= 1e-6, "step {time}: {have} instead of {want}");
+#[derive(Deserialize)]
+struct Spec {
+    observations: Bounds,
+    actions: Value,
+    max_episode_steps: Option<u32>,
+    reward_threshold: Option<f64>,
+}
+
+/// `None` stands for an infinite bound.
+#[derive(Deserialize)]
+struct Bounds {
+    low: Vec<Option<f32>>,
+    high: Vec<Option<f32>>,
+}
+
+#[derive(Deserialize)]
+struct Episode {
+    options: toml::Table,
+    start: Vec<f64>,
+    actions: Vec<Value>,
+    observations: Vec<Vec<f32>>,
+    rewards: Vec<f64>,
+    terminated: Vec<bool>,
+    truncated: Vec<bool>,
+}
+
+/// The registered environment in the first moment of an episode that starts from this hidden state.
+fn started(id: &str, options: &EnvOptions, start: &[f64]) -> Box<dyn Env> {
+    let state = match *start {
+        [x, x_dot, theta, theta_dot] => {
+            let mut env = CartPole::new(false);
+            env.start_from([x, x_dot, theta, theta_dot]);
+            env.save_state()
         }
-        assert!((have.reward - step["reward"].as_f64().expect("a reward")).abs() <= 1e-6, "step {time}");
-        let (terminated, truncated) = (step["terminated"] == true, step["truncated"] == true);
-        assert_eq!(have.end == End::Terminated, terminated, "step {time}");
-        assert_eq!(have.end == End::Truncated, truncated && !terminated, "step {time}");
+        _ => panic!("{id} has no state of {} numbers", start.len()),
+    };
+    // The time limit's own state: what it holds, no step so far, not over.
+    let limited = EnvState::pack(&(state.unwrap(), 0_u32, false)).unwrap();
+    let mut env = Registry::bundled().make_with(id, options).unwrap();
+    env.load_state(&limited).unwrap();
+    env
+}
+
+fn deviation(ours: f64, theirs: f64) -> f64 {
+    (ours - theirs).abs() / theirs.abs().max(1.0)
+}
+
+impl Episode {
+    /// Replays the episode and gives the largest deviation of an observation or a reward.
+    fn replay(&self, id: &str) -> f64 {
+        let mut env = started(id, &EnvOptions::new(self.options.clone()), &self.start);
+        let mut observation = ObsBatch::new(env.observation_space(), 1);
+        let mut largest: f64 = 0.0;
+        for (index, action) in self.actions.iter().enumerate() {
+            let point: Vec<f32>;
+            let action = if let Some(choice) = action.as_i64() {
+                Action::Discrete(choice)
+            } else {
+                point = Vec::deserialize(action).unwrap();
+                Action::Box(&point)
+            };
+            let step = env.step(action, observation.row_mut(0)).unwrap();
+            let end = match (self.terminated[index], self.truncated[index]) {
+                (true, _) => End::Terminated,
+                (false, true) => End::Truncated,
+                (false, false) => End::No,
+            };
+            assert_eq!(step.end, end, "{id}: step {index}");
+            assert_eq!(observation.floats().len(), self.observations[index].len());
+            let numbers = observation.floats().iter().zip(&self.observations[index]);
+            let numbers = numbers.map(|(&ours, &theirs)| (f64::from(ours), f64::from(theirs)));
+            for (ours, theirs) in numbers.chain([(step.reward, self.rewards[index])]) {
+                assert!(deviation(ours, theirs) <= TOLERANCE, "{id}: step {index}: {ours}, not {theirs}");
+                largest = largest.max(deviation(ours, theirs));
+            }
+        }
+        largest
     }
-    steps.len()
+}
+
+impl Bounds {
+    fn assert_equal(&self, space: &Space) {
+        let Space::Box(space) = space else { panic!("{space} is no box") };
+        let low: Vec<_> = self.low.iter().map(|bound| bound.unwrap_or(f32::NEG_INFINITY)).collect();
+        let high: Vec<_> = self.high.iter().map(|bound| bound.unwrap_or(f32::INFINITY)).collect();
+        assert_eq!((&space.low, &space.high), (&low, &high));
+    }
+}
+
+impl Spec {
+    fn assert_equal(&self, id: &str) {
+        let registry = Registry::bundled();
+        let (spec, env) = (registry.spec(id).unwrap(), registry.make(id).unwrap());
+        assert_eq!(spec.max_episode_steps, self.max_episode_steps, "{id}");
+        assert_eq!(spec.reward_threshold, self.reward_threshold, "{id}");
+        self.observations.assert_equal(env.observation_space());
+        match self.actions.get("n") {
+            Some(n) => assert_eq!(Some(env.action_space()), n.as_i64().map(Space::Discrete).as_ref(), "{id}"),
+            None => Bounds::deserialize(&self.actions).unwrap().assert_equal(env.action_space()),
+        }
+    }
+}
+
+/// Holds the environment to its fixture. `cargo test parity -- --nocapture` shows the deviations.
+fn assert_parity(id: &str) {
+    let fixture = Fixture::deserialize(fixtures::read(id)).unwrap();
+    fixture.spec.assert_equal(id);
+    let largest = fixture.episodes.iter().map(|episode| episode.replay(id)).fold(0.0, f64::max);
+    let steps: usize = fixture.episodes.iter().map(|episode| episode.actions.len()).sum();
+    println!("{id}: {} episodes, {steps} steps, largest deviation {largest:e}", fixture.episodes.len());
 }
 
 #[test]
 fn cartpole_is_gymnasiums() {
-    for (id, limit) in [("CartPole-v1", 500), ("CartPole-v0", 200)] {
-        let document = fixtures::read(id);
-        let mut steps = 0;
-        for variant in document["variants"].as_array().expect("variants") {
-            let sutton_barto = variant["options"]["sutton_barto_reward"] == true;
-            for episode in variant["episodes"].as_array().expect("episodes") {
-                let state: [f64; 4] = numbers(&episode["state"]).try_into().expect("four numbers");
-                let mut env =
-                    TimeLimit::new(Box::new(Started::from(sutton_barto, state)), limit).expect("a limit");
-                let mut observation = ObsBatch::new(env.observation_space(), 1);
-                env.reset(None, observation.row_mut(0)).expect("a reset");
-                steps += replay(&mut env, episode);
-            }
-        }
-        assert!(steps > 50, "{id}: {steps} steps were compared");
-    }
-}
-
-/// CartPole whose episodes start from one state.
-struct Started {
-    env: CartPole,
-    state: [f64; 4],
-}
-
-impl Started {
-    fn from(sutton_barto_reward: bool, state: [f64; 4]) -> Self {
-        Self { env: CartPole::new(sutton_barto_reward), state }
-    }
-}
-
-impl Env for Started {
-    fn observation_space(&self) -> &crate::Space {
-        self.env.observation_space()
-    }
-
-    fn action_space(&self) -> &crate::Space {
-        self.env.action_space()
-    }
-
-    fn reset(&mut self, seed: Option<u64>, observation: crate::ObsMut<'_>) -> Result<(), crate::EnvError> {
-        self.env.reset(seed, observation)?;
-        self.env.start_from(self.state);
-        Ok(())
-    }
-
-    fn step(
-        &mut self,
-        action: Action<'_>,
-        observation: crate::ObsMut<'_>,
-    ) -> Result<crate::Step, crate::EnvError> {
-        self.env.step(action, observation)
-    }
+    assert_parity("CartPole-v1");
 }

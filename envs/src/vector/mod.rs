@@ -1,5 +1,7 @@
 //! Vector environments: many copies of one environment stepped together.
 
+#[cfg(test)]
+mod properties;
 mod sync;
 
 pub use sync::SyncVectorEnv;
