@@ -6,7 +6,9 @@
 use std::hint::black_box;
 
 use allocation_counter::measure;
-use pavlov_envs::{ActionBatch, Env, EnvError, EnvRng, ObsBatch, Registry};
+use pavlov_envs::{
+    ActionBatch, Env, EnvError, EnvRng, ObsBatch, Registry, StepBatch, SyncVectorEnv, VectorEnv,
+};
 
 /// Steps for which each environment is watched.
 const STEPS: usize = 2000;
@@ -40,6 +42,25 @@ fn no_environment_allocates_in_a_step() -> Result<(), EnvError> {
         if let Some((step, count)) = first_allocation(env.as_mut())? {
             panic!("{}: step {step} allocates {count} times: take the memory in `new` or `reset`", spec.id);
         }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_vector_environment_allocates_neither_in_a_step_nor_in_a_reset() -> Result<(), EnvError> {
+    let registry = Registry::bundled();
+    let mut envs = SyncVectorEnv::new(8, |_| registry.make("CartPole-v1"))?;
+    let space = envs.action_space().clone();
+    let mut actions = ActionBatch::new(&space, 8)?;
+    let mut step = StepBatch::new(envs.observation_space(), 8);
+    let mut rng = EnvRng::seeded(2);
+    envs.reset(Some(1), &mut step.observations)?;
+    for time in 0..STEPS {
+        (0..8).for_each(|row| actions.sample_row(row, &space, &mut rng));
+        let mut outcome = Ok(());
+        let count = measure(|| outcome = envs.step(&actions, &mut step)).count_total;
+        outcome?;
+        assert_eq!(count, 0, "step {time}");
     }
     Ok(())
 }
