@@ -92,6 +92,16 @@ pub fn draw(curves: &[Curve], title: &str, tag: &str, path: &Path) -> Result<()>
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 
+/// Colours that differ for colour-blind eyes too, and none too light for a thin line (after Okabe and Ito 2008).
+const COLORS: [RGBColor; 6] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 180, 233),
+    RGBColor(120, 90, 40),
+];
+
 type Ranges = (std::ops::Range<u64>, std::ops::Range<f64>);
 
 fn draw_into(
@@ -109,10 +119,16 @@ fn draw_into(
         .x_label_area_size(42)
         .y_label_area_size(64)
         .build_cartesian_2d(steps, values)?;
-    chart.configure_mesh().x_desc("env steps").y_desc(tag).light_line_style(WHITE).draw()?;
+    chart
+        .configure_mesh()
+        .x_desc("env steps")
+        .y_desc(tag)
+        .light_line_style(WHITE)
+        .bold_line_style(BLACK.mix(0.12))
+        .draw()?;
     for (index, curve) in curves.iter().enumerate() {
-        let color = Palette99::pick(index).mix(if curves.len() > 1 { 0.55 } else { 1.0 });
-        let style = color.stroke_width(if curves.len() > 1 { 1 } else { 2 });
+        let color = COLORS[index % COLORS.len()];
+        let style = if curves.len() > 1 { color.mix(0.7).stroke_width(1) } else { color.stroke_width(2) };
         chart
             .draw_series(LineSeries::new(curve.points.iter().copied(), style))?
             .label(curve.name.clone())
