@@ -34,7 +34,7 @@ mod vector;
 pub mod wrappers;
 
 pub use action::{Action, ActionBatch};
-pub use classic::CartPole;
+pub use classic::{Acrobot, AcrobotEquations, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 pub use env::{End, Env, EnvError, EnvState, Step};
 pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};
 pub use registry::{EnvOptions, EnvSpec, Registry};
