@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::{Table, Value};
 
 use crate::wrappers::TimeLimit;
-use crate::{Env, EnvError, classic, did_you_mean, probes};
+use crate::{Env, EnvError, classic, did_you_mean, memory, probes};
 
 /// The options with which an environment is made, as they stand in a configuration file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -184,7 +184,8 @@ impl Registry {
 
     /// The environments of this crate.
     pub fn bundled() -> Self {
-        let specs = classic::specs().into_iter().chain(probes::specs());
+        let families = [classic::specs(), memory::specs(), probes::specs()];
+        let specs = families.into_iter().flatten();
         Self { specs: specs.map(|spec| (spec.id.clone(), spec)).collect() }
     }
 
