@@ -61,7 +61,7 @@ impl Step {
 ///    other is an error that says what was expected. Nothing panics.
 /// 3. A step before the first reset, or after an episode's end, is an error ([`EnvError::NeedsReset`]).
 /// 4. Where [`Env::save_state`] gives a state, an environment of the same kind that loads it continues exactly as
-///    the saved one would.
+///    the saved one would. Bytes that are no such state are refused, or give some world: never a panic.
 ///
 /// The trait is object safe: everything works behind `Box<dyn Env>`.
 pub trait Env: Send {

@@ -23,6 +23,7 @@ mod env;
 #[cfg(test)]
 mod fixtures;
 pub mod laws;
+mod memory;
 mod observation;
 pub mod probes;
 mod registry;
@@ -34,8 +35,9 @@ mod vector;
 pub mod wrappers;
 
 pub use action::{Action, ActionBatch};
-pub use classic::CartPole;
+pub use classic::{Acrobot, AcrobotEquations, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 pub use env::{End, Env, EnvError, EnvState, Step};
+pub use memory::{RepeatPrevious, TMaze};
 pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};
 pub use registry::{EnvOptions, EnvSpec, Registry};
 pub use rng::{EnvRng, derive_seed};

@@ -132,7 +132,7 @@ impl Env for ProbeEnv {
         if !self.world.running {
             return Err(EnvError::NeedsReset);
         }
-        self.world.steps += 1;
+        self.world.steps = self.world.steps.saturating_add(1);
         let over = self.length() == Some(self.world.steps);
         self.world.running = !over;
         observation.floats[0] = self.observation();

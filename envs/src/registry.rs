@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::{Table, Value};
 
 use crate::wrappers::TimeLimit;
-use crate::{Env, EnvError, classic, did_you_mean, probes};
+use crate::{Env, EnvError, classic, did_you_mean, memory, probes};
 
 /// The options with which an environment is made, as they stand in a configuration file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,10 +38,23 @@ impl EnvOptions {
     /// The number of this name, or `default` where it is not given.
     ///
     /// # Errors
-    /// [`EnvError::Option`] when it is given and no number.
+    /// [`EnvError::Option`] when it is given and no number, NaN or infinite.
     pub fn number(&self, name: &str, default: f64) -> Result<f64, EnvError> {
         let number = |value: &Value| value.as_float().or_else(|| value.as_integer().map(|n| n as f64));
-        self.get(name, default, number, "a number")
+        self.get(name, default, |value| number(value).filter(|x| x.is_finite()), "a finite number")
+    }
+
+    /// What the word of this name stands for among the `choices`, or `default` where it is not given.
+    ///
+    /// # Errors
+    /// [`EnvError::Option`] when it is given and none of the choices.
+    pub fn choice<T: Copy>(&self, name: &str, default: T, choices: &[(&str, T)]) -> Result<T, EnvError> {
+        let chosen = |value: &Value| {
+            let word = value.as_str()?;
+            choices.iter().find(|(choice, _)| *choice == word).map(|(_, meaning)| *meaning)
+        };
+        let words: Vec<_> = choices.iter().map(|(choice, _)| format!("\"{choice}\"")).collect();
+        self.get(name, default, chosen, &words.join(" or "))
     }
 
     fn get<T>(
@@ -171,7 +184,8 @@ impl Registry {
 
     /// The environments of this crate.
     pub fn bundled() -> Self {
-        let specs = classic::specs().into_iter().chain(probes::specs());
+        let families = [classic::specs(), memory::specs(), probes::specs()];
+        let specs = families.into_iter().flatten();
         Self { specs: specs.map(|spec| (spec.id.clone(), spec)).collect() }
     }
 

@@ -45,7 +45,7 @@ impl Env for TimeLimit {
             return Err(EnvError::NeedsReset);
         }
         let mut step = self.inner.step(action, observation)?;
-        self.steps += 1;
+        self.steps = self.steps.saturating_add(1);
         if step.end == End::No && self.steps >= self.max_episode_steps {
             step.end = End::Truncated;
         }
@@ -66,5 +66,22 @@ impl Env for TimeLimit {
         self.inner.load_state(&inner)?;
         (self.steps, self.over) = (steps, over);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ObsBatch, Registry};
+
+    #[test]
+    fn a_limit_long_passed_truncates() {
+        let mut env = Registry::bundled().make("CartPole-v1").unwrap();
+        let mut observation = ObsBatch::new(env.observation_space(), 1);
+        env.reset(Some(1), observation.row_mut(0)).unwrap();
+        let (inner, ..): (EnvState, u32, bool) = env.save_state().unwrap().unpack().unwrap();
+        env.load_state(&EnvState::pack(&(inner, u32::MAX, false)).unwrap()).unwrap();
+        let step = env.step(Action::Discrete(0), observation.row_mut(0)).unwrap();
+        assert_eq!(step.end, End::Truncated);
     }
 }
