@@ -20,6 +20,8 @@
 mod action;
 mod classic;
 mod env;
+#[cfg(test)]
+mod fixtures;
 pub mod laws;
 mod observation;
 pub mod probes;
@@ -28,6 +30,7 @@ pub mod render;
 mod rng;
 mod space;
 mod suggest;
+mod toy_text;
 mod vector;
 pub mod wrappers;
 
@@ -39,4 +42,7 @@ pub use registry::{EnvOptions, EnvSpec, Registry};
 pub use rng::{EnvRng, derive_seed};
 pub use space::{BoxSpace, Dtype, Space};
 pub use suggest::{did_you_mean, nearest};
+pub use toy_text::{
+    Blackjack, CliffWalking, FrozenLake, FrozenLakeOptions, Outcome, Outcomes, Taxi, TaxiOptions,
+};
 pub use vector::{StepBatch, SyncVectorEnv, VectorEnv};
