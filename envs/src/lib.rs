@@ -31,6 +31,7 @@ pub mod render;
 mod rng;
 mod space;
 mod suggest;
+mod toy_text;
 mod vector;
 pub mod wrappers;
 
@@ -43,4 +44,7 @@ pub use registry::{EnvOptions, EnvSpec, Registry};
 pub use rng::{EnvRng, derive_seed};
 pub use space::{BoxSpace, Dtype, Space};
 pub use suggest::{did_you_mean, nearest};
+pub use toy_text::{
+    Blackjack, CliffWalking, FrozenLake, FrozenLakeOptions, Outcome, Outcomes, Taxi, TaxiOptions,
+};
 pub use vector::{StepBatch, SyncVectorEnv, VectorEnv};

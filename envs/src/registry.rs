@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::{Table, Value};
 
 use crate::wrappers::TimeLimit;
-use crate::{Env, EnvError, classic, did_you_mean, memory, probes};
+use crate::{Env, EnvError, classic, did_you_mean, memory, probes, toy_text};
 
 /// The options with which an environment is made, as they stand in a configuration file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -40,7 +40,6 @@ impl EnvOptions {
     /// # Errors
     /// [`EnvError::Option`] when it is given and no number, NaN or infinite.
     pub fn number(&self, name: &str, default: f64) -> Result<f64, EnvError> {
-        let number = |value: &Value| value.as_float().or_else(|| value.as_integer().map(|n| n as f64));
         self.get(name, default, |value| number(value).filter(|x| x.is_finite()), "a finite number")
     }
 
@@ -55,6 +54,36 @@ impl EnvOptions {
         };
         let words: Vec<_> = choices.iter().map(|(choice, _)| format!("\"{choice}\"")).collect();
         self.get(name, default, chosen, &words.join(" or "))
+    }
+
+    /// The text of this name, or `default` where it is not given.
+    ///
+    /// # Errors
+    /// [`EnvError::Option`] when it is given and no text.
+    pub fn text(&self, name: &str, default: &str) -> Result<String, EnvError> {
+        self.get(name, default.into(), |value| value.as_str().map(String::from), "a text in quotes")
+    }
+
+    /// The list of texts of this name, or `None` where it is not given.
+    ///
+    /// # Errors
+    /// [`EnvError::Option`] when it is given and no list of texts.
+    pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>, EnvError> {
+        let text = |value: &Value| value.as_str().map(String::from);
+        let texts = |value: &Value| value.as_array()?.iter().map(text).collect::<Option<Vec<_>>>().map(Some);
+        self.get(name, None, texts, "a list of texts in quotes")
+    }
+
+    /// The `N` numbers of this name, or `default` where they are not given.
+    ///
+    /// # Errors
+    /// [`EnvError::Option`] when they are given and are no list of `N` numbers.
+    pub fn numbers<const N: usize>(&self, name: &str, default: [f64; N]) -> Result<[f64; N], EnvError> {
+        let numbers = |value: &Value| {
+            let numbers: Option<Vec<_>> = value.as_array()?.iter().map(number).collect();
+            numbers?.try_into().ok()
+        };
+        self.get(name, default, numbers, &format!("a list of {N} numbers"))
     }
 
     fn get<T>(
@@ -80,6 +109,10 @@ impl EnvOptions {
         let (hint, known) = (did_you_mean(wrong, known()), known().collect::<Vec<_>>().join(", "));
         Err(EnvError::Option(format!("{id} has no option `{wrong}`{hint}; there are: {known}")))
     }
+}
+
+fn number(value: &Value) -> Option<f64> {
+    value.as_float().or_else(|| value.as_integer().map(|number| number as f64))
 }
 
 /// The option that every environment has.
@@ -184,7 +217,7 @@ impl Registry {
 
     /// The environments of this crate.
     pub fn bundled() -> Self {
-        let families = [classic::specs(), memory::specs(), probes::specs()];
+        let families = [classic::specs(), toy_text::specs(), memory::specs(), probes::specs()];
         let specs = families.into_iter().flatten();
         Self { specs: specs.map(|spec| (spec.id.clone(), spec)).collect() }
     }
@@ -232,5 +265,37 @@ impl Registry {
     /// As [`Registry::spec`] and [`EnvSpec::make`].
     pub fn make_with(&self, id: &str, options: &EnvOptions) -> Result<Box<dyn Env>, EnvError> {
         self.spec(id)?.make(options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(text: &str) -> EnvOptions {
+        EnvOptions::new(text.parse().unwrap())
+    }
+
+    #[test]
+    fn options_of_every_kind_are_read() {
+        let options = options("name = \"a\"\nlist = [\"b\", \"c\"]\nnumbers = [1, 2.5]");
+        assert_eq!(options.text("name", "z"), Ok("a".into()));
+        assert_eq!(options.text("other", "z"), Ok("z".into()));
+        assert_eq!(options.texts("list"), Ok(Some(vec!["b".into(), "c".into()])));
+        assert_eq!(options.texts("other"), Ok(None));
+        assert_eq!(options.numbers("numbers", [0.0; 2]), Ok([1.0, 2.5]));
+        assert_eq!(options.numbers("other", [3.0]), Ok([3.0]));
+    }
+
+    #[test]
+    fn a_value_of_another_kind_is_refused() {
+        let options = options("name = 1\nlist = [\"b\", 2]\nnumbers = [1, 2.5]");
+        let message = |given: &str| format!("environment option: {given}");
+        let error = options.text("name", "z").unwrap_err().to_string();
+        assert_eq!(error, message("`name` is 1: give a text in quotes"));
+        let error = options.texts("list").unwrap_err().to_string();
+        assert_eq!(error, message("`list` is [\"b\", 2]: give a list of texts in quotes"));
+        let error = options.numbers("numbers", [0.0; 3]).unwrap_err().to_string();
+        assert_eq!(error, message("`numbers` is [1, 2.5]: give a list of 3 numbers"));
     }
 }
