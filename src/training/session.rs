@@ -134,6 +134,7 @@ impl Session {
         let view = state.view();
         let clock: Clock = view.value("session").context("the checkpoint was not written by this program")?;
         check_origin(&clock, &config)?;
+        folder.sweep().with_context(|| cannot_log(&folder))?;
         let recorder =
             Recorder::open(folder.path(), Some(&clock.log)).with_context(|| cannot_log(&folder))?;
         let mut session = Self::build(config, folder, registries, recorder)?;
