@@ -23,6 +23,7 @@ mod env;
 #[cfg(test)]
 mod fixtures;
 pub mod laws;
+pub mod minatar;
 mod observation;
 pub mod probes;
 mod registry;
@@ -36,6 +37,7 @@ pub mod wrappers;
 pub use action::{Action, ActionBatch};
 pub use classic::CartPole;
 pub use env::{End, Env, EnvError, EnvState, Step};
+pub use minatar::MinAtar;
 pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};
 pub use registry::{EnvOptions, EnvSpec, Registry};
 pub use rng::{EnvRng, derive_seed};
