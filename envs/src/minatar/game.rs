@@ -146,13 +146,22 @@ impl<'a, const C: usize> Grid<'a, C> {
         }
     }
 
-    /// Marks every cell of the board in each of the channels.
+    /// Marks every cell of the board in each of the channels, which nothing else is marked in.
     pub fn mark_all<const N: usize>(&mut self, mut board: u128, channels: [usize; N]) {
-        while board != 0 {
-            if let Some(cell) = self.0.get_mut(board.trailing_zeros() as usize) {
-                channels.iter().for_each(|&channel| cell[channel] = 1);
+        const WIDTH: usize = SIDE as usize;
+        // A row at a time without asking cell by cell: boards have few rows in use, but these may be full.
+        let (rows, _) = self.0.as_chunks_mut::<WIDTH>();
+        for row in rows {
+            let marks = board as u16 & ((1 << WIDTH) - 1);
+            if marks != 0 {
+                for (x, cell) in row.iter_mut().enumerate() {
+                    channels.iter().for_each(|&channel| cell[channel] = (marks >> x & 1) as u8);
+                }
             }
-            board &= board - 1;
+            board >>= WIDTH;
+            if board == 0 {
+                break;
+            }
         }
     }
 }

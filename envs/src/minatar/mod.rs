@@ -163,3 +163,107 @@ fn game<G: Game + 'static>(name: &str, summary: &str) -> [EnvSpec; 2] {
         .options(&["sticky_action_prob", "difficulty_ramping"])
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use toml::Table;
+
+    use super::*;
+    use crate::{EnvOptions, ObsBatch, Registry};
+
+    const LEFT: usize = 1;
+    const RIGHT: usize = 3;
+
+    fn make(id: &str, options: &str) -> Result<Box<dyn Env>, EnvError> {
+        let table: Table = options.parse().unwrap();
+        Registry::bundled().make_with(id, &EnvOptions::new(table))
+    }
+
+    /// Steps on with one action, over ends too; gives every observation.
+    fn play(env: &mut dyn Env, action: usize, steps: usize) -> Vec<ObsBatch> {
+        let mut observation = ObsBatch::new(env.observation_space(), 1);
+        let mut seen = Vec::new();
+        for _ in 0..steps {
+            let step = env.step(Action::Discrete(action as i64), observation.row_mut(0)).unwrap();
+            seen.push(observation.clone());
+            if step.end.is_over() {
+                env.reset(None, observation.row_mut(0)).unwrap();
+            }
+        }
+        seen
+    }
+
+    fn start(env: &mut dyn Env, seed: u64) {
+        let mut observation = ObsBatch::new(env.observation_space(), 1);
+        env.reset(Some(seed), observation.row_mut(0)).unwrap();
+    }
+
+    /// The column of the thing in the first channel of the bottom row.
+    fn column(observation: &ObsBatch, channels: usize) -> Option<usize> {
+        observation.bytes()[CELLS / 10 * 9 * channels..].iter().step_by(channels).position(|&mark| mark == 1)
+    }
+
+    #[test]
+    fn a_sticky_action_repeats_the_move_before() {
+        for (probability, columns) in [("1.0", [4, 4, 4]), ("0.0", [5, 6, 7])] {
+            let mut env =
+                make("MinAtar/Breakout-v0", &format!("sticky_action_prob = {probability}")).unwrap();
+            start(env.as_mut(), 1);
+            let seen = play(env.as_mut(), RIGHT, 3);
+            assert_eq!(seen.iter().map(|seen| column(seen, 4)).collect::<Vec<_>>(), columns.map(Some));
+        }
+    }
+
+    #[test]
+    fn a_seed_starts_everything_anew() {
+        let mut env = make("MinAtar/SpaceInvaders-v0", "sticky_action_prob = 0.5").unwrap();
+        for seed in 0..10 {
+            start(env.as_mut(), seed);
+            let first = play(env.as_mut(), RIGHT, 4);
+            play(env.as_mut(), LEFT, 4);
+            start(env.as_mut(), seed);
+            assert_eq!(play(env.as_mut(), RIGHT, 4), first, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn impossible_options_are_refused() {
+        for given in ["-0.1", "1.5", "nan"] {
+            let refused = make("MinAtar/Freeway-v1", &format!("sticky_action_prob = {given}")).err();
+            assert!(refused.unwrap().to_string().contains("give a probability"), "{given}");
+        }
+        let unknown = make("MinAtar/Freeway-v1", "difficulty_ramp = true").err();
+        assert!(unknown.unwrap().to_string().contains("did you mean `difficulty_ramping`"));
+    }
+
+    #[test]
+    fn a_damaged_state_is_refused_or_harmless() {
+        for spec in specs() {
+            let mut env = spec.make(&EnvOptions::default()).unwrap();
+            start(env.as_mut(), 2);
+            (0..30).for_each(|index| drop(play(env.as_mut(), index % 3, 3)));
+            let saved = env.save_state().unwrap();
+            let mut refused = 0;
+            for at in 0..saved.as_bytes().len() {
+                for damage in [1, 2, 7, 20, 127, 128, 255] {
+                    let mut bytes = saved.as_bytes().to_vec();
+                    bytes[at] ^= damage;
+                    if env.load_state(&EnvState::from_bytes(bytes)).is_err() {
+                        refused += 1;
+                        continue;
+                    }
+                    let mut observation = ObsBatch::new(env.observation_space(), 1);
+                    for action in (0..3).cycle().take(40) {
+                        if env.step(Action::Discrete(action), observation.row_mut(0)).is_err() {
+                            break;
+                        }
+                        let breach = env.observation_space().check_observation(observation.row(0));
+                        assert_eq!(breach, Ok(()), "{}: byte {at} ^ {damage}", spec.id);
+                    }
+                }
+            }
+            assert!(refused > 0, "{}", spec.id);
+            assert!(matches!(env.render(), Some(Picture::Frame(_))));
+        }
+    }
+}

@@ -137,7 +137,11 @@ impl Game for SpaceInvaders {
     fn observe(&self, cells: &mut [u8]) {
         let mut grid = Grid::<{ Self::CHANNELS }>::clear(cells);
         grid.mark((self.cannon, FLOOR), CANNON);
-        grid.mark_all(self.aliens, [ALIEN, if self.rightward { ALIEN_RIGHT } else { ALIEN_LEFT }]);
+        if self.rightward {
+            grid.mark_all(self.aliens, [ALIEN, ALIEN_RIGHT]);
+        } else {
+            grid.mark_all(self.aliens, [ALIEN, ALIEN_LEFT]);
+        }
         grid.mark_all(self.own_bullets, [OWN_BULLET]);
         grid.mark_all(self.enemy_bullets, [ENEMY_BULLET]);
     }
