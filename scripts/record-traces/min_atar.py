@@ -6,7 +6,7 @@ Writes `envs/fixtures/MinAtar-<Game>.json.gz` for each game:
 * `plays`: for each the id, the options it was made with, the random draws and its episodes, one after the other in one
   environment. A draw is a byte `b`: for a number from 0 to 1 it stands for `(b + 0.5) / 256`, for one of n choices it
   means choice `b * n // 256`;
-* an episode has its actions (digits), the step and size of each reward, whether it terminated (it is left unfinished
+* an episode has its hidden state where it starts from a crowd instead of from the game's start, its actions (digits), the step and size of each reward, whether it terminated (it is left unfinished
   otherwise), and digests: the CRC-32 of all its observations so far, that of the reset included, after every 8 steps
   and after the last one.
 
@@ -130,9 +130,13 @@ def stand_still(_game):
 
 
 def board(game):
-    """Lets the aliens come down, and walks into them or waits for them."""
-    wait = [STAY] if game.alien_dir < 0 else []
-    return wait + towards((game.pos, 0), (int(game.alien_map[9].argmax()), 0)) if landed(game) else [STAY]
+    """Lets the aliens come down, and walks into them."""
+    return towards((game.pos, 0), (int(game.alien_map[9].argmax()), 0)) if landed(game) else [STAY]
+
+
+def wait(game):
+    """Lets the aliens come down on the other side, and waits for them."""
+    return [STAY] if landed(game) else towards((game.pos, 0), (9 if game.alien_dir < 0 else 0, 0))
 
 
 def cross(_game):
@@ -177,6 +181,9 @@ def until_landed(game):
     return not landed(game)
 
 
+# Many short episodes that start amid a crowd, for what depends on the order of enemies and bullets.
+CROWDS = 120
+
 SURE = {"sticky_action_prob": 0.0}
 STICKY = {"sticky_action_prob": 0.25}
 FLAT = {"difficulty_ramping": False}
@@ -207,22 +214,66 @@ PLAYS = {
         (0, SURE, dive, always, 4, 2500),
         (0, {}, dive, never, 20, 2500),
         (1, FLAT | STICKY, dive, always, 2, 1000),
+        (0, {}, None, never, CROWDS, 12 * CROWDS),
     ],
     "SpaceInvaders": [
         (0, {}, None, never, 15, 1000),
         (1, {}, hunt, always, 4, 1500),
         (1, SURE, hunt, always, 2, 2500),
         (1, SURE, stand_still, always, 3, 1300),
-        (1, SURE, board, until_landed, 5, 2000),
+        (1, SURE, wait, until_landed, 3, 1300),
+        (1, SURE, board, until_landed, 3, 1300),
         (0, FLAT | STICKY, hunt, always, 2, 1000),
     ],
 }
 
 
-def record_episode(env, player, limit):
+def crowd(game, source):
+    """Fills three rows of Seaquest, the player amid them; gives that state in the words of `pavlov-envs`."""
+
+    def one_of(n):
+        return source.getrandbits(16) % n
+
+    game.sub_x, game.sub_y, game.sub_or = 1 + one_of(8), 3 + one_of(3), one_of(2) == 1
+    game.surface, game.diver_count, game.oxygen = False, one_of(7), 1 + one_of(200)
+    game.move_speed, game.e_spawn_speed = 2 + one_of(4), 1 + one_of(20)
+    game.e_spawn_timer = one_of(game.e_spawn_speed)
+    ways = [one_of(2) == 1 for _ in range(10)]
+    rows = [3 + one_of(3) for _ in range(16)]
+    way = one_of(2) == 1
+    game.f_bullets = [[one_of(10), rows[0], way], [one_of(10), rows[0], not way]][: one_of(3)]
+    game.e_fish = [[one_of(10), y, ways[y], one_of(game.move_speed + 1)] for y in rows[: one_of(9)]]
+    game.e_subs = [[one_of(10), y, ways[y], one_of(game.move_speed + 1), one_of(11)] for y in rows[one_of(9) + 8 :]]
+
+    def swimmer(body):
+        x, y, rightward, rest = body
+        return {"at": [x, y], "rightward": rightward, "rest": rest}
+
+    return {
+        "sub": [game.sub_x, game.sub_y],
+        "rightward": game.sub_or,
+        "reload": game.shot_timer,
+        "bullets": [{"at": [x, y], "rightward": rightward} for x, y, rightward in game.f_bullets],
+        "enemy_bullets": [0, 0],
+        "fish": [swimmer(fish) for fish in game.e_fish],
+        "enemy_subs": [{"body": swimmer(sub[:4]), "reload": sub[4]} for sub in game.e_subs],
+        "divers": [],
+        "on_board": game.diver_count,
+        "oxygen": game.oxygen,
+        "surfaced": game.surface,
+        "spawn_interval": game.e_spawn_speed,
+        "spawn_timer": game.e_spawn_timer,
+        "diver_timer": game.d_spawn_timer,
+        "rest": game.move_speed,
+        "ramp_moves": game.ramp_index % 2 == 1,
+    }
+
+
+def record_episode(env, player, limit, crowded=False):
     observation, _ = env.reset()
     game, digests, actions, rewards = env.game.env, [], "", []
-    digest = zlib.crc32(observation.tobytes())
+    start = crowd(game, player.source) if crowded else None
+    digest = zlib.crc32(env.game.state().tobytes())
     terminated = False
     while not terminated and len(actions) < limit:
         action = env.action_set.index(player.choose(game, env.action_set))
@@ -234,7 +285,8 @@ def record_episode(env, player, limit):
         digest = zlib.crc32(observation.tobytes(), digest)
         if len(actions) % 8 == 0 or terminated or len(actions) == limit:
             digests.append(digest)
-    return {"actions": actions, "rewards": rewards, "terminated": bool(terminated), "digests": digests}
+    episode = {"actions": actions, "rewards": rewards, "terminated": bool(terminated), "digests": digests}
+    return episode | ({"start": start} if crowded else {})
 
 
 def record_play(game, seed, version, options, plan, care, episodes, limit):
@@ -245,7 +297,8 @@ def record_play(game, seed, version, options, plan, care, episodes, limit):
     player = Player(plan, care, seed)
     recorded = []
     while len(recorded) < episodes and limit > 0:
-        recorded.append(record_episode(env, player, limit))
+        short = {"limit": 12, "crowded": True} if episodes == CROWDS else {"limit": limit}
+        recorded.append(record_episode(env, player, **short))
         limit -= len(recorded[-1]["actions"])
     return {"id": name, "options": options, "draws": draws.drawn.hex(), "episodes": recorded}
 

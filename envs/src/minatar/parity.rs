@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use flate2::Crc;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::game::{CELLS, Draws, Game, Move, Round, Rules};
 use super::{Asterix, Breakout, Freeway, Seaquest, SpaceInvaders};
@@ -36,6 +37,8 @@ struct Play {
 
 #[derive(Deserialize)]
 struct Episode {
+    /// The game's state where it is not the usual start.
+    start: Option<Value>,
     /// A digit for each step.
     actions: String,
     /// Step and reward, for rewards other than 0.
@@ -85,6 +88,9 @@ impl Episode {
         let mut digest = Crc::new();
         let (mut rewards, mut digests) = (self.rewards.iter(), self.digests.iter());
         round.game = G::start(script);
+        if let Some(state) = &self.start {
+            round.game = G::deserialize(state).unwrap();
+        }
         round.game.observe(&mut cells);
         digest.update(&cells);
         let mut next_reward = rewards.next();
