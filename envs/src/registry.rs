@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::{Table, Value};
 
 use crate::wrappers::TimeLimit;
-use crate::{Env, EnvError, classic, did_you_mean, memory, probes, toy_text};
+use crate::{Env, EnvError, classic, did_you_mean, memory, minatar, probes, toy_text};
 
 /// The options with which an environment is made, as they stand in a configuration file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -217,7 +217,8 @@ impl Registry {
 
     /// The environments of this crate.
     pub fn bundled() -> Self {
-        let families = [classic::specs(), toy_text::specs(), memory::specs(), probes::specs()];
+        let families =
+            [classic::specs(), toy_text::specs(), minatar::specs(), memory::specs(), probes::specs()];
         let specs = families.into_iter().flatten();
         Self { specs: specs.map(|spec| (spec.id.clone(), spec)).collect() }
     }
