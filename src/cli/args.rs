@@ -29,6 +29,8 @@ pub(super) enum Command {
     Eval(EvalArgs),
     /// List the environments
     Envs(ListArgs),
+    /// Check that an environment keeps the laws of environments; each breach is explained
+    Check(CheckArgs),
     /// List the agents
     Agents(ListArgs),
     /// Print the whole configuration that a training would have, as TOML
@@ -126,6 +128,18 @@ pub(super) struct EvalArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {
+    /// Print JSON on the standard output, for scripts
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    /// The environment's id (`pavlov envs` lists them)
+    pub(super) environment: String,
+    /// An option of the environment, KEY=VALUE; can be given often
+    #[arg(long = "option", value_name = "KEY=VALUE")]
+    pub(super) options: Vec<String>,
     /// Print JSON on the standard output, for scripts
     #[arg(long)]
     pub(super) json: bool,

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod args;
+mod check;
 mod eval;
 mod list;
 mod plot;
@@ -22,6 +23,7 @@ pub fn main(registries: &Registries) -> ExitCode {
         Command::Resume(args) => train::resume(registries, args),
         Command::Eval(args) => eval::eval(registries, args),
         Command::Envs(args) => list::envs(registries, args),
+        Command::Check(args) => check::check(registries, args),
         Command::Agents(args) => list::agents(registries, args),
         Command::Config(args) => list::config(registries, args),
         Command::Runs(args) => list::runs(registries, args),

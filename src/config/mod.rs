@@ -19,6 +19,7 @@ use toml::Table;
 
 pub use error::ConfigError;
 pub use presets::{pairs as presets, preset};
+pub(crate) use tables::parse_option;
 
 /// The environments and agents that can be asked for by name.
 #[derive(Clone, Debug)]
