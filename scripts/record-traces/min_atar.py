@@ -6,9 +6,9 @@ Writes `envs/fixtures/MinAtar-<Game>.json.gz` for each game:
 * `plays`: for each the id, the options it was made with, the random draws and its episodes, one after the other in one
   environment. A draw is a byte `b`: for a number from 0 to 1 it stands for `(b + 0.5) / 256`, for one of n choices it
   means choice `b * n // 256`;
-* an episode has its hidden state where it starts from a crowd instead of from the game's start, its actions (digits), the step and size of each reward, whether it terminated (it is left unfinished
-  otherwise), and digests: the CRC-32 of all its observations so far, that of the reset included, after every 8 steps
-  and after the last one.
+* an episode has its actions (digits), the step and size of each reward, whether it terminated (it is left unfinished
+  otherwise), and digests: the CRC-32 of all its observations so far, the first one included, after every 8 steps and
+  after the last one. Where it does not start as the game does, it has the hidden state from which it does.
 
 Some plays are random, some look ahead so that they last: long enough for every ramp of the difficulty, for wave after
 wave and for divers brought up six at a time. Every run writes the same bytes.
@@ -181,15 +181,13 @@ def until_landed(game):
     return not landed(game)
 
 
-# Many short episodes that start amid a crowd, for what depends on the order of enemies and bullets.
-CROWDS = 120
-
 SURE = {"sticky_action_prob": 0.0}
 STICKY = {"sticky_action_prob": 0.25}
 FLAT = {"difficulty_ramping": False}
 
 PLAYS = {
-    # Game: version, options, plan, care, episodes and steps at most.
+    # Game: version, options, plan, care, episodes and steps at most. The one with a number more is of short episodes of
+    # so many steps that start amid a crowd, for what depends on the order of enemies and bullets.
     "Asterix": [
         (0, {}, None, never, 8, 1500),
         (1, {}, collect_gold, always, 4, 1500),
@@ -214,7 +212,7 @@ PLAYS = {
         (0, SURE, dive, always, 4, 2500),
         (0, {}, dive, never, 20, 2500),
         (1, FLAT | STICKY, dive, always, 2, 1000),
-        (0, {}, None, never, CROWDS, 12 * CROWDS),
+        (0, {}, None, never, 120, 1440, 12),
     ],
     "SpaceInvaders": [
         (0, {}, None, never, 15, 1000),
@@ -269,7 +267,7 @@ def crowd(game, source):
     }
 
 
-def record_episode(env, player, limit, crowded=False):
+def record_episode(env, player, limit, crowded):
     observation, _ = env.reset()
     game, digests, actions, rewards = env.game.env, [], "", []
     start = crowd(game, player.source) if crowded else None
@@ -289,7 +287,7 @@ def record_episode(env, player, limit, crowded=False):
     return episode | ({"start": start} if crowded else {})
 
 
-def record_play(game, seed, version, options, plan, care, episodes, limit):
+def record_play(game, seed, version, options, plan, care, episodes, limit, crowd_steps=None):
     name = f"MinAtar/{game}-v{version}"
     env = gymnasium.make(name, disable_env_checker=True, **options).unwrapped
     draws = Draws(seed)
@@ -297,8 +295,7 @@ def record_play(game, seed, version, options, plan, care, episodes, limit):
     player = Player(plan, care, seed)
     recorded = []
     while len(recorded) < episodes and limit > 0:
-        short = {"limit": 12, "crowded": True} if episodes == CROWDS else {"limit": limit}
-        recorded.append(record_episode(env, player, **short))
+        recorded.append(record_episode(env, player, crowd_steps or limit, crowd_steps is not None))
         limit -= len(recorded[-1]["actions"])
     return {"id": name, "options": options, "draws": draws.drawn.hex(), "episodes": recorded}
 
@@ -317,7 +314,8 @@ def main():
         minatar.gym.register_envs()
     FIXTURES.mkdir(exist_ok=True)
     for game, plays in PLAYS.items():
-        fixture = {"spaces": spaces(game), "plays": [record_play(game, seed, *play) for seed, play in enumerate(plays, 1)]}
+        recorded = [record_play(game, seed, *play) for seed, play in enumerate(plays, 1)]
+        fixture = {"spaces": spaces(game), "plays": recorded}
         text = json.dumps(fixture, separators=(",", ":"))
         path = FIXTURES / f"MinAtar-{game}.json.gz"
         path.write_bytes(gzip.compress(text.encode(), compresslevel=9, mtime=0))
