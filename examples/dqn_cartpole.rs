@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     let mut agent = Session::agent(&config, &registries)?;
     agent.load_weights(&weights::read(&folder.best_weights())?.view())?;
     let spec = registries.envs.spec("CartPole-v1")?;
-    let result = evaluate(agent.policy()?.as_mut(), spec, &EnvOptions::default(), 20, ActMode::Exploit, 1)?;
+    let result = evaluate(agent.policy()?.as_mut(), &spec, &EnvOptions::default(), 20, ActMode::Exploit, 1)?;
     println!("mean return of 20 episodes: {:.1}", result.mean());
     println!("watch it: tensorboard --logdir {}", folder.path().display());
     Ok(())

@@ -112,8 +112,8 @@ fn the_policy_takes_the_better_action() {
         let trained = train(environment, &[]);
         let spec = trained.registries.envs.spec(environment).expect("registered");
         let mut policy = trained.policy();
-        let result =
-            evaluate(policy.as_mut(), spec, &EnvOptions::default(), 50, ActMode::Exploit, 1).expect("played");
+        let result = evaluate(policy.as_mut(), &spec, &EnvOptions::default(), 50, ActMode::Exploit, 1)
+            .expect("played");
         assert_eq!(result.mean(), 1.0, "{environment}");
     }
 }

@@ -49,4 +49,4 @@ pub use suggest::{did_you_mean, nearest};
 pub use toy_text::{
     Blackjack, CliffWalking, FrozenLake, FrozenLakeOptions, Outcome, Outcomes, Taxi, TaxiOptions,
 };
-pub use vector::{StepBatch, SyncVectorEnv, VectorEnv};
+pub use vector::{Autoreset, StepBatch, SyncVectorEnv, VectorEnv, VectorOptions};

@@ -39,7 +39,7 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
     let options = EnvOptions::new(config.environment_options.clone());
     let mode = if args.stochastic { ActMode::Explore } else { ActMode::Exploit };
     let mut policy = agent.policy()?;
-    let result = evaluate(policy.as_mut(), spec, &options, args.episodes, mode, args.seed)?;
+    let result = evaluate(policy.as_mut(), &spec, &options, args.episodes, mode, args.seed)?;
     if args.json {
         let summary = serde_json::json!({
             "run": folder.path(),

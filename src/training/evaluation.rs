@@ -86,9 +86,13 @@ fn play_together(
                 continue;
             }
             let step = env.step(actions.row(row), observations.row_mut(row))?;
-            result.returns[row] += step.reward;
+            result.returns[row] += step.raw_reward;
             result.lengths[row] += 1;
-            ends[row] = step.end;
+            ends[row] = step.raw_end;
+            if step.end.is_over() && !step.raw_end.is_over() {
+                // A wrapper's end, a lost life say, is a new start for the agent but not for the world.
+                env.reset(None, observations.row_mut(row))?;
+            }
         }
     }
     Ok(result)

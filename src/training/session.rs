@@ -21,7 +21,7 @@ use crate::record::{Position, Recorder, Row};
 use crate::run::{Checkpoint, RunFolder};
 
 /// The form of the state that this version writes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Steps of the loop from one look at the clock to the next.
 const REPORT_EVERY: u64 = 64;
 
@@ -174,7 +174,7 @@ impl Session {
         tch::set_num_threads(config.threads as i32);
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
         pavlov_nn::set_team_size(config.update_threads.min(cores));
-        let spec = registries.envs.spec(&config.environment)?.clone();
+        let spec = registries.envs.spec(&config.environment)?;
         let options = EnvOptions::new(config.environment_options.clone());
         let envs = SyncVectorEnv::new(config.num_envs, |_| spec.make(&options))?;
         let (observations, actions) = (envs.observation_space().clone(), envs.action_space().clone());
@@ -329,9 +329,9 @@ impl Session {
         state.nest("agent", self.agent.state()?);
         state.put_tensor("generator", &generator_state()?)?;
         state.put_value("session", &Clock { seconds, ..self.clock.clone() })?;
-        let states = self.envs.save_states();
-        for (row, saved) in states.iter().flatten().enumerate() {
-            state.put_slice(&format!("environments.{row}"), &[saved.as_bytes().len()], saved.as_bytes());
+        let environments = self.envs.save_state();
+        if let Some(saved) = &environments {
+            state.put_slice("environments", &[saved.as_bytes().len()], saved.as_bytes());
         }
         let layout = self.observations.layout();
         let rows = self.observations.rows();
@@ -342,7 +342,7 @@ impl Session {
     }
 
     fn load_environments(&mut self, view: &StateView<'_>) -> Result<()> {
-        if !view.has_array("environments.0") {
+        if !view.has_array("environments") {
             let seed = derive_seed(self.config.seed, "training after resume", self.clock.env_steps);
             self.envs.reset(Some(seed), &mut self.observations)?;
             self.clock.episodes.forget_running();
@@ -352,10 +352,7 @@ impl Session {
             ));
             return Ok(());
         }
-        let states = (0..self.config.num_envs)
-            .map(|row| Ok(EnvState::from_bytes(view.vec(&format!("environments.{row}"))?)))
-            .collect::<Result<Vec<_>>>()?;
-        self.envs.load_states(&states)?;
+        self.envs.load_state(&EnvState::from_bytes(view.vec("environments")?))?;
         let (floats, bytes): (Vec<f32>, Vec<u8>) =
             (view.vec("observations.floats")?, view.vec("observations.bytes")?);
         if floats.len() != self.observations.floats().len() || bytes.len() != self.observations.bytes().len()

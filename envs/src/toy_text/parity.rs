@@ -138,7 +138,7 @@ fn replay<W: Replay>(id: &str, extra: &str) {
         let mut table: toml::Table = extra.parse().unwrap();
         table.extend(case.options.clone());
         let mut world = W::read(&EnvOptions::new(table));
-        check_registration(&at, registry.spec(id).unwrap(), &case, world.observation_space());
+        check_registration(&at, &registry.spec(id).unwrap(), &case, world.observation_space());
         check_table(&at, &world, &case);
         assert!(!case.episodes.is_empty());
         for (index, episode) in case.episodes.iter().enumerate() {

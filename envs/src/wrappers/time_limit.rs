@@ -1,7 +1,7 @@
 //! Cuts episodes off after a number of steps.
 
 use crate::render::Picture;
-use crate::{Action, End, Env, EnvError, EnvState, ObsMut, Space, Step};
+use crate::{Action, Env, EnvError, EnvState, ObsMut, Space, Step};
 
 /// Truncates an episode after `max_episode_steps` steps. A step that reaches the limit and terminates counts as
 /// terminated.
@@ -46,8 +46,8 @@ impl Env for TimeLimit {
         }
         let mut step = self.inner.step(action, observation)?;
         self.steps = self.steps.saturating_add(1);
-        if step.end == End::No && self.steps >= self.max_episode_steps {
-            step.end = End::Truncated;
+        if self.steps >= self.max_episode_steps {
+            step = step.truncated();
         }
         self.over = step.end.is_over();
         Ok(step)
@@ -72,7 +72,7 @@ impl Env for TimeLimit {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ObsBatch, Registry};
+    use crate::{End, ObsBatch, Registry};
 
     #[test]
     fn a_limit_long_passed_truncates() {
