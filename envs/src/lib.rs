@@ -44,7 +44,7 @@ pub use minatar::MinAtar;
 pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};
 pub use registry::{EnvOptions, EnvSpec, Registry};
 pub use rng::{EnvRng, derive_seed};
-pub use space::{BoxSpace, Dtype, Space};
+pub use space::{ACTION_MASK, BoxSpace, Dtype, Space};
 pub use suggest::{did_you_mean, nearest};
 pub use toy_text::{
     Blackjack, CliffWalking, FrozenLake, FrozenLakeOptions, Outcome, Outcomes, Taxi, TaxiOptions,

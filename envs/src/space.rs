@@ -40,6 +40,10 @@ impl BoxSpace {
     }
 }
 
+/// The entry of a dict observation that says which discrete actions make sense, a [`Space::MultiBinary`] with a 1 for
+/// each that does. It is advice: the other actions are accepted, but agents that know of masks do not take them.
+pub const ACTION_MASK: &str = "action_mask";
+
 /// A set of observations or actions, as in Gymnasium's `spaces`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Space {
