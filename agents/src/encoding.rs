@@ -21,7 +21,7 @@ enum Part {
     Floats(usize),
     Bytes {
         count: usize,
-        scale: f32,
+        largest: f32,
     },
     OneHot(usize),
     /// Numbers that are no input.
