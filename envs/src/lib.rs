@@ -19,6 +19,7 @@
 
 mod action;
 mod classic;
+mod dynamics;
 mod env;
 #[cfg(test)]
 mod fixtures;

@@ -9,6 +9,7 @@ mod mountain_car_continuous;
 mod parity;
 mod pendulum;
 mod sketch;
+mod trig;
 
 pub use acrobot::{Acrobot, AcrobotEquations};
 pub use cartpole::CartPole;
