@@ -2,6 +2,8 @@
 
 mod normalize;
 #[cfg(test)]
+mod normalize_tests;
+#[cfg(test)]
 mod properties;
 mod running;
 mod slot;
