@@ -21,6 +21,7 @@ mod action;
 mod classic;
 mod dynamics;
 mod env;
+mod factory;
 #[cfg(test)]
 mod fixtures;
 pub mod laws;
@@ -40,6 +41,7 @@ pub mod wrappers;
 pub use action::{Action, ActionBatch};
 pub use classic::{Acrobot, AcrobotEquations, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 pub use env::{End, Env, EnvError, EnvState, Step};
+pub use factory::EnvFactory;
 pub use memory::{RepeatPrevious, TMaze};
 pub use minatar::MinAtar;
 pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};
@@ -50,4 +52,7 @@ pub use suggest::{did_you_mean, nearest};
 pub use toy_text::{
     Blackjack, CliffWalking, FrozenLake, FrozenLakeOptions, Outcome, Outcomes, Taxi, TaxiOptions,
 };
-pub use vector::{Autoreset, StepBatch, SyncVectorEnv, VectorEnv, VectorOptions};
+pub use vector::{
+    Autoreset, NormalizeObservation, NormalizeReward, ObservationNormalizer, RunningStatistics, StepBatch,
+    SyncVectorEnv, VectorEnv, VectorOptions,
+};

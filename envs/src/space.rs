@@ -131,6 +131,21 @@ impl Space {
         }
     }
 
+    /// Whether an environment with this action space takes the action: its kind, its width and each choice fit. A point
+    /// may lie outside of its box; what then happens is the environment's own matter.
+    ///
+    /// # Errors
+    /// [`EnvError::Action`] when it does not fit.
+    pub fn accept(&self, action: Action<'_>) -> Result<(), EnvError> {
+        match self {
+            Self::Discrete(n) => action.discrete(*n).map(drop),
+            Self::MultiDiscrete(counts) => action.multi_discrete(counts).map(drop),
+            Self::MultiBinary(n) => action.multi_binary(*n).map(drop),
+            Self::Box(space) => action.point(space.len()).map(drop),
+            Self::Dict(_) => Err(EnvError::Contract("a dict cannot be an action space".into())),
+        }
+    }
+
     /// Whether the action lies in the space.
     pub fn contains_action(&self, action: Action<'_>) -> bool {
         match self {

@@ -9,7 +9,7 @@ pub use t_maze::TMaze;
 use std::ops::RangeInclusive;
 
 use crate::classic::{CartPole, MountainCar, Pendulum};
-use crate::wrappers::{Mask, TimeLimit};
+use crate::wrappers::{TimeLimit, Wrapped, WrapperConfig};
 use crate::{Env, EnvError, EnvOptions, EnvSpec};
 
 /// The environments of this family, as they are registered.
@@ -45,13 +45,14 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
 }
 
 fn masked(env: impl Env + 'static, shown: &[usize]) -> Result<Box<dyn Env>, EnvError> {
-    Ok(Box::new(Mask::new(Box::new(env), shown)?))
+    WrapperConfig::Select { shown: shown.to_vec(), key: None }.wrap(Box::new(env))
 }
 
 fn t_maze(options: &EnvOptions) -> Result<Box<dyn Env>, EnvError> {
     let length = within(options, "corridor_length", 10, 1..=10_000)?;
     // Ten times as long as the way: a limit of the id's own would not grow with the corridor.
-    Ok(Box::new(TimeLimit::new(Box::new(TMaze::new(length)), 10 * (length + 1))?))
+    let limit = TimeLimit::new(10 * (length + 1))?;
+    Ok(Box::new(Wrapped::new(Box::new(TMaze::new(length)), limit)))
 }
 
 fn repeat_previous(options: &EnvOptions) -> Result<Box<dyn Env>, EnvError> {

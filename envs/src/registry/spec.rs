@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::EnvOptions;
-use crate::wrappers::TimeLimit;
+use crate::wrappers::{TimeLimit, Wrapped};
 use crate::{Env, EnvError, VectorEnv, VectorOptions};
 
 /// The option that every environment has.
@@ -97,7 +97,7 @@ impl EnvSpec {
         let env = (self.constructor)(options)?;
         Ok(match self.limit(options)? {
             None => env,
-            Some(limit) => Box::new(TimeLimit::new(env, limit)?),
+            Some(limit) => Box::new(Wrapped::new(env, TimeLimit::new(limit)?)),
         })
     }
 

@@ -1,10 +1,16 @@
 //! Vector environments: many copies of one environment stepped together.
 
+mod normalize;
+#[cfg(test)]
+mod normalize_tests;
 #[cfg(test)]
 mod properties;
+mod running;
 mod slot;
 mod sync;
 
+pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
+pub use running::RunningStatistics;
 use slot::StepRow;
 pub use sync::SyncVectorEnv;
 
@@ -141,6 +147,11 @@ pub trait VectorEnv: Send {
     /// # Errors
     /// That of the first environment that fails, which is named in it; also NaN in an observation or a reward.
     fn step(&mut self, actions: &ActionBatch, out: &mut StepBatch) -> Result<(), EnvError>;
+
+    /// How observations are normalised, where they are: for an evaluation on environments of its own.
+    fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
+        None
+    }
 
     /// The state of all environments; `None` if one of them cannot be saved.
     fn save_state(&self) -> Option<EnvState>;
