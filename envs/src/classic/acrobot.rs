@@ -10,7 +10,8 @@ use super::sketch::{BLACK, WHITE, placed, rectangle};
 use super::trig::{sin_cos, wrapped};
 use crate::dynamics::{Dynamics, Outcome, World};
 use crate::render::{Canvas, Color, Picture};
-use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::vector::BatchVectorEnv;
+use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step, VectorEnv, VectorOptions};
 
 const GRAVITY: f64 = 9.8;
 /// Of each link, in kilograms.
@@ -68,6 +69,16 @@ impl Acrobot {
             observations: bounded(&limits.map(|limit| -limit), &limits),
             actions: Space::Discrete(TORQUES),
         }
+    }
+
+    /// Many copies of it at once.
+    pub(super) fn vector(
+        self,
+        limit: Option<u32>,
+        options: &VectorOptions,
+    ) -> Result<Box<dyn VectorEnv>, EnvError> {
+        let spaces = (self.observations, self.actions);
+        Ok(Box::new(BatchVectorEnv::new(self.equations, spaces, limit, options)?))
     }
 
     /// Starts an episode from this state: both angles, then both angular velocities.

@@ -7,7 +7,8 @@ use super::hill::{self, GRAVITY, LEFTMOST, MAX_SPEED, RIGHTMOST};
 use super::trig::sin_cos;
 use crate::dynamics::{Dynamics, Outcome, World};
 use crate::render::Picture;
-use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::vector::BatchVectorEnv;
+use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step, VectorEnv, VectorOptions};
 
 /// What the engine adds to the velocity in a step.
 const FORCE: f64 = 0.001;
@@ -41,6 +42,16 @@ impl MountainCar {
             observations: hill::observations(),
             actions: Space::Discrete(3),
         }
+    }
+
+    /// Many copies of it at once.
+    pub(super) fn vector(
+        self,
+        limit: Option<u32>,
+        options: &VectorOptions,
+    ) -> Result<Box<dyn VectorEnv>, EnvError> {
+        let spaces = (self.observations, self.actions);
+        Ok(Box::new(BatchVectorEnv::new(self.equations, spaces, limit, options)?))
     }
 
     /// Starts an episode from this position and velocity.

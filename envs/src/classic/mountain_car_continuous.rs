@@ -8,7 +8,8 @@ use super::hill::{self, GRAVITY, LEFTMOST, MAX_SPEED, RIGHTMOST};
 use super::trig::sin_cos;
 use crate::dynamics::{Dynamics, Outcome, World};
 use crate::render::Picture;
-use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::vector::BatchVectorEnv;
+use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step, VectorEnv, VectorOptions};
 
 /// What a full throttle adds to the velocity in a step.
 const POWER: f64 = 0.0015;
@@ -46,6 +47,16 @@ impl MountainCarContinuous {
             observations: hill::observations(),
             actions: bounded(&[-1.0], &[1.0]),
         }
+    }
+
+    /// Many copies of it at once.
+    pub(super) fn vector(
+        self,
+        limit: Option<u32>,
+        options: &VectorOptions,
+    ) -> Result<Box<dyn VectorEnv>, EnvError> {
+        let spaces = (self.observations, self.actions);
+        Ok(Box::new(BatchVectorEnv::new(self.equations, spaces, limit, options)?))
     }
 
     /// Starts an episode from this position and velocity.

@@ -10,7 +10,8 @@ use super::sketch::{BLACK, Point, WHITE, placed, rectangle};
 use super::trig::{sin_cos, wrapped};
 use crate::dynamics::{Dynamics, Outcome, World};
 use crate::render::{Canvas, Color, Picture};
-use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::vector::BatchVectorEnv;
+use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step, VectorEnv, VectorOptions};
 
 /// In radians per second.
 const MAX_SPEED: f64 = 8.0;
@@ -55,6 +56,16 @@ impl Pendulum {
             observations: bounded(&limits.map(|limit| -limit), &limits),
             actions: bounded(&[-MAX_TORQUE], &[MAX_TORQUE]),
         }
+    }
+
+    /// Many copies of it at once.
+    pub(super) fn vector(
+        self,
+        limit: Option<u32>,
+        options: &VectorOptions,
+    ) -> Result<Box<dyn VectorEnv>, EnvError> {
+        let spaces = (self.observations, self.actions);
+        Ok(Box::new(BatchVectorEnv::new(self.equations, spaces, limit, options)?))
     }
 
     /// Starts an episode from this angle and angular velocity.

@@ -1,5 +1,7 @@
 //! Vector environments: many copies of one environment stepped together.
 
+mod batch;
+mod buffers;
 mod normalize;
 #[cfg(test)]
 mod normalize_tests;
@@ -9,6 +11,7 @@ mod running;
 mod slot;
 mod sync;
 
+pub(crate) use batch::BatchVectorEnv;
 pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
 pub use running::RunningStatistics;
 use slot::StepRow;

@@ -1,6 +1,6 @@
 //! A vector environment that steps its environments one after the other in the caller's thread.
 
-use super::slot::{Slot, SlotState, named};
+use super::slot::{Slot, named, read_slots};
 use super::{Autoreset, StepBatch, VectorEnv};
 use crate::{ActionBatch, Env, EnvError, EnvState, ObsBatch, Space, derive_seed};
 
@@ -108,11 +108,7 @@ impl VectorEnv for SyncVectorEnv {
     }
 
     fn load_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
-        let states: Vec<SlotState> = state.unpack()?;
-        if states.len() != self.slots.len() {
-            let (saved, count) = (states.len(), self.slots.len());
-            return Err(EnvError::State(format!("{saved} states were saved for {count} environments")));
-        }
+        let states = read_slots(state, self.slots.len())?;
         self.broken = true;
         for (row, (slot, state)) in self.slots.iter_mut().zip(&states).enumerate() {
             slot.load(state).map_err(|error| named(row, error))?;
