@@ -2,6 +2,8 @@
 
 mod batch;
 mod buffers;
+#[cfg(test)]
+mod lockstep;
 mod normalize;
 #[cfg(test)]
 mod normalize_tests;
