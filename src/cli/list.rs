@@ -5,13 +5,19 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use super::args::{ConfigArgs, ListArgs, RunsArgs};
+use super::args::{ConfigArgs, EnvsArgs, ListArgs, RunsArgs};
 use super::train;
 use crate::config::{self, Registries};
+use crate::play::contact_sheet;
 use crate::record;
 use crate::run::RunFolder;
 
-pub(super) fn envs(registries: &Registries, args: &ListArgs) -> Result<ExitCode> {
+pub(super) fn envs(registries: &Registries, args: &EnvsArgs) -> Result<ExitCode> {
+    if let Some(path) = &args.pictures {
+        let count = contact_sheet(&registries.envs, path)?;
+        println!("pictures of {count} environments in {}", path.display());
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut rows = Vec::new();
     for spec in registries.envs.specs() {
         let env = spec.make(&Default::default())?;
@@ -28,7 +34,7 @@ pub(super) fn envs(registries: &Registries, args: &ListArgs) -> Result<ExitCode>
             "summary": spec.summary,
         }));
     }
-    print(args.json, &rows, |row| {
+    print(args.list.json, &rows, |row| {
         let limit = row["max_episode_steps"].as_u64().map_or("-".into(), |limit| limit.to_string());
         let (observations, actions) = (text(&row["observations"]), text(&row["actions"]));
         format!(

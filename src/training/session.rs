@@ -8,14 +8,13 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use pavlov_agents::{ActMode, Agent, AgentContext, Experience};
 use pavlov_envs::{
-    ActionBatch, EnvOptions, EnvSpec, EnvState, ObsBatch, Space, StepBatch, SyncVectorEnv, VectorEnv,
-    derive_seed,
+    ActionBatch, EnvFactory, EnvState, ObsBatch, Space, StepBatch, VectorEnv, VectorOptions, derive_seed,
 };
 use pavlov_nn::{StateDict, StateView, generator_state, set_generator_state, weights};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::Episodes;
-use super::{Evaluation, Progress, Report, evaluate};
+use super::{Evaluation, Progress, Report, evaluate, normalized};
 use crate::config::{Registries, RunConfig};
 use crate::record::{Position, Recorder, Row};
 use crate::run::{Checkpoint, RunFolder};
@@ -88,8 +87,7 @@ impl Clock {
 pub struct Session {
     config: RunConfig,
     folder: RunFolder,
-    spec: EnvSpec,
-    options: EnvOptions,
+    factory: EnvFactory,
     agent: Box<dyn Agent>,
     envs: Box<dyn VectorEnv>,
     observations: ObsBatch,
@@ -159,10 +157,8 @@ impl Session {
     /// # Errors
     /// When the agent cannot play the environment, or one of the two refuses its options.
     pub fn agent(config: &RunConfig, registries: &Registries) -> Result<Box<dyn Agent>> {
-        let env = registries
-            .envs
-            .make_with(&config.environment, &EnvOptions::new(config.environment_options.clone()))?;
-        build_agent(config, registries, env.observation_space().clone(), env.action_space().clone())
+        let envs = config.factory(registries)?.make_vector(&VectorOptions::new(1))?;
+        build_agent(config, registries, envs.observation_space().clone(), envs.action_space().clone())
     }
 
     fn build(
@@ -174,9 +170,8 @@ impl Session {
         tch::set_num_threads(config.threads as i32);
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
         pavlov_nn::set_team_size(config.update_threads.min(cores));
-        let spec = registries.envs.spec(&config.environment)?;
-        let options = EnvOptions::new(config.environment_options.clone());
-        let envs = SyncVectorEnv::new(config.num_envs, |_| spec.make(&options))?;
+        let factory = config.factory(registries)?;
+        let envs = factory.make_vector(&VectorOptions::new(config.num_envs).threads(config.env_threads))?;
         let (observations, actions) = (envs.observation_space().clone(), envs.action_space().clone());
         let agent = build_agent(&config, registries, observations, actions)?;
         let clock = Clock::new(&config);
@@ -184,11 +179,10 @@ impl Session {
             observations: ObsBatch::new(envs.observation_space(), config.num_envs),
             actions: ActionBatch::new(envs.action_space(), config.num_envs)?,
             step: StepBatch::new(envs.observation_space(), config.num_envs),
-            envs: Box::new(envs),
+            envs,
             config,
             folder,
-            spec,
-            options,
+            factory,
             agent,
             clock,
             recorder,
@@ -302,18 +296,20 @@ impl Session {
 
     /// Evaluates the present policy and keeps its weights if it is the best so far.
     fn evaluate(&mut self) -> Result<Evaluation> {
-        let mut policy = self.agent.policy()?;
+        let normalizer = self.envs.observation_normalizer();
+        let mut policy = normalized::normalized(self.agent.policy()?, normalizer.cloned());
         let seed = derive_seed(self.config.seed, "evaluation", self.clock.env_steps);
         let episodes = self.config.evaluation.episodes;
-        let result = evaluate(policy.as_mut(), &self.spec, &self.options, episodes, ActMode::Exploit, seed)?;
+        let result = evaluate(policy.as_mut(), &self.factory, episodes, ActMode::Exploit, seed)?;
         self.clock.last_evaluation = Some(result.mean());
         if self.clock.best_evaluation.is_none_or(|best| result.mean() > best) {
             self.clock.best_evaluation = Some(result.mean());
             let path = self.folder.best_weights();
             let written = path.parent().map_or(Ok(()), fs::create_dir_all);
             written.with_context(|| format!("{} cannot be written", path.display()))?;
-            weights::write(&path, &self.agent.weights()?)
-                .context("the best weights so far could not be written")?;
+            let mut best = self.agent.weights()?;
+            normalized::put(&mut best, self.envs.observation_normalizer())?;
+            weights::write(&path, &best).context("the best weights so far could not be written")?;
         }
         Ok(result)
     }
@@ -329,6 +325,7 @@ impl Session {
         state.nest("agent", self.agent.state()?);
         state.put_tensor("generator", &generator_state()?)?;
         state.put_value("session", &Clock { seconds, ..self.clock.clone() })?;
+        normalized::put(&mut state, self.envs.observation_normalizer())?;
         let environments = self.envs.save_state();
         if let Some(saved) = &environments {
             state.put_slice("environments", &[saved.as_bytes().len()], saved.as_bytes());
