@@ -54,5 +54,5 @@ pub use toy_text::{
 };
 pub use vector::{
     Autoreset, NormalizeObservation, NormalizeReward, ObservationNormalizer, RunningStatistics, StepBatch,
-    SyncVectorEnv, VectorEnv, VectorOptions,
+    SyncVectorEnv, ThreadedVectorEnv, VectorEnv, VectorOptions,
 };

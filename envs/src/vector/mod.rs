@@ -11,13 +11,20 @@ mod normalize_tests;
 mod properties;
 mod running;
 mod slot;
+mod slots;
 mod sync;
+mod threaded;
+mod worker;
 
 pub(crate) use batch::BatchVectorEnv;
 pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
 pub use running::RunningStatistics;
 use slot::StepRow;
 pub use sync::SyncVectorEnv;
+pub use threaded::ThreadedVectorEnv;
+
+use std::num::NonZero;
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +48,8 @@ pub enum Autoreset {
 pub struct VectorOptions {
     /// How many environments there are.
     pub num_envs: usize,
-    /// How many threads step them; 0 takes as many as there are cores. The results do not depend on it.
+    /// How many threads step them; 0 takes as many as there are cores. The results do not depend on it. A world that
+    /// has a vector form of its own needs but one.
     pub threads: usize,
     /// When an environment whose episode has ended starts its next one.
     pub autoreset: Autoreset,
@@ -66,12 +74,20 @@ impl VectorOptions {
     /// A vector environment of the single environments that `make` gives.
     ///
     /// # Errors
-    /// That of `make`; [`EnvError::Contract`] for no environments, or environments with different spaces.
+    /// That of `make`; [`EnvError::Contract`] for no environments, or environments with different spaces;
+    /// [`EnvError::World`] when the system has no thread left.
     pub fn of_single(
         &self,
         make: impl FnMut(usize) -> Result<Box<dyn Env>, EnvError>,
     ) -> Result<Box<dyn VectorEnv>, EnvError> {
-        Ok(Box::new(SyncVectorEnv::with_autoreset(self.num_envs, self.autoreset, make)?))
+        let threads = match self.threads {
+            0 => thread::available_parallelism().map_or(1, NonZero::get),
+            threads => threads,
+        };
+        Ok(match threads.min(self.num_envs) {
+            0 | 1 => Box::new(SyncVectorEnv::with_autoreset(self.num_envs, self.autoreset, make)?),
+            threads => Box::new(ThreadedVectorEnv::new(self.num_envs, threads, self.autoreset, make)?),
+        })
     }
 }
 
@@ -119,6 +135,21 @@ impl StepBatch {
             raw_reward: &mut self.raw_rewards[row],
             raw_end: &mut self.raw_ends[row],
             reset: &mut self.resets[row],
+        }
+    }
+
+    /// Takes over what `source` says of the environments from `first` on.
+    fn copy_rows(&mut self, first: usize, source: &StepBatch) {
+        let rows = first..first + source.rewards.len();
+        self.observations.copy_rows(first, &source.observations);
+        self.rewards[rows.clone()].copy_from_slice(&source.rewards);
+        self.ends[rows.clone()].copy_from_slice(&source.ends);
+        self.raw_rewards[rows.clone()].copy_from_slice(&source.raw_rewards);
+        self.raw_ends[rows.clone()].copy_from_slice(&source.raw_ends);
+        self.resets[rows].copy_from_slice(&source.resets);
+        let ended = source.ends.iter().enumerate().filter(|(_, end)| end.is_over());
+        for (row, _) in ended {
+            self.final_observations.copy_row(first + row, source.final_observations.row(row));
         }
     }
 

@@ -122,16 +122,6 @@ pub(super) fn check_reward(reward: f64, raw: f64) -> Result<(), EnvError> {
     Err(EnvError::Contract(format!("step gave the reward {wrong}: rewards must be finite")))
 }
 
-/// The saved states of `count` slots.
-pub(super) fn read_slots(state: &EnvState, count: usize) -> Result<Vec<SlotState>, EnvError> {
-    let states: Vec<SlotState> = state.unpack()?;
-    if states.len() != count {
-        let saved = states.len();
-        return Err(EnvError::State(format!("{saved} states were saved for {count} environments")));
-    }
-    Ok(states)
-}
-
 /// The error of environment `row`, which is named in it.
 pub(super) fn named(row: usize, error: EnvError) -> EnvError {
     match error {

@@ -11,6 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use self::lanes::{Block, LANES, advance, count_steps, observe, zeros};
 use super::buffers::{Buffers, check_count};
 use super::slot::{check_numbers, check_reward, named};
+use super::slots::read_states;
 use super::{Autoreset, StepBatch, VectorEnv, VectorOptions};
 use crate::dynamics::{Dynamics, Input};
 use crate::wrappers::TimeLimit;
@@ -258,7 +259,7 @@ where
     }
 
     fn load_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
-        let states = saved::read(state, self.buffers.rows)?;
+        let states = read_states(state, self.buffers.rows)?;
         self.broken = true;
         saved::load(&states, self.limit.is_some(), &mut self.rows)?;
         (self.broken, self.ready) = (false, false);

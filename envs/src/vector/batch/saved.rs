@@ -4,7 +4,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::Rows;
 use crate::dynamics::World;
-use crate::vector::slot::{SlotState, named, read_slots};
+use crate::vector::slot::{SlotState, named};
+use crate::vector::slots::save_slots;
 use crate::wrappers::{TimeLimit, Wrapper};
 use crate::{EnvError, EnvState};
 
@@ -23,12 +24,7 @@ where
         let env = if limited { limit(env)? } else { env };
         Some(SlotState { env, due: rows.due[row] })
     };
-    EnvState::pack(&(0..rows.rngs.len()).map(slot).collect::<Option<Vec<_>>>()?)
-}
-
-/// One state for each of `count` environments.
-pub fn read(state: &EnvState, count: usize) -> Result<Vec<SlotState>, EnvError> {
-    read_slots(state, count)
+    save_slots(&(0..rows.rngs.len()).map(slot).collect::<Option<Vec<_>>>()?)
 }
 
 /// Puts the states into their rows.
