@@ -86,7 +86,7 @@ impl VectorEnv for SyncVectorEnv {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Action, End, ObsMut, Step};
+    use crate::{Action, End, ObsMut, Step, VectorOptions};
 
     /// Observes how many steps its episode has had; episode `k` lasts `lengths[k]` steps.
     struct Scripted {
@@ -195,11 +195,19 @@ mod tests {
         for (fault, word) in
             [("panic", "wheels came off"), ("shape", "panicked"), ("nan", "NaN"), ("reward", "inf")]
         {
-            let (mut env, mut out, actions) = vector(&[3], fault);
-            env.reset(Some(1), &mut out.observations).unwrap();
-            let message = env.step(&actions, &mut out).unwrap_err().to_string();
-            assert!(message.contains("environment 0") && message.contains(word), "{message}");
-            assert_eq!(env.step(&actions, &mut out), Err(EnvError::NeedsReset));
+            for (broken, threads) in [(0, 1), (2, 1), (0, 3), (1, 3), (4, 3)] {
+                let fault = |row| if row >= broken { fault } else { "" };
+                let make = |row| Ok(Box::new(Scripted::new(&[3], fault(row))) as Box<dyn Env>);
+                let mut env = VectorOptions::new(5).threads(threads).of_single(make).unwrap();
+                let actions = ActionBatch::new(env.action_space(), 5).unwrap();
+                let mut out = StepBatch::new(env.observation_space(), 5);
+                env.reset(Some(1), &mut out.observations).unwrap();
+                let message = env.step(&actions, &mut out).unwrap_err().to_string();
+                assert!(message.contains(&format!("environment {broken}")), "{message}");
+                assert!(message.contains(word), "{message}");
+                assert_eq!(env.step(&actions, &mut out), Err(EnvError::NeedsReset));
+                assert_eq!(env.reset(Some(1), &mut out.observations), Ok(()));
+            }
         }
     }
 

@@ -1,4 +1,4 @@
-//! A thread that owns a piece of work and does it whenever it is its turn.
+//! A thread that does a piece of work over and over, in turns with the one who gives it.
 
 use std::hint;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -7,20 +7,25 @@ use std::thread::{self, JoinHandle, Thread};
 
 use crate::EnvError;
 
-/// Whose turn it is.
+/// Whose turn it is: the owner's,
 const OWNER: u8 = 0;
-const WORKER: u8 = 1;
-/// The worker is to end.
-const NOBODY: u8 = 2;
+/// whoever's comes first, the work being ready to be done,
+const EITHER: u8 = 1;
+/// the worker's, which does it,
+const WORKER: u8 = 2;
+/// or nobody's any more.
+const NOBODY: u8 = 3;
 
 /// How often a waiting thread looks for its turn before it goes to sleep: for some tens of microseconds, about what it
 /// costs to be woken. A loop of steps without a pause never sleeps; an idle one soon does.
 const LOOKS: u32 = 2000;
 
 /// A thread and its work, which belongs to the thread and to the worker's owner in turns. Passing it on neither
-/// allocates nor copies.
+/// allocates nor copies. An owner that wants the result before the thread has begun does the work itself: a thread
+/// that is slow to wake, or gets no processor, keeps nobody waiting.
 pub(super) struct Worker<T> {
     seat: Arc<Seat<T>>,
+    run: fn(&mut T),
     thread: Option<JoinHandle<()>>,
 }
 
@@ -48,10 +53,10 @@ impl<T: Send + 'static> Worker<T> {
             move || seat.serve(run)
         });
         let thread = thread.map_err(|error| EnvError::World(format!("no thread can be started: {error}")))?;
-        Ok(Self { seat, thread: Some(thread) })
+        Ok(Self { seat, run, thread: Some(thread) })
     }
 
-    /// Prepares the work and gives the turn to the worker.
+    /// Prepares the work and leaves it to the worker.
     ///
     /// # Errors
     /// As [`Worker::work`].
@@ -61,16 +66,19 @@ impl<T: Send + 'static> Worker<T> {
             work.owner = thread::current();
             prepare(&mut work.value);
         }
-        self.seat.turn.store(WORKER, Ordering::Release);
+        self.seat.turn.store(EITHER, Ordering::Release);
         self.wake();
         Ok(())
     }
 
-    /// Waits for the turn and looks at the work.
+    /// Looks at the work once it is done.
     ///
     /// # Errors
     /// [`EnvError::World`] when the worker has died at its work.
     pub fn work<R>(&self, look: impl FnOnce(&mut T) -> R) -> Result<R, EnvError> {
+        if self.seat.pass(EITHER, OWNER) {
+            (self.run)(&mut self.lock()?.value);
+        }
         self.seat.wait(|turn| turn == OWNER);
         Ok(look(&mut self.lock()?.value))
     }
@@ -83,12 +91,20 @@ impl<T: Send + 'static> Worker<T> {
 
 impl<T> Seat<T> {
     fn serve(&self, run: fn(&mut T)) {
-        while self.wait(|turn| turn != OWNER) == WORKER {
+        while self.wait(|turn| turn == EITHER || turn == NOBODY) == EITHER {
+            if !self.pass(EITHER, WORKER) {
+                continue;
+            }
             let Ok(owner) = self.work.lock().map(|work| work.owner.clone()) else { return };
-            let _turn = Returning { turn: &self.turn, owner };
+            let _returning = Returning { seat: self, owner };
             let Ok(mut work) = self.work.lock() else { return };
             run(&mut work.value);
         }
+    }
+
+    /// Gives the turn to someone else, if it is still as it was.
+    fn pass(&self, from: u8, to: u8) -> bool {
+        self.turn.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Waits until the turn is as wanted, and gives it.
@@ -129,15 +145,14 @@ impl<T> Drop for Worker<T> {
 }
 
 /// Gives the turn back when it is dropped, after a panic too: nobody waits for a dead thread.
-struct Returning<'a> {
-    turn: &'a AtomicU8,
+struct Returning<'a, T> {
+    seat: &'a Seat<T>,
     owner: Thread,
 }
 
-impl Drop for Returning<'_> {
+impl<T> Drop for Returning<'_, T> {
     fn drop(&mut self) {
-        let given = self.turn.compare_exchange(WORKER, OWNER, Ordering::AcqRel, Ordering::Acquire);
-        if given.is_ok() {
+        if self.seat.pass(WORKER, OWNER) {
             self.owner.unpark();
         }
     }
@@ -167,6 +182,8 @@ mod tests {
     fn a_dead_worker_is_an_error_and_no_wait_without_end() {
         let worker = Worker::new((), |()| panic!("on purpose")).unwrap();
         worker.start(|()| ()).unwrap();
+        // The worker is to begin before this thread does.
+        worker.seat.wait(|turn| turn == OWNER);
         for _ in 0..2 {
             assert!(worker.work(|()| ()).unwrap_err().to_string().contains("has died"));
             assert!(worker.start(|()| ()).is_err());
@@ -177,5 +194,17 @@ mod tests {
     fn a_worker_can_be_left_at_its_work() {
         let worker = Worker::new((), |()| thread::sleep(Duration::from_millis(20))).unwrap();
         worker.start(|()| ()).unwrap();
+    }
+
+    #[test]
+    fn work_that_nobody_has_begun_is_done_by_the_owner() {
+        let seat = Seat {
+            turn: AtomicU8::new(EITHER),
+            work: Mutex::new(Work { value: 0, owner: thread::current() }),
+        };
+        // A worker whose thread never came to life.
+        let worker = Worker { seat: Arc::new(seat), run: |done| *done += 1, thread: None };
+        assert_eq!(worker.work(|done| *done), Ok(1));
+        assert_eq!(worker.work(|done| *done), Ok(1));
     }
 }
