@@ -53,6 +53,6 @@ pub use toy_text::{
     Blackjack, CliffWalking, FrozenLake, FrozenLakeOptions, Outcome, Outcomes, Taxi, TaxiOptions,
 };
 pub use vector::{
-    Autoreset, NormalizeObservation, NormalizeReward, ObservationNormalizer, RunningStatistics, StepBatch,
-    SyncVectorEnv, ThreadedVectorEnv, VectorEnv, VectorOptions,
+    AsyncVectorEnv, Autoreset, NormalizeObservation, NormalizeReward, ObservationNormalizer,
+    RunningStatistics, StepBatch, SyncVectorEnv, ThreadedVectorEnv, VectorEnv, VectorOptions,
 };

@@ -1,5 +1,8 @@
 //! Vector environments: many copies of one environment stepped together.
 
+mod asynchronous;
+#[cfg(test)]
+mod asynchronous_tests;
 mod batch;
 mod buffers;
 #[cfg(test)]
@@ -14,8 +17,11 @@ mod slot;
 mod slots;
 mod sync;
 mod threaded;
+#[cfg(test)]
+mod walk;
 mod worker;
 
+pub use asynchronous::AsyncVectorEnv;
 pub(crate) use batch::BatchVectorEnv;
 pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
 pub use running::RunningStatistics;
@@ -71,6 +77,15 @@ impl VectorOptions {
         Self { autoreset, ..self }
     }
 
+    /// How many threads there is work for.
+    fn team_size(&self) -> usize {
+        let threads = match self.threads {
+            0 => thread::available_parallelism().map_or(1, NonZero::get),
+            threads => threads,
+        };
+        threads.min(self.num_envs)
+    }
+
     /// A vector environment of the single environments that `make` gives.
     ///
     /// # Errors
@@ -80,11 +95,7 @@ impl VectorOptions {
         &self,
         make: impl FnMut(usize) -> Result<Box<dyn Env>, EnvError>,
     ) -> Result<Box<dyn VectorEnv>, EnvError> {
-        let threads = match self.threads {
-            0 => thread::available_parallelism().map_or(1, NonZero::get),
-            threads => threads,
-        };
-        Ok(match threads.min(self.num_envs) {
+        Ok(match self.team_size() {
             0 | 1 => Box::new(SyncVectorEnv::with_autoreset(self.num_envs, self.autoreset, make)?),
             threads => Box::new(ThreadedVectorEnv::new(self.num_envs, threads, self.autoreset, make)?),
         })
@@ -106,7 +117,8 @@ pub struct StepBatch {
     pub raw_rewards: Vec<f64>,
     /// Whether, and how, each world's own episode ended.
     pub raw_ends: Vec<End>,
-    /// Which environments were reset in place of a step: their rows are no transitions. Next-step autoreset only.
+    /// Which environments were reset in place of a step: their rows are no transitions. Under next-step autoreset only,
+    /// or for the first observations that an [`AsyncVectorEnv`] gives.
     pub resets: Vec<bool>,
 }
 

@@ -43,6 +43,11 @@ impl Slots {
         Self { first: self.first + count, slots, autoreset: self.autoreset }
     }
 
+    /// The environments themselves.
+    pub fn into_inner(self) -> Vec<Slot> {
+        self.slots
+    }
+
     pub fn len(&self) -> usize {
         self.slots.len()
     }

@@ -95,7 +95,7 @@ impl ThreadedVectorEnv {
                 take(share);
                 mem::replace(&mut share.outcome, Ok(()))
             });
-            outcome = outcome.and(other.flatten());
+            outcome = outcome.and(other.unwrap_or_else(Err));
         }
         self.broken = outcome.is_err();
         outcome
@@ -150,7 +150,7 @@ impl VectorEnv for ThreadedVectorEnv {
         let others = self
             .workers
             .iter()
-            .map(|worker| worker.work(|share| share.slots.load(&states[share.first..])).flatten());
+            .map(|worker| worker.work(|share| share.slots.load(&states[share.first..])).unwrap_or_else(Err));
         let outcome = others.fold(own, Result::and);
         self.broken = outcome.is_err();
         outcome
