@@ -18,12 +18,14 @@
 //! ```
 
 mod action;
+mod box2d;
 mod classic;
 mod env;
 #[cfg(test)]
 mod fixtures;
 pub mod laws;
 mod observation;
+mod physics;
 pub mod probes;
 mod registry;
 pub mod render;
@@ -34,6 +36,7 @@ mod vector;
 pub mod wrappers;
 
 pub use action::{Action, ActionBatch};
+pub use box2d::{LunarLander, LunarLanderOptions};
 pub use classic::CartPole;
 pub use env::{End, Env, EnvError, EnvState, Step};
 pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};

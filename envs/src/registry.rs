@@ -7,7 +7,7 @@ use std::sync::Arc;
 use toml::{Table, Value};
 
 use crate::wrappers::TimeLimit;
-use crate::{Env, EnvError, classic, did_you_mean, probes};
+use crate::{Env, EnvError, box2d, classic, did_you_mean, probes};
 
 /// The options with which an environment is made, as they stand in a configuration file.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -171,7 +171,7 @@ impl Registry {
 
     /// The environments of this crate.
     pub fn bundled() -> Self {
-        let specs = classic::specs().into_iter().chain(probes::specs());
+        let specs = classic::specs().into_iter().chain(box2d::specs()).chain(probes::specs());
         Self { specs: specs.map(|spec| (spec.id.clone(), spec)).collect() }
     }
 

@@ -1,0 +1,149 @@
+//! Islands: bodies that joints hold together, solved and put to sleep as one.
+
+use super::body::Body;
+use super::joint::{Impulses, Joint};
+use super::math::min;
+use super::solver::{Constraint, solve_position};
+use super::world::{Pace, World};
+use super::{CORRECTED, LINEAR_SLOP, TIME_TO_SLEEP};
+
+/// The bodies and joints of an island, in the order in which they are solved.
+#[derive(Clone, Debug, Default)]
+pub struct Island {
+    pub bodies: Vec<usize>,
+    pub joints: Vec<usize>,
+}
+
+impl Island {
+    /// Finds the islands as Box2D does: from the youngest body on, depth first, the youngest joints first.
+    pub fn find(bodies: &[Body], joints: &[Joint], islands: &mut Vec<Self>) {
+        islands.clear();
+        let mut found = vec![false; bodies.len()];
+        for seed in (0..bodies.len()).rev() {
+            if found[seed] {
+                continue;
+            }
+            found[seed] = true;
+            let (mut island, mut stack) = (Self::default(), vec![seed]);
+            while let Some(body) = stack.pop() {
+                island.bodies.push(body);
+                for (number, joint) in joints.iter().enumerate().rev() {
+                    let [a, b] = joint.bodies.map(usize::from);
+                    if (a != body && b != body) || island.joints.contains(&number) {
+                        continue;
+                    }
+                    island.joints.push(number);
+                    let other = if a == body { b } else { a };
+                    if !found[other] {
+                        found[other] = true;
+                        stack.push(other);
+                    }
+                }
+            }
+            islands.push(island);
+        }
+    }
+}
+
+impl World {
+    /// Moves the bodies of every island that is awake, and looks for the contacts that come of it. `warmth` scales
+    /// the impulses of the last step, with which this one begins.
+    pub(super) fn solve(&mut self, pace: Pace, warmth: f32) {
+        for number in 0..self.scratch.islands.len() {
+            // Taken out and put back, for the borrow checker: nothing is allocated.
+            let island = std::mem::take(&mut self.scratch.islands[number]);
+            if island.bodies.iter().any(|&body| self.bodies[body].awake) {
+                island.bodies.iter().for_each(|&body| self.bodies[body].wake());
+                let settled = self.solve_island(&island, pace, warmth);
+                self.rest(&island, pace.dt, settled);
+                island.bodies.iter().for_each(|&body| self.bodies[body].follow());
+            }
+            self.scratch.islands[number] = island;
+        }
+        self.find_contacts();
+    }
+
+    /// Whether the positions ended without an error.
+    fn solve_island(&mut self, island: &Island, pace: Pace, warmth: f32) -> bool {
+        for &body in &island.bodies {
+            self.bodies[body].accelerate(pace.dt, self.gravity);
+        }
+        self.prepare_contacts(island, warmth);
+        self.scratch.constraints.iter().for_each(|c| c.warm_start(&mut self.bodies[c.body]));
+        self.prepare_joints(island, warmth);
+        for _ in 0..pace.velocity_iterations {
+            self.solve_velocities(island, pace.dt);
+        }
+        for constraint in &self.scratch.constraints {
+            constraint.store(&mut self.contacts[constraint.contact].manifold);
+        }
+        for &body in &island.bodies {
+            self.bodies[body].advance(pace.dt);
+        }
+        let settled = (0..pace.position_iterations).any(|_| self.solve_positions(island));
+        for &body in &island.bodies {
+            self.bodies[body].settle();
+        }
+        settled
+    }
+
+    fn prepare_contacts(&mut self, island: &Island, warmth: f32) {
+        self.scratch.constraints.clear();
+        for &body in &island.bodies {
+            for (number, contact) in self.contacts.iter().enumerate().rev() {
+                if usize::from(contact.body) == body && contact.enabled && contact.touches() {
+                    let constraint = Constraint::new(number, contact, &self.bodies[body], warmth);
+                    self.scratch.constraints.push(constraint);
+                }
+            }
+        }
+    }
+
+    fn prepare_joints(&mut self, island: &Island, warmth: f32) {
+        self.scratch.prepared.clear();
+        for &joint in &island.joints {
+            let joint = &mut self.joints[joint];
+            if let Ok([a, b]) = self.bodies.get_disjoint_mut(joint.bodies.map(usize::from)) {
+                self.scratch.prepared.push(joint.prepare(a, b, warmth));
+            }
+        }
+    }
+
+    fn solve_velocities(&mut self, island: &Island, dt: f32) {
+        for (&joint, prepared) in island.joints.iter().zip(&self.scratch.prepared) {
+            let joint = &mut self.joints[joint];
+            if let Ok([a, b]) = self.bodies.get_disjoint_mut(joint.bodies.map(usize::from)) {
+                joint.solve_velocity(prepared, a, b, dt);
+            }
+        }
+        for constraint in &mut self.scratch.constraints {
+            constraint.solve_velocity(&mut self.bodies[constraint.body]);
+        }
+    }
+
+    /// Whether all positions were nearly right.
+    fn solve_positions(&mut self, island: &Island) -> bool {
+        let mut separation = 0.0;
+        for constraint in &self.scratch.constraints {
+            let manifold = &self.contacts[constraint.contact].manifold;
+            let least = solve_position(manifold, &mut self.bodies[constraint.body], CORRECTED);
+            separation = min(separation, least);
+        }
+        let mut right = separation >= -3.0 * LINEAR_SLOP;
+        for (&joint, prepared) in island.joints.iter().zip(&self.scratch.prepared) {
+            let joint = &self.joints[joint];
+            if let Ok([a, b]) = self.bodies.get_disjoint_mut(joint.bodies.map(usize::from)) {
+                right &= joint.solve_position(prepared, a, b);
+            }
+        }
+        right
+    }
+
+    /// Puts the island to sleep when all its bodies have rested long enough.
+    fn rest(&mut self, island: &Island, dt: f32, settled: bool) {
+        let rested = island.bodies.iter().map(|&body| self.bodies[body].rest(dt)).fold(f32::MAX, min);
+        if rested >= TIME_TO_SLEEP && settled {
+            island.bodies.iter().for_each(|&body| self.bodies[body].sleep());
+        }
+    }
+}
