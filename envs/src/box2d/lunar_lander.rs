@@ -276,14 +276,14 @@ impl World {
 
     fn state(&self) -> [f64; 8] {
         let hull = &self.physics.bodies[usize::from(HULL)];
-        let (position, velocity) = (hull.position(), hull.velocity);
+        let (position, velocity) = (hull.position(), hull.velocity.linear);
         [
             (f64::from(position.x) - WIDTH / 2.0) / (WIDTH / 2.0),
             (f64::from(position.y) - (PAD + LEG_DOWN / SCALE)) / (HEIGHT / 2.0),
             f64::from(velocity.x) * (WIDTH / 2.0) / FPS,
             f64::from(velocity.y) * (HEIGHT / 2.0) / FPS,
             f64::from(hull.angle()),
-            20.0 * f64::from(hull.spin) / FPS,
+            20.0 * f64::from(hull.velocity.spin) / FPS,
             f64::from(u8::from(self.legs[0])),
             f64::from(u8::from(self.legs[1])),
         ]

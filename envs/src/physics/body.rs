@@ -16,20 +16,47 @@ pub struct Material {
     pub restitution: f32,
 }
 
+/// How a body moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Velocity {
+    /// Of the centre of mass.
+    pub linear: Vec2,
+    /// In radians per second.
+    pub spin: f32,
+}
+
+/// One over a body's mass and over its moment of inertia about the centre of mass.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InverseMass {
+    pub mass: f32,
+    pub inertia: f32,
+}
+
+impl Velocity {
+    /// At the end of this lever, whose foot is the centre of mass.
+    #[inline]
+    pub fn at(self, lever: Vec2) -> Vec2 {
+        self.linear + lever.swept(self.spin)
+    }
+
+    /// Changes by an impulse at the end of a lever.
+    #[inline]
+    pub fn push(&mut self, inverse: InverseMass, impulse: Vec2, lever: Vec2) {
+        self.linear += inverse.mass * impulse;
+        self.spin += inverse.inertia * lever.cross(impulse);
+    }
+}
+
 /// A body. It collides with the ground, never with another body.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Body {
     pub shape: Polygon,
     pub friction: f32,
     pub restitution: f32,
-    pub inverse_mass: f32,
-    pub inverse_inertia: f32,
+    pub inverse: InverseMass,
     pub sweep: Sweep,
     pub transform: Transform,
-    /// Of the centre of mass.
-    pub velocity: Vec2,
-    /// The angular velocity, in radians per second.
-    pub spin: f32,
+    pub velocity: Velocity,
     pub awake: bool,
     /// For how many seconds the body has hardly moved.
     pub still: f32,
@@ -53,12 +80,10 @@ impl Body {
             shape,
             friction: material.friction,
             restitution: material.restitution,
-            inverse_mass,
-            inverse_inertia: 1.0 / inertia,
+            inverse: InverseMass { mass: inverse_mass, inertia: 1.0 / inertia },
             sweep: Sweep { local_center, start: center, center, start_angle: angle, angle, advanced: 0.0 },
             transform: placed,
-            velocity: Vec2::ZERO,
-            spin: 0.0,
+            velocity: Velocity::default(),
             awake: true,
             still: 0.0,
             roam: shape.aabb(placed).widened(MARGIN),
@@ -93,7 +118,7 @@ impl Body {
     /// Changes the momentum at once, as a hit at this point of the world does.
     pub fn apply_impulse(&mut self, impulse: Vec2, point: Vec2) {
         self.wake();
-        self.push(impulse, point - self.sweep.center);
+        self.velocity.push(self.inverse, impulse, point - self.sweep.center);
     }
 
     pub fn wake(&mut self) {
@@ -104,7 +129,7 @@ impl Body {
 
     pub fn sleep(&mut self) {
         (self.awake, self.still) = (false, 0.0);
-        (self.velocity, self.spin) = (Vec2::ZERO, 0.0);
+        self.velocity = Velocity::default();
         self.clear_forces();
     }
 
@@ -112,46 +137,40 @@ impl Body {
         (self.force, self.torque) = (Vec2::ZERO, 0.0);
     }
 
-    /// An impulse at the end of this lever, whose foot is the centre of mass.
-    #[inline]
-    pub fn push(&mut self, impulse: Vec2, lever: Vec2) {
-        self.velocity += self.inverse_mass * impulse;
-        self.spin += self.inverse_inertia * lever.cross(impulse);
-    }
-
-    /// Corrects the position as [`Body::push`] changes the velocity.
+    /// Corrects the position as [`Velocity::push`] changes the velocity.
     #[inline]
     pub fn shift(&mut self, impulse: Vec2, lever: Vec2) {
-        self.sweep.center += self.inverse_mass * impulse;
-        self.sweep.angle += self.inverse_inertia * lever.cross(impulse);
+        self.sweep.center += self.inverse.mass * impulse;
+        self.sweep.angle += self.inverse.inertia * lever.cross(impulse);
     }
 
     /// The opposite of [`Body::shift`].
     #[inline]
     pub fn shift_back(&mut self, impulse: Vec2, lever: Vec2) {
-        self.sweep.center -= self.inverse_mass * impulse;
-        self.sweep.angle -= self.inverse_inertia * lever.cross(impulse);
+        self.sweep.center -= self.inverse.mass * impulse;
+        self.sweep.angle -= self.inverse.inertia * lever.cross(impulse);
     }
 
     /// Begins a step: gravity and forces change the velocity.
     pub fn accelerate(&mut self, dt: f32, gravity: Vec2) {
         (self.sweep.start, self.sweep.start_angle) = (self.sweep.center, self.sweep.angle);
-        self.velocity += dt * (gravity + self.inverse_mass * self.force);
-        self.spin += dt * self.inverse_inertia * self.torque;
+        self.velocity.linear += dt * (gravity + self.inverse.mass * self.force);
+        self.velocity.spin += dt * self.inverse.inertia * self.torque;
     }
 
     /// The velocity changes the position, neither too much at once.
     pub fn advance(&mut self, dt: f32) {
-        let translation = dt * self.velocity;
+        let Velocity { linear, spin } = &mut self.velocity;
+        let translation = dt * *linear;
         if translation.length_squared() > MAX_TRANSLATION * MAX_TRANSLATION {
-            self.velocity = (MAX_TRANSLATION / translation.length()) * self.velocity;
+            *linear = (MAX_TRANSLATION / translation.length()) * *linear;
         }
-        let rotation = dt * self.spin;
+        let rotation = dt * *spin;
         if rotation * rotation > MAX_ROTATION * MAX_ROTATION {
-            self.spin *= MAX_ROTATION / rotation.abs();
+            *spin *= MAX_ROTATION / rotation.abs();
         }
-        self.sweep.center += dt * self.velocity;
-        self.sweep.angle += dt * self.spin;
+        self.sweep.center += dt * *linear;
+        self.sweep.angle += dt * *spin;
     }
 
     /// Goes back to this fraction of the step.
@@ -183,8 +202,8 @@ impl Body {
 
     /// For how long the body has now been still, in seconds.
     pub fn rest(&mut self, dt: f32) -> f32 {
-        let slow =
-            self.spin * self.spin <= SLOW_SPIN * SLOW_SPIN && self.velocity.length_squared() <= SLOW * SLOW;
+        let Velocity { linear, spin } = self.velocity;
+        let slow = spin * spin <= SLOW_SPIN * SLOW_SPIN && linear.length_squared() <= SLOW * SLOW;
         self.still = if slow { self.still + dt } else { 0.0 };
         self.still
     }

@@ -143,7 +143,7 @@ impl World {
             *constraint = Constraint::new(constraint.contact, contact, body, 0.0);
         }
         for _ in 0..pace.velocity_iterations {
-            constraints.iter_mut().for_each(|constraint| constraint.solve_velocity(body));
+            constraints.iter_mut().for_each(|constraint| constraint.solve_velocity(&mut body.velocity));
         }
         body.advance(pace.dt);
         body.settle();

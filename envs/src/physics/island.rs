@@ -1,11 +1,14 @@
 //! Islands: bodies that joints hold together, solved and put to sleep as one.
 
 use super::body::Body;
-use super::joint::{Impulses, Joint};
+use super::joint::Joint;
 use super::math::min;
 use super::solver::{Constraint, solve_position};
-use super::world::{Pace, World};
+use super::world::{Pace, Scratch, World};
 use super::{CORRECTED, LINEAR_SLOP, TIME_TO_SLEEP};
+
+/// After how many iterations it is checked whether they go in a circle.
+pub const ROUND: usize = 4;
 
 /// The bodies and joints of an island, in the order in which they are solved.
 #[derive(Clone, Debug, Default)]
@@ -69,11 +72,8 @@ impl World {
             self.bodies[body].accelerate(pace.dt, self.gravity);
         }
         self.prepare_contacts(island, warmth);
-        self.scratch.constraints.iter().for_each(|c| c.warm_start(&mut self.bodies[c.body]));
-        self.prepare_joints(island, warmth);
-        for _ in 0..pace.velocity_iterations {
-            self.solve_velocities(island, pace.dt);
-        }
+        self.prepare_joints(island, pace.dt, warmth);
+        self.solve_velocities(island, pace.velocity_iterations);
         for constraint in &self.scratch.constraints {
             constraint.store(&mut self.contacts[constraint.contact].manifold);
         }
@@ -99,25 +99,31 @@ impl World {
         }
     }
 
-    fn prepare_joints(&mut self, island: &Island, warmth: f32) {
-        self.scratch.prepared.clear();
+    fn prepare_joints(&mut self, island: &Island, dt: f32, warmth: f32) {
+        self.scratch.joints.clear();
         for &joint in &island.joints {
             let joint = &mut self.joints[joint];
-            if let Ok([a, b]) = self.bodies.get_disjoint_mut(joint.bodies.map(usize::from)) {
-                self.scratch.prepared.push(joint.prepare(a, b, warmth));
-            }
+            let bodies = joint.bodies.map(|body| &self.bodies[usize::from(body)]);
+            self.scratch.joints.push(joint.prepare(bodies, warmth, dt));
         }
     }
 
-    fn solve_velocities(&mut self, island: &Island, dt: f32) {
-        for (&joint, prepared) in island.joints.iter().zip(&self.scratch.prepared) {
-            let joint = &mut self.joints[joint];
-            if let Ok([a, b]) = self.bodies.get_disjoint_mut(joint.bodies.map(usize::from)) {
-                joint.solve_velocity(prepared, a, b, dt);
-            }
+    fn solve_velocities(&mut self, island: &Island, iterations: usize) {
+        let Scratch { velocities, joints, constraints, .. } = &mut self.scratch;
+        velocities.clear();
+        velocities.extend(self.bodies.iter().map(|body| body.velocity));
+        constraints.iter().for_each(|c| c.warm_start(&mut velocities[c.body]));
+        joints.iter().for_each(|joint| joint.warm_start(velocities));
+        let t = std::time::Instant::now();
+        let n = self.scratch.iterate(iterations);
+        let e = t.elapsed().as_nanos() as f64 / n as f64;
+        let key: String = self.scratch.joints.iter().map(|j| j.kind()).collect();
+        println!("T {key}{} {n} {e:.2}", self.scratch.constraints.len());
+        for &body in &island.bodies {
+            self.bodies[body].velocity = self.scratch.velocities[body];
         }
-        for constraint in &mut self.scratch.constraints {
-            constraint.solve_velocity(&mut self.bodies[constraint.body]);
+        for (&joint, constraint) in island.joints.iter().zip(&self.scratch.joints) {
+            self.joints[joint].store(constraint);
         }
     }
 
@@ -130,7 +136,7 @@ impl World {
             separation = min(separation, least);
         }
         let mut right = separation >= -3.0 * LINEAR_SLOP;
-        for (&joint, prepared) in island.joints.iter().zip(&self.scratch.prepared) {
+        for (&joint, prepared) in island.joints.iter().zip(&self.scratch.joints) {
             let joint = &self.joints[joint];
             if let Ok([a, b]) = self.bodies.get_disjoint_mut(joint.bodies.map(usize::from)) {
                 right &= joint.solve_position(prepared, a, b);
@@ -145,5 +151,43 @@ impl World {
         if rested >= TIME_TO_SLEEP && settled {
             island.bodies.iter().for_each(|&body| self.bodies[body].sleep());
         }
+    }
+}
+
+impl Scratch {
+    fn iterate(&mut self, iterations: usize) -> usize {
+        self.seen_velocities.clear();
+        for iteration in 0..iterations {
+            if iteration % ROUND == 0 && self.repeats() {
+                for joint in &mut self.joints {
+                    (iteration..iterations).for_each(|iteration| joint.repeat(iteration));
+                }
+                return iteration;
+            }
+            for joint in &mut self.joints {
+                joint.solve_velocity(&mut self.velocities, iteration);
+            }
+            for constraint in &mut self.constraints {
+                constraint.solve_velocity(&mut self.velocities[constraint.body]);
+            }
+        }
+        iterations
+    }
+
+    /// Whether the velocities, and the impulses that change them, are what they were a round ago.
+    fn repeats(&mut self) -> bool {
+        let still = self.seen_velocities == self.velocities;
+        self.seen_velocities.clone_from(&self.velocities);
+        if !still {
+            self.seen_impulses.clear();
+            return false;
+        }
+        let joints = self.joints.iter().flat_map(|joint| joint.feedback());
+        let contacts = self.constraints.iter().flat_map(|constraint| constraint.feedback());
+        let now = joints.chain(contacts);
+        let same = now.clone().eq(self.seen_impulses.iter().copied());
+        self.seen_impulses.clear();
+        self.seen_impulses.extend(now);
+        same
     }
 }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::body::Body;
+use super::body::{Body, InverseMass, Velocity};
+use super::island::ROUND;
 use super::math::{Rotation, Symmetric2, Vec2, clamp, reciprocal};
 use super::{ANGULAR_SLOP, LINEAR_SLOP, MAX_ANGULAR_CORRECTION};
 
@@ -70,14 +71,9 @@ impl Joint {
         bodies[1].sweep.angle - bodies[0].sweep.angle - self.reference_angle
     }
 
-    pub fn impulses(&self) -> Impulses {
-        self.impulses
-    }
-
-    /// Prepares the joint for a step and applies the impulses of the last one, scaled by `warmth`.
-    pub fn prepare(&mut self, a: &mut Body, b: &mut Body, warmth: f32) -> Prepared {
-        let prepared = Prepared::new(self, a, b);
-        let angle = self.angle([a, b]);
+    /// Prepares the joint for a step of `dt` seconds. It starts from the impulses of the last one, scaled by `warmth`.
+    pub fn prepare(&mut self, bodies: [&Body; 2], warmth: f32, dt: f32) -> JointConstraint {
+        let angle = self.angle(bodies);
         let limit = match self.limits {
             [lower, _] if angle <= lower => Limit::Lower,
             [_, upper] if angle >= upper => Limit::Upper,
@@ -87,62 +83,26 @@ impl Joint {
             self.impulses.limit = 0.0;
         }
         self.limit = limit;
-        let impulses = &mut self.impulses;
-        impulses.point = warmth * impulses.point;
-        impulses.limit *= warmth;
-        impulses.motor *= warmth;
-        prepared.apply(a, b, impulses.point, |lever| lever + impulses.motor + impulses.limit);
-        prepared
+        let Impulses { point, limit, motor } = self.impulses;
+        self.impulses = Impulses { point: warmth * point, limit: warmth * limit, motor: warmth * motor };
+        JointConstraint::new(self, bodies, dt)
     }
 
-    /// One iteration that makes the velocities obey the joint.
-    #[inline]
-    pub fn solve_velocity(&mut self, prepared: &Prepared, a: &mut Body, b: &mut Body, dt: f32) {
-        self.drive(prepared, a, b, dt);
-        let [lever_a, lever_b] = prepared.levers;
-        let drift = b.velocity + lever_b.swept(b.spin) - a.velocity - lever_a.swept(a.spin);
-        if self.limit == Limit::Neither {
-            let impulse = prepared.solve_point(-drift);
-            self.impulses.point += impulse;
-            prepared.apply(a, b, impulse, |lever| lever);
-            return;
-        }
-        let (point, limit) = prepared.solve_both(drift, b.spin - a.spin);
-        let (mut point, mut limit) = (-point, -limit);
-        let sum = self.impulses.limit + limit;
-        let pulls = if self.limit == Limit::Lower { sum < 0.0 } else { sum > 0.0 };
-        if pulls {
-            // The limit only pushes: let it go, and hold the anchors alone.
-            point = prepared.solve_point(-drift + self.impulses.limit * prepared.coupling);
-            limit = -self.impulses.limit;
-            self.impulses.limit = 0.0;
-        } else {
-            self.impulses.limit = sum;
-        }
-        self.impulses.point += point;
-        prepared.apply(a, b, point, |lever| lever + limit);
-    }
-
-    fn drive(&mut self, prepared: &Prepared, a: &mut Body, b: &mut Body, dt: f32) {
-        let slip = b.spin - a.spin - self.motor_speed;
-        let most = dt * self.max_torque;
-        let before = self.impulses.motor;
-        self.impulses.motor = clamp(before + -prepared.motor_mass * slip, -most, most);
-        let impulse = self.impulses.motor - before;
-        a.spin -= a.inverse_inertia * impulse;
-        b.spin += b.inverse_inertia * impulse;
+    /// Keeps the impulses for the next step.
+    pub fn store(&mut self, constraint: &JointConstraint) {
+        self.impulses = constraint.impulses;
     }
 
     /// One iteration that moves the bodies to where the joint holds; whether it nearly did already.
-    pub fn solve_position(&self, prepared: &Prepared, a: &mut Body, b: &mut Body) -> bool {
+    pub fn solve_position(&self, prepared: &JointConstraint, a: &mut Body, b: &mut Body) -> bool {
         let angular_error = self.turn_back(prepared, a, b);
         let lever = |body: &Body, anchor: Vec2| {
             Rotation::new(body.sweep.angle).apply(anchor - body.sweep.local_center)
         };
         let (lever_a, lever_b) = (lever(a, self.anchors[0]), lever(b, self.anchors[1]));
         let gap = b.sweep.center + lever_b - a.sweep.center - lever_a;
-        let mass = a.inverse_mass + b.inverse_mass;
-        let (ia, ib) = (a.inverse_inertia, b.inverse_inertia);
+        let mass = a.inverse.mass + b.inverse.mass;
+        let (ia, ib) = (a.inverse.inertia, b.inverse.inertia);
         let matrix = Symmetric2 {
             xx: mass + ia * lever_a.y * lever_a.y + ib * lever_b.y * lever_b.y,
             xy: -ia * lever_a.x * lever_a.y - ib * lever_b.x * lever_b.y,
@@ -155,7 +115,7 @@ impl Joint {
     }
 
     /// Turns the bodies back within the limits; by how much they were beyond.
-    fn turn_back(&self, prepared: &Prepared, a: &mut Body, b: &mut Body) -> f32 {
+    fn turn_back(&self, prepared: &JointConstraint, a: &mut Body, b: &mut Body) -> f32 {
         let angle = self.angle([a, b]);
         let [lower, upper] = self.limits;
         let (error, correction) = match self.limit {
@@ -170,15 +130,25 @@ impl Joint {
             }
         };
         let impulse = -prepared.motor_mass * correction;
-        a.sweep.angle -= a.inverse_inertia * impulse;
-        b.sweep.angle += b.inverse_inertia * impulse;
+        a.sweep.angle -= a.inverse.inertia * impulse;
+        b.sweep.angle += b.inverse.inertia * impulse;
         error
     }
 }
 
-/// What of a joint stays the same through the iterations of a step.
+/// A joint as the iterations of a step see it.
 #[derive(Clone, Copy, Debug)]
-pub struct Prepared {
+pub struct JointConstraint {
+    bodies: [usize; 2],
+    inverses: [InverseMass; 2],
+    impulses: Impulses,
+    /// What the point's impulse gained in the last iterations.
+    gains: [Vec2; ROUND],
+    /// The sign of the limit's impulse while it pushes; 0 where the joint is at no limit.
+    push: f32,
+    motor_speed: f32,
+    /// The most impulse that the motor has in a step.
+    max_motor: f32,
     /// From each body's centre of mass to its anchor.
     levers: [Vec2; 2],
     /// How much the anchors part for an impulse between them, with its inverse determinant.
@@ -193,13 +163,13 @@ pub struct Prepared {
     full_determinant: f32,
 }
 
-impl Prepared {
-    fn new(joint: &Joint, a: &Body, b: &Body) -> Self {
+impl JointConstraint {
+    fn new(joint: &Joint, [a, b]: [&Body; 2], dt: f32) -> Self {
         let lever =
             |body: &Body, anchor: Vec2| body.transform.rotation.apply(anchor - body.sweep.local_center);
         let levers @ [ra, rb] = [lever(a, joint.anchors[0]), lever(b, joint.anchors[1])];
-        let (ia, ib) = (a.inverse_inertia, b.inverse_inertia);
-        let mass = a.inverse_mass + b.inverse_mass;
+        let (ia, ib) = (a.inverse.inertia, b.inverse.inertia);
+        let mass = a.inverse.mass + b.inverse.mass;
         let matrix = Symmetric2 {
             xx: mass + ra.y * ra.y * ia + rb.y * rb.y * ib,
             xy: -ra.y * ra.x * ia - rb.y * rb.x * ib,
@@ -210,6 +180,17 @@ impl Prepared {
         let first = [matrix.xx, matrix.xy, coupling.x];
         let minor = cross([matrix.xy, matrix.yy, coupling.y], [coupling.x, coupling.y, turning]);
         Self {
+            bodies: joint.bodies.map(usize::from),
+            inverses: [a.inverse, b.inverse],
+            impulses: joint.impulses,
+            gains: [Vec2::ZERO; ROUND],
+            push: match joint.limit {
+                Limit::Neither => 0.0,
+                Limit::Lower => 1.0,
+                Limit::Upper => -1.0,
+            },
+            motor_speed: joint.motor_speed,
+            max_motor: dt * joint.max_torque,
             levers,
             matrix,
             determinant: matrix.inverse_determinant(),
@@ -221,12 +202,92 @@ impl Prepared {
         }
     }
 
+    /// Applies the impulses of the last step.
+    pub fn warm_start(&self, velocities: &mut [Velocity]) {
+        let Impulses { point, limit, motor } = self.impulses;
+        let mut pair = self.bodies.map(|body| velocities[body]);
+        self.apply(&mut pair, point, |moment| moment + motor + limit);
+        self.put_back(pair, velocities);
+    }
+
+    /// One iteration that makes the velocities obey the joint.
+    #[inline]
+    pub fn solve_velocity(&mut self, velocities: &mut [Velocity], iteration: usize) {
+        let mut pair = self.bodies.map(|body| velocities[body]);
+        self.drive(&mut pair);
+        let [a, b] = pair;
+        let drift = b.at(self.levers[1]) - a.linear - self.levers[0].swept(a.spin);
+        let gain = if self.push == 0.0 {
+            let gain = self.solve_point(-drift);
+            self.apply(&mut pair, gain, |moment| moment);
+            gain
+        } else {
+            let (gain, limit) = self.solve_with_limit(drift, b.spin - a.spin);
+            self.apply(&mut pair, gain, |moment| moment + limit);
+            gain
+        };
+        self.put_back(pair, velocities);
+        self.impulses.point += gain;
+        self.gains[iteration % ROUND] = gain;
+    }
+
+    #[inline]
+    fn put_back(&self, pair: [Velocity; 2], velocities: &mut [Velocity]) {
+        velocities[self.bodies[0]] = pair[0];
+        velocities[self.bodies[1]] = pair[1];
+    }
+
+    /// What an iteration does once the velocities no longer change, or only in turns: the impulse that holds the
+    /// anchors together may still grow, but nothing depends on it until the next step.
+    pub fn repeat(&mut self, iteration: usize) {
+        self.impulses.point += self.gains[iteration % ROUND];
+    }
+
+    /// Of the impulses those on which the next iteration depends.
+    pub fn feedback(&self) -> [f32; 2] {
+        [self.impulses.limit, self.impulses.motor]
+    }
+
+    /// The impulses that stop this drift of the anchors and this turning.
+    #[inline]
+    fn solve_with_limit(&mut self, drift: Vec2, turning: f32) -> (Vec2, f32) {
+        let (point, limit) = self.solve_both(drift, turning);
+        let sum = self.impulses.limit - limit;
+        if sum * self.push >= 0.0 {
+            self.impulses.limit = sum;
+            return (-point, -limit);
+        }
+        // A limit only pushes: let it go, and hold the anchors alone.
+        let held = std::mem::take(&mut self.impulses.limit);
+        (self.solve_point(-drift + held * self.coupling), -held)
+    }
+
+    #[inline]
+    fn drive(&mut self, [a, b]: &mut [Velocity; 2]) {
+        let slip = b.spin - a.spin - self.motor_speed;
+        let before = self.impulses.motor;
+        let mut motor = before + -self.motor_mass * slip;
+        // Branches, and not `clamp`: the processor goes on meanwhile as if the motor did what it did the last time.
+        if motor.abs() > self.max_motor {
+            motor = self.max_motor.copysign(motor);
+            if motor == before {
+                return;
+            }
+        }
+        self.impulses.motor = motor;
+        let impulse = motor - before;
+        a.spin -= self.inverses[0].inertia * impulse;
+        b.spin += self.inverses[1].inertia * impulse;
+    }
+
     /// The impulse that stops this drift of the anchors.
+    #[inline]
     fn solve_point(&self, drift: Vec2) -> Vec2 {
         self.matrix.solve_with(self.determinant, drift)
     }
 
     /// The impulse and the angular impulse that stop this drift and this turning, by Cramer's rule.
+    #[inline]
     fn solve_both(&self, drift: Vec2, spin: f32) -> (Vec2, f32) {
         let Self { matrix, coupling, full_determinant: det, .. } = self;
         let wanted = [drift.x, drift.y, spin];
@@ -240,19 +301,23 @@ impl Prepared {
 
     /// Applies an impulse between the anchors, and the angular impulse that `turn` makes of its moment.
     #[inline]
-    fn apply(&self, a: &mut Body, b: &mut Body, impulse: Vec2, turn: impl Fn(f32) -> f32) {
-        let [lever_a, lever_b] = self.levers;
-        a.velocity -= a.inverse_mass * impulse;
-        a.spin -= a.inverse_inertia * turn(lever_a.cross(impulse));
-        b.velocity += b.inverse_mass * impulse;
-        b.spin += b.inverse_inertia * turn(lever_b.cross(impulse));
+    fn apply(&self, [a, b]: &mut [Velocity; 2], impulse: Vec2, turn: impl Fn(f32) -> f32) {
+        let ([lever_a, lever_b], [ma, mb]) = (self.levers, self.inverses);
+        a.linear -= ma.mass * impulse;
+        a.spin -= ma.inertia * turn(lever_a.cross(impulse));
+        b.linear += mb.mass * impulse;
+        b.spin += mb.inertia * turn(lever_b.cross(impulse));
     }
 }
 
+#[inline]
 fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
     a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
 }
 
+#[inline]
 fn cross(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
     [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
+
+impl JointConstraint { pub fn kind(&self) -> &'static str { match (self.push != 0.0, self.impulses.motor.abs() >= self.max_motor) { (true, true) => "LS", (true, false) => "LU", (false, true) => "NS", _ => "NU" } } }

@@ -3,7 +3,7 @@
 //! A point's normal impulse may push and never pull, and friction is bounded by it (Coulomb). Two points of one
 //! manifold are solved together, as the small linear complementarity problem that they are.
 
-use super::body::Body;
+use super::body::{Body, InverseMass, Velocity};
 use super::contact::Contact;
 use super::manifold::Manifold;
 use super::math::{Symmetric2, Vec2, clamp, max, min};
@@ -16,6 +16,7 @@ pub struct Constraint {
     pub contact: usize,
     /// The number of its body.
     pub body: usize,
+    inverse_mass: InverseMass,
     friction: f32,
     normal: Vec2,
     points: [Point; 2],
@@ -47,6 +48,7 @@ impl Constraint {
         let mut constraint = Self {
             contact: number,
             body: usize::from(contact.body),
+            inverse_mass: body.inverse,
             friction: contact.friction,
             normal: face.normal(),
             points: [Point::default(); 2],
@@ -61,16 +63,16 @@ impl Constraint {
             point.tangent_impulse = warmth * old.tangent_impulse;
         }
         if constraint.count == 2 {
-            constraint.couple(body);
+            constraint.couple();
         }
         constraint
     }
 
     /// Prepares two points to be solved together, or one alone where they are too much alike.
-    fn couple(&mut self, body: &Body) {
+    fn couple(&mut self) {
         const MAX_CONDITION: f32 = 1000.0;
         let [first, second] = self.points.map(|point| point.lever.cross(self.normal));
-        let (mass, inertia) = (body.inverse_mass, body.inverse_inertia);
+        let InverseMass { mass, inertia } = self.inverse_mass;
         let matrix = Symmetric2 {
             xx: mass + inertia * first * first,
             xy: mass + inertia * first * second,
@@ -85,43 +87,43 @@ impl Constraint {
     }
 
     /// Applies the impulses of the last step.
-    pub fn warm_start(&self, body: &mut Body) {
+    pub fn warm_start(&self, velocity: &mut Velocity) {
         let tangent = self.normal.right();
         for point in &self.points[..self.count] {
             let impulse = point.normal_impulse * self.normal + point.tangent_impulse * tangent;
-            body.push(impulse, point.lever);
+            velocity.push(self.inverse_mass, impulse, point.lever);
         }
     }
 
     /// One iteration: friction first, for not sinking in matters more.
-    pub fn solve_velocity(&mut self, body: &mut Body) {
+    pub fn solve_velocity(&mut self, velocity: &mut Velocity) {
         let tangent = self.normal.right();
         for point in &mut self.points[..self.count] {
-            let slip = point.velocity(body).dot(tangent);
+            let slip = velocity.at(point.lever).dot(tangent);
             let most = self.friction * point.normal_impulse;
             let impulse = clamp(point.tangent_impulse + point.tangent_mass * -slip, -most, most);
             let change = impulse - point.tangent_impulse;
             point.tangent_impulse = impulse;
-            body.push(change * tangent, point.lever);
+            velocity.push(self.inverse_mass, change * tangent, point.lever);
         }
         if self.count == 2 {
-            self.solve_pair(body);
+            self.solve_pair(velocity);
         } else {
             let point = &mut self.points[0];
-            let approach = point.velocity(body).dot(self.normal);
+            let approach = velocity.at(point.lever).dot(self.normal);
             let impulse = max(point.normal_impulse + -point.normal_mass * (approach - point.bounce), 0.0);
             let change = impulse - point.normal_impulse;
             point.normal_impulse = impulse;
-            body.push(change * self.normal, point.lever);
+            velocity.push(self.inverse_mass, change * self.normal, point.lever);
         }
     }
 
     /// Finds impulses of which none pulls, with which no point approaches, and where a point that is pushed does not
     /// part either: the four cases of which points are pushed are tried in turn (Murty's total enumeration).
-    fn solve_pair(&mut self, body: &mut Body) {
+    fn solve_pair(&mut self, velocity: &mut Velocity) {
         let [first, second] = &self.points;
         let old = Vec2::new(first.normal_impulse, second.normal_impulse);
-        let approach = self.points.map(|point| point.velocity(body).dot(self.normal));
+        let approach = self.points.map(|point| velocity.at(point.lever).dot(self.normal));
         let offset = Vec2::new(approach[0] - first.bounce, approach[1] - second.bounce);
         // How the points would move without any impulse of this contact.
         let free = offset - self.matrix.apply(old);
@@ -129,8 +131,8 @@ impl Constraint {
         let change = new - old;
         let impulses = [change.x * self.normal, change.y * self.normal];
         let moment = first.lever.cross(impulses[0]) + second.lever.cross(impulses[1]);
-        body.velocity += body.inverse_mass * (impulses[0] + impulses[1]);
-        body.spin += body.inverse_inertia * moment;
+        velocity.linear += self.inverse_mass.mass * (impulses[0] + impulses[1]);
+        velocity.spin += self.inverse_mass.inertia * moment;
         (self.points[0].normal_impulse, self.points[1].normal_impulse) = (new.x, new.y);
     }
 
@@ -150,6 +152,12 @@ impl Constraint {
         (free.x >= 0.0 && free.y >= 0.0).then_some(Vec2::ZERO)
     }
 
+    /// The impulses, on which the next iteration depends.
+    pub fn feedback(&self) -> [f32; 4] {
+        let [first, second] = self.points;
+        [first.normal_impulse, first.tangent_impulse, second.normal_impulse, second.tangent_impulse]
+    }
+
     /// Keeps the impulses for the next step.
     pub fn store(&self, manifold: &mut Manifold) {
         for (kept, point) in manifold.points_mut().iter_mut().zip(&self.points[..self.count]) {
@@ -162,18 +170,14 @@ impl Point {
     fn new(lever: Vec2, normal: Vec2, body: &Body, restitution: f32) -> Self {
         let mass = |direction: Vec2| {
             let moment = lever.cross(direction);
-            let inverse = body.inverse_mass + body.inverse_inertia * moment * moment;
+            let inverse = body.inverse.mass + body.inverse.inertia * moment * moment;
             if inverse > 0.0 { 1.0 / inverse } else { 0.0 }
         };
         let mut point =
             Self { lever, normal_mass: mass(normal), tangent_mass: mass(normal.right()), ..Self::default() };
-        let approach = normal.dot(point.velocity(body));
+        let approach = normal.dot(body.velocity.at(lever));
         point.bounce = if approach < -VELOCITY_THRESHOLD { -restitution * approach } else { 0.0 };
         point
-    }
-
-    fn velocity(&self, body: &Body) -> Vec2 {
-        body.velocity + self.lever.swept(body.spin)
     }
 }
 
@@ -189,7 +193,7 @@ pub fn solve_position(manifold: &Manifold, body: &mut Body, share: f32) -> f32 {
         let lever = place - body.sweep.center;
         let correction = clamp(share * (separation + LINEAR_SLOP), -MAX_LINEAR_CORRECTION, 0.0);
         let moment = lever.cross(normal);
-        let inverse = body.inverse_mass + body.inverse_inertia * moment * moment;
+        let inverse = body.inverse.mass + body.inverse.inertia * moment * moment;
         let impulse = if inverse > 0.0 { -correction / inverse } else { 0.0 };
         body.shift(impulse * normal, lever);
     }

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::body::Body;
+use super::body::{Body, Velocity};
 use super::contact::{Contact, Touch};
 use super::ground::Ground;
 use super::island::Island;
-use super::joint::{Joint, Prepared};
+use super::joint::{Joint, JointConstraint};
 use super::math::Vec2;
 use super::solver::Constraint;
 use crate::EnvError;
@@ -38,8 +38,12 @@ pub struct World {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     pub islands: Vec<Island>,
-    pub prepared: Vec<Prepared>,
+    pub joints: Vec<JointConstraint>,
     pub constraints: Vec<Constraint>,
+    pub velocities: Vec<Velocity>,
+    /// The velocities and impulses of a round ago.
+    pub seen_velocities: Vec<Velocity>,
+    pub seen_impulses: Vec<f32>,
     /// Up to which fraction of the step continuous collision has looked, for each static body.
     pub ground_advanced: Vec<f32>,
     pairs: Vec<(u16, u8)>,
@@ -69,7 +73,7 @@ impl World {
     pub fn joint_motion(&self, joint: usize) -> (f32, f32) {
         let joint = &self.joints[joint];
         let [a, b] = joint.bodies.map(|body| &self.bodies[usize::from(body)]);
-        (joint.angle([a, b]), b.spin - a.spin)
+        (joint.angle([a, b]), b.velocity.spin - a.velocity.spin)
     }
 
     /// Drives a joint's motor, which wakes its bodies.
@@ -84,11 +88,23 @@ impl World {
     /// Makes a world that was built or loaded ready for its steps.
     pub fn prepare(&mut self) {
         self.ground.index();
-        let Scratch { islands, prepared, constraints, ground_advanced, pairs } = &mut self.scratch;
+        let Scratch {
+            islands,
+            joints,
+            constraints,
+            velocities,
+            seen_velocities,
+            seen_impulses,
+            ground_advanced,
+            pairs,
+        } = &mut self.scratch;
         Island::find(&self.bodies, &self.joints, islands);
-        prepared.clear();
-        prepared.reserve(self.joints.len());
+        joints.clear();
+        joints.reserve(self.joints.len());
         constraints.reserve(ROOM);
+        velocities.reserve(self.bodies.len());
+        seen_velocities.reserve(self.bodies.len());
+        seen_impulses.reserve(2 * self.joints.len() + 4 * ROOM);
         pairs.reserve(ROOM);
         ground_advanced.clear();
         ground_advanced.resize(self.ground.pieces().len(), 0.0);
