@@ -32,6 +32,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
             Ok(Box::new(MountainCar::new(options.number("goal_velocity", 0.0)?)) as Box<dyn Env>)
         })
         .summary("Swing a weak car up a hill with three gears (Gymnasium's classic control)")
+        .reward("-1 for each step")
         .options(&["goal_velocity"])
         .max_episode_steps(200)
         .reward_threshold(-110.0),
@@ -39,6 +40,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
             Ok(Box::new(MountainCarContinuous::new(options.number("goal_velocity", 0.0)?)) as Box<dyn Env>)
         })
         .summary("Swing a weak car up a hill with a throttle, sparing fuel (Gymnasium's classic control)")
+        .reward("100 at the goal, minus 0.1 times the squared throttle of each step")
         .options(&["goal_velocity"])
         .max_episode_steps(999)
         .reward_threshold(90.0),
@@ -48,6 +50,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
         .summary(
             "Swing a pendulum up by a torque at its axis and hold it there (Gymnasium's classic control)",
         )
+        .reward("-(angle^2 + 0.1 velocity^2 + 0.001 torque^2)")
         .options(&["g"])
         .max_episode_steps(200),
         EnvSpec::new("Acrobot-v1", |options| {
@@ -56,6 +59,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
                 as Box<dyn Env>)
         })
         .summary("Swing a chain of two links up by a torque at their joint (Gymnasium's classic control)")
+        .reward("-1 for each step until the tip is high enough")
         .options(&["book_or_nips"])
         .max_episode_steps(500)
         .reward_threshold(-100.0),
@@ -67,6 +71,7 @@ fn cartpole(id: &str) -> EnvSpec {
         Ok(Box::new(CartPole::new(options.flag("sutton_barto_reward", false)?)) as Box<dyn Env>)
     })
     .summary("Balance a pole on a cart by pushing the cart left or right (Gymnasium's classic control)")
+    .reward("1 for each step")
     .options(&["sutton_barto_reward"])
 }
 

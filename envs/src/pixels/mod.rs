@@ -14,6 +14,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
             Ok(Box::new(PixelPong::new(points)?))
         })
         .summary("Win a game of table tennis from its picture; how the ball moves takes two pictures to see")
+        .reward("1 for a point, -1 for a lost one")
         .options(&["points"])
         .max_episode_steps(5_000)
         .reward_threshold(4.0),
