@@ -103,7 +103,7 @@ fn a_saved_agent_goes_on_exactly() {
         first.play(301);
         let mut second = Player::new(registries, name);
         second.agent.load_state(&first.agent.state().expect("a state").view()).expect("its own state");
-        second.envs.load_states(&first.envs.save_states().expect("states")).expect("their own states");
+        second.envs.load_state(&first.envs.save_state().expect("states")).expect("their own states");
         second.observations = first.observations.clone();
         assert_eq!(first.play(300), second.play(300), "{name}");
         assert_eq!(

@@ -165,3 +165,22 @@ fn learning_curves_are_drawn() {
     let said = place.pavlov(&["plot", "nowhere"]);
     assert!(said.err.contains("nowhere"), "{}", said.err);
 }
+
+#[test]
+fn environments_are_checked() {
+    let place = Workplace::new();
+    let said = place.pavlov(&["check", "CartPole-v1", "--option", "sutton_barto_reward=true"]);
+    assert!(said.success && said.out.contains("keeps every law"), "{}{}", said.out, said.err);
+    let json = place.pavlov(&["check", "Pendulum-v1", "--json"]).out;
+    let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["breaches"].as_array().map(Vec::len), Some(0));
+    for (arguments, words) in [
+        (&["check", "CartPole-v2"][..], "did you mean `CartPole-v"),
+        (&["check", "Pendulum-v1", "--option", "g=heavy"], "give a finite number"),
+        (&["check", "Pendulum-v1", "--option", "h=1"], "no option `h`"),
+        (&["check", "Pendulum-v1", "--option", "g"], "key=value"),
+    ] {
+        let said = place.pavlov(arguments);
+        assert!(!said.success && said.err.contains(words), "{words}: {}", said.err);
+    }
+}

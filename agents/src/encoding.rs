@@ -1,21 +1,31 @@
 //! From observations as environments write them to the numbers that a network takes.
 
-use pavlov_envs::{BoxSpace, Dtype, ObsRef, Space};
+use std::ops::Range;
 
-/// Flattens an observation into one row of `f32`: boxes of `f32` and bits as they are, bytes divided by 255, each
-/// discrete number as a one-hot code. A dict's entries follow one another.
+use pavlov_envs::{ACTION_MASK, BoxSpace, Dtype, ObsLayout, ObsRef, Space};
+
+/// Flattens an observation into one row of `f32`: boxes of `f32` and bits as they are, bytes divided by the largest
+/// that their box allows, each discrete number as a one-hot code. A dict's entries follow one another.
+///
+/// The entry [`ACTION_MASK`] of a dict is no input: it says which of the discrete actions make sense.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoder {
     parts: Vec<Part>,
     width: usize,
     plain: bool,
+    mask: Option<Range<usize>>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
     Floats(usize),
-    Bytes(usize),
+    Bytes {
+        count: usize,
+        largest: f32,
+    },
     OneHot(usize),
+    /// Numbers that are no input.
+    Skipped(usize),
 }
 
 impl Encoder {
@@ -23,11 +33,23 @@ impl Encoder {
     pub fn new(space: &Space) -> Self {
         let mut parts = Vec::new();
         collect(space, &mut parts);
-        let width = parts.iter().map(|part| match part {
-            Part::Floats(n) | Part::Bytes(n) | Part::OneHot(n) => n,
-        });
+        let mask = mask_entry(space)
+            .and_then(|_| ObsLayout::new(space).leaf(ACTION_MASK).map(|leaf| leaf.range.clone()));
+        let width = parts.iter().map(Part::width).sum();
         let plain = parts.iter().all(|part| matches!(part, Part::Floats(_)));
-        Self { width: width.sum(), plain, parts }
+        Self { width, plain, parts, mask }
+    }
+
+    /// Which actions make sense, 1 for those that do, `[actions]`; `None` where the environment does not say, or where
+    /// none would: a world that is over has no choices left, and its mask means nothing.
+    pub fn mask<'a>(&self, observation: ObsRef<'a>) -> Option<&'a [f32]> {
+        let mask = &observation.floats[self.mask.clone()?];
+        mask.contains(&1.0).then_some(mask)
+    }
+
+    /// For how many actions there is a mask; 0 without one.
+    pub fn mask_width(&self) -> usize {
+        self.mask.as_ref().map_or(0, Range::len)
     }
 
     /// How many numbers an encoded observation has.
@@ -43,22 +65,22 @@ impl Encoder {
         }
         let (mut floats, mut bytes, mut row) = (observation.floats, observation.bytes, row);
         for part in &self.parts {
-            let (Part::Floats(n) | Part::Bytes(n) | Part::OneHot(n)) = part;
-            let (head, tail) = row.split_at_mut(*n);
+            let (head, tail) = row.split_at_mut(part.width());
             match part {
                 Part::Floats(n) => {
                     head.copy_from_slice(&floats[..*n]);
                     floats = &floats[*n..];
                 }
-                Part::Bytes(n) => {
-                    head.iter_mut().zip(bytes).for_each(|(out, &byte)| *out = f32::from(byte) / 255.0);
-                    bytes = &bytes[*n..];
+                Part::Bytes { count, largest } => {
+                    head.iter_mut().zip(bytes).for_each(|(out, &byte)| *out = f32::from(byte) / largest);
+                    bytes = &bytes[*count..];
                 }
                 Part::OneHot(n) => {
                     head.fill(0.0);
                     head[(floats[0] as usize).min(n - 1)] = 1.0;
                     floats = &floats[1..];
                 }
+                Part::Skipped(n) => floats = &floats[*n..],
             }
             row = tail;
         }
@@ -71,9 +93,34 @@ fn collect(space: &Space, parts: &mut Vec<Part>) {
         Space::MultiDiscrete(counts) => parts.extend(counts.iter().map(|&n| Part::OneHot(n as usize))),
         Space::MultiBinary(n) => parts.push(Part::Floats(*n)),
         Space::Box(space @ BoxSpace { dtype: Dtype::F32, .. }) => parts.push(Part::Floats(space.len())),
-        Space::Box(space) => parts.push(Part::Bytes(space.len())),
-        Space::Dict(entries) => entries.iter().for_each(|(_, entry)| collect(entry, parts)),
+        Space::Box(space) => {
+            let largest = space.high.iter().copied().fold(1.0, f32::max);
+            parts.push(Part::Bytes { count: space.len(), largest });
+        }
+        Space::Dict(entries) => entries.iter().for_each(|(key, entry)| match entry {
+            Space::MultiBinary(n) if key == ACTION_MASK => parts.push(Part::Skipped(*n)),
+            entry => collect(entry, parts),
+        }),
     }
+}
+
+impl Part {
+    /// How many numbers it is encoded as.
+    fn width(&self) -> usize {
+        match self {
+            Self::Floats(n) | Self::OneHot(n) => *n,
+            Self::Bytes { count, .. } => *count,
+            Self::Skipped(_) => 0,
+        }
+    }
+}
+
+fn mask_entry(space: &Space) -> Option<usize> {
+    let Space::Dict(entries) = space else { return None };
+    entries.iter().find_map(|(key, entry)| match entry {
+        Space::MultiBinary(n) if key == ACTION_MASK => Some(*n),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -92,5 +139,31 @@ mod tests {
         let mut row = [9.0; 7];
         encoder.encode(ObsRef { floats: &[2.0, 1.0, 0.0], bytes: &[255, 51] }, &mut row);
         assert_eq!(row, [0.0, 0.0, 1.0, 1.0, 0.2, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_mask_is_no_input_and_says_nothing_where_nothing_is_left() {
+        let space = Space::Dict(vec![
+            ("place".into(), Space::unbounded(&[1])),
+            (ACTION_MASK.into(), Space::MultiBinary(3)),
+            ("goal".into(), Space::unbounded(&[1])),
+        ]);
+        let encoder = Encoder::new(&space);
+        assert_eq!((encoder.width(), encoder.mask_width()), (2, 3));
+        let observation = ObsRef { floats: &[5.0, 0.0, 1.0, 0.0, 7.0], bytes: &[] };
+        let mut row = [0.0; 2];
+        encoder.encode(observation, &mut row);
+        assert_eq!(row, [5.0, 7.0]);
+        assert_eq!(encoder.mask(observation), Some(&[0.0, 1.0, 0.0][..]));
+        assert_eq!(encoder.mask(ObsRef { floats: &[5.0, 0.0, 0.0, 0.0, 7.0], bytes: &[] }), None);
+        assert_eq!(Encoder::new(&Space::MultiBinary(3)).mask_width(), 0);
+    }
+
+    #[test]
+    fn bytes_are_scaled_by_what_their_box_allows() {
+        let bits = BoxSpace { low: vec![0.0; 2], high: vec![1.0; 2], shape: vec![2], dtype: Dtype::U8 };
+        let mut row = [9.0; 2];
+        Encoder::new(&Space::Box(bits)).encode(ObsRef { floats: &[], bytes: &[1, 0] }, &mut row);
+        assert_eq!(row, [1.0, 0.0]);
     }
 }

@@ -153,6 +153,33 @@ impl ActionBatch {
         }
     }
 
+    /// Puts `action` in the place of environment `row`.
+    ///
+    /// # Errors
+    /// [`EnvError::Action`] when it is of another kind or width than the batch.
+    pub fn set_row(&mut self, row: usize, action: Action<'_>) -> Result<(), EnvError> {
+        match (self, action) {
+            (Self::Discrete(choices), Action::Discrete(choice)) => choices[row] = choice,
+            (Self::MultiDiscrete { choices, width }, Action::MultiDiscrete(given))
+                if given.len() == *width =>
+            {
+                choices[row * *width..(row + 1) * *width].copy_from_slice(given);
+            }
+            (Self::Box { points, width }, Action::Box(given)) if given.len() == *width => {
+                points[row * *width..(row + 1) * *width].copy_from_slice(given);
+            }
+            (batch, action) => {
+                let expected = match batch {
+                    Self::Discrete(_) => "a whole number".into(),
+                    Self::MultiDiscrete { width, .. } => format!("{width} whole numbers"),
+                    Self::Box { width, .. } => format!("{width} numbers"),
+                };
+                return Err(action.refused(expected));
+            }
+        }
+        Ok(())
+    }
+
     /// The action of environment `row`.
     pub fn row(&self, row: usize) -> Action<'_> {
         match self {

@@ -34,18 +34,32 @@ impl End {
 }
 
 /// What one step of an environment gives back; the observation itself is written into the caller's buffer.
+///
+/// A wrapper may clip the reward or end the episode with a lost life: it changes `reward` and `end`, which are what an
+/// agent learns from. What the world itself gave stays beside it, so that a return can always be told in the
+/// environment's own units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Step {
-    /// The reward of this step, in the environment's own units.
+    /// The reward to learn from.
     pub reward: f64,
-    /// Whether, and how, the episode ended with this step.
+    /// Whether, and how, the episode ended with this step, as the agent is to see it.
     pub end: End,
+    /// The reward in the environment's own units.
+    pub raw_reward: f64,
+    /// Whether, and how, the world's own episode ended with this step.
+    pub raw_end: End,
 }
 
 impl Step {
-    /// A step with this reward after which the episode stands as `end` says.
+    /// A step of a world, with this reward, after which the episode stands as `end` says.
     pub fn new(reward: f64, end: End) -> Self {
-        Self { reward, end }
+        Self { reward, end, raw_reward: reward, raw_end: end }
+    }
+
+    /// The same step as the end of the episode, if it was not over: a limit, not a rule of the wrappers' own.
+    pub fn truncated(self) -> Self {
+        let cut = |end| if end == End::No { End::Truncated } else { end };
+        Self { end: cut(self.end), raw_end: cut(self.raw_end), ..self }
     }
 }
 
@@ -61,7 +75,7 @@ impl Step {
 ///    other is an error that says what was expected. Nothing panics.
 /// 3. A step before the first reset, or after an episode's end, is an error ([`EnvError::NeedsReset`]).
 /// 4. Where [`Env::save_state`] gives a state, an environment of the same kind that loads it continues exactly as
-///    the saved one would.
+///    the saved one would. Bytes that are no such state are refused, or give some world: never a panic.
 ///
 /// The trait is object safe: everything works behind `Box<dyn Env>`.
 pub trait Env: Send {
@@ -88,6 +102,14 @@ pub trait Env: Send {
     fn render(&self) -> Option<Picture> {
         None
     }
+
+    /// How many lives the player has left in this episode, in a game that counts them.
+    fn lives(&self) -> Option<u32> {
+        None
+    }
+
+    /// Shows named numbers about the last step that are no part of the observation, Gymnasium's `info`.
+    fn visit_info(&self, _visit: &mut dyn FnMut(&str, f64)) {}
 
     /// The whole state, generator included, or `None` where the world cannot be saved. A run whose environments
     /// cannot be saved resumes with new episodes instead of continuing exactly; the run says so.

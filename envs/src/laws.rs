@@ -11,8 +11,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::{
-    Action, ActionBatch, End, Env, EnvError, EnvRng, ObsBatch, Space, Step, StepBatch, SyncVectorEnv,
-    VectorEnv,
+    Action, ActionBatch, End, Env, EnvError, EnvRng, EnvState, ObsBatch, Space, Step, StepBatch,
+    SyncVectorEnv, VectorEnv,
 };
 
 /// Steps for which each law is watched.
@@ -32,7 +32,7 @@ pub type Make<'a> = &'a dyn Fn() -> Result<Box<dyn Env>, EnvError>;
 
 type Law = fn(Make<'_>) -> Result<(), String>;
 
-const LAWS: [(&str, Law); 8] = [
+const LAWS: [(&str, Law); 9] = [
     ("observations lie in their space", observations_in_space),
     ("the same seed gives the same episode", deterministic),
     ("reset without a seed goes on with the generator", reset_continues),
@@ -41,6 +41,7 @@ const LAWS: [(&str, Law); 8] = [
     ("an episode's end is followed by a reset that works", ends_and_resets),
     ("a saved environment continues exactly", saves_and_restores),
     ("a vector environment equals its environments", vector_equals_single),
+    ("a damaged state does no harm", damaged_states_harmless),
 ];
 
 /// Checks every law on environments that `make` makes. An empty list means that all are kept; a law that cannot be
@@ -301,6 +302,30 @@ fn vector_equals_single(make: Make<'_>) -> Result<(), String> {
     Ok(())
 }
 
+/// Loads a saved state with one byte replaced, many times. Whether it is refused or taken, nothing may panic.
+fn damaged_states_harmless(make: Make<'_>) -> Result<(), String> {
+    const PLACES: usize = 50;
+    let mut probe = Probe::new(make)?;
+    probe.reset(Some(8))?;
+    probe.random_step()?;
+    let Some(state) = probe.env.save_state() else { return Ok(()) };
+    let bytes = state.as_bytes();
+    for place in (0..bytes.len()).step_by(bytes.len().div_ceil(PLACES).max(1)) {
+        for damage in [0x00, 0x01, 0x7f, 0xff] {
+            let mut damaged = bytes.to_vec();
+            damaged[place] = damage;
+            if probe.env.load_state(&EnvState::from_bytes(damaged)).is_err() {
+                continue;
+            }
+            // What the world does now is its own matter, as long as it ends in an error and not in a panic.
+            let mut alive = (0..10).map_while(|_| probe.random_step().ok());
+            while alive.next().is_some_and(|step| !step.end.is_over()) {}
+            probe.env.render();
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -373,6 +398,8 @@ mod tests {
             observation.floats[0] = self.rng.uniform(0.0, 1.0) as f32;
             match self.fault {
                 "leaves its space" => observation.floats[0] += 1.0,
+                // As an index into a table would.
+                "trusts its state" if self.steps > 20 => panic!("on purpose"),
                 "panics" if self.steps == 3 => panic!("on purpose"),
                 _ => {}
             }
@@ -409,6 +436,7 @@ mod tests {
             ("fails to reset", 5),
             ("forgets its generator", 6),
             ("ignores the seed", 7),
+            ("trusts its state", 8),
             ("panics", 0),
         ];
         for (fault, law) in cases {

@@ -21,27 +21,42 @@ mod action;
 mod box2d;
 mod classic;
 mod env;
+mod factory;
 #[cfg(test)]
 mod fixtures;
 pub mod laws;
+mod memory;
+pub mod minatar;
 mod observation;
 mod physics;
+mod pixels;
 pub mod probes;
 mod registry;
 pub mod render;
 mod rng;
 mod space;
 mod suggest;
+mod toy_text;
 mod vector;
 pub mod wrappers;
 
 pub use action::{Action, ActionBatch};
 pub use box2d::{LunarLander, LunarLanderOptions};
-pub use classic::CartPole;
+pub use classic::{Acrobot, AcrobotEquations, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 pub use env::{End, Env, EnvError, EnvState, Step};
+pub use factory::EnvFactory;
+pub use memory::{RepeatPrevious, TMaze};
+pub use minatar::MinAtar;
 pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};
+pub use pixels::PixelPong;
 pub use registry::{EnvOptions, EnvSpec, Registry};
 pub use rng::{EnvRng, derive_seed};
-pub use space::{BoxSpace, Dtype, Space};
+pub use space::{ACTION_MASK, BoxSpace, Dtype, Space};
 pub use suggest::{did_you_mean, nearest};
-pub use vector::{StepBatch, SyncVectorEnv, VectorEnv};
+pub use toy_text::{
+    Blackjack, CliffWalking, FrozenLake, FrozenLakeOptions, Outcome, Outcomes, Taxi, TaxiOptions,
+};
+pub use vector::{
+    Autoreset, NormalizeObservation, NormalizeReward, ObservationNormalizer, RunningStatistics, StepBatch,
+    SyncVectorEnv, VectorEnv, VectorOptions,
+};

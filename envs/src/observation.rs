@@ -85,6 +85,17 @@ impl ObsMut<'_> {
     pub fn reborrow(&mut self) -> ObsMut<'_> {
         ObsMut { floats: self.floats, bytes: self.bytes }
     }
+
+    /// The same observation, to be read.
+    pub fn as_ref(&self) -> ObsRef<'_> {
+        ObsRef { floats: self.floats, bytes: self.bytes }
+    }
+
+    /// Overwrites the observation with `source`, which has the same layout.
+    pub fn copy_from(&mut self, source: ObsRef<'_>) {
+        self.floats.copy_from_slice(source.floats);
+        self.bytes.copy_from_slice(source.bytes);
+    }
 }
 
 /// One observation, to be read.
@@ -144,9 +155,7 @@ impl ObsBatch {
 
     /// Overwrites observation `row` with `source`, which has the same layout.
     pub fn copy_row(&mut self, row: usize, source: ObsRef<'_>) {
-        let target = self.row_mut(row);
-        target.floats.copy_from_slice(source.floats);
-        target.bytes.copy_from_slice(source.bytes);
+        self.row_mut(row).copy_from(source);
     }
 
     /// All `f32` rows, `[rows, layout.floats]` in row-major order.

@@ -132,7 +132,7 @@ impl Env for ProbeEnv {
         if !self.world.running {
             return Err(EnvError::NeedsReset);
         }
-        self.world.steps += 1;
+        self.world.steps = self.world.steps.saturating_add(1);
         let over = self.length() == Some(self.world.steps);
         self.world.running = !over;
         observation.floats[0] = self.observation();
@@ -153,6 +153,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
     let spec = |id: &str, probe: Probe, continuous: bool, summary: &str| {
         EnvSpec::new(id, move |_| Ok(Box::new(ProbeEnv::new(probe, continuous)) as Box<dyn Env>))
             .summary(summary)
+            .reward("from -1 to 1")
     };
     vec![
         spec("Probe/Constant-v0", Probe::Constant, false, "Probe: one state, reward 1"),

@@ -40,6 +40,10 @@ impl BoxSpace {
     }
 }
 
+/// The entry of a dict observation that says which discrete actions make sense, a [`Space::MultiBinary`] with a 1 for
+/// each that does. It is advice: the other actions are accepted, but agents that know of masks do not take them.
+pub const ACTION_MASK: &str = "action_mask";
+
 /// A set of observations or actions, as in Gymnasium's `spaces`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Space {
@@ -124,6 +128,21 @@ impl Space {
                 let bytes = take(&mut rest.bytes, space.len(), name)?;
                 check_bounds(name, space, bytes.iter().map(|&byte| f32::from(byte)))
             }
+        }
+    }
+
+    /// Whether an environment with this action space takes the action: its kind, its width and each choice fit. A point
+    /// may lie outside of its box; what then happens is the environment's own matter.
+    ///
+    /// # Errors
+    /// [`EnvError::Action`] when it does not fit.
+    pub fn accept(&self, action: Action<'_>) -> Result<(), EnvError> {
+        match self {
+            Self::Discrete(n) => action.discrete(*n).map(drop),
+            Self::MultiDiscrete(counts) => action.multi_discrete(counts).map(drop),
+            Self::MultiBinary(n) => action.multi_binary(*n).map(drop),
+            Self::Box(space) => action.point(space.len()).map(drop),
+            Self::Dict(_) => Err(EnvError::Contract("a dict cannot be an action space".into())),
         }
     }
 

@@ -4,7 +4,8 @@ Writes `envs/fixtures/<ID>.json.gz` for each environment:
 
 * `spec`: the spaces, time limit and reward threshold of the id (infinite bounds are null);
 * `episodes`: for each the options it was made with, the hidden state it starts from, and for each step the action, the
-  observation, the reward and the two flags.
+  observation, the reward and the two flags. Late in a long episode most observations are left out (null): what goes
+  wrong there still shows in the next one.
 
 Every run writes the same bytes.
 
@@ -20,6 +21,8 @@ import gymnasium
 import numpy as np
 
 FIXTURES = Path(__file__).resolve().parents[2] / "envs" / "fixtures"
+# The first steps of an episode, of which every observation is recorded.
+DENSE = 50
 
 
 def number(x):
@@ -60,6 +63,20 @@ def balance(_rng, _env, state):
     return int(theta + 0.5 * theta_dot + 0.02 * x + 0.05 * x_dot > 0)
 
 
+def pump(_rng, env, state):
+    """Pushes where the car already rolls, or the pendulum already swings: reaches the goal."""
+    gears = getattr(env.action_space, "n", None)
+    speed = state[1] if len(state) == 2 else state[3]
+    if gears is None:
+        return np.sign(np.float32([speed])) * env.action_space.high
+    return int(gears) - 1 if speed > 0 else 0
+
+
+def beyond(rng, env, _state):
+    """Numbers of which every other lies outside of the box, where the environment clips."""
+    return rng.uniform(2 * env.action_space.low, 2 * env.action_space.high).astype(np.float32)
+
+
 def episode(env_id, seed, policy=uniform, start=None, attributes=None, **options):
     """One episode until its end. `start` replaces the hidden state; `attributes` are what no option can set."""
     env = gymnasium.make(env_id, disable_env_checker=True, **options)
@@ -75,7 +92,9 @@ def episode(env_id, seed, policy=uniform, start=None, attributes=None, **options
         action = policy(rng, env, env.unwrapped.state)
         observation, reward, terminated, truncated, _ = env.step(action)
         steps["actions"].append(action if isinstance(action, int) else numbers(action))
-        steps["observations"].append(numbers(observation))
+        index = len(steps["observations"])
+        recorded = index < DENSE or index % 10 == 9 or terminated or truncated
+        steps["observations"].append(numbers(observation) if recorded else None)
         steps["rewards"].append(round(float(reward), 9))
         steps["terminated"].append(terminated)
         steps["truncated"].append(truncated)
@@ -102,9 +121,55 @@ def cartpole():
     ]
 
 
+def mountain_car():
+    return [
+        *(episode("MountainCar-v0", seed) for seed in range(4)),
+        *(episode("MountainCar-v0", seed, policy=pump) for seed in range(4, 8)),
+        # The wall, and a goal passed too slowly.
+        episode("MountainCar-v0", 8, start=[-1.19, -0.05]),
+        episode("MountainCar-v0", 9, start=[0.49, 0.02], goal_velocity=0.03),
+        episode("MountainCar-v0", 10, policy=pump, goal_velocity=0.03),
+    ]
+
+
+def mountain_car_continuous():
+    env_id = "MountainCarContinuous-v0"
+    return [
+        *(episode(env_id, seed) for seed in range(2)),
+        *(episode(env_id, seed, policy=pump) for seed in range(2, 6)),
+        episode(env_id, 6, policy=beyond),
+        episode(env_id, 7, start=[-1.19, -0.05], policy=pump),
+        episode(env_id, 8, start=[0.44, 0.02], policy=pump, goal_velocity=0.03),
+    ]
+
+
+def pendulum():
+    return [
+        *(episode("Pendulum-v1", seed) for seed in range(4)),
+        episode("Pendulum-v1", 4, policy=pump),
+        episode("Pendulum-v1", 5, policy=beyond),
+        episode("Pendulum-v1", 6, g=9.81),
+    ]
+
+
+def acrobot():
+    return [
+        *(episode("Acrobot-v1", seed) for seed in range(2)),
+        *(episode("Acrobot-v1", seed, policy=pump) for seed in range(2, 6)),
+        *(episode("Acrobot-v1", seed, policy=pump, attributes={"book_or_nips": "nips"}) for seed in range(6, 10)),
+        # Fast enough to be held to the greatest speeds.
+        episode("Acrobot-v1", 10, start=[1.6, 2.8, 8.6, 17.7]),
+        episode("Acrobot-v1", 11, start=[1.8, 3.0, -4.0, -26.0], attributes={"book_or_nips": "nips"}),
+    ]
+
+
 def main():
     FIXTURES.mkdir(exist_ok=True)
     write("CartPole-v1", cartpole())
+    write("MountainCar-v0", mountain_car())
+    write("MountainCarContinuous-v0", mountain_car_continuous())
+    write("Pendulum-v1", pendulum())
+    write("Acrobot-v1", acrobot())
 
 
 if __name__ == "__main__":

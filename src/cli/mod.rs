@@ -1,8 +1,10 @@
 //! The command line.
 
 mod args;
+mod check;
 mod eval;
 mod list;
+mod play;
 mod plot;
 mod train;
 
@@ -21,7 +23,9 @@ pub fn main(registries: &Registries) -> ExitCode {
         Command::Train(args) => train::train(registries, args),
         Command::Resume(args) => train::resume(registries, args),
         Command::Eval(args) => eval::eval(registries, args),
+        Command::Play(args) => play::run(registries, args),
         Command::Envs(args) => list::envs(registries, args),
+        Command::Check(args) => check::check(registries, args),
         Command::Agents(args) => list::agents(registries, args),
         Command::Config(args) => list::config(registries, args),
         Command::Runs(args) => list::runs(registries, args),

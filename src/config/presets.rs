@@ -4,8 +4,10 @@ use toml::Table;
 
 /// Agent, environment and the preset: the fields of a configuration that differ from the agent's defaults.
 const PRESETS: &[(&str, &str, &str)] = &[
+    ("dqn", "Acrobot-v1", include_str!("../presets/dqn/Acrobot-v1.toml")),
     ("dqn", "CartPole-v0", include_str!("../presets/dqn/CartPole-v0.toml")),
     ("dqn", "CartPole-v1", include_str!("../presets/dqn/CartPole-v1.toml")),
+    ("dqn", "MountainCar-v0", include_str!("../presets/dqn/MountainCar-v0.toml")),
 ];
 
 /// The preset for this pair, if there is one.

@@ -8,12 +8,13 @@ use toml::{Table, Value};
 use super::ConfigError;
 
 /// The keys of a run's configuration; `--set` takes any other for one of the agent's hyper-parameters.
-const RUN_KEYS: [&str; 13] = [
+const RUN_KEYS: [&str; 15] = [
     "agent",
     "environment",
     "seed",
     "env_steps",
     "num_envs",
+    "env_threads",
     "device",
     "threads",
     "update_threads",
@@ -21,6 +22,7 @@ const RUN_KEYS: [&str; 13] = [
     "evaluation",
     "checkpoint",
     "environment_options",
+    "wrappers",
     "hyperparameters",
 ];
 
@@ -54,9 +56,7 @@ pub(super) fn parse_set(set: &str) -> Result<Table, ConfigError> {
     if key.is_empty() || key.split('.').any(str::is_empty) {
         return Err(ConfigError::Key(format!("--set {set}: the key is empty")));
     }
-    let parsed: Option<Table> = format!("value = {value}").parse().ok();
-    let parsed = parsed.and_then(|mut table| if table.len() == 1 { table.remove("value") } else { None });
-    let mut value = parsed.unwrap_or_else(|| Value::String(value.into()));
+    let mut value = parse_value(value);
     let mut path: Vec<&str> = key.split('.').collect();
     if !RUN_KEYS.contains(&path[0]) {
         path.insert(0, "hyperparameters");
@@ -65,6 +65,27 @@ pub(super) fn parse_set(set: &str) -> Result<Table, ConfigError> {
         value = Value::Table(Table::from_iter([(key.to_string(), value)]));
     }
     Ok(Table::from_iter([(path[0].to_string(), value)]))
+}
+
+/// An environment's option, `key=value`. The value is TOML, or else a string.
+///
+/// # Errors
+/// [`ConfigError::Key`] when there is no `=` or the key is empty.
+pub(crate) fn parse_option(option: &str) -> Result<(String, Value), ConfigError> {
+    let Some((key, value)) = option.split_once('=') else {
+        return Err(ConfigError::Key(format!("--option {option}: write key=value")));
+    };
+    let (key, value) = (key.trim(), value.trim());
+    if key.is_empty() {
+        return Err(ConfigError::Key(format!("--option {option}: the key is empty")));
+    }
+    Ok((key.into(), parse_value(value)))
+}
+
+fn parse_value(value: &str) -> Value {
+    let parsed: Option<Table> = format!("value = {value}").parse().ok();
+    let parsed = parsed.and_then(|mut table| if table.len() == 1 { table.remove("value") } else { None });
+    parsed.unwrap_or_else(|| Value::String(value.into()))
 }
 
 /// Refuses a file that names another agent or environment than the command line.

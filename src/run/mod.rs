@@ -88,9 +88,34 @@ impl RunFolder {
         self.path.join("best").join("weights.safetensors")
     }
 
-    /// The weights of the last checkpoint or the end of training, for other programs.
+    /// The log as CSV.
     pub fn log(&self) -> PathBuf {
         self.path.join("progress.csv")
+    }
+
+    /// Removes what a killed process has left half-written beside its place. None of it is of use: whatever was whole
+    /// bears its name.
+    ///
+    /// # Errors
+    /// When a folder cannot be read or a leftover cannot be removed.
+    pub fn sweep(&self) -> io::Result<()> {
+        for folder in [self.path.clone(), self.path.join("best"), self.path.join("checkpoints")] {
+            if !folder.exists() {
+                continue;
+            }
+            for entry in fs::read_dir(folder)? {
+                let entry = entry?;
+                let name = entry.file_name();
+                let name = name.to_string_lossy();
+                let whole = !name.ends_with(".part") && !name.starts_with(".part-");
+                match (whole, entry.file_type()?.is_dir()) {
+                    (true, _) => {}
+                    (false, true) => fs::remove_dir_all(entry.path())?,
+                    (false, false) => fs::remove_file(entry.path())?,
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Every run below `root`, in the order of their paths.
@@ -159,5 +184,22 @@ mod tests {
         assert_eq!(calendar(0), "19700101T000000");
         assert_eq!(calendar(951_782_400), "20000229T000000");
         assert_eq!(calendar(1_767_225_599), "20251231T235959");
+    }
+
+    #[test]
+    fn a_sweep_takes_leftovers_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let run = RunFolder { path: place.path().to_path_buf() };
+        run.sweep().unwrap();
+        for folder in ["best", "checkpoints/.part-7", "checkpoints/step-1"] {
+            fs::create_dir_all(place.path().join(folder)).unwrap();
+        }
+        let kept = ["best/weights.safetensors", "checkpoints/step-1/state.json", "config.toml"];
+        let left =
+            ["best/weights.safetensors.7.part", "checkpoints/.part-7/state.json", "progress.csv.7.part"];
+        kept.iter().chain(&left).for_each(|name| fs::write(place.path().join(name), "x").unwrap());
+        run.sweep().unwrap();
+        assert!(kept.iter().all(|name| place.path().join(name).exists()));
+        assert!(left.iter().all(|name| !place.path().join(name).exists()));
     }
 }

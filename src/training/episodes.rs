@@ -1,4 +1,4 @@
-//! Returns and lengths of the episodes of training.
+//! Returns and lengths of the episodes of training, in the environment's own units whatever wrappers make of them.
 
 use std::collections::VecDeque;
 
@@ -23,9 +23,12 @@ impl Episodes {
 
     pub(super) fn observe(&mut self, step: &StepBatch) {
         for (row, running) in self.running.iter_mut().enumerate() {
-            running.0 += step.rewards[row];
+            if step.resets[row] {
+                continue;
+            }
+            running.0 += step.raw_rewards[row];
             running.1 += 1;
-            if step.ends[row].is_over() {
+            if step.raw_ends[row].is_over() {
                 if self.latest.len() == WINDOW {
                     self.latest.pop_front();
                 }

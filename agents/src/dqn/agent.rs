@@ -1,6 +1,6 @@
 //! DQN as a training loop drives it: when to act at random, when to update, what to save.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, Space, derive_seed};
+use pavlov_envs::{ACTION_MASK, ActionBatch, EnvRng, ObsBatch, Space, derive_seed};
 use pavlov_nn::{Layout, Mlp, Parameters, StateDict, StateView};
 
 use super::policy::QNetwork;
@@ -39,6 +39,13 @@ impl Dqn {
             return Err(AgentError::Unsupported(message));
         };
         let encoder = Encoder::new(&context.observation_space);
+        if ![0, actions as usize].contains(&encoder.mask_width()) {
+            let width = encoder.mask_width();
+            let message = format!(
+                "the environment's `{ACTION_MASK}` is for {width} actions, but it has {actions}: give one bit for each"
+            );
+            return Err(AgentError::Unsupported(message));
+        }
         let mut layout = Layout::new();
         let net = Mlp::new(&mut layout, "", encoder.width() as i64, actions, &config.net)?;
         let seed = |purpose| EnvRng::seeded(derive_seed(context.seed, purpose, 0));

@@ -82,7 +82,7 @@ impl DqnLearner {
         if self.config.double {
             return Ok(Targets::Double(target_q));
         }
-        let values = losses::max_value(&target_q)?;
+        let values = losses::max_value(&losses::masked(target_q, &all.next_masks)?)?;
         let targets = losses::td_target(&all.rewards, &all.continues, &values, self.config.discount)?;
         Ok(Targets::Ready(targets))
     }
@@ -92,6 +92,7 @@ impl DqnLearner {
         let _guard = tch::no_grad_guard();
         let rows = |tensor: &Tensor| tensor.f_narrow(0, start, self.config.batch_size as i64);
         let online_q = self.net.forward(&self.online, &rows(&all.next_observations)?, Mode::Eval)?;
+        let online_q = losses::masked(online_q, &rows(&all.next_masks)?)?;
         let values = losses::double_value(&online_q, &rows(target_q)?)?;
         losses::td_target(&rows(&all.rewards)?, &rows(&all.continues)?, &values, self.config.discount)
     }

@@ -26,6 +26,19 @@ pub fn double_value(online_q: &Tensor, target_q: &Tensor) -> Result<Tensor, Agen
     Ok(target_q.f_gather(1, &best, false)?.f_squeeze_dim(1)?)
 }
 
+/// The values of the actions that make sense; the others are minus infinity, so that no maximum is theirs.
+///
+/// `q` is f32 `[batch, actions]`; `masks` has its shape, 1 where an action makes sense, or is `[batch, 0]` where all do.
+///
+/// # Errors
+/// [`AgentError::Nn`] when the shapes do not fit.
+pub fn masked(q: Tensor, masks: &Tensor) -> Result<Tensor, AgentError> {
+    if masks.size().last() == Some(&0) {
+        return Ok(q);
+    }
+    Ok(q.f_masked_fill(&masks.f_eq(0.0)?, f64::NEG_INFINITY)?)
+}
+
 /// What an action value should be: `r + gamma V(s')` where the world goes on or was cut off, `r` where it ended.
 ///
 /// `rewards`, `continues` (1 or 0) and `next_values` are f32 `[batch]`.
@@ -72,6 +85,16 @@ mod tests {
         let target = Tensor::from_slice(&[7f32, 4.0, 0.5, 9.0]).reshape([2, 2]);
         assert!(close(&max_value(&target).unwrap(), &[7.0, 9.0]));
         assert!(close(&double_value(&online, &target).unwrap(), &[4.0, 0.5]));
+    }
+
+    #[test]
+    fn a_masked_action_is_never_the_best() {
+        let q = || Tensor::from_slice(&[1f32, 2.0, 5.0, 3.0]).reshape([2, 2]);
+        let masks = Tensor::from_slice(&[1f32, 0.0, 0.0, 1.0]).reshape([2, 2]);
+        let q_masked = masked(q(), &masks).unwrap();
+        assert!(close(&max_value(&q_masked).unwrap(), &[1.0, 3.0]));
+        assert!(close(&double_value(&q_masked, &q()).unwrap(), &[1.0, 3.0]));
+        assert_eq!(masked(q(), &Tensor::zeros([2, 0], (tch::Kind::Float, tch::Device::Cpu))).unwrap(), q());
     }
 
     #[test]

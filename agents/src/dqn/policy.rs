@@ -1,9 +1,10 @@
 //! Epsilon-greedy over a Q-network.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
+use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, ObsRef};
 use pavlov_nn::{HostBuffer, Mlp, Mode, Parameters};
 use rand::RngExt;
 
+use crate::random::sensible;
 use crate::{ActMode, AgentError, Encoder, Policy};
 
 /// A Q-network's description and the buffers to ask it with; the weights are given with each call.
@@ -36,25 +37,33 @@ impl QNetwork {
         let ActionBatch::Discrete(choices) = actions else {
             return Err(AgentError::Unsupported("a Q-network needs discrete actions".into()));
         };
-        let count = self.net.outputs();
         // Random choices first: where all are random the network is not asked at all.
         let mut asked = false;
-        for choice in choices.iter_mut() {
+        for (row, choice) in choices.iter_mut().enumerate() {
             let random = epsilon > 0.0 && rng.random::<f64>() < epsilon;
-            *choice = if random { rng.random_range(0..count) } else { -1 };
+            *choice = if random { self.any_action(observations.row(row), rng) } else { -1 };
             asked |= !random;
         }
         if !asked {
             return Ok(());
         }
         self.evaluate(parameters, observations)?;
-        for (choice, values) in choices.iter_mut().zip(self.values.chunks_exact(count as usize)) {
+        let count = self.net.outputs() as usize;
+        for (row, (choice, values)) in choices.iter_mut().zip(self.values.chunks_exact(count)).enumerate() {
             if *choice < 0 {
-                *choice = argmax(values)
+                *choice = argmax(values, self.encoder.mask(observations.row(row)))
                     .ok_or_else(|| AgentError::Diverged(format!("the action values are {values:?}")))?;
             }
         }
         Ok(())
+    }
+
+    /// One of the actions that make sense, all equally likely.
+    fn any_action(&self, observation: ObsRef<'_>, rng: &mut EnvRng) -> i64 {
+        match self.encoder.mask(observation) {
+            Some(mask) => sensible(mask, rng),
+            None => rng.random_range(0..self.net.outputs()),
+        }
     }
 
     fn evaluate(&mut self, parameters: &Parameters, observations: &ObsBatch) -> Result<(), AgentError> {
@@ -77,18 +86,19 @@ impl QNetwork {
     }
 }
 
-/// The first of the largest values; `None` if one is NaN.
-fn argmax(values: &[f32]) -> Option<i64> {
-    let mut best = 0;
-    for (index, value) in values.iter().enumerate() {
+/// The first of the largest values among those that the mask allows; `None` if one of them is NaN.
+fn argmax(values: &[f32], mask: Option<&[f32]>) -> Option<i64> {
+    let allowed = |index: usize| mask.is_none_or(|mask| mask[index] == 1.0);
+    let mut best: Option<usize> = None;
+    for (index, value) in values.iter().enumerate().filter(|(index, _)| allowed(*index)) {
         if value.is_nan() {
             return None;
         }
-        if *value > values[best] {
-            best = index;
+        if best.is_none_or(|best| *value > values[best]) {
+            best = Some(index);
         }
     }
-    Some(best as i64)
+    best.map(|index| index as i64)
 }
 
 /// A Q-network with weights of its own and a fixed chance of a random action.
@@ -121,8 +131,9 @@ mod tests {
 
     #[test]
     fn the_first_of_equal_values_wins_and_nan_is_seen() {
-        assert_eq!(argmax(&[1.0, 3.0, 3.0]), Some(1));
-        assert_eq!(argmax(&[f32::NEG_INFINITY, -1.0]), Some(1));
-        assert_eq!(argmax(&[1.0, f32::NAN]), None);
+        assert_eq!(argmax(&[1.0, 3.0, 3.0], None), Some(1));
+        assert_eq!(argmax(&[f32::NEG_INFINITY, -1.0], None), Some(1));
+        assert_eq!(argmax(&[1.0, f32::NAN], None), None);
+        assert_eq!(argmax(&[1.0, 3.0, 2.0], Some(&[1.0, 0.0, 1.0])), Some(2));
     }
 }

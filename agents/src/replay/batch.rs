@@ -12,6 +12,7 @@ pub struct Batch {
     count: usize,
     observations: HostBuffer<f32>,
     next_observations: HostBuffer<f32>,
+    next_masks: HostBuffer<f32>,
     choices: HostBuffer<i64>,
     points: HostBuffer<f32>,
     rewards: HostBuffer<f32>,
@@ -22,6 +23,7 @@ pub struct Batch {
 pub(super) struct RowsMut<'a> {
     pub observations: &'a mut [f32],
     pub next_observations: &'a mut [f32],
+    pub next_masks: &'a mut [f32],
     pub choices: &'a mut [i64],
     pub points: &'a mut [f32],
     pub rewards: &'a mut [f32],
@@ -40,6 +42,7 @@ impl Batch {
             count: 0,
             observations: HostBuffer::new(&[rows, width])?,
             next_observations: HostBuffer::new(&[rows, width])?,
+            next_masks: HostBuffer::new(&[rows, encoder.mask_width() as i64])?,
             choices: HostBuffer::new(&[rows, choices as i64])?,
             points: HostBuffer::new(&[rows, points as i64])?,
             rewards: HostBuffer::new(&[rows])?,
@@ -63,6 +66,7 @@ impl Batch {
         Ok(RowsMut {
             observations: self.observations.as_mut_slice(),
             next_observations: self.next_observations.as_mut_slice(),
+            next_masks: self.next_masks.as_mut_slice(),
             choices: self.choices.as_mut_slice(),
             points: self.points.as_mut_slice(),
             rewards: self.rewards.as_mut_slice(),
@@ -79,6 +83,7 @@ impl Batch {
         Ok(Transitions {
             observations: self.tensor(&self.observations, device)?,
             next_observations: self.tensor(&self.next_observations, device)?,
+            next_masks: self.tensor(&self.next_masks, device)?,
             choices: self.tensor(&self.choices, device)?,
             points: self.tensor(&self.points, device)?,
             rewards: self.tensor(&self.rewards, device)?,
@@ -99,6 +104,9 @@ pub struct Transitions {
     pub observations: Tensor,
     /// What truly followed, the final observation of an episode included: f32 `[batch, width]`.
     pub next_observations: Tensor,
+    /// Which discrete actions make sense after it, 1 or 0, at least one of them: f32 `[batch, actions]`; `[batch, 0]`
+    /// where the environment does not say.
+    pub next_masks: Tensor,
     /// Discrete actions, i64 `[batch, 1]`; multi-discrete ones `[batch, dimensions]`; else `[batch, 0]`.
     pub choices: Tensor,
     /// Continuous actions, f32 `[batch, dimensions]`, else `[batch, 0]`.

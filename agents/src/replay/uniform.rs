@@ -72,10 +72,12 @@ impl UniformReplay {
         self.capacity
     }
 
-    /// Adds the transition of each environment, in order; the oldest ones give way.
+    /// Adds the transition of each environment, in order; the oldest ones give way. Rows that are resets are none.
     pub fn insert(&mut self, experience: Experience<'_>) {
         for row in 0..experience.observations.rows() {
-            self.insert_row(experience, row);
+            if !experience.step.resets[row] {
+                self.insert_row(experience, row);
+            }
         }
     }
 
@@ -114,13 +116,18 @@ impl UniformReplay {
             return Err(AgentError::State("an empty replay cannot be sampled".into()));
         }
         let rows = batch.rows_mut(count)?;
-        let width = encoder.width();
+        let (width, masks) = (encoder.width(), encoder.mask_width());
         let (choices, points) = self.widths;
         for row in 0..count {
             let slot = rng.random_range(0..self.len());
             let span = row * width..(row + 1) * width;
             encoder.encode(self.observation(slot), &mut rows.observations[span.clone()]);
             encoder.encode(self.next_observation(slot), &mut rows.next_observations[span]);
+            let mask = &mut rows.next_masks[row * masks..(row + 1) * masks];
+            match encoder.mask(self.next_observation(slot)) {
+                Some(known) => mask.copy_from_slice(known),
+                None => mask.fill(1.0),
+            }
             take(&self.choices, slot, choices, rows.choices, row);
             take(&self.points, slot, points, rows.points, row);
             rows.rewards[row] = self.rewards[slot];

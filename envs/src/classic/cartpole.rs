@@ -5,6 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bounded;
+use super::sketch::{BLACK, WHITE, placed, rectangle};
+use crate::render::{Canvas, Color, Picture};
 use crate::{Action, End, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
 
 const GRAVITY: f64 = 9.8;
@@ -24,6 +27,9 @@ const ANGLE_LIMIT: f64 = 12.0 * 2.0 * std::f64::consts::PI / 360.0;
 const POSITION_LIMIT: f64 = 2.4;
 /// Each number of the first state lies within this.
 const START: f64 = 0.05;
+
+const POLE_COLOR: Color = [202, 152, 101];
+const AXLE_COLOR: Color = [129, 132, 203];
 
 /// The cart and its pole. Observation: position, velocity, angle, angular velocity; actions: 0 pushes to the left,
 /// 1 to the right. Every step is worth 1, the one with which the pole falls included.
@@ -49,10 +55,8 @@ struct World {
 impl CartPole {
     /// The environment, with Gymnasium's reward or with Sutton and Barto's (0 for each step, -1 for the fall).
     pub fn new(sutton_barto_reward: bool) -> Self {
+        // Twice the limits, so that the observation of the fall lies within.
         let bounds = [2.0 * POSITION_LIMIT as f32, f32::INFINITY, 2.0 * ANGLE_LIMIT as f32, f32::INFINITY];
-        let low = bounds.iter().map(|bound| -bound).collect();
-        let observations =
-            crate::BoxSpace { low, high: bounds.to_vec(), shape: vec![4], dtype: crate::Dtype::F32 };
         Self {
             world: World {
                 x: 0.0,
@@ -63,7 +67,7 @@ impl CartPole {
                 rng: EnvRng::default(),
             },
             sutton_barto_reward,
-            observations: Space::Box(observations),
+            observations: bounded(&bounds.map(|bound| -bound), &bounds),
             actions: Space::Discrete(2),
         }
     }
@@ -91,6 +95,18 @@ impl World {
         self.x_dot += TAU * x_acc;
         self.theta += TAU * self.theta_dot;
         self.theta_dot += TAU * theta_acc;
+    }
+
+    fn picture(&self) -> Picture {
+        let scale = 600.0 / (2.0 * POSITION_LIMIT as f32);
+        let mut canvas = Canvas::new(600, 400, WHITE, scale, (300.0, 100.0));
+        let (cart, angle) = ((self.x as f32, 0.0), -self.theta as f32);
+        canvas.line(&[(-POSITION_LIMIT as f32, 0.0), (POSITION_LIMIT as f32, 0.0)], 1.0, BLACK);
+        rectangle(&mut canvas, (-0.2, -0.12), (0.2, 0.12), 0.0, cart, BLACK);
+        let axle = placed((0.0, 0.06), 0.0, cart);
+        rectangle(&mut canvas, (-0.04, -0.04), (0.04, 2.0 * HALF_LENGTH as f32), angle, axle, POLE_COLOR);
+        canvas.circle(axle, 0.04, AXLE_COLOR);
+        Picture::Frame(canvas.finish())
     }
 
     fn fallen(&self) -> bool {
@@ -130,6 +146,10 @@ impl Env for CartPole {
             (true, true) => -1.0,
         };
         Ok(Step::new(reward, End::terminated_if(fallen)))
+    }
+
+    fn render(&self) -> Option<Picture> {
+        Some(self.world.picture())
     }
 
     fn save_state(&self) -> Option<EnvState> {

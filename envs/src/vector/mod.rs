@@ -1,28 +1,92 @@
 //! Vector environments: many copies of one environment stepped together.
 
+mod normalize;
+#[cfg(test)]
+mod normalize_tests;
 #[cfg(test)]
 mod properties;
+mod running;
+mod slot;
 mod sync;
 
+pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
+pub use running::RunningStatistics;
+use slot::StepRow;
 pub use sync::SyncVectorEnv;
 
-use crate::{ActionBatch, End, EnvError, EnvState, ObsBatch, ObsRef, Space};
+use serde::{Deserialize, Serialize};
+
+use crate::{ActionBatch, End, Env, EnvError, EnvState, ObsBatch, ObsRef, Space};
+
+/// When an environment whose episode has ended starts its next one. Both are Gymnasium's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Autoreset {
+    /// Within the same call: the row of `observations` is the first observation of the new episode, and the last one
+    /// of the old stands in `final_observations`. Every row of every step is a transition to learn from.
+    #[default]
+    SameStep,
+    /// With the next call, which ignores the environment's action and resets it instead: the row is then marked in
+    /// `resets` and is no transition.
+    NextStep,
+}
+
+/// How a vector environment is put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VectorOptions {
+    /// How many environments there are.
+    pub num_envs: usize,
+    /// How many threads step them; 0 takes as many as there are cores. The results do not depend on it.
+    pub threads: usize,
+    /// When an environment whose episode has ended starts its next one.
+    pub autoreset: Autoreset,
+}
+
+impl VectorOptions {
+    /// `num_envs` environments, stepped in the caller's thread and reset within the same step.
+    pub fn new(num_envs: usize) -> Self {
+        Self { num_envs, threads: 1, autoreset: Autoreset::SameStep }
+    }
+
+    /// The same with this many threads; 0 takes as many as there are cores.
+    pub fn threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
+    }
+
+    /// The same with another time for resets.
+    pub fn autoreset(self, autoreset: Autoreset) -> Self {
+        Self { autoreset, ..self }
+    }
+
+    /// A vector environment of the single environments that `make` gives.
+    ///
+    /// # Errors
+    /// That of `make`; [`EnvError::Contract`] for no environments, or environments with different spaces.
+    pub fn of_single(
+        &self,
+        make: impl FnMut(usize) -> Result<Box<dyn Env>, EnvError>,
+    ) -> Result<Box<dyn VectorEnv>, EnvError> {
+        Ok(Box::new(SyncVectorEnv::with_autoreset(self.num_envs, self.autoreset, make)?))
+    }
+}
 
 /// What one step of a vector environment gives back. The caller owns it and hands it in again for every step.
-///
-/// Autoreset is of the same-step kind: an environment whose episode ends is reset within the same call. Its row of
-/// `observations` is then the first observation of the new episode, and the true final observation of the old one
-/// stands in `final_observations`. No dummy step is ever taken, so every row is a transition to learn from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepBatch {
     /// What to act on next, `[num_envs]` rows.
     pub observations: ObsBatch,
     /// The last observation of each episode that ended with this step; rows of other environments are stale.
     pub final_observations: ObsBatch,
-    /// The reward of each environment.
+    /// The reward of each environment, to learn from.
     pub rewards: Vec<f64>,
-    /// Whether, and how, each environment's episode ended with this step.
+    /// Whether, and how, each environment's episode ended with this step, as the agent is to see it.
     pub ends: Vec<End>,
+    /// The reward of each environment in its own units, whatever wrappers made of it.
+    pub raw_rewards: Vec<f64>,
+    /// Whether, and how, each world's own episode ended.
+    pub raw_ends: Vec<End>,
+    /// Which environments were reset in place of a step: their rows are no transitions. Next-step autoreset only.
+    pub resets: Vec<bool>,
 }
 
 impl StepBatch {
@@ -34,6 +98,22 @@ impl StepBatch {
             observations,
             rewards: vec![0.0; num_envs],
             ends: vec![End::No; num_envs],
+            raw_rewards: vec![0.0; num_envs],
+            raw_ends: vec![End::No; num_envs],
+            resets: vec![false; num_envs],
+        }
+    }
+
+    /// Row `row`, for the environment that writes it.
+    fn row_mut(&mut self, row: usize) -> StepRow<'_> {
+        StepRow {
+            observation: self.observations.row_mut(row),
+            final_observation: self.final_observations.row_mut(row),
+            reward: &mut self.rewards[row],
+            end: &mut self.ends[row],
+            raw_reward: &mut self.raw_rewards[row],
+            raw_end: &mut self.raw_ends[row],
+            reset: &mut self.resets[row],
         }
     }
 
@@ -62,18 +142,23 @@ pub trait VectorEnv: Send {
     /// That of the first environment that fails, which is named in it.
     fn reset(&mut self, seed: Option<u64>, observations: &mut ObsBatch) -> Result<(), EnvError>;
 
-    /// Steps every environment with its action and resets the ones whose episode ended.
+    /// Steps every environment with its action and resets the ones whose episode ended, when [`Autoreset`] says.
     ///
     /// # Errors
     /// That of the first environment that fails, which is named in it; also NaN in an observation or a reward.
     fn step(&mut self, actions: &ActionBatch, out: &mut StepBatch) -> Result<(), EnvError>;
 
-    /// The state of each environment; `None` if one of them cannot be saved.
-    fn save_states(&self) -> Option<Vec<EnvState>>;
+    /// How observations are normalised, where they are: for an evaluation on environments of its own.
+    fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
+        None
+    }
 
-    /// Continues from states that [`VectorEnv::save_states`] has given.
+    /// The state of all environments; `None` if one of them cannot be saved.
+    fn save_state(&self) -> Option<EnvState>;
+
+    /// Continues from what [`VectorEnv::save_state`] has given.
     ///
     /// # Errors
-    /// [`EnvError::State`] when their number or content does not fit.
-    fn load_states(&mut self, states: &[EnvState]) -> Result<(), EnvError>;
+    /// [`EnvError::State`] when it does not fit.
+    fn load_state(&mut self, state: &EnvState) -> Result<(), EnvError>;
 }

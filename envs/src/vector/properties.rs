@@ -116,9 +116,9 @@ fn together(longest: u32, seed: u64, actions: &[Vec<i64>]) -> Vec<Vec<Transition
     let mut lives = vec![Vec::new(); actions.len()];
     for index in 0..actions[0].len() {
         if index == actions[0].len() / 2 {
-            let states = env.save_states().unwrap();
+            let states = env.save_state().unwrap();
             env = make();
-            env.load_states(&states).unwrap();
+            env.load_state(&states).unwrap();
         }
         let before = out.observations.clone();
         let batch = ActionBatch::Discrete(actions.iter().map(|row| row[index]).collect());

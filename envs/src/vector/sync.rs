@@ -1,21 +1,20 @@
 //! A vector environment that steps its environments one after the other in the caller's thread.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use super::{StepBatch, VectorEnv};
-use crate::{ActionBatch, Env, EnvError, EnvState, ObsBatch, ObsMut, Space, derive_seed};
+use super::slot::{Slot, SlotState, named};
+use super::{Autoreset, StepBatch, VectorEnv};
+use crate::{ActionBatch, Env, EnvError, EnvState, ObsBatch, Space, derive_seed};
 
 /// Steps environments one after the other. Whatever an environment does wrong is caught here: a panic, NaN in an
 /// observation, a reward that is not finite become an error that names the environment.
 pub struct SyncVectorEnv {
-    envs: Vec<Box<dyn Env>>,
+    slots: Vec<Slot>,
+    autoreset: Autoreset,
     /// Set by an error: the environments no longer stand at the same step.
     broken: bool,
 }
 
 impl SyncVectorEnv {
-    /// A vector environment of what `make` gives for the numbers from 0 to `num_envs - 1`.
+    /// A vector environment of what `make` gives for the numbers from 0 to `num_envs - 1`, with same-step autoreset.
     ///
     /// # Errors
     /// That of `make`; [`EnvError::Contract`] for no environments, or environments with different spaces.
@@ -23,60 +22,68 @@ impl SyncVectorEnv {
         num_envs: usize,
         make: impl FnMut(usize) -> Result<Box<dyn Env>, EnvError>,
     ) -> Result<Self, EnvError> {
-        let envs = (0..num_envs).map(make).collect::<Result<Vec<_>, _>>()?;
-        let Some(first) = envs.first() else {
-            return Err(EnvError::Contract("a vector environment of 0 environments: give at least 1".into()));
-        };
-        let (observations, actions) = (first.observation_space(), first.action_space());
-        if envs.iter().any(|env| env.observation_space() != observations || env.action_space() != actions) {
-            return Err(EnvError::Contract(
-                "the environments of a vector environment need the same spaces".into(),
-            ));
-        }
-        Ok(Self { envs, broken: false })
+        Self::with_autoreset(num_envs, Autoreset::SameStep, make)
     }
 
-    fn step_one(&mut self, row: usize, actions: &ActionBatch, out: &mut StepBatch) -> Result<(), EnvError> {
-        let env = &mut self.envs[row];
-        let step = guarded(|| env.step(actions.row(row), out.observations.row_mut(row)))?;
-        check_numbers(out.observations.row_mut(row), "step")?;
-        if !step.reward.is_finite() {
-            return Err(EnvError::Contract(format!(
-                "step gave the reward {}: rewards must be finite",
-                step.reward
-            )));
-        }
-        out.rewards[row] = step.reward;
-        out.ends[row] = step.end;
-        if step.end.is_over() {
-            out.final_observations.copy_row(row, out.observations.row(row));
-            guarded(|| env.reset(None, out.observations.row_mut(row)))?;
-            check_numbers(out.observations.row_mut(row), "reset")?;
-        }
-        Ok(())
+    /// The same with this kind of autoreset.
+    ///
+    /// # Errors
+    /// As [`SyncVectorEnv::new`].
+    pub fn with_autoreset(
+        num_envs: usize,
+        autoreset: Autoreset,
+        make: impl FnMut(usize) -> Result<Box<dyn Env>, EnvError>,
+    ) -> Result<Self, EnvError> {
+        Ok(Self { slots: slots(num_envs, make)?, autoreset, broken: false })
     }
+}
+
+/// The environments in their places, if they go together.
+pub(super) fn slots(
+    num_envs: usize,
+    make: impl FnMut(usize) -> Result<Box<dyn Env>, EnvError>,
+) -> Result<Vec<Slot>, EnvError> {
+    let slots = (0..num_envs).map(make).map(|env| env.map(Slot::new)).collect::<Result<Vec<_>, _>>()?;
+    let Some(first) = slots.first().map(Slot::env) else {
+        return Err(EnvError::Contract("a vector environment of 0 environments: give at least 1".into()));
+    };
+    let same = |env: &dyn Env| {
+        env.observation_space() == first.observation_space() && env.action_space() == first.action_space()
+    };
+    if !slots.iter().all(|slot| same(slot.env())) {
+        let message = "the environments of a vector environment need the same spaces";
+        return Err(EnvError::Contract(message.into()));
+    }
+    Ok(slots)
+}
+
+/// Refuses a batch of actions that is not one for each environment.
+pub(super) fn check_rows(actions: &ActionBatch, num_envs: usize) -> Result<(), EnvError> {
+    let given = actions.rows();
+    if given == num_envs {
+        return Ok(());
+    }
+    Err(EnvError::Contract(format!("{given} actions were given for {num_envs} environments")))
 }
 
 impl VectorEnv for SyncVectorEnv {
     fn num_envs(&self) -> usize {
-        self.envs.len()
+        self.slots.len()
     }
 
     fn observation_space(&self) -> &Space {
-        self.envs[0].observation_space()
+        self.slots[0].env().observation_space()
     }
 
     fn action_space(&self) -> &Space {
-        self.envs[0].action_space()
+        self.slots[0].env().action_space()
     }
 
     fn reset(&mut self, seed: Option<u64>, observations: &mut ObsBatch) -> Result<(), EnvError> {
         self.broken = true;
-        for (row, env) in self.envs.iter_mut().enumerate() {
+        for (row, slot) in self.slots.iter_mut().enumerate() {
             let seed = seed.map(|seed| derive_seed(seed, "env", row as u64));
-            guarded(|| env.reset(seed, observations.row_mut(row)))
-                .and_then(|()| check_numbers(observations.row_mut(row), "reset"))
-                .map_err(|error| named(row, error))?;
+            slot.reset(seed, observations.row_mut(row)).map_err(|error| named(row, error))?;
         }
         self.broken = false;
         Ok(())
@@ -86,12 +93,9 @@ impl VectorEnv for SyncVectorEnv {
         if self.broken {
             return Err(EnvError::NeedsReset);
         }
-        if actions.rows() != self.envs.len() {
-            let (given, count) = (actions.rows(), self.envs.len());
-            return Err(EnvError::Contract(format!("{given} actions were given for {count} environments")));
-        }
-        for row in 0..self.envs.len() {
-            if let Err(error) = self.step_one(row, actions, out) {
+        check_rows(actions, self.slots.len())?;
+        for (row, slot) in self.slots.iter_mut().enumerate() {
+            if let Err(error) = slot.step(actions.row(row), self.autoreset, out.row_mut(row)) {
                 self.broken = true;
                 return Err(named(row, error));
             }
@@ -99,60 +103,29 @@ impl VectorEnv for SyncVectorEnv {
         Ok(())
     }
 
-    fn save_states(&self) -> Option<Vec<EnvState>> {
-        self.envs.iter().map(|env| env.save_state()).collect()
+    fn save_state(&self) -> Option<EnvState> {
+        EnvState::pack(&self.slots.iter().map(Slot::save).collect::<Option<Vec<_>>>()?)
     }
 
-    fn load_states(&mut self, states: &[EnvState]) -> Result<(), EnvError> {
-        if states.len() != self.envs.len() {
-            let (saved, count) = (states.len(), self.envs.len());
+    fn load_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
+        let states: Vec<SlotState> = state.unpack()?;
+        if states.len() != self.slots.len() {
+            let (saved, count) = (states.len(), self.slots.len());
             return Err(EnvError::State(format!("{saved} states were saved for {count} environments")));
         }
         self.broken = true;
-        for (row, (env, state)) in self.envs.iter_mut().zip(states).enumerate() {
-            env.load_state(state).map_err(|error| named(row, error))?;
+        for (row, (slot, state)) in self.slots.iter_mut().zip(&states).enumerate() {
+            slot.load(state).map_err(|error| named(row, error))?;
         }
         self.broken = false;
         Ok(())
     }
 }
 
-/// Runs an environment's code; a panic becomes an error. After it the environment is used no more before a reset.
-fn guarded<T>(call: impl FnOnce() -> Result<T, EnvError>) -> Result<T, EnvError> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        Err(EnvError::World(format!("it panicked: {}", panic_message(panic.as_ref()))))
-    })
-}
-
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no message)")
-}
-
-fn check_numbers(observation: ObsMut<'_>, call: &str) -> Result<(), EnvError> {
-    // One pass without a branch per number: NaN is the only number that differs from itself.
-    if !observation.floats.iter().fold(false, |nan, x| nan | x.is_nan()) {
-        return Ok(());
-    }
-    let index = observation.floats.iter().position(|x| x.is_nan()).unwrap_or_default();
-    Err(EnvError::Contract(format!("{call} wrote NaN into number {index} of the observation")))
-}
-
-fn named(row: usize, error: EnvError) -> EnvError {
-    match error {
-        EnvError::World(message) => EnvError::World(format!("environment {row}: {message}")),
-        EnvError::Contract(message) => EnvError::Contract(format!("environment {row}: {message}")),
-        other => other,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Action, End, Step};
+    use crate::{Action, End, ObsMut, Step};
 
     /// Observes how many steps its episode has had; episode `k` lasts `lengths[k]` steps.
     struct Scripted {
@@ -230,6 +203,30 @@ mod tests {
             before = out.observations.row(1).floats[0];
         }
         assert_eq!(lengths, [3, 1, 4, 3, 1, 4]);
+    }
+
+    #[test]
+    fn under_next_step_autoreset_the_call_after_the_end_is_a_reset_and_no_transition() {
+        let (_, mut out, actions) = vector(&[3, 1, 4], "");
+        let make = |_| Ok(Box::new(Scripted::new(&[3, 1, 4], "")) as Box<dyn Env>);
+        let mut env = SyncVectorEnv::with_autoreset(2, Autoreset::NextStep, make).unwrap();
+        env.reset(Some(1), &mut out.observations).unwrap();
+        let (mut lengths, mut length) = (Vec::new(), 0);
+        for _ in 0..11 {
+            let before = out.observations.row(0).floats[0];
+            env.step(&actions, &mut out).unwrap();
+            let now = out.observations.row(0).floats[0];
+            if out.resets[0] {
+                assert_eq!((out.rewards[0], out.ends[0], now), (0.0, End::No, 0.0));
+                continue;
+            }
+            length += 1;
+            assert_eq!((now, out.next_observation(0).floats[0]), (before + 1.0, before + 1.0));
+            if out.ends[0].is_over() {
+                lengths.push(std::mem::take(&mut length));
+            }
+        }
+        assert_eq!(lengths, [3, 1, 4]);
     }
 
     #[test]

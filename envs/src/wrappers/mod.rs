@@ -1,8 +1,37 @@
-//! Wrappers: environments around an environment.
+//! Wrappers: an environment within an environment.
 //!
-//! A wrapper is an [`Env`](crate::Env) that holds a `Box<dyn Env>`, hands its buffers on and changes what comes back.
-//! Its saved state is its own fields together with the inner environment's state.
+//! A wrapper of your own implements [`Wrapper`], only what it changes; [`Wrapped`] makes an environment of it. The
+//! bundled ones are named by [`WrapperConfig`], which is how a configuration lists them:
+//!
+//! ```
+//! use pavlov_envs::Registry;
+//! use pavlov_envs::wrappers::WrapperConfig;
+//!
+//! let env = Registry::bundled().make("CartPole-v1")?;
+//! let env = WrapperConfig::FrameStack { frames: 4, key: None }.wrap(env)?;
+//! assert_eq!(env.observation_space().to_string(), "Box(..., [4, 4], f32)");
+//! # Ok::<(), pavlov_envs::EnvError>(())
+//! ```
 
+mod actions;
+mod config;
+mod episodic_life;
+mod flatten;
+mod frame_skip;
+mod frame_stack;
+mod leaf;
+mod noop_start;
+mod one_hot;
+mod pictures;
+mod render_pixels;
+mod rewards;
+mod select;
+mod sticky_actions;
+#[cfg(test)]
+mod tests;
 mod time_limit;
+mod wrapped;
 
+pub use config::WrapperConfig;
 pub use time_limit::TimeLimit;
+pub use wrapped::{Wrapped, Wrapper};

@@ -1,0 +1,108 @@
+//! What one update of DQN costs, and one step of an environment: `cargo bench`.
+
+#![allow(missing_docs, reason = "criterion's macros make public items")]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use pavlov::agents::dqn::{DqnConfig, DqnLearner};
+use pavlov::agents::replay::{Batch, UniformReplay};
+use pavlov::agents::{Encoder, Experience};
+use pavlov::envs::{ActionBatch, EnvRng, ObsBatch, Registry, StepBatch, SyncVectorEnv, VectorEnv};
+use pavlov::nn::{Activation, Layout, Mlp, MlpConfig, Mode, Parameters, set_team_size};
+use tch::Device;
+
+const ID: &str = "CartPole-v1";
+
+/// Random play.
+struct Play {
+    envs: SyncVectorEnv,
+    observations: ObsBatch,
+    actions: ActionBatch,
+    step: StepBatch,
+    rng: EnvRng,
+}
+
+impl Play {
+    fn new(num_envs: usize) -> Self {
+        let mut envs = SyncVectorEnv::new(num_envs, |_| Registry::bundled().make(ID)).expect("environments");
+        let mut observations = ObsBatch::new(envs.observation_space(), num_envs);
+        envs.reset(Some(1), &mut observations).expect("a reset");
+        Self {
+            actions: ActionBatch::new(envs.action_space(), num_envs).expect("actions"),
+            step: StepBatch::new(envs.observation_space(), num_envs),
+            rng: EnvRng::seeded(1),
+            observations,
+            envs,
+        }
+    }
+
+    fn step(&mut self) {
+        let space = self.envs.action_space().clone();
+        (0..self.envs.num_envs()).for_each(|row| self.actions.sample_row(row, &space, &mut self.rng));
+        self.envs.step(&self.actions, &mut self.step).expect("a step");
+    }
+}
+
+fn replay(play: &mut Play) -> UniformReplay {
+    let (observations, actions) = (play.envs.observation_space().clone(), play.envs.action_space().clone());
+    let mut replay = UniformReplay::new(20_000, &observations, &actions).expect("a replay");
+    for _ in 0..20_000 {
+        play.step();
+        replay.insert(Experience {
+            observations: &play.observations,
+            actions: &play.actions,
+            step: &play.step,
+        });
+        std::mem::swap(&mut play.observations, &mut play.step.observations);
+    }
+    replay
+}
+
+fn updates(criterion: &mut Criterion) {
+    tch::set_num_threads(1);
+    let mut play = Play::new(1);
+    let replay = replay(&mut play);
+    let (observations, actions) = (play.envs.observation_space().clone(), play.envs.action_space().clone());
+    let encoder = Encoder::new(&observations);
+    let mut group = criterion.benchmark_group("dqn");
+    for (width, activation) in [(64, Activation::Tanh), (256, Activation::Relu)] {
+        let net = MlpConfig { hidden_sizes: vec![width, width], activation, ..Default::default() };
+        for threads in [1, 2] {
+            set_team_size(threads);
+            let config = DqnConfig { net: net.clone(), batch_size: 64, ..Default::default() };
+            let mut layout = Layout::new();
+            let mlp = Mlp::new(&mut layout, "", 4, 2, &net).expect("a network");
+            let parameters =
+                Parameters::new(&layout, &mut EnvRng::seeded(1), Device::Cpu).expect("parameters");
+            let mut batch = Batch::new(16 * 64, &encoder, &actions).expect("a batch");
+            let mut rng = EnvRng::seeded(2);
+            group.bench_function(
+                format!("forward {width}-{width}, one observation, {threads} threads"),
+                |b| {
+                    let _guard = tch::no_grad_guard();
+                    let x = tch::Tensor::zeros([1, 4], tch::kind::FLOAT_CPU);
+                    b.iter(|| black_box(mlp.forward(&parameters, &x, Mode::Eval).expect("an output")));
+                },
+            );
+            let mut learner = DqnLearner::new(config, mlp, parameters).expect("a learner");
+            group.bench_function(format!("16 updates {width}-{width}, batch 64, {threads} threads"), |b| {
+                b.iter(|| {
+                    replay.sample(&mut rng, &encoder, 16 * 64, &mut batch).expect("a sample");
+                    learner.update(&batch, 1e-4).expect("updates");
+                });
+            });
+        }
+    }
+}
+
+fn environments(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("environment");
+    for num_envs in [1, 64] {
+        let mut play = Play::new(num_envs);
+        group.bench_function(format!("{ID}, random actions, {num_envs} copies"), |b| b.iter(|| play.step()));
+    }
+}
+
+criterion_group!(benches, updates, environments);
+criterion_main!(benches);

@@ -1,0 +1,199 @@
+//! Acrobot: swing a chain of two links up with a torque at the joint between them.
+//!
+//! After Sutton (1996) and Sutton and Barto's book, with the constants and the Runge-Kutta integration of Gymnasium's
+//! `Acrobot-v1`: the state is kept in f64, observations are f32.
+
+use std::f64::consts::{FRAC_PI_2, PI, TAU};
+
+use serde::{Deserialize, Serialize};
+
+use super::bounded;
+use super::sketch::{BLACK, WHITE, placed, rectangle};
+use crate::render::{Canvas, Color, Picture};
+use crate::{Action, End, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+
+const GRAVITY: f64 = 9.8;
+/// Of each link, in kilograms.
+const MASS: f64 = 1.0;
+/// Of each link, in metres.
+const LENGTH: f64 = 1.0;
+/// From a link's upper end to its centre of mass, in metres.
+const CENTER: f64 = 0.5;
+/// The moment of inertia of each link.
+const INERTIA: f64 = 1.0;
+/// The greatest angular velocity of each joint, in radians per second.
+const MAX_SPEEDS: [f64; 2] = [4.0 * PI, 9.0 * PI];
+/// The torque of each action, in newton metres.
+const TORQUES: [f64; 3] = [-1.0, 0.0, 1.0];
+/// Seconds from one step to the next.
+const DT: f64 = 0.2;
+/// Each number of the first state lies within this.
+const START: f64 = 0.1;
+/// How far above the fixed joint the free end has to come, in metres.
+const GOAL: f64 = 1.0;
+const LINK_COLOR: Color = [0, 204, 204];
+const JOINT_COLOR: Color = [204, 204, 0];
+
+/// Whose equations of motion.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AcrobotEquations {
+    /// Those of Sutton and Barto's book, with which the paper's results were made too.
+    #[default]
+    Book,
+    /// Those printed in Sutton's paper of 1996, which lack a term.
+    Nips,
+}
+
+/// The chain of two links. Observation: cosine and sine of the first joint's angle (0 hangs down), the same of the
+/// second joint's (relative to the first link), both angular velocities; actions: torque -1, 0 or 1 on the second
+/// joint. Every step costs 1 but for the one with which the free end rises above the goal.
+#[derive(Clone, Debug)]
+pub struct Acrobot {
+    world: World,
+    equations: AcrobotEquations,
+    observations: Space,
+    actions: Space,
+}
+
+/// Both angles, then both angular velocities.
+type State = [f64; 4];
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct World {
+    state: State,
+    running: bool,
+    rng: EnvRng,
+}
+
+impl Acrobot {
+    /// The environment, hanging still.
+    pub fn new(equations: AcrobotEquations) -> Self {
+        let limits = [1.0, 1.0, 1.0, 1.0, MAX_SPEEDS[0] as f32, MAX_SPEEDS[1] as f32];
+        Self {
+            world: World { state: [0.0; 4], running: false, rng: EnvRng::default() },
+            equations,
+            observations: bounded(&limits.map(|limit| -limit), &limits),
+            actions: Space::Discrete(TORQUES.len() as i64),
+        }
+    }
+
+    /// Starts an episode from this state: both angles, then both angular velocities.
+    pub fn start_from(&mut self, state: [f64; 4]) {
+        self.world = World { state, running: true, rng: self.world.rng.clone() };
+    }
+}
+
+impl World {
+    fn observe(&self, observation: ObsMut<'_>) {
+        let [theta1, theta2, speed1, speed2] = self.state;
+        let ((sin1, cos1), (sin2, cos2)) = (theta1.sin_cos(), theta2.sin_cos());
+        let numbers = [cos1, sin1, cos2, sin2, speed1, speed2];
+        observation.floats.iter_mut().zip(numbers).for_each(|(out, number)| *out = number as f32);
+    }
+
+    fn advance(&mut self, torque: f64, equations: AcrobotEquations) {
+        let [theta1, theta2, speed1, speed2] =
+            runge_kutta(self.state, |state| derivative(state, torque, equations));
+        let [max1, max2] = MAX_SPEEDS;
+        self.state = [wrapped(theta1), wrapped(theta2), speed1.clamp(-max1, max1), speed2.clamp(-max2, max2)];
+    }
+
+    fn risen(&self) -> bool {
+        let [theta1, theta2, ..] = self.state;
+        -theta1.cos() - (theta2 + theta1).cos() > GOAL
+    }
+
+    fn picture(&self) -> Picture {
+        let mut canvas = Canvas::new(500, 500, WHITE, 500.0 / 4.4, (250.0, 250.0));
+        canvas.line(&[(-2.2, GOAL as f32), (2.2, GOAL as f32)], 1.0, BLACK);
+        let [theta1, theta2, ..] = self.state;
+        let length = LENGTH as f32;
+        let mut joint = (0.0, 0.0);
+        for angle in [theta1 - FRAC_PI_2, theta1 + theta2 - FRAC_PI_2].map(|angle| angle as f32) {
+            rectangle(&mut canvas, (0.0, -0.1), (length, 0.1), angle, joint, LINK_COLOR);
+            canvas.circle(joint, 0.1, JOINT_COLOR);
+            joint = placed((length, 0.0), angle, joint);
+        }
+        Picture::Frame(canvas.finish())
+    }
+}
+
+/// The equations of motion.
+fn derivative([theta1, theta2, speed1, speed2]: State, torque: f64, equations: AcrobotEquations) -> State {
+    let (sin2, cos2) = theta2.sin_cos();
+    let coupling = MASS * LENGTH * CENTER;
+    let d1 = MASS * CENTER.powi(2)
+        + MASS * (LENGTH.powi(2) + CENTER.powi(2) + 2.0 * LENGTH * CENTER * cos2)
+        + 2.0 * INERTIA;
+    let d2 = MASS * (CENTER.powi(2) + LENGTH * CENTER * cos2) + INERTIA;
+    let phi2 = MASS * CENTER * GRAVITY * (theta1 + theta2 - FRAC_PI_2).cos();
+    let phi1 = -coupling * speed2.powi(2) * sin2 - 2.0 * coupling * speed2 * speed1 * sin2
+        + (MASS * CENTER + MASS * LENGTH) * GRAVITY * (theta1 - FRAC_PI_2).cos()
+        + phi2;
+    let centrifugal = match equations {
+        AcrobotEquations::Book => coupling * speed1.powi(2) * sin2,
+        AcrobotEquations::Nips => 0.0,
+    };
+    let acceleration2 =
+        (torque + d2 / d1 * phi1 - centrifugal - phi2) / (MASS * CENTER.powi(2) + INERTIA - d2.powi(2) / d1);
+    let acceleration1 = -(d2 * acceleration2 + phi1) / d1;
+    [speed1, speed2, acceleration1, acceleration2]
+}
+
+/// One step of the classical Runge-Kutta method of fourth order.
+fn runge_kutta(state: State, derivative: impl Fn(State) -> State) -> State {
+    let ahead = |dt: f64, slope: State| std::array::from_fn(|i| state[i] + dt * slope[i]);
+    let k1 = derivative(state);
+    let k2 = derivative(ahead(DT / 2.0, k1));
+    let k3 = derivative(ahead(DT / 2.0, k2));
+    let k4 = derivative(ahead(DT, k3));
+    std::array::from_fn(|i| state[i] + DT / 6.0 * (k1[i] + 2.0 * k2[i] + 2.0 * k3[i] + k4[i]))
+}
+
+/// The angle between -pi and pi that points the same way.
+fn wrapped(angle: f64) -> f64 {
+    if (-PI..=PI).contains(&angle) { angle } else { angle - TAU * ((angle + PI) / TAU).floor() }
+}
+
+impl Env for Acrobot {
+    fn observation_space(&self) -> &Space {
+        &self.observations
+    }
+
+    fn action_space(&self) -> &Space {
+        &self.actions
+    }
+
+    fn reset(&mut self, seed: Option<u64>, observation: ObsMut<'_>) -> Result<(), EnvError> {
+        self.world.rng.reseed(seed);
+        let state = std::array::from_fn(|_| self.world.rng.uniform(-START, START));
+        self.start_from(state);
+        self.world.observe(observation);
+        Ok(())
+    }
+
+    fn step(&mut self, action: Action<'_>, observation: ObsMut<'_>) -> Result<Step, EnvError> {
+        let torque = TORQUES[action.discrete(TORQUES.len() as i64)?];
+        if !self.world.running {
+            return Err(EnvError::NeedsReset);
+        }
+        self.world.advance(torque, self.equations);
+        self.world.observe(observation);
+        let risen = self.world.risen();
+        self.world.running = !risen;
+        Ok(Step::new(if risen { 0.0 } else { -1.0 }, End::terminated_if(risen)))
+    }
+
+    fn render(&self) -> Option<Picture> {
+        Some(self.world.picture())
+    }
+
+    fn save_state(&self) -> Option<EnvState> {
+        EnvState::pack(&self.world)
+    }
+
+    fn load_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
+        self.world = state.unpack()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,144 @@
+//! A registered environment: what is known of it, and how it is made.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::EnvOptions;
+use crate::wrappers::{TimeLimit, Wrapped};
+use crate::{Env, EnvError, VectorEnv, VectorOptions};
+
+/// The option that every environment has.
+pub(super) const LIMIT: &str = "max_episode_steps";
+
+/// Makes an environment from its options. Shared between threads: every actor makes its own environments.
+pub type Constructor = dyn Fn(&EnvOptions) -> Result<Box<dyn Env>, EnvError> + Send + Sync;
+
+/// Makes many copies of an environment at once, from its options, the steps after which an episode is truncated (if
+/// ever), and what kind of vector environment it is to be.
+pub type VectorConstructor =
+    dyn Fn(&EnvOptions, Option<u32>, &VectorOptions) -> Result<Box<dyn VectorEnv>, EnvError> + Send + Sync;
+
+/// A registered environment.
+#[derive(Clone)]
+pub struct EnvSpec {
+    /// The id, as in Gymnasium: name and version.
+    pub id: String,
+    /// One line that says what the agent has to do, and which source the dynamics follow.
+    pub summary: String,
+    /// What is rewarded, in a few words.
+    pub reward: String,
+    /// After how many steps an episode is truncated, if ever.
+    pub max_episode_steps: Option<u32>,
+    /// The mean return from which the environment counts as solved, if there is such a number.
+    pub reward_threshold: Option<f64>,
+    /// The options of its own that it takes.
+    pub options: &'static [&'static str],
+    constructor: Arc<Constructor>,
+    vector_constructor: Option<Arc<VectorConstructor>>,
+}
+
+impl EnvSpec {
+    /// An environment that `constructor` makes, without a time limit.
+    pub fn new(
+        id: impl Into<String>,
+        constructor: impl Fn(&EnvOptions) -> Result<Box<dyn Env>, EnvError> + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            id: id.into(),
+            summary: String::new(),
+            reward: String::new(),
+            max_episode_steps: None,
+            reward_threshold: None,
+            options: &[],
+            constructor: Arc::new(constructor),
+            vector_constructor: None,
+        }
+    }
+
+    /// Truncates episodes after this many steps.
+    pub fn max_episode_steps(mut self, steps: u32) -> Self {
+        self.max_episode_steps = Some(steps);
+        self
+    }
+
+    /// Counts as solved from this mean return.
+    pub fn reward_threshold(mut self, threshold: f64) -> Self {
+        self.reward_threshold = Some(threshold);
+        self
+    }
+
+    /// Says in one line what the agent has to do.
+    pub fn summary(mut self, summary: impl Into<String>) -> Self {
+        self.summary = summary.into();
+        self
+    }
+
+    /// Says in a few words what is rewarded.
+    pub fn reward(mut self, reward: impl Into<String>) -> Self {
+        self.reward = reward.into();
+        self
+    }
+
+    /// Names the options that the constructor reads.
+    pub fn options(mut self, options: &'static [&'static str]) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Gives the environment a vector form of its own, with the same results as many single ones, but faster.
+    pub fn vectorized(
+        mut self,
+        constructor: impl Fn(&EnvOptions, Option<u32>, &VectorOptions) -> Result<Box<dyn VectorEnv>, EnvError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.vector_constructor = Some(Arc::new(constructor));
+        self
+    }
+
+    /// Makes the environment, with its time limit or the one that the options give.
+    ///
+    /// # Errors
+    /// [`EnvError::Option`] for an unknown option or a wrong value, and the constructor's own errors.
+    pub fn make(&self, options: &EnvOptions) -> Result<Box<dyn Env>, EnvError> {
+        options.check_names(&self.id, self.options)?;
+        let env = (self.constructor)(options)?;
+        Ok(match self.limit(options)? {
+            None => env,
+            Some(limit) => Box::new(Wrapped::new(env, TimeLimit::new(limit)?)),
+        })
+    }
+
+    /// Makes a vector environment of it: of its own kind where there is one, else of single environments.
+    ///
+    /// # Errors
+    /// As [`EnvSpec::make`].
+    pub fn make_vector(
+        &self,
+        options: &EnvOptions,
+        vector: &VectorOptions,
+    ) -> Result<Box<dyn VectorEnv>, EnvError> {
+        let Some(constructor) = &self.vector_constructor else {
+            return vector.of_single(|_| self.make(options));
+        };
+        options.check_names(&self.id, self.options)?;
+        constructor(options, self.limit(options)?, vector)
+    }
+
+    /// The time limit: the option's, or else the one that belongs to the id.
+    fn limit(&self, options: &EnvOptions) -> Result<Option<u32>, EnvError> {
+        if !options.has(LIMIT) {
+            return Ok(self.max_episode_steps);
+        }
+        let limit = u32::try_from(options.integer(LIMIT, 0)?).ok().filter(|limit| *limit > 0);
+        let message = || format!("`{LIMIT}` is out of range: give a number from 1 to {}", u32::MAX);
+        limit.map(Some).ok_or_else(|| EnvError::Option(message()))
+    }
+}
+
+impl fmt::Debug for EnvSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EnvSpec").field("id", &self.id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,114 @@
+//! Mean and variance of what has been seen so far.
+
+use serde::{Deserialize, Serialize};
+
+use crate::EnvError;
+
+/// Running mean and variance of several numbers, from batches (Chan, Golub and LeVeque 1979).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Parts", into = "Parts")]
+pub struct RunningStatistics {
+    mean: Vec<f64>,
+    variance: Vec<f64>,
+    /// How many were seen; a little more than that, so that the start (mean 0, variance 1) counts for something.
+    count: f64,
+}
+
+/// Means, variances and the count, as they are saved.
+type Parts = (Vec<f64>, Vec<f64>, f64);
+
+impl From<RunningStatistics> for Parts {
+    fn from(statistics: RunningStatistics) -> Self {
+        (statistics.mean, statistics.variance, statistics.count)
+    }
+}
+
+impl TryFrom<Parts> for RunningStatistics {
+    type Error = EnvError;
+
+    fn try_from((mean, variance, count): Parts) -> Result<Self, EnvError> {
+        Self::from_parts(mean, variance, count)
+    }
+}
+
+impl RunningStatistics {
+    /// Statistics of `width` numbers, of which nothing has been seen: mean 0, variance 1.
+    pub fn new(width: usize) -> Self {
+        Self { mean: vec![0.0; width], variance: vec![1.0; width], count: 1e-4 }
+    }
+
+    /// Statistics as they were saved.
+    ///
+    /// # Errors
+    /// [`EnvError::State`] when they make no sense: other lengths, numbers that are not finite, negative variances.
+    pub fn from_parts(mean: Vec<f64>, variance: Vec<f64>, count: f64) -> Result<Self, EnvError> {
+        let finite = mean.iter().chain(&variance).all(|number| number.is_finite());
+        let counted = count.is_finite() && count > 0.0;
+        if mean.len() != variance.len() || !finite || !counted || variance.iter().any(|v| *v < 0.0) {
+            return Err(EnvError::State("the saved statistics are no means and variances".into()));
+        }
+        Ok(Self { mean, variance, count })
+    }
+
+    /// The mean of each number.
+    pub fn mean(&self) -> &[f64] {
+        &self.mean
+    }
+
+    /// The variance of each number.
+    pub fn variance(&self) -> &[f64] {
+        &self.variance
+    }
+
+    /// How many rows were seen.
+    pub fn count(&self) -> f64 {
+        self.count
+    }
+
+    /// Takes in what `row(i, j)` gives for each of `rows` rows and each number `j`.
+    pub fn update(&mut self, rows: usize, row: impl Fn(usize, usize) -> f64) {
+        if rows == 0 {
+            return;
+        }
+        let (seen, new) = (self.count, rows as f64);
+        let total = seen + new;
+        for (column, (mean, variance)) in self.mean.iter_mut().zip(&mut self.variance).enumerate() {
+            let batch_mean = (0..rows).map(|index| row(index, column)).sum::<f64>() / new;
+            let squares: f64 = (0..rows).map(|index| (row(index, column) - batch_mean).powi(2)).sum();
+            let delta = batch_mean - *mean;
+            *mean += delta * new / total;
+            *variance = (*variance * seen + squares + delta * delta * seen * new / total) / total;
+        }
+        self.count = total;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_give_the_mean_and_variance_of_all() {
+        let numbers = [3.0, -1.0, 4.0, 1.0, -5.0, 9.0, 2.0];
+        let mut running = RunningStatistics { count: 1e-12, ..RunningStatistics::new(1) };
+        for batch in [&numbers[..1], &numbers[1..5], &numbers[5..], &[]] {
+            running.update(batch.len(), |row, _| batch[row]);
+        }
+        let mean = numbers.iter().sum::<f64>() / 7.0;
+        let variance = numbers.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 7.0;
+        assert!((running.mean()[0] - mean).abs() < 1e-9 && (running.variance()[0] - variance).abs() < 1e-9);
+        assert!((running.count() - 7.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for (mean, variance, count) in [
+            (vec![0.0], vec![], 1.0),
+            (vec![f64::NAN], vec![1.0], 1.0),
+            (vec![0.0], vec![-1.0], 1.0),
+            (vec![], vec![], 0.0),
+        ] {
+            assert!(RunningStatistics::from_parts(mean, variance, count).is_err());
+        }
+    }
+}

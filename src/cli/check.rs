@@ -1,0 +1,31 @@
+//! `pavlov check`.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use pavlov_envs::{EnvOptions, laws};
+use serde_json::json;
+
+use super::args::CheckArgs;
+use crate::config::{Registries, parse_option};
+
+pub(super) fn check(registries: &Registries, args: &CheckArgs) -> Result<ExitCode> {
+    let spec = registries.envs.spec(&args.environment)?;
+    let table = args.options.iter().map(|option| parse_option(option)).collect::<Result<_, _>>()?;
+    let options = EnvOptions::new(table);
+    spec.make(&options).with_context(|| format!("{} cannot be made", spec.id))?;
+    let breaches = laws::check(&|| spec.make(&options));
+    if args.json {
+        let breaches: Vec<_> = breaches
+            .iter()
+            .map(|breach| json!({ "law": breach.law, "explanation": breach.explanation }))
+            .collect();
+        println!("{}", json!({ "environment": spec.id, "breaches": breaches }));
+    } else if breaches.is_empty() {
+        println!("{} keeps every law", spec.id);
+    } else {
+        println!("{} breaks {} of the laws:", spec.id, breaches.len());
+        breaches.iter().for_each(|breach| println!("- {}: {}", breach.law, breach.explanation));
+    }
+    Ok(if breaches.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
