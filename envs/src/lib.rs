@@ -41,7 +41,7 @@ mod vector;
 pub mod wrappers;
 
 pub use action::{Action, ActionBatch};
-pub use box2d::{LunarLander, LunarLanderOptions};
+pub use box2d::{BipedalWalker, LunarLander, LunarLanderOptions};
 pub use classic::{Acrobot, AcrobotEquations, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 pub use env::{End, Env, EnvError, EnvState, Step};
 pub use factory::EnvFactory;

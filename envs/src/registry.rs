@@ -30,6 +30,7 @@ impl Registry {
     pub fn bundled() -> Self {
         let families = [
             classic::specs(),
+            box2d::specs(),
             toy_text::specs(),
             minatar::specs(),
             memory::specs(),

@@ -23,6 +23,7 @@ from pathlib import Path
 
 import gymnasium
 import numpy as np
+from gymnasium.envs.box2d.bipedal_walker import BipedalWalkerHeuristics
 from gymnasium.envs.box2d.lunar_lander import heuristic as lander_heuristic
 
 FIXTURES = Path(__file__).resolve().parents[2] / "envs" / "fixtures"
@@ -126,6 +127,16 @@ class LanderHeuristic:
         return lander_heuristic(self.env, observation)
 
 
+class WalkerHeuristic:
+    def __init__(self, _env, _rng):
+        self.heuristic, self.action = BipedalWalkerHeuristics(), np.zeros(4, np.float32)
+
+    def __call__(self, observation):
+        # The original's first action is nothing.
+        action, self.action = self.action, None
+        return self.heuristic.step_heuristic(observation) if action is None else action
+
+
 class Clumsy:
     """The heuristic, every fourth action replaced by a random one."""
 
@@ -137,7 +148,12 @@ class Clumsy:
         return self.random(observation) if self.rng.integers(4) == 0 else action
 
 
-HEURISTICS = {"LunarLander-v3": LanderHeuristic, "LunarLanderContinuous-v3": LanderHeuristic}
+HEURISTICS = {
+    "LunarLander-v3": LanderHeuristic,
+    "LunarLanderContinuous-v3": LanderHeuristic,
+    "BipedalWalker-v3": WalkerHeuristic,
+    "BipedalWalkerHardcore-v3": WalkerHeuristic,
+}
 
 
 def episode(env_id, seed, policy, **options):
@@ -198,10 +214,21 @@ def lunar_lander(env_id):
     ]
 
 
+def bipedal_walker(env_id):
+    return [
+        *(episode(env_id, seed, Idle) for seed in range(2)),
+        *(episode(env_id, seed, Uniform) for seed in range(2, 8)),
+        *(episode(env_id, seed, WalkerHeuristic) for seed in range(8, 12)),
+        *(episode(env_id, seed, Clumsy) for seed in range(12, 15)),
+    ]
+
+
 def main():
     FIXTURES.mkdir(exist_ok=True)
     for env_id in ("LunarLander-v3", "LunarLanderContinuous-v3"):
         write(env_id, lunar_lander(env_id))
+    for env_id in ("BipedalWalker-v3", "BipedalWalkerHardcore-v3"):
+        write(env_id, bipedal_walker(env_id))
 
 
 if __name__ == "__main__":

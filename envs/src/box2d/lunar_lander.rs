@@ -126,8 +126,7 @@ impl Start {
     fn draw(rng: &mut EnvRng, windy: bool) -> Self {
         let heights = std::array::from_fn(|_| rng.uniform(0.0, HEIGHT / 2.0));
         let push = std::array::from_fn(|_| rng.uniform(-FIRST_PUSH, FIRST_PUSH));
-        let wind =
-            if windy { std::array::from_fn(|_| rng.uniform(0.0, 19998.0) as i64 - 9999) } else { [0; 2] };
+        let wind = if windy { std::array::from_fn(|_| super::integer(rng, -9999, 9999)) } else { [0; 2] };
         Self { heights, push, wind }
     }
 
@@ -359,7 +358,7 @@ impl Env for LunarLander {
     }
 
     fn render(&self) -> Option<Picture> {
-        None
+        super::picture::lander(&self.world)
     }
 
     fn save_state(&self) -> Option<EnvState> {

@@ -114,11 +114,7 @@ impl World {
         velocities.extend(self.bodies.iter().map(|body| body.velocity));
         constraints.iter().for_each(|c| c.warm_start(&mut velocities[c.body]));
         joints.iter().for_each(|joint| joint.warm_start(velocities));
-        let t = std::time::Instant::now();
-        let n = self.scratch.iterate(iterations);
-        let e = t.elapsed().as_nanos() as f64 / n as f64;
-        let key: String = self.scratch.joints.iter().map(|j| j.kind()).collect();
-        println!("T {key}{} {n} {e:.2}", self.scratch.constraints.len());
+        self.scratch.iterate(iterations);
         for &body in &island.bodies {
             self.bodies[body].velocity = self.scratch.velocities[body];
         }
@@ -155,14 +151,16 @@ impl World {
 }
 
 impl Scratch {
-    fn iterate(&mut self, iterations: usize) -> usize {
+    /// Solves the velocities again and again. Iterations that would go in a circle are left out: what they would still
+    /// change is added up.
+    fn iterate(&mut self, iterations: usize) {
         self.seen_velocities.clear();
         for iteration in 0..iterations {
             if iteration % ROUND == 0 && self.repeats() {
                 for joint in &mut self.joints {
                     (iteration..iterations).for_each(|iteration| joint.repeat(iteration));
                 }
-                return iteration;
+                return;
             }
             for joint in &mut self.joints {
                 joint.solve_velocity(&mut self.velocities, iteration);
@@ -171,7 +169,6 @@ impl Scratch {
                 constraint.solve_velocity(&mut self.velocities[constraint.body]);
             }
         }
-        iterations
     }
 
     /// Whether the velocities, and the impulses that change them, are what they were a round ago.

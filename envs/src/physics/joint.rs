@@ -319,5 +319,3 @@ fn dot(a: [f32; 3], b: [f32; 3]) -> f32 {
 fn cross(a: [f32; 3], b: [f32; 3]) -> [f32; 3] {
     [a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]]
 }
-
-impl JointConstraint { pub fn kind(&self) -> &'static str { match (self.push != 0.0, self.impulses.motor.abs() >= self.max_motor) { (true, true) => "LS", (true, false) => "LU", (false, true) => "NS", _ => "NU" } } }

@@ -31,7 +31,7 @@ mod world;
 
 pub use body::{Body, Material};
 pub use contact::Touch;
-pub use ground::PieceShape;
+pub use ground::{Ground, PieceShape};
 pub use joint::Joint;
 pub use math::Vec2;
 pub use shape::{Edge, Polygon};

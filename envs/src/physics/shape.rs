@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::math::{Symmetric2, Transform, Vec2, min};
+use super::math::{Transform, Vec2};
 use super::{MAX_VERTICES, SKIN};
 
 /// A box along the axes.
