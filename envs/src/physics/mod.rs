@@ -27,6 +27,8 @@ mod manifold;
 mod math;
 mod shape;
 mod solver;
+#[cfg(test)]
+mod tests;
 mod world;
 
 pub use body::{Body, Material};
