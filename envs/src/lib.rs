@@ -18,6 +18,7 @@
 //! ```
 
 mod action;
+mod box2d;
 mod classic;
 mod dynamics;
 mod env;
@@ -28,6 +29,8 @@ pub mod laws;
 mod memory;
 pub mod minatar;
 mod observation;
+mod physics;
+mod pixels;
 pub mod probes;
 mod registry;
 pub mod render;
@@ -39,12 +42,14 @@ mod vector;
 pub mod wrappers;
 
 pub use action::{Action, ActionBatch};
+pub use box2d::{BipedalWalker, LunarLander, LunarLanderOptions};
 pub use classic::{Acrobot, AcrobotEquations, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 pub use env::{End, Env, EnvError, EnvState, Step};
 pub use factory::EnvFactory;
 pub use memory::{RepeatPrevious, TMaze};
 pub use minatar::MinAtar;
 pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};
+pub use pixels::PixelPong;
 pub use registry::{EnvOptions, EnvSpec, Registry};
 pub use rng::{EnvRng, derive_seed};
 pub use space::{ACTION_MASK, BoxSpace, Dtype, Space};

@@ -170,6 +170,9 @@ pub(super) struct EnvsArgs {
     /// Draw one picture of each environment into this PNG instead
     #[arg(long, value_name = "FILE", conflicts_with = "json")]
     pub(super) pictures: Option<PathBuf>,
+    /// Print a table in Markdown
+    #[arg(long, conflicts_with_all = ["json", "pictures"])]
+    pub(super) markdown: bool,
 }
 
 #[derive(Debug, Args)]

@@ -27,12 +27,19 @@ pub(super) fn envs(registries: &Registries, args: &EnvsArgs) -> Result<ExitCode>
             "id": spec.id,
             "observations": env.observation_space().to_string(),
             "actions": env.action_space().to_string(),
+            "reward": spec.reward,
             "max_episode_steps": spec.max_episode_steps,
             "reward_threshold": spec.reward_threshold,
             "options": spec.options,
             "presets": agents,
             "summary": spec.summary,
         }));
+    }
+    if args.markdown {
+        println!("| id | what to do | reward | observations | actions | step limit | solved from |");
+        println!("|---|---|---|---|---|---|---|");
+        rows.iter().for_each(|row| println!("{}", markdown(row)));
+        return Ok(ExitCode::SUCCESS);
     }
     print(args.list.json, &rows, |row| {
         let limit = row["max_episode_steps"].as_u64().map_or("-".into(), |limit| limit.to_string());
@@ -44,6 +51,18 @@ pub(super) fn envs(registries: &Registries, args: &EnvsArgs) -> Result<ExitCode>
             ""
         )
     })
+}
+
+/// An environment as a row of a table.
+fn markdown(row: &serde_json::Value) -> String {
+    let cell = |value: &serde_json::Value| match value {
+        serde_json::Value::Null => String::new(),
+        serde_json::Value::String(text) => text.replace('|', "\\|"),
+        other => other.to_string(),
+    };
+    let columns = ["summary", "reward", "observations", "actions", "max_episode_steps", "reward_threshold"];
+    let cells = columns.map(|column| cell(&row[column]));
+    format!("| {} | {} |", text(&row["id"]), cells.join(" | "))
 }
 
 pub(super) fn agents(registries: &Registries, args: &ListArgs) -> Result<ExitCode> {

@@ -127,6 +127,8 @@ pub struct EvaluationConfig {
     pub every_env_steps: u64,
     /// Episodes of one evaluation.
     pub episodes: usize,
+    /// Every how manieth evaluation shows an episode among TensorBoard's images; 0 never does.
+    pub film_every_evaluations: u64,
     /// The mean return at which training stops early, or "off".
     #[serde(with = "optional")]
     pub until_return: Option<f64>,
@@ -134,7 +136,7 @@ pub struct EvaluationConfig {
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        Self { every_env_steps: 5_000, episodes: 10, until_return: None }
+        Self { every_env_steps: 5_000, episodes: 10, film_every_evaluations: 0, until_return: None }
     }
 }
 

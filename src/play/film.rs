@@ -7,6 +7,8 @@ use pavlov_agents::{ActMode, Policy};
 use pavlov_envs::render::{Frame, Picture};
 use pavlov_envs::{ActionBatch, EnvFactory, EnvRng, ObsBatch, derive_seed};
 
+use super::encode_gif;
+
 /// What there is to see after a step, or at the start of an episode.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moment {
@@ -67,6 +69,20 @@ pub fn play(
     Ok(returns)
 }
 
+/// Whether the environments have anything to show.
+///
+/// # Errors
+/// When they have not, or cannot be made.
+pub fn check(factory: &EnvFactory) -> Result<()> {
+    let mut env = factory.make()?;
+    let mut observation = ObsBatch::new(env.observation_space(), 1);
+    env.reset(Some(0), observation.row_mut(0))?;
+    if env.render().is_none() {
+        bail!("{} has nothing to show: it does not render", factory.spec().id);
+    }
+    Ok(())
+}
+
 /// Frames to be shown one after the other, all of one size.
 #[derive(Clone, Debug, Default)]
 pub struct Film {
@@ -74,7 +90,34 @@ pub struct Film {
     largest: Option<(usize, usize)>,
 }
 
+/// The longer side of a film in a run's log, in pixels, and how many frames it has at most.
+const LOGGED: (usize, usize) = (160, 400);
+const LOGGED_FRAMES_PER_SECOND: f64 = 25.0;
+
 impl Film {
+    /// A small film of one greedy episode, or of its beginning.
+    ///
+    /// # Errors
+    /// As [`play`].
+    pub fn of_one_episode(policy: &mut dyn Policy, factory: &EnvFactory, seed: u64) -> Result<Self> {
+        let (side, most) = LOGGED;
+        let mut film = Self::within(side, side);
+        play(policy, factory, 1, ActMode::Exploit, seed, &mut |moment| {
+            film.add(moment.picture.clone())?;
+            Ok(if film.frames.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        Ok(film)
+    }
+
+    /// The film as a GIF, and its width and height in pixels.
+    ///
+    /// # Errors
+    /// When it has no frame.
+    pub fn encode(&self) -> Result<(Vec<u8>, (usize, usize))> {
+        let size = self.frames.first().map_or((0, 0), |frame| (frame.width, frame.height));
+        Ok((encode_gif(&self.frames, LOGGED_FRAMES_PER_SECOND)?, size))
+    }
+
     /// A film whose frames are made smaller until they fit into `width` x `height` pixels.
     pub fn within(width: usize, height: usize) -> Self {
         Self { frames: Vec::new(), largest: Some((width, height)) }

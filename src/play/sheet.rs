@@ -25,7 +25,7 @@ pub fn contact_sheet(registry: &Registry, path: &Path) -> Result<usize> {
     for spec in registry.specs() {
         if let Some(picture) = taken(registry, &spec.id)? {
             let label = Picture::Text(spec.id.clone()).into_frame().fitted(TILE.0, 16)?;
-            tiles.push((picture.into_frame().fitted(TILE.0 - 8, TILE.1 - LABEL)?, label));
+            tiles.push((picture.into_frame().fitted(TILE.0 - 8, TILE.1 - LABEL - 6)?, label));
         }
     }
     let rows = tiles.len().div_ceil(COLUMNS);
@@ -34,7 +34,7 @@ pub fn contact_sheet(registry: &Registry, path: &Path) -> Result<usize> {
     for (index, (picture, label)) in tiles.iter().enumerate() {
         let (left, top) = (index % COLUMNS * TILE.0, index / COLUMNS * TILE.1);
         let middle = |frame: &Frame| left + (TILE.0 - frame.width) / 2;
-        paste(&mut sheet, picture, middle(picture), top + (TILE.1 - LABEL - picture.height) / 2 + 2);
+        paste(&mut sheet, picture, middle(picture), top + (TILE.1 - LABEL - picture.height) / 2);
         paste(&mut sheet, label, middle(label), top + TILE.1 - LABEL);
     }
     write_atomically(path, |beside| {

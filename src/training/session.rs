@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use pavlov_agents::{ActMode, Agent, AgentContext, Experience};
+use pavlov_agents::{ActMode, Agent, AgentContext, Experience, Policy};
 use pavlov_envs::{
     ActionBatch, EnvFactory, EnvState, ObsBatch, Space, StepBatch, VectorEnv, VectorOptions, derive_seed,
 };
@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use super::episodes::Episodes;
 use super::{Evaluation, Progress, Report, evaluate, normalized};
 use crate::config::{Registries, RunConfig};
-use crate::record::{Position, Recorder, Row};
+use crate::play::{self, Film};
+use crate::record::{Note, Position, Recorder, Row};
 use crate::run::{Checkpoint, RunFolder};
 
 /// The form of the state that this version writes.
@@ -149,6 +150,7 @@ impl Session {
     /// # Errors
     /// When the agent cannot play the environment, or one of the two refuses its options.
     pub fn check(config: &RunConfig, registries: &Registries) -> Result<()> {
+        check_film(config, &config.factory(registries)?)?;
         Self::agent(config, registries).map(drop)
     }
 
@@ -171,6 +173,7 @@ impl Session {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
         pavlov_nn::set_team_size(config.update_threads.min(cores));
         let factory = config.factory(registries)?;
+        check_film(&config, &factory)?;
         let envs = factory.make_vector(&VectorOptions::new(config.num_envs).threads(config.env_threads))?;
         let (observations, actions) = (envs.observation_space().clone(), envs.action_space().clone());
         let agent = build_agent(&config, registries, observations, actions)?;
@@ -301,6 +304,7 @@ impl Session {
         let seed = derive_seed(self.config.seed, "evaluation", self.clock.env_steps);
         let episodes = self.config.evaluation.episodes;
         let result = evaluate(policy.as_mut(), &self.factory, episodes, ActMode::Exploit, seed)?;
+        self.film(policy.as_mut(), seed)?;
         self.clock.last_evaluation = Some(result.mean());
         if self.clock.best_evaluation.is_none_or(|best| result.mean() > best) {
             self.clock.best_evaluation = Some(result.mean());
@@ -312,6 +316,20 @@ impl Session {
             weights::write(&path, &best).context("the best weights so far could not be written")?;
         }
         Ok(result)
+    }
+
+    /// Shows an episode in TensorBoard, if that is due.
+    fn film(&self, policy: &mut dyn Policy, seed: u64) -> Result<()> {
+        let evaluation = &self.config.evaluation;
+        let number = self.clock.env_steps / evaluation.every_env_steps.max(1);
+        let every = evaluation.film_every_evaluations;
+        if every == 0 || !number.is_multiple_of(every) {
+            return Ok(());
+        }
+        let (encoded, size) = Film::of_one_episode(policy, &self.factory, seed)?.encode()?;
+        let env_steps = self.clock.env_steps;
+        self.recorder.note(Note::Image { tag: "eval/episode".into(), env_steps, size, encoded });
+        Ok(())
     }
 
     fn checkpoint(&mut self, progress: &mut dyn Progress) -> Result<()> {
@@ -400,6 +418,13 @@ fn build_agent(
 /// Whether the last `num_envs` env steps crossed a multiple of `every` (never, if that is 0).
 fn crossed(env_steps: u64, num_envs: usize, every: u64) -> bool {
     every > 0 && env_steps / every > (env_steps - num_envs as u64) / every
+}
+
+fn check_film(config: &RunConfig, factory: &EnvFactory) -> Result<()> {
+    if config.evaluation.film_every_evaluations == 0 {
+        return Ok(());
+    }
+    play::check(factory).context("evaluation.film_every_evaluations is set")
 }
 
 fn check_origin(clock: &Clock, config: &RunConfig) -> Result<()> {

@@ -39,6 +39,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
         cartpole("CartPole-v1").max_episode_steps(500).reward_threshold(475.0),
         both_forms!("MountainCar-v0", |options| MountainCar::new(options.number("goal_velocity", 0.0)?))
             .summary("Swing a weak car up a hill with three gears (Gymnasium's classic control)")
+            .reward("-1 for each step")
             .options(&["goal_velocity"])
             .max_episode_steps(200)
             .reward_threshold(-110.0),
@@ -46,6 +47,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
             MountainCarContinuous::new(options.number("goal_velocity", 0.0)?)
         })
         .summary("Swing a weak car up a hill with a throttle, sparing fuel (Gymnasium's classic control)")
+        .reward("100 at the goal, minus 0.1 times the squared throttle of each step")
         .options(&["goal_velocity"])
         .max_episode_steps(999)
         .reward_threshold(90.0),
@@ -53,6 +55,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
             .summary(
                 "Swing a pendulum up by a torque at its axis and hold it there (Gymnasium's classic control)",
             )
+            .reward("-(angle^2 + 0.1 velocity^2 + 0.001 torque^2)")
             .options(&["g"])
             .max_episode_steps(200),
         both_forms!("Acrobot-v1", |options| {
@@ -60,6 +63,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
             Acrobot::new(options.choice("book_or_nips", AcrobotEquations::Book, &equations)?)
         })
         .summary("Swing a chain of two links up by a torque at their joint (Gymnasium's classic control)")
+        .reward("-1 for each step until the tip is high enough")
         .options(&["book_or_nips"])
         .max_episode_steps(500)
         .reward_threshold(-100.0),
@@ -69,6 +73,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
 fn cartpole(id: &str) -> EnvSpec {
     both_forms!(id, |options| CartPole::new(options.flag("sutton_barto_reward", false)?))
         .summary("Balance a pole on a cart by pushing the cart left or right (Gymnasium's classic control)")
+        .reward("1 for each step")
         .options(&["sutton_barto_reward"])
 }
 

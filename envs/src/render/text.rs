@@ -23,6 +23,14 @@ const COLORS: [Color; 8] = [
     [220, 220, 220],
 ];
 
+/// The suits of cards, which the fonts lack: a byte for each row of dots, the lowest bit on the left.
+const SUITS: [(char, [u8; 8]); 4] = [
+    ('\u{2660}', [0x08, 0x1c, 0x3e, 0x7f, 0x6b, 0x08, 0x1c, 0x00]),
+    ('\u{2663}', [0x1c, 0x1c, 0x6b, 0x7f, 0x6b, 0x08, 0x1c, 0x00]),
+    ('\u{2665}', [0x36, 0x7f, 0x7f, 0x7f, 0x3e, 0x1c, 0x08, 0x00]),
+    ('\u{2666}', [0x08, 0x1c, 0x3e, 0x7f, 0x3e, 0x1c, 0x08, 0x00]),
+];
+
 #[derive(Clone, Copy)]
 struct Style {
     ink: Color,
@@ -77,7 +85,9 @@ fn follow(number: &str, style: &mut Style) {
 }
 
 fn put(frame: &mut Frame, (top, left): (usize, usize), letter: char, style: Style) {
-    let fonts: [&dyn Fn(char) -> Option<[u8; 8]>; 4] = [
+    let suit = |letter| SUITS.iter().find(|(suit, _)| *suit == letter).map(|(_, glyph)| *glyph);
+    let fonts: [&dyn Fn(char) -> Option<[u8; 8]>; 5] = [
+        &suit,
         &|letter| font8x8::BASIC_FONTS.get(letter),
         &|letter| font8x8::BOX_FONTS.get(letter),
         &|letter| font8x8::BLOCK_FONTS.get(letter),
