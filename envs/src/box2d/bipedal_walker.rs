@@ -31,6 +31,9 @@ const LEG_DOWN: f64 = -8.0 / SCALE;
 const LEG: (f64, f64) = (8.0 / SCALE, 34.0 / SCALE);
 /// What full torque of one motor costs in a step.
 const PRICE: f64 = 0.00035 * 80.0;
+/// The original's.
+#[expect(clippy::approx_constant, reason = "another value would draw other clouds")]
+const ROUGHLY_PI: f64 = 3.14;
 const PACE: Pace = Pace { dt: 1.0 / FPS as f32, velocity_iterations: 180, position_iterations: 60 };
 /// The numbers of the bodies; the legs follow, each with its upper part first.
 pub(super) const HULL: u8 = 0;
@@ -130,7 +133,7 @@ impl World {
         for _ in 0..LENGTH / 20 {
             let x = self.rng.uniform(0.0, LENGTH as f64) * STEP;
             self.clouds.push(std::array::from_fn(|corner| {
-                let angle = 3.14 * 2.0 * corner as f64 / 5.0;
+                let angle = ROUGHLY_PI * 2.0 * corner as f64 / 5.0;
                 let mut off = || self.rng.uniform(0.0, 5.0 * STEP);
                 let right = x + 15.0 * STEP * angle.sin() + off();
                 (right as f32, (VIEW.1 * 3.0 / 4.0 + 5.0 * STEP * angle.cos() + off()) as f32)

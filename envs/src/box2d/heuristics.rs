@@ -3,6 +3,9 @@
 use super::parity::fixture;
 use crate::{Action, ObsBatch, Registry};
 
+/// From what is seen to an action.
+type Controller = Box<dyn FnMut(&[f32]) -> Vec<f32>>;
+
 /// The return of an episode; `act` writes an action for what is seen.
 fn episode(id: &str, seed: u64, act: &mut dyn FnMut(&[f32]) -> Vec<f32>) -> f64 {
     let mut env = Registry::bundled().make(id).unwrap();
@@ -22,7 +25,7 @@ fn episode(id: &str, seed: u64, act: &mut dyn FnMut(&[f32]) -> Vec<f32>) -> f64 
 }
 
 /// Plays the recorded seeds and compares each return.
-fn compare(id: &str, mut controller: impl FnMut() -> Box<dyn FnMut(&[f32]) -> Vec<f32>>) {
+fn compare(id: &str, mut controller: impl FnMut() -> Controller) {
     for (seed, recorded) in (0..).zip(fixture(id).heuristic) {
         let own = episode(id, seed, &mut controller());
         assert!((own - recorded).abs() < 1e-5, "{id} {seed}: {own}, in Gymnasium {recorded}");
@@ -122,7 +125,7 @@ impl Walker {
     }
 }
 
-fn walker() -> Box<dyn FnMut(&[f32]) -> Vec<f32>> {
+fn walker() -> Controller {
     let (mut walker, mut first) = (Walker { state: Gait::OneLeg, moving: 0, knee: SUPPORT_KNEE }, true);
     Box::new(move |s| if std::mem::take(&mut first) { vec![0.0; 4] } else { walker.act(s) })
 }

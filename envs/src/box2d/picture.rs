@@ -81,12 +81,19 @@ pub(super) fn walker(world: &bipedal_walker::World) -> Option<Picture> {
         canvas.polygon(&cloud.map(|(x, y)| (x + scroll / 2.0, y)), WHITE);
     }
     let point = |index: usize| ((index as f64 * terrain::STEP) as f32, world.terrain.heights[index] as f32);
-    for index in 1..world.terrain.heights.len() {
-        let (from, to) = (point(index - 1), point(index));
-        if to.0 >= scroll && from.0 <= scroll + SIZE.0 as f32 / SCALE {
-            canvas.polygon(&[from, to, (to.0, 0.0), (from.0, 0.0)], EARTH);
-            canvas.line(&[from, to], 2.0, GRASS[index % 2]);
-        }
+    let seen = |index: &usize| {
+        let x = (*index as f64 * terrain::STEP) as f32;
+        (scroll - 1.0..scroll + SIZE.0 as f32 / SCALE + 1.0).contains(&x)
+    };
+    let surface: Vec<_> =
+        (0..world.terrain.heights.len()).filter(seen).map(|index| (index, point(index))).collect();
+    if let (Some((_, first)), Some((_, last))) = (surface.first(), surface.last()) {
+        let mut earth: Vec<_> = surface.iter().map(|(_, point)| *point).collect();
+        earth.extend([(last.0, 0.0), (first.0, 0.0)]);
+        canvas.polygon(&earth, EARTH);
+    }
+    for pair in surface.windows(2) {
+        canvas.line(&[pair[0].1, pair[1].1], 2.0, GRASS[pair[1].0 % 2]);
     }
     for corners in &world.terrain.boxes {
         let mut corners = corners.map(|(x, y)| (x as f32, y as f32)).to_vec();
