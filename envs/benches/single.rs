@@ -5,13 +5,14 @@
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use pavlov_envs::{ActionBatch, Env, EnvError, EnvRng, ObsBatch, Registry};
 
-const IDS: [&str; 6] = [
+const IDS: [&str; 7] = [
     "CartPole-v1",
     "MountainCar-v0",
     "MountainCarContinuous-v0",
     "Pendulum-v1",
     "Acrobot-v1",
     "MinAtar/Breakout-v1",
+    "LunarLander-v3",
 ];
 /// How many steps are timed at once.
 const STEPS: usize = 1000;

@@ -52,7 +52,7 @@ const FORMS: [(&str, Make); 3] = [
     ("own vector form", |spec| spec.make_vector(&EnvOptions::default(), &VectorOptions::new(NUM_ENVS))),
 ];
 
-const WORLDS: [(&str, usize); 6] = [
+const WORLDS: [(&str, usize); 7] = [
     // How many of the forms there are.
     ("CartPole-v1", 3),
     ("MountainCar-v0", 3),
@@ -60,6 +60,7 @@ const WORLDS: [(&str, usize); 6] = [
     ("Pendulum-v1", 3),
     ("Acrobot-v1", 3),
     ("MinAtar/Breakout-v1", 2),
+    ("LunarLander-v3", 2),
 ];
 
 fn vectors(criterion: &mut Criterion) {

@@ -19,7 +19,7 @@ pub(crate) trait Dynamics<const STATE: usize, const OBS: usize>: Clone + Send + 
     fn accepts(input: Self::Input) -> bool;
 
     /// The state in which an episode starts.
-    fn start(rng: &mut EnvRng) -> [f64; STATE];
+    fn start(&self, rng: &mut EnvRng) -> [f64; STATE];
 
     /// What one step makes of the state. For an input that is not accepted, or a damaged state, the result is of no
     /// use, but there is one.
@@ -85,12 +85,12 @@ impl<const STATE: usize> World<[f64; STATE]> {
     /// Starts an episode as the equations say.
     pub fn reset<const OBS: usize, D: Dynamics<STATE, OBS>>(
         &mut self,
-        _equations: &D,
+        equations: &D,
         seed: Option<u64>,
         observation: ObsMut<'_>,
     ) {
         self.rng.reseed(seed);
-        let start = D::start(&mut self.rng);
+        let start = equations.start(&mut self.rng);
         self.start_from(start);
         write(D::observe(self.state), observation);
     }

@@ -7,7 +7,8 @@ use std::hint::black_box;
 
 use allocation_counter::measure;
 use pavlov_envs::{
-    ActionBatch, Env, EnvError, EnvOptions, EnvRng, ObsBatch, Registry, StepBatch, VectorEnv, VectorOptions,
+    ActionBatch, AsyncVectorEnv, Env, EnvError, EnvOptions, EnvRng, ObsBatch, Registry, StepBatch, VectorEnv,
+    VectorOptions,
 };
 
 /// Steps for which each environment is watched.
@@ -72,6 +73,30 @@ fn a_vector_environment_allocates_neither_in_a_step_nor_in_a_reset() -> Result<(
         assert_no_allocation(envs, &format!("{threads} threads"))?;
     }
     assert_no_allocation(spec.make_vector(&options, &vector)?, "its own vector form")
+}
+
+#[test]
+fn an_asynchronous_environment_allocates_neither_to_send_nor_to_receive() -> Result<(), EnvError> {
+    let registry = Registry::bundled();
+    let mut envs = AsyncVectorEnv::new(&VectorOptions::new(8).threads(2), |_| registry.make("CartPole-v1"))?;
+    let mut out = StepBatch::new(envs.observation_space(), 8);
+    let batches: Vec<_> = (0..9).map(|count| ActionBatch::Discrete(vec![1; count])).collect();
+    let mut ids = Vec::with_capacity(8);
+    envs.reset(Some(1))?;
+    let mut total = 0;
+    for _ in 0..STEPS {
+        let mut outcome = Ok(());
+        let count = measure(|| {
+            ids.clear();
+            outcome = envs.recv(3, &mut out).map(|ready| ids.extend_from_slice(ready));
+            outcome = outcome.clone().and_then(|()| envs.send(&ids, &batches[ids.len()]));
+        });
+        outcome?;
+        total += count.count_total;
+    }
+    // A thread that waits on a channel for the first time takes the memory for all its waits.
+    assert!(total < 10, "{total} allocations");
+    Ok(())
 }
 
 #[test]

@@ -100,7 +100,7 @@ impl Dynamics<4, 6> for AcrobotEquations {
         (0..TORQUES).contains(&choice)
     }
 
-    fn start(rng: &mut EnvRng) -> State {
+    fn start(&self, rng: &mut EnvRng) -> State {
         std::array::from_fn(|_| rng.uniform(-START, START))
     }
 

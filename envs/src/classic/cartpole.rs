@@ -92,7 +92,7 @@ impl Dynamics<4, 4> for Equations {
         (0..2).contains(&push)
     }
 
-    fn start(rng: &mut EnvRng) -> [f64; 4] {
+    fn start(&self, rng: &mut EnvRng) -> [f64; 4] {
         std::array::from_fn(|_| rng.uniform(-START, START))
     }
 

@@ -73,7 +73,7 @@ impl Dynamics<2, 2> for Equations {
         (0..3).contains(&choice)
     }
 
-    fn start(rng: &mut EnvRng) -> [f64; 2] {
+    fn start(&self, rng: &mut EnvRng) -> [f64; 2] {
         [rng.uniform(hill::START.0, hill::START.1), 0.0]
     }
 

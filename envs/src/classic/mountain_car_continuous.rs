@@ -78,7 +78,7 @@ impl Dynamics<3, 2> for Equations {
         throttle.is_finite()
     }
 
-    fn start(rng: &mut EnvRng) -> [f64; 3] {
+    fn start(&self, rng: &mut EnvRng) -> [f64; 3] {
         [rng.uniform(hill::START.0, hill::START.1), 0.0, 1.0]
     }
 

@@ -87,7 +87,7 @@ impl Dynamics<3, 3> for Equations {
         torque.is_finite()
     }
 
-    fn start(rng: &mut EnvRng) -> [f64; 3] {
+    fn start(&self, rng: &mut EnvRng) -> [f64; 3] {
         [rng.uniform(-PI, PI), rng.uniform(-START_SPEED, START_SPEED), 0.0]
     }
 

@@ -12,8 +12,9 @@ use crate::{ActionBatch, Env, EnvError, EnvState, ObsBatch, Space};
 /// its observations, its errors, its saved states, whatever the number of threads.
 ///
 /// Each thread owns its share of the environments for good. The caller's thread has the first share and works on it
-/// while the others work on theirs; it then copies their results into the caller's buffers, next to which a step is
-/// dear. The others wait for the next step awake for some tens of microseconds and then sleep.
+/// while the others work on theirs, then on a share that nobody has begun; at last it copies the others' results into
+/// the caller's buffers, which costs little beside a step. The others await the next step awake for some tens of
+/// microseconds, then asleep.
 pub struct ThreadedVectorEnv {
     own: Slots,
     workers: Vec<Worker<Share>>,

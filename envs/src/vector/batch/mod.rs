@@ -107,7 +107,7 @@ impl<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize> BatchVectorE
 
     /// Starts a new episode in one row.
     fn begin(&mut self, row: usize, observation: ObsMut<'_>) -> Result<(), EnvError> {
-        let state = D::start(&mut self.rows.rngs[row]);
+        let state = self.equations.start(&mut self.rows.rngs[row]);
         self.rows.set_state(row, state);
         self.rows.steps[row] = 0;
         (self.rows.due[row], self.rows.running[row], self.rows.over[row]) = (false, true, false);
