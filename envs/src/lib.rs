@@ -23,6 +23,7 @@ mod env;
 mod factory;
 #[cfg(test)]
 mod fixtures;
+pub mod gymnasium;
 pub mod laws;
 mod memory;
 pub mod minatar;
@@ -41,6 +42,7 @@ pub use action::{Action, ActionBatch};
 pub use classic::{Acrobot, AcrobotEquations, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 pub use env::{End, Env, EnvError, EnvState, Step};
 pub use factory::EnvFactory;
+pub use gymnasium::{GymEnv, GymVectorEnv};
 pub use memory::{RepeatPrevious, TMaze};
 pub use minatar::MinAtar;
 pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};

@@ -12,6 +12,8 @@ mod sync;
 pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
 pub use running::RunningStatistics;
 use slot::StepRow;
+pub(crate) use slot::{check_numbers, named};
+pub(crate) use sync::check_rows;
 pub use sync::SyncVectorEnv;
 
 use serde::{Deserialize, Serialize};

@@ -106,7 +106,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("(no message)")
 }
 
-fn check_numbers(observation: ObsMut<'_>, call: &str) -> Result<(), EnvError> {
+pub(crate) fn check_numbers(observation: ObsMut<'_>, call: &str) -> Result<(), EnvError> {
     // One pass without a branch per number: NaN is the only number that differs from itself.
     if !observation.floats.iter().fold(false, |nan, x| nan | x.is_nan()) {
         return Ok(());
@@ -116,7 +116,7 @@ fn check_numbers(observation: ObsMut<'_>, call: &str) -> Result<(), EnvError> {
 }
 
 /// The error of environment `row`, which is named in it.
-pub(super) fn named(row: usize, error: EnvError) -> EnvError {
+pub(crate) fn named(row: usize, error: EnvError) -> EnvError {
     match error {
         EnvError::World(message) => EnvError::World(format!("environment {row}: {message}")),
         EnvError::Contract(message) => EnvError::Contract(format!("environment {row}: {message}")),

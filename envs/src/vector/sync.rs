@@ -58,7 +58,7 @@ pub(super) fn slots(
 }
 
 /// Refuses a batch of actions that is not one for each environment.
-pub(super) fn check_rows(actions: &ActionBatch, num_envs: usize) -> Result<(), EnvError> {
+pub(crate) fn check_rows(actions: &ActionBatch, num_envs: usize) -> Result<(), EnvError> {
     let given = actions.rows();
     if given == num_envs {
         return Ok(());
