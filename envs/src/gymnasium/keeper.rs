@@ -159,7 +159,10 @@ impl Keeper {
             Ok(Answer::Picture(_)) => return self.died(&Trouble::Confused),
         }
         self.place ^= 1;
-        self.worker.memory.read_exact_at(bytemuck::cast_slice_mut(&mut self.outcomes), self.layout.outcomes).map_err(unread)?;
+        self.worker
+            .memory
+            .read_exact_at(bytemuck::cast_slice_mut(&mut self.outcomes), self.layout.outcomes)
+            .map_err(unread)?;
         Ok(Fate::Answered)
     }
 
@@ -288,7 +291,9 @@ fn prepare(settings: &Settings, worker: &mut Worker) -> Result<(Spaces, Layout),
     let zeros = vec![0; layout.size as usize];
     worker.memory.write_all_at(&zeros, 0).map_err(|error| {
         let mib = layout.size.div_ceil(1 << 20);
-        EnvError::World(format!("{mib} MiB of memory in /dev/shm to share with Python are not to be had: {error}"))
+        EnvError::World(format!(
+            "{mib} MiB of memory in /dev/shm to share with Python are not to be had: {error}"
+        ))
     })?;
     let shared = worker.tell(&layout).and_then(|()| worker.answer(Instant::now() + timeout));
     shared.map_err(|trouble| explain(worker, trouble))?;
@@ -312,7 +317,8 @@ mod tests {
     #[test]
     fn small_seeds_stay_and_large_ones_differ() {
         assert_eq!([0, 7, 0x7fff_ffff].map(fold), [0, 7, 0x7fff_ffff]);
-        let folded: std::collections::BTreeSet<_> = (0..1000).map(|i| fold(derive_seed(3, "env", i))).collect();
+        let folded: std::collections::BTreeSet<_> =
+            (0..1000).map(|i| fold(derive_seed(3, "env", i))).collect();
         assert_eq!(folded.len(), 1000);
         assert!(folded.iter().all(|seed| (0..=0x7fff_ffff).contains(seed)));
     }

@@ -66,7 +66,10 @@ mod tests {
         }
         drop(writer);
         let words = log.last_words();
-        assert!(words.starts_with("; its last words:\nline 1988\n") && words.ends_with("line 1999"), "{words}");
+        assert!(
+            words.starts_with("; its last words:\nline 1988\n") && words.ends_with("line 1999"),
+            "{words}"
+        );
     }
 
     #[test]

@@ -78,15 +78,13 @@ impl Settings {
     }
 
     /// Of the environments of a vector environment; how many, and when they are reset, is filled in later.
-    pub fn vector(
-        id: &str,
-        options: &EnvOptions,
-        max_episode_steps: Option<u32>,
-    ) -> Result<Self, EnvError> {
+    pub fn vector(id: &str, options: &EnvOptions, max_episode_steps: Option<u32>) -> Result<Self, EnvError> {
         let wrappers = options.list("wrappers")?.iter().map(wrapper).collect::<Result<Vec<_>, _>>()?;
         let atari_vector = options.flag("atari_vector", false)?;
         if atari_vector && !id.starts_with("ALE/") {
-            return refuse(format!("`atari_vector` is for ids that begin with `gym:ALE/`, not for `gym:{id}`"));
+            return refuse(format!(
+                "`atari_vector` is for ids that begin with `gym:ALE/`, not for `gym:{id}`"
+            ));
         }
         if atari_vector && !wrappers.is_empty() {
             return refuse("`atari_vector` preprocesses by itself: give it `kwargs` in place of `wrappers`");
@@ -140,7 +138,9 @@ fn timeout(options: &EnvOptions) -> Result<Duration, EnvError> {
         // A timeout of no time at all is none.
         return Ok(Duration::from_secs_f64(seconds).max(Duration::from_millis(1)));
     }
-    refuse(format!("`timeout_seconds` is {seconds}: give a number above 0 and up to {LONGEST_TIMEOUT_SECONDS}"))
+    refuse(format!(
+        "`timeout_seconds` is {seconds}: give a number above 0 and up to {LONGEST_TIMEOUT_SECONDS}"
+    ))
 }
 
 fn envs_per_worker(options: &EnvOptions) -> Result<Option<usize>, EnvError> {

@@ -54,7 +54,8 @@ impl Description {
     pub fn spaces(self) -> Result<Spaces, EnvError> {
         let actions = match self.actions {
             Described::Dict { .. } => {
-                let message = "a Dict or Tuple cannot be an action space: flatten it with a wrapper in Python";
+                let message =
+                    "a Dict or Tuple cannot be an action space: flatten it with a wrapper in Python";
                 return Err(EnvError::Contract(message.into()));
             }
             // Actions are floats here whatever their type is there.
@@ -112,7 +113,8 @@ mod tests {
     }
 
     const DISCRETE: &str = r#"{"kind": "discrete", "n": 3}"#;
-    const PIXELS: &str = r#"{"kind": "box", "bytes": true, "shape": [2, 2, 3], "low": [0.0], "high": [255.0]}"#;
+    const PIXELS: &str =
+        r#"{"kind": "box", "bytes": true, "shape": [2, 2, 3], "low": [0.0], "high": [255.0]}"#;
 
     #[test]
     fn every_kind_of_space_is_read() {

@@ -111,7 +111,8 @@ impl VectorEnv for GymVectorEnv {
     fn reset(&mut self, seed: Option<u64>, observations: &mut ObsBatch) -> Result<(), EnvError> {
         self.together(
             |crew| {
-                let seeds = crew.rows.clone().map(|row| seed.map(|seed| derive_seed(seed, "env", row as u64)));
+                let seeds =
+                    crew.rows.clone().map(|row| seed.map(|seed| derive_seed(seed, "env", row as u64)));
                 crew.resetting = false;
                 crew.due.fill(false);
                 crew.keeper.begin_reset(seeds)
@@ -187,7 +188,8 @@ impl Crew {
             self.due[index] = step.end.is_over() && autoreset == Autoreset::NextStep;
             if step.end.is_over() {
                 self.keeper.read_final_observation(index, out.final_observations.row_mut(row))?;
-                check_numbers(out.final_observations.row_mut(row), "step").map_err(|error| named(row, error))?;
+                check_numbers(out.final_observations.row_mut(row), "step")
+                    .map_err(|error| named(row, error))?;
             }
         }
         Ok(())

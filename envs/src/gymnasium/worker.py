@@ -27,7 +27,7 @@ import traceback
 # Bits of what came of a step.
 TERMINATED, TRUNCATED, RESET, LIFE_LOST = 1, 2, 4, 8
 # Seconds that the environments have to close once the other process is gone.
-GRACE = 5.0
+GRACE = 3.0
 MAX_INFOS = 64
 
 
@@ -108,8 +108,8 @@ def make_single(request, spec):
     arguments = dict(request["kwargs"])
     if request["max_episode_steps"] is not None:
         arguments["max_episode_steps"] = request["max_episode_steps"]
-    if request["autoreset"] == "none" and "render_mode" not in arguments:
-        arguments["render_mode"] = picture_mode(spec)
+    if request["autoreset"] == "none" and "render_mode" not in arguments and (mode := picture_mode(spec)):
+        arguments["render_mode"] = mode
     # The other process checks actions, and people do not see what the checker warns of.
     env = gym.make(spec, disable_env_checker=True, **arguments)
     for wrapper in request["wrappers"]:

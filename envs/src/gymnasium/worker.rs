@@ -126,7 +126,9 @@ impl Worker {
         match status {
             b'.' => Ok(Answer::Done),
             b'+' => Ok(Answer::Infos(parse(&self.read_body(deadline)?)?)),
-            b'f' => frame(self.read_body(deadline)?).map(|frame| Answer::Picture(Some(Picture::Frame(frame)))),
+            b'f' => {
+                frame(self.read_body(deadline)?).map(|frame| Answer::Picture(Some(Picture::Frame(frame))))
+            }
             b't' => {
                 let text = String::from_utf8(self.read_body(deadline)?).map_err(|_| Trouble::Confused)?;
                 Ok(Answer::Picture(Some(Picture::Text(text))))

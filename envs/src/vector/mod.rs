@@ -13,8 +13,8 @@ pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer
 pub use running::RunningStatistics;
 use slot::StepRow;
 pub(crate) use slot::{check_numbers, named};
-pub(crate) use sync::check_rows;
 pub use sync::SyncVectorEnv;
+pub(crate) use sync::check_rows;
 
 use serde::{Deserialize, Serialize};
 
