@@ -185,7 +185,7 @@ impl Crew {
             }
             (out.rewards[row], out.raw_rewards[row]) = (step.reward, step.raw_reward);
             (out.ends[row], out.raw_ends[row], out.resets[row]) = (step.end, step.raw_end, reset);
-            self.due[index] = step.end.is_over() && autoreset == Autoreset::NextStep;
+            self.due[index] = step.raw_end.is_over() && autoreset == Autoreset::NextStep;
             if step.end.is_over() {
                 self.keeper.read_final_observation(index, out.final_observations.row_mut(row))?;
                 check_numbers(out.final_observations.row_mut(row), "step")

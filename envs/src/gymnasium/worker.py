@@ -29,6 +29,7 @@ TERMINATED, TRUNCATED, RESET, LIFE_LOST = 1, 2, 4, 8
 # Seconds that the environments have to close once the other process is gone.
 GRACE = 3.0
 MAX_INFOS = 64
+OUTCOME = struct.Struct("=ddd")
 
 
 class Refused(Exception):
@@ -183,22 +184,33 @@ def leaves(space, path=()):
 
 def writer(space, floats, octets):
     """A function that writes an observation into these two rows, leaf after leaf."""
-    targets, ends = [], {True: 0, False: 0}
+    writers, ends = [], {True: 0, False: 0}
     for path, leaf in leaves(space):
         row = octets if is_bytes(leaf) else floats
         start = ends[is_bytes(leaf)]
         ends[is_bytes(leaf)] = end = start + int(np.prod(leaf.shape, dtype=int))
-        targets.append((path, start_of(leaf), row[start:end].reshape(leaf.shape)))
+        writers.append((path, leaf_writer(leaf, row[start:end].reshape(leaf.shape))))
+    if len(writers) == 1 and not writers[0][0]:
+        return writers[0][1]
 
     def write(observation):
-        for path, start, target in targets:
+        for path, write_leaf in writers:
             value = observation
             for key in path:
                 value = value[key]
-            value = np.asarray(value)
-            if value.shape != target.shape:
-                raise ValueError(f"an observation of the shape {value.shape} came where {target.shape} was announced")
-            target[...] = value if start is None else value - start
+            write_leaf(value)
+
+    return write
+
+
+def leaf_writer(leaf, target):
+    start, shape = start_of(leaf), target.shape
+
+    def write(value):
+        value = np.asarray(value)
+        if value.shape != shape:
+            raise ValueError(f"an observation of the shape {value.shape} came where {shape} was announced")
+        target[...] = value if start is None else value - start
 
     return write
 
@@ -235,6 +247,7 @@ class Memory:
             layout["actions"], np.float32 if layout["float_actions"] else np.int64, layout["action_width"]
         )
         self.outcomes = self.part(layout["outcomes"], np.float64, 3)
+        self.outcomes_at = layout["outcomes"]
         self.infos = np.frombuffer(self.whole, np.float64, MAX_INFOS, layout["infos"])
         # Places 0 and 1 in turn, and 2 for the last observation of an episode.
         self.floats = [self.part(offset, np.float32, layout["floats_width"]) for offset in layout["floats"]]
@@ -244,6 +257,11 @@ class Memory:
         if not width:
             return np.zeros((self.count, 0), dtype)
         return np.frombuffer(self.whole, dtype, self.count * width, offset).reshape(self.count, width)
+
+    def tell(self, row, reward, flags):
+        """What came of a step: to learn from, in the environment's own units, and how it ended."""
+        # Many times faster than an assignment to an array.
+        OUTCOME.pack_into(self.whole, self.outcomes_at + row * OUTCOME.size, reward, reward, flags)
 
     def writers(self, space):
         places = zip(self.floats, self.octets)
@@ -303,24 +321,31 @@ class Worlds:
             self.infos.note(info)
 
     def step(self, place):
-        outcomes, writers = self.memory.outcomes, self.writers[place]
-        for self.row, action in enumerate(self.read_actions()):
-            row = self.row
+        tell, writers = self.memory.tell, self.writers[place]
+        for row, action in enumerate(self.read_actions()):
+            self.row = row
             if self.due[row]:
                 self.start(row, None, writers[row])
-                outcomes[row] = 0.0, 0.0, RESET
+                tell(row, 0.0, RESET)
                 continue
             observation, reward, terminated, truncated, info = self.envs[row].step(action)
-            over = terminated or truncated
-            if over and self.autoreset == "same_step":
-                self.writers[2][row](observation)
-                self.start(row, None, writers[row])
-            else:
+            if not (terminated or truncated):
                 writers[row](observation)
-                self.due[row] = bool(over) and self.autoreset == "next_step"
-            outcomes[row] = reward, reward, TERMINATED * bool(terminated) | TRUNCATED * bool(truncated)
+                tell(row, reward, 0)
+            else:
+                self.finish(row, observation, place)
+                tell(row, reward, (TERMINATED if terminated else 0) | (TRUNCATED if truncated else 0))
             if self.infos:
                 self.infos.note(info)
+
+    def finish(self, row, observation, place):
+        """Writes the last observation of an episode, and under same-step autoreset the first of the next."""
+        if self.autoreset == "same_step":
+            self.writers[2][row](observation)
+            self.start(row, None, self.writers[place][row])
+        else:
+            self.writers[place][row](observation)
+            self.due[row] = self.autoreset == "next_step"
 
     def picture(self):
         return self.envs[0].render()
@@ -344,8 +369,9 @@ class AtariWorlds:
         # Clipped here, so that the game's own reward is told as well.
         self.clip = arguments.get("reward_clipping", True)
         arguments["reward_clipping"] = False
-        mode = "vector_entry_point"
-        self.env = gym.make_vec(spec, request["count"], vectorization_mode=mode, **arguments)
+        self.life_loss_info = arguments.get("life_loss_info", False)
+        self.same_step = mode == "SameStep"
+        self.env = gym.make_vec(spec, request["count"], vectorization_mode="vector_entry_point", **arguments)
         self.observations, self.actions = self.env.single_observation_space, self.env.single_action_space
         self.told = request["autoreset"] == "none"
 
@@ -358,27 +384,29 @@ class AtariWorlds:
 
     def reset(self, place):
         self.observed[place][...], info = self.env.reset(seed=self.memory.seeds.copy())
-        self.lives, self.over = info["lives"], np.zeros(self.memory.count, bool)
+        self.lives, self.due = info["lives"], np.zeros(self.memory.count, bool)
         self.note(info)
 
     def step(self, place):
-        reset = self.over
+        reset = self.due
         observed, rewards, terminated, truncated, info = self.env.step(self.sent)
         self.observed[place][...] = observed
-        over = terminated | truncated
         lives = info["lives"]
-        # With `episodic_life` an end may be that of a life alone.
-        lost = terminated & (0 < lives) & (lives < self.lives)
+        # With `life_loss_info` an end may be that of a life: the game goes on, without a reset.
+        lost = terminated & (lives > 0) & (lives < self.lives) if self.life_loss_info else False
+        over = (terminated | truncated) & ~np.asarray(lost)
         outcomes = self.memory.outcomes
         outcomes[:, 0] = np.sign(rewards) if self.clip else rewards
         outcomes[:, 1] = rewards
         outcomes[:, 2] = TERMINATED * terminated | TRUNCATED * truncated | LIFE_LOST * lost
-        if self.env.autoreset_mode == gym.vector.AutoresetMode.SAME_STEP:
+        if not self.same_step:
+            outcomes[reset] = 0.0, 0.0, RESET
+            self.due = over
+        elif (terminated | truncated).any():
+            self.observed[2][...] = observed
             if over.any():
                 self.observed[2][over] = info["final_obs"][over]
-        elif reset.any():
-            outcomes[reset] = 0.0, 0.0, RESET
-        self.lives, self.over = lives, over & (self.env.autoreset_mode == gym.vector.AutoresetMode.NEXT_STEP)
+        self.lives = lives
         self.note(info)
 
     def note(self, info):

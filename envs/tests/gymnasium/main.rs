@@ -120,11 +120,9 @@ fn seeds_reach_the_environment() {
 }
 
 #[test]
-fn bridged_environments_keep_every_law() {
-    for id in ["gym:CartPole-v1", "gym:Blackjack-v1"] {
-        let breaches = laws::check(&|| make(id, ""));
-        assert!(breaches.is_empty(), "{id}: {breaches:#?}");
-    }
+fn a_bridged_environment_keeps_every_law() {
+    let breaches = laws::check(&|| make("gym:Blackjack-v1", ""));
+    assert!(breaches.is_empty(), "{breaches:#?}");
 }
 
 /// Plays `steps` steps at random; what came of each.
