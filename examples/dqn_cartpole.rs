@@ -6,9 +6,7 @@
 
 use anyhow::Result;
 use pavlov::agents::ActMode;
-use pavlov::envs::EnvOptions;
-use pavlov::nn::weights;
-use pavlov::training::{Terminal, evaluate};
+use pavlov::training::{Terminal, Trained, evaluate};
 use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
 
 fn main() -> Result<()> {
@@ -25,11 +23,9 @@ fn main() -> Result<()> {
     let outcome = session.run(&false.into(), &mut Terminal::new())?;
     println!("{:?} after {} env steps in {:.1} s", outcome.reason, outcome.env_steps, outcome.seconds);
 
-    // The best weights in an agent of the same configuration, on environments of their own.
-    let mut agent = Session::agent(&config, &registries)?;
-    agent.load_weights(&weights::read(&folder.best_weights())?.view())?;
-    let spec = registries.envs.spec("CartPole-v1")?;
-    let result = evaluate(agent.policy()?.as_mut(), &spec, &EnvOptions::default(), 20, ActMode::Exploit, 1)?;
+    // The best policy so far, on environments of its own.
+    let mut trained = Trained::open(&folder, &registries, false)?;
+    let result = evaluate(trained.policy.as_mut(), &trained.factory, 20, ActMode::Exploit, 1)?;
     println!("mean return of 20 episodes: {:.1}", result.mean());
     println!("watch it: tensorboard --logdir {}", folder.path().display());
     Ok(())

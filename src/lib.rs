@@ -22,6 +22,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod play;
 pub mod plot;
 pub mod record;
 pub mod run;

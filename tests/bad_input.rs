@@ -50,6 +50,46 @@ const TABLE: &[(&[&str], &[&str])] = &[
         &["train", "dqn", "CartPole-v1", "--set", "environment_options.max_episode_steps=0"],
         &["max_episode_steps"],
     ),
+    (
+        &["train", "dqn", "CartPole-v1", "--set", "wrappers=[{ kind = \"frame_stak\", frames = 4 }]"],
+        &["wrappers", "unknown word `frame_stak`", "did you mean `frame_stack`?"],
+    ),
+    (
+        &["train", "dqn", "CartPole-v1", "--set", "wrappers=[{ kind = \"frame_stack\" }]"],
+        &["wrappers", "frames"],
+    ),
+    (
+        &["train", "dqn", "CartPole-v1", "--set", "wrappers=[{ kind = \"frame_stack\", frames = 0 }]"],
+        &["0 frames: give at least 1"],
+    ),
+    (
+        &["train", "dqn", "CartPole-v1", "--set", "wrappers=[{ kind = \"sign_reward\", sign = 1 }]"],
+        &["wrappers", "sign"],
+    ),
+    (
+        &[
+            "train",
+            "dqn",
+            "CartPole-v1",
+            "--set",
+            "wrappers=[{ kind = \"normalize_reward\" }, { kind = \"sign_reward\" }]",
+        ],
+        &["put them last"],
+    ),
+    (
+        &["train", "dqn", "CartPole-v1", "--set", "wrappers=[{ kind = \"grayscale\" }]"],
+        &["picture of bytes from 0 to 255"],
+    ),
+    (
+        &["train", "dqn", "Probe/Action-v0", "--set", "evaluation.film_every_evaluations=1"],
+        &["film_every_evaluations", "does not render"],
+    ),
+    (&["train", "dqn", "FrozenLake-v1", "--set", "environment_options.desc=[\"SF\", \"G\"]"], &["desc"]),
+    (&["play", "CartPole-v2"], &["unknown environment `CartPole-v2`", "did you mean `CartPole-v"]),
+    (&["play", "Probe/Action-v0"], &["does not render"]),
+    (&["play", "CartPole-v1", "--episodes", "0"], &["--episodes 0", "above 0"]),
+    (&["play", "CartPole-v1", "--gif", "full"], &["full", "cannot be written"]),
+    (&["envs", "--pictures", "nowhere/sheet.png"], &["nowhere/sheet.png", "cannot be written"]),
     (&["train", "dqn", "CartPole-v1", "--device", "gpu"], &["unknown device `gpu`", "auto, cpu, cuda"]),
     (&["train", "dqn", "Probe/ActionContinuous-v0"], &["discrete actions"]),
     (&["train", "dqn", "CartPole-v1", "--config", "nowhere.toml"], &["nowhere.toml", "cannot be read"]),

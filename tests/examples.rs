@@ -31,3 +31,8 @@ fn custom_environment() {
 fn custom_network() {
     assert!(run("custom_network").contains("accuracy"));
 }
+
+#[test]
+fn dict_observation() {
+    assert!(run("dict_observation").contains("fetched everybody"));
+}

@@ -3,6 +3,7 @@
 mod agents;
 mod bad_input;
 mod command;
+mod documents;
 mod examples;
 mod probes;
 mod reproducible;

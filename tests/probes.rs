@@ -1,7 +1,7 @@
 //! DQN learns the probe environments, whose right values are known, in seconds.
 
 use pavlov::agents::{ActMode, Policy};
-use pavlov::envs::{ActionBatch, EnvOptions, EnvRng, ObsBatch};
+use pavlov::envs::{ActionBatch, EnvFactory, EnvRng, ObsBatch};
 use pavlov::nn::{StateView, weights};
 use pavlov::training::{Quiet, evaluate};
 use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
@@ -110,10 +110,9 @@ fn truncation_is_not_termination() {
 fn the_policy_takes_the_better_action() {
     for environment in ["Probe/Action-v0", "Probe/Match-v0"] {
         let trained = train(environment, &[]);
-        let spec = trained.registries.envs.spec(environment).expect("registered");
+        let factory = EnvFactory::by_id(&trained.registries.envs, environment).expect("registered");
         let mut policy = trained.policy();
-        let result = evaluate(policy.as_mut(), &spec, &EnvOptions::default(), 50, ActMode::Exploit, 1)
-            .expect("played");
+        let result = evaluate(policy.as_mut(), &factory, 50, ActMode::Exploit, 1).expect("played");
         assert_eq!(result.mean(), 1.0, "{environment}");
     }
 }

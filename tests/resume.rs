@@ -64,7 +64,20 @@ fn killed_ten_times_and_resumed_is_the_same_as_never_interrupted() {
 #[test]
 fn interrupted_it_writes_a_checkpoint_and_goes_on_exactly() {
     let place = Workplace::new();
-    let more = ["--seed", "4", "--set", "env_steps=40000", "--set", "checkpoint.every_env_steps=0"];
+    // With wrappers that have a state of their own, and statistics over both environments.
+    let more = [
+        "--seed",
+        "4",
+        "--envs",
+        "2",
+        "--set",
+        "env_steps=40000",
+        "--set",
+        "checkpoint.every_env_steps=0",
+        "--set",
+        "wrappers=[{ kind = \"sticky_actions\", probability = 0.2 }, { kind = \"frame_stack\", frames = 2 }, \
+         { kind = \"normalize_observation\" }, { kind = \"normalize_reward\" }]",
+    ];
     assert!(place.train_small("whole", &more).success);
     let arguments = [&["train", "dqn", "CartPole-v1", "--run-dir", "stopped"], SMALL, &more].concat();
     for signal in ["-INT", "-TERM"] {

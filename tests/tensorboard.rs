@@ -11,7 +11,7 @@ const READER: &str = r#"
 import json, sys
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import plugin_data_pb2
-run = EventAccumulator(sys.argv[1], size_guidance={"scalars": 0, "tensors": 0})
+run = EventAccumulator(sys.argv[1], size_guidance={"scalars": 0, "tensors": 0, "images": 0})
 run.Reload()
 tags = run.Tags()
 metadata = {tag: run.SummaryMetadata(tag).plugin_data.plugin_name for tag in tags["tensors"]}
@@ -20,6 +20,10 @@ hparams = plugin_data_pb2.HParamsPluginData.FromString(
 )
 print(json.dumps({
     "scalars": {tag: [[event.step, event.value] for event in run.Scalars(tag)] for tag in tags["scalars"]},
+    "images": {
+        tag: [[event.step, event.width, event.height, event.encoded_image_string[:6].decode()] for event in run.Images(tag)]
+        for tag in tags["images"]
+    },
     "text": {tag: run.Tensors(tag)[0].tensor_proto.string_val[0].decode() for tag in metadata if metadata[tag] == "text"},
     "hparams": {
         name: getattr(value, value.WhichOneof("kind")) for name, value in hparams.session_start_info.hparams.items()
@@ -37,7 +41,7 @@ fn python() -> String {
 #[test]
 fn the_real_reader_finds_everything() {
     let place = Workplace::new();
-    let said = place.train_small("run", &["--seed", "2"]);
+    let said = place.train_small("run", &["--seed", "2", "--set", "evaluation.film_every_evaluations=1"]);
     assert!(said.success, "{}", said.err);
     let output =
         Command::new(python()).args(["-c", READER]).arg(place.path("run")).output().expect("Python starts");
@@ -59,6 +63,11 @@ fn the_real_reader_finds_everything() {
             .collect();
         assert_eq!(found, expected, "{tag}");
     }
+    let films = read["images"]["eval/episode"].as_array().expect("films");
+    let evaluated = rows.iter().filter(|row| row.values.contains_key("eval/mean_reward"));
+    let expected: Vec<_> =
+        evaluated.map(|row| serde_json::json!([row.env_steps, 160, 107, "GIF89a"])).collect();
+    assert_eq!(films, &expected);
     let text = read["text"].as_object().expect("texts").values().next().expect("one text");
     assert!(text.as_str().expect("words").contains("environment = \"CartPole-v1\""));
     assert_eq!(read["hparams"]["discount"], 0.99);

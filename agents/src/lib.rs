@@ -7,10 +7,12 @@ mod core;
 pub mod dqn;
 mod encoding;
 mod error;
+mod random;
 mod registry;
 pub mod replay;
 
 pub use crate::core::{ActMode, Agent, AgentContext, Experience, Metrics, Policy};
 pub use encoding::Encoder;
 pub use error::AgentError;
+pub use random::RandomPolicy;
 pub use registry::{AgentConfig, AgentRegistry, AgentSpec};

@@ -1,5 +1,7 @@
 //! Actions: one for an environment, a batch of them for a vector environment.
 
+use std::ops::Range;
+
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
@@ -127,6 +129,32 @@ impl ActionBatch {
             Self::Discrete(choices) => choices.len(),
             Self::MultiDiscrete { choices, width } => choices.len() / width.max(&1),
             Self::Box { points, width } => points.len() / width.max(&1),
+        }
+    }
+
+    /// Becomes these rows of `source`. Of batches of one kind, nothing is allocated.
+    pub(crate) fn copy_rows(&mut self, source: &ActionBatch, rows: Range<usize>) {
+        fn refill<T: Clone>(to: &mut Vec<T>, from: &[T]) {
+            to.clear();
+            to.extend_from_slice(from);
+        }
+        match (&mut *self, source) {
+            (Self::Discrete(to), Self::Discrete(from)) => refill(to, &from[rows]),
+            (
+                Self::MultiDiscrete { choices: to, width },
+                Self::MultiDiscrete { choices: from, width: given },
+            ) => {
+                *width = *given;
+                refill(to, &from[rows.start * given..rows.end * given]);
+            }
+            (Self::Box { points: to, width }, Self::Box { points: from, width: given }) => {
+                *width = *given;
+                refill(to, &from[rows.start * given..rows.end * given]);
+            }
+            (to, from) => {
+                *to = from.clone();
+                to.copy_rows(from, rows);
+            }
         }
     }
 

@@ -18,7 +18,9 @@
 //! ```
 
 mod action;
+mod box2d;
 mod classic;
+mod dynamics;
 mod env;
 mod factory;
 #[cfg(test)]
@@ -28,6 +30,8 @@ pub mod laws;
 mod memory;
 pub mod minatar;
 mod observation;
+mod physics;
+mod pixels;
 pub mod probes;
 mod registry;
 pub mod render;
@@ -39,6 +43,7 @@ mod vector;
 pub mod wrappers;
 
 pub use action::{Action, ActionBatch};
+pub use box2d::{BipedalWalker, LunarLander, LunarLanderOptions};
 pub use classic::{Acrobot, AcrobotEquations, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 pub use env::{End, Env, EnvError, EnvState, Step};
 pub use factory::EnvFactory;
@@ -46,6 +51,7 @@ pub use gymnasium::{GymEnv, GymVectorEnv};
 pub use memory::{RepeatPrevious, TMaze};
 pub use minatar::MinAtar;
 pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};
+pub use pixels::PixelPong;
 pub use registry::{EnvOptions, EnvSpec, Registry};
 pub use rng::{EnvRng, derive_seed};
 pub use space::{ACTION_MASK, BoxSpace, Dtype, Space};
@@ -54,6 +60,6 @@ pub use toy_text::{
     Blackjack, CliffWalking, FrozenLake, FrozenLakeOptions, Outcome, Outcomes, Taxi, TaxiOptions,
 };
 pub use vector::{
-    Autoreset, NormalizeObservation, NormalizeReward, ObservationNormalizer, RunningStatistics, StepBatch,
-    SyncVectorEnv, VectorEnv, VectorOptions,
+    AsyncVectorEnv, Autoreset, NormalizeObservation, NormalizeReward, ObservationNormalizer,
+    RunningStatistics, StepBatch, SyncVectorEnv, ThreadedVectorEnv, VectorEnv, VectorOptions,
 };

@@ -158,6 +158,13 @@ impl ObsBatch {
         self.row_mut(row).copy_from(source);
     }
 
+    /// Overwrites the observations from `first` on with those of `source`, which has the same layout.
+    pub fn copy_rows(&mut self, first: usize, source: &ObsBatch) {
+        let (f, b) = (self.layout.floats, self.layout.bytes);
+        self.floats[first * f..][..source.floats.len()].copy_from_slice(&source.floats);
+        self.bytes[first * b..][..source.bytes.len()].copy_from_slice(&source.bytes);
+    }
+
     /// All `f32` rows, `[rows, layout.floats]` in row-major order.
     pub fn floats(&self) -> &[f32] {
         &self.floats

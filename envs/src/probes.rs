@@ -153,6 +153,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
     let spec = |id: &str, probe: Probe, continuous: bool, summary: &str| {
         EnvSpec::new(id, move |_| Ok(Box::new(ProbeEnv::new(probe, continuous)) as Box<dyn Env>))
             .summary(summary)
+            .reward("from -1 to 1")
     };
     vec![
         spec("Probe/Constant-v0", Probe::Constant, false, "Probe: one state, reward 1"),

@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 pub use options::EnvOptions;
 pub use spec::EnvSpec;
 
-use crate::{Env, EnvError, classic, did_you_mean, gymnasium, memory, minatar, probes, toy_text};
+use crate::{
+    Env, EnvError, box2d, classic, did_you_mean, gymnasium, memory, minatar, pixels, probes, toy_text,
+};
 
 /// The environments that can be asked for by id.
 #[derive(Clone, Debug, Default)]
@@ -28,8 +30,15 @@ impl Registry {
 
     /// The environments of this crate, and Gymnasium's in Python by ids that begin with `gym:`.
     pub fn bundled() -> Self {
-        let families =
-            [classic::specs(), toy_text::specs(), minatar::specs(), memory::specs(), probes::specs()];
+        let families = [
+            classic::specs(),
+            box2d::specs(),
+            toy_text::specs(),
+            minatar::specs(),
+            memory::specs(),
+            pixels::specs(),
+            probes::specs(),
+        ];
         let specs = families.into_iter().flatten();
         let providers = [(gymnasium::PREFIX.into(), gymnasium::spec as Provider)];
         Self { specs: specs.map(|spec| (spec.id.clone(), spec)).collect(), providers: providers.into() }

@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use allocation_counter::measure;
 use pavlov_envs::{
-    ActionBatch, Env, EnvError, EnvRng, ObsBatch, Registry, StepBatch, SyncVectorEnv, VectorEnv,
+    ActionBatch, Env, EnvError, EnvOptions, EnvRng, ObsBatch, Registry, StepBatch, VectorEnv, VectorOptions,
 };
 
 /// Steps for which each environment is watched.
@@ -46,10 +46,8 @@ fn no_environment_allocates_in_a_step() -> Result<(), EnvError> {
     Ok(())
 }
 
-#[test]
-fn a_vector_environment_allocates_neither_in_a_step_nor_in_a_reset() -> Result<(), EnvError> {
-    let registry = Registry::bundled();
-    let mut envs = SyncVectorEnv::new(8, |_| registry.make("CartPole-v1"))?;
+/// Random play of eight copies.
+fn assert_no_allocation(mut envs: Box<dyn VectorEnv>, form: &str) -> Result<(), EnvError> {
     let space = envs.action_space().clone();
     let mut actions = ActionBatch::new(&space, 8)?;
     let mut step = StepBatch::new(envs.observation_space(), 8);
@@ -60,9 +58,20 @@ fn a_vector_environment_allocates_neither_in_a_step_nor_in_a_reset() -> Result<(
         let mut outcome = Ok(());
         let count = measure(|| outcome = envs.step(&actions, &mut step)).count_total;
         outcome?;
-        assert_eq!(count, 0, "step {time}");
+        assert_eq!(count, 0, "{form}: step {time}");
     }
     Ok(())
+}
+
+#[test]
+fn a_vector_environment_allocates_neither_in_a_step_nor_in_a_reset() -> Result<(), EnvError> {
+    let spec = Registry::bundled().spec("CartPole-v1")?;
+    let (options, vector) = (EnvOptions::default(), VectorOptions::new(8));
+    for threads in [1, 3] {
+        let envs = vector.threads(threads).of_single(|_| spec.make(&options))?;
+        assert_no_allocation(envs, &format!("{threads} threads"))?;
+    }
+    assert_no_allocation(spec.make_vector(&options, &vector)?, "its own vector form")
 }
 
 #[test]

@@ -12,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
     after_help = "Start with:\n  pavlov train dqn CartPole-v1      train an agent\n  \
                   pavlov runs                       what was trained\n  \
                   pavlov eval RUN                   how good it is\n  \
+                  pavlov play RUN                   what it does\n  \
                   tensorboard --logdir runs         watch it learn"
 )]
 pub(super) struct Arguments {
@@ -27,8 +28,10 @@ pub(super) enum Command {
     Resume(ResumeArgs),
     /// Play whole episodes with a run's policy and say how good it is
     Eval(EvalArgs),
+    /// Watch a run's policy, or random actions on an environment: in the terminal or as a GIF
+    Play(PlayArgs),
     /// List the environments
-    Envs(ListArgs),
+    Envs(EnvsArgs),
     /// Check that an environment keeps the laws of environments; each breach is explained
     Check(CheckArgs),
     /// List the agents
@@ -124,6 +127,52 @@ pub(super) struct EvalArgs {
     /// Print JSON on the standard output, for scripts
     #[arg(long)]
     pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PlayArgs {
+    /// A run's folder, or an environment's id
+    #[arg(value_name = "RUN|ENV")]
+    pub(super) what: String,
+    /// How many whole episodes to play
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(super) episodes: usize,
+    /// From which the episodes are derived
+    #[arg(long, default_value_t = 0)]
+    pub(super) seed: u64,
+    /// Act as in training, with exploration, instead of greedily
+    #[arg(long)]
+    pub(super) stochastic: bool,
+    /// Take the weights of the latest checkpoint instead of the best evaluated ones
+    #[arg(long)]
+    pub(super) last: bool,
+    /// An option of the environment, KEY=VALUE; can be given often
+    #[arg(long = "option", value_name = "KEY=VALUE")]
+    pub(super) options: Vec<String>,
+    /// Write the episodes as an animated GIF instead of showing them
+    #[arg(long, value_name = "FILE")]
+    pub(super) gif: Option<PathBuf>,
+    /// Pictures per second
+    #[arg(long, default_value_t = 25.0)]
+    pub(super) fps: f64,
+    /// The longer side of the GIF, in pixels; smaller pictures stay as they are
+    #[arg(long, default_value_t = 400, value_name = "PIXELS")]
+    pub(super) width: u16,
+    /// Stop the GIF after this many pictures
+    #[arg(long, value_name = "N")]
+    pub(super) max_frames: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct EnvsArgs {
+    #[command(flatten)]
+    pub(super) list: ListArgs,
+    /// Draw one picture of each environment into this PNG instead
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    pub(super) pictures: Option<PathBuf>,
+    /// Print a table in Markdown
+    #[arg(long, conflicts_with_all = ["json", "pictures"])]
+    pub(super) markdown: bool,
 }
 
 #[derive(Debug, Args)]

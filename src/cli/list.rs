@@ -5,13 +5,19 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use super::args::{ConfigArgs, ListArgs, RunsArgs};
+use super::args::{ConfigArgs, EnvsArgs, ListArgs, RunsArgs};
 use super::train;
 use crate::config::{self, Registries};
+use crate::play::contact_sheet;
 use crate::record;
 use crate::run::RunFolder;
 
-pub(super) fn envs(registries: &Registries, args: &ListArgs) -> Result<ExitCode> {
+pub(super) fn envs(registries: &Registries, args: &EnvsArgs) -> Result<ExitCode> {
+    if let Some(path) = &args.pictures {
+        let count = contact_sheet(&registries.envs, path)?;
+        println!("pictures of {count} environments in {}", path.display());
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut rows = Vec::new();
     for spec in registries.envs.specs() {
         let env = spec.make(&Default::default())?;
@@ -21,6 +27,7 @@ pub(super) fn envs(registries: &Registries, args: &ListArgs) -> Result<ExitCode>
             "id": spec.id,
             "observations": env.observation_space().to_string(),
             "actions": env.action_space().to_string(),
+            "reward": spec.reward,
             "max_episode_steps": spec.max_episode_steps,
             "reward_threshold": spec.reward_threshold,
             "options": spec.options,
@@ -28,7 +35,13 @@ pub(super) fn envs(registries: &Registries, args: &ListArgs) -> Result<ExitCode>
             "summary": spec.summary,
         }));
     }
-    print(args.json, &rows, |row| {
+    if args.markdown {
+        println!("| id | what to do | reward | observations | actions | step limit | solved from |");
+        println!("|---|---|---|---|---|---|---|");
+        rows.iter().for_each(|row| println!("{}", markdown(row)));
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(args.list.json, &rows, |row| {
         let limit = row["max_episode_steps"].as_u64().map_or("-".into(), |limit| limit.to_string());
         let (observations, actions) = (text(&row["observations"]), text(&row["actions"]));
         format!(
@@ -38,6 +51,18 @@ pub(super) fn envs(registries: &Registries, args: &ListArgs) -> Result<ExitCode>
             ""
         )
     })
+}
+
+/// An environment as a row of a table.
+fn markdown(row: &serde_json::Value) -> String {
+    let cell = |value: &serde_json::Value| match value {
+        serde_json::Value::Null => String::new(),
+        serde_json::Value::String(text) => text.replace('|', "\\|"),
+        other => other.to_string(),
+    };
+    let columns = ["summary", "reward", "observations", "actions", "max_episode_steps", "reward_threshold"];
+    let cells = columns.map(|column| cell(&row[column]));
+    format!("| {} | {} |", text(&row["id"]), cells.join(" | "))
 }
 
 pub(super) fn agents(registries: &Registries, args: &ListArgs) -> Result<ExitCode> {

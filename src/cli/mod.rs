@@ -4,6 +4,7 @@ mod args;
 mod check;
 mod eval;
 mod list;
+mod play;
 mod plot;
 mod train;
 
@@ -22,6 +23,7 @@ pub fn main(registries: &Registries) -> ExitCode {
         Command::Train(args) => train::train(registries, args),
         Command::Resume(args) => train::resume(registries, args),
         Command::Eval(args) => eval::eval(registries, args),
+        Command::Play(args) => play::run(registries, args),
         Command::Envs(args) => list::envs(registries, args),
         Command::Check(args) => check::check(registries, args),
         Command::Agents(args) => list::agents(registries, args),

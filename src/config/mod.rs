@@ -12,7 +12,8 @@ use std::fs;
 use std::path::Path;
 
 use pavlov_agents::AgentRegistry;
-use pavlov_envs::Registry;
+use pavlov_envs::wrappers::WrapperConfig;
+use pavlov_envs::{EnvFactory, EnvOptions, Registry};
 use pavlov_nn::optional;
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -54,6 +55,10 @@ pub struct RunConfig {
     /// How many environments are stepped together.
     #[serde(default = "one")]
     pub num_envs: usize,
+    /// Threads that step the environments; 0 takes as many as there are cores. The numbers do not depend on it, and it
+    /// pays for slow environments only.
+    #[serde(default = "one")]
+    pub env_threads: usize,
     /// Where networks live: `auto`, `cpu`, `cuda` or `cuda:N`.
     #[serde(default = "auto")]
     pub device: String,
@@ -76,6 +81,9 @@ pub struct RunConfig {
     /// The environment's own options.
     #[serde(default)]
     pub environment_options: Table,
+    /// What stands around the environment, the innermost first.
+    #[serde(default)]
+    pub wrappers: Vec<WrapperConfig>,
     /// The agent's own configuration.
     #[serde(default)]
     pub hyperparameters: Table,
@@ -119,6 +127,8 @@ pub struct EvaluationConfig {
     pub every_env_steps: u64,
     /// Episodes of one evaluation.
     pub episodes: usize,
+    /// Every how manieth evaluation shows an episode among TensorBoard's images; 0 never does.
+    pub film_every_evaluations: u64,
     /// The mean return at which training stops early, or "off".
     #[serde(with = "optional")]
     pub until_return: Option<f64>,
@@ -126,7 +136,7 @@ pub struct EvaluationConfig {
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        Self { every_env_steps: 5_000, episodes: 10, until_return: None }
+        Self { every_env_steps: 5_000, episodes: 10, film_every_evaluations: 0, until_return: None }
     }
 }
 
@@ -235,6 +245,16 @@ impl RunConfig {
             return Err(ConfigError::Value(message.into()));
         }
         Ok(())
+    }
+
+    /// What makes the run's environments.
+    ///
+    /// # Errors
+    /// [`ConfigError::Env`] for an unknown environment, or wrappers in an order that makes no sense.
+    pub fn factory(&self, registries: &Registries) -> Result<EnvFactory, ConfigError> {
+        let spec = registries.envs.spec(&self.environment)?;
+        let options = EnvOptions::new(self.environment_options.clone());
+        Ok(EnvFactory::new(spec, options, &self.wrappers)?)
     }
 
     /// The configuration as TOML, every key written out.

@@ -7,6 +7,7 @@ const PRESETS: &[(&str, &str, &str)] = &[
     ("dqn", "Acrobot-v1", include_str!("../presets/dqn/Acrobot-v1.toml")),
     ("dqn", "CartPole-v0", include_str!("../presets/dqn/CartPole-v0.toml")),
     ("dqn", "CartPole-v1", include_str!("../presets/dqn/CartPole-v1.toml")),
+    ("dqn", "LunarLander-v3", include_str!("../presets/dqn/LunarLander-v3.toml")),
     ("dqn", "MountainCar-v0", include_str!("../presets/dqn/MountainCar-v0.toml")),
 ];
 

@@ -8,12 +8,13 @@ use toml::{Table, Value};
 use super::ConfigError;
 
 /// The keys of a run's configuration; `--set` takes any other for one of the agent's hyper-parameters.
-const RUN_KEYS: [&str; 13] = [
+const RUN_KEYS: [&str; 15] = [
     "agent",
     "environment",
     "seed",
     "env_steps",
     "num_envs",
+    "env_threads",
     "device",
     "threads",
     "update_threads",
@@ -21,6 +22,7 @@ const RUN_KEYS: [&str; 13] = [
     "evaluation",
     "checkpoint",
     "environment_options",
+    "wrappers",
     "hyperparameters",
 ];
 

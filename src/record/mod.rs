@@ -43,7 +43,7 @@ pub struct Position {
     pub events_bytes: u64,
 }
 
-/// A text or a set of hyper-parameters, written once at the start.
+/// What is no row of numbers.
 #[derive(Clone, Debug)]
 pub enum Note {
     /// Text for TensorBoard's text page, in Markdown.
@@ -59,6 +59,17 @@ pub enum Note {
         values: BTreeMap<String, HyperParameter>,
         /// Tags of metrics.
         metrics: Vec<&'static str>,
+    },
+    /// A picture or a film for TensorBoard's page of images.
+    Image {
+        /// Under which name.
+        tag: String,
+        /// The env steps of training so far.
+        env_steps: u64,
+        /// Width and height in pixels.
+        size: (usize, usize),
+        /// A whole PNG or GIF file.
+        encoded: Vec<u8>,
     },
 }
 
@@ -108,7 +119,7 @@ impl Recorder {
         self.send(Message::Row(row));
     }
 
-    /// Adds a text or hyper-parameters.
+    /// Adds what is no row of numbers.
     pub fn note(&self, note: Note) {
         self.send(Message::Note(note));
     }

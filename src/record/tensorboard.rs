@@ -13,7 +13,9 @@ use protobuf::Message;
 use tensorboard_proto::api::{DataType, Experiment, HParamInfo, MetricInfo, MetricName};
 use tensorboard_proto::event::Event;
 use tensorboard_proto::plugin_hparams::{HParamsPluginData, SessionStartInfo};
-use tensorboard_proto::summary::{Summary, Summary_Value, SummaryMetadata, SummaryMetadata_PluginData};
+use tensorboard_proto::summary::{
+    Summary, Summary_Image, Summary_Value, SummaryMetadata, SummaryMetadata_PluginData,
+};
 use tensorboard_proto::tensor::TensorProto;
 use tensorboard_proto::tensor_shape::{TensorShapeProto, TensorShapeProto_Dim};
 use tensorboard_proto::types::DataType as TensorType;
@@ -21,6 +23,9 @@ use tensorboard_rs::record_writer::RecordWriter;
 
 use super::append::AppendFile;
 use super::{HyperParameter, Note, Position, Row};
+
+/// The number that TensorBoard has for three channels.
+const RGB: i32 = 3;
 
 #[derive(Debug)]
 pub(super) struct TensorBoardSink {
@@ -57,6 +62,9 @@ impl TensorBoardSink {
     pub(super) fn note(&mut self, note: &Note) -> io::Result<()> {
         match note {
             Note::Text { tag, text } => self.summary(0, summary_of(text_value(tag, text))),
+            Note::Image { tag, env_steps, size, encoded } => {
+                self.summary(*env_steps, summary_of(image_value(tag, *size, encoded)))
+            }
             Note::HyperParameters { values, metrics } => {
                 self.summary(
                     0,
@@ -127,6 +135,18 @@ fn text_value(tag: &str, text: &str) -> Summary_Value {
     value.set_tag(format!("{tag}/text_summary"));
     value.set_metadata(metadata("text", Vec::new()));
     value.set_tensor(tensor);
+    value
+}
+
+fn image_value(tag: &str, (width, height): (usize, usize), encoded: &[u8]) -> Summary_Value {
+    let mut image = Summary_Image::new();
+    image.set_width(width as i32);
+    image.set_height(height as i32);
+    image.set_colorspace(RGB);
+    image.set_encoded_image_string(encoded.to_vec());
+    let mut value = Summary_Value::new();
+    value.set_tag(tag.into());
+    value.set_image(image);
     value
 }
 

@@ -1,8 +1,8 @@
-//! Evaluation: whole episodes on environments of its own, raw rewards.
+//! Evaluation: whole episodes on environments of its own, raw rewards whatever wrappers make of them.
 
 use anyhow::{Context, Result};
 use pavlov_agents::{ActMode, Policy};
-use pavlov_envs::{ActionBatch, End, Env, EnvOptions, EnvRng, EnvSpec, ObsBatch, derive_seed};
+use pavlov_envs::{ActionBatch, End, Env, EnvFactory, EnvRng, ObsBatch, derive_seed};
 use serde::Serialize;
 
 /// Environments that are stepped together in an evaluation.
@@ -43,8 +43,7 @@ impl Evaluation {
 /// When an environment or the policy fails.
 pub fn evaluate(
     policy: &mut dyn Policy,
-    spec: &EnvSpec,
-    options: &EnvOptions,
+    factory: &EnvFactory,
     episodes: usize,
     mode: ActMode,
     seed: u64,
@@ -52,8 +51,7 @@ pub fn evaluate(
     let mut result = Evaluation { returns: Vec::new(), lengths: Vec::new() };
     for first in (0..episodes).step_by(TOGETHER) {
         let numbers = first..episodes.min(first + TOGETHER);
-        let part =
-            play_together(policy, spec, options, numbers, mode, seed).context("the evaluation failed")?;
+        let part = play_together(policy, factory, numbers, mode, seed).context("the evaluation failed")?;
         result.returns.extend(part.returns);
         result.lengths.extend(part.lengths);
     }
@@ -62,14 +60,13 @@ pub fn evaluate(
 
 fn play_together(
     policy: &mut dyn Policy,
-    spec: &EnvSpec,
-    options: &EnvOptions,
+    factory: &EnvFactory,
     numbers: std::ops::Range<usize>,
     mode: ActMode,
     seed: u64,
 ) -> Result<Evaluation> {
     let count = numbers.len();
-    let mut envs = (0..count).map(|_| spec.make(options)).collect::<Result<Vec<Box<dyn Env>>, _>>()?;
+    let mut envs = (0..count).map(|_| factory.make()).collect::<Result<Vec<Box<dyn Env>>, _>>()?;
     let mut observations = ObsBatch::new(envs[0].observation_space(), count);
     let mut actions = ActionBatch::new(envs[0].action_space(), count)?;
     let mut rng = EnvRng::seeded(derive_seed(seed, "evaluation actions", numbers.start as u64));

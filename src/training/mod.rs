@@ -2,10 +2,13 @@
 
 mod episodes;
 mod evaluation;
+mod normalized;
 mod notes;
 mod progress;
 mod session;
+mod trained;
 
 pub use evaluation::{Evaluation, evaluate};
 pub use progress::{Json, Progress, Quiet, Report, Terminal};
 pub use session::{Outcome, Session, StopReason};
+pub use trained::Trained;

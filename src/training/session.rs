@@ -6,18 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use pavlov_agents::{ActMode, Agent, AgentContext, Experience};
+use pavlov_agents::{ActMode, Agent, AgentContext, Experience, Policy};
 use pavlov_envs::{
-    ActionBatch, EnvOptions, EnvSpec, EnvState, ObsBatch, Space, StepBatch, SyncVectorEnv, VectorEnv,
-    derive_seed,
+    ActionBatch, EnvFactory, EnvState, ObsBatch, Space, StepBatch, VectorEnv, VectorOptions, derive_seed,
 };
 use pavlov_nn::{StateDict, StateView, generator_state, set_generator_state, weights};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::Episodes;
-use super::{Evaluation, Progress, Report, evaluate};
+use super::{Evaluation, Progress, Report, evaluate, normalized};
 use crate::config::{Registries, RunConfig};
-use crate::record::{Position, Recorder, Row};
+use crate::play::{self, Film};
+use crate::record::{Note, Position, Recorder, Row};
 use crate::run::{Checkpoint, RunFolder};
 
 /// The form of the state that this version writes.
@@ -88,8 +88,7 @@ impl Clock {
 pub struct Session {
     config: RunConfig,
     folder: RunFolder,
-    spec: EnvSpec,
-    options: EnvOptions,
+    factory: EnvFactory,
     agent: Box<dyn Agent>,
     envs: Box<dyn VectorEnv>,
     observations: ObsBatch,
@@ -151,6 +150,7 @@ impl Session {
     /// # Errors
     /// When the agent cannot play the environment, or one of the two refuses its options.
     pub fn check(config: &RunConfig, registries: &Registries) -> Result<()> {
+        check_film(config, &config.factory(registries)?)?;
         Self::agent(config, registries).map(drop)
     }
 
@@ -159,10 +159,8 @@ impl Session {
     /// # Errors
     /// When the agent cannot play the environment, or one of the two refuses its options.
     pub fn agent(config: &RunConfig, registries: &Registries) -> Result<Box<dyn Agent>> {
-        let env = registries
-            .envs
-            .make_with(&config.environment, &EnvOptions::new(config.environment_options.clone()))?;
-        build_agent(config, registries, env.observation_space().clone(), env.action_space().clone())
+        let envs = config.factory(registries)?.make_vector(&VectorOptions::new(1))?;
+        build_agent(config, registries, envs.observation_space().clone(), envs.action_space().clone())
     }
 
     fn build(
@@ -174,9 +172,9 @@ impl Session {
         tch::set_num_threads(config.threads as i32);
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
         pavlov_nn::set_team_size(config.update_threads.min(cores));
-        let spec = registries.envs.spec(&config.environment)?;
-        let options = EnvOptions::new(config.environment_options.clone());
-        let envs = SyncVectorEnv::new(config.num_envs, |_| spec.make(&options))?;
+        let factory = config.factory(registries)?;
+        check_film(&config, &factory)?;
+        let envs = factory.make_vector(&VectorOptions::new(config.num_envs).threads(config.env_threads))?;
         let (observations, actions) = (envs.observation_space().clone(), envs.action_space().clone());
         let agent = build_agent(&config, registries, observations, actions)?;
         let clock = Clock::new(&config);
@@ -184,11 +182,10 @@ impl Session {
             observations: ObsBatch::new(envs.observation_space(), config.num_envs),
             actions: ActionBatch::new(envs.action_space(), config.num_envs)?,
             step: StepBatch::new(envs.observation_space(), config.num_envs),
-            envs: Box::new(envs),
+            envs,
             config,
             folder,
-            spec,
-            options,
+            factory,
             agent,
             clock,
             recorder,
@@ -302,20 +299,37 @@ impl Session {
 
     /// Evaluates the present policy and keeps its weights if it is the best so far.
     fn evaluate(&mut self) -> Result<Evaluation> {
-        let mut policy = self.agent.policy()?;
+        let normalizer = self.envs.observation_normalizer();
+        let mut policy = normalized::normalized(self.agent.policy()?, normalizer.cloned());
         let seed = derive_seed(self.config.seed, "evaluation", self.clock.env_steps);
         let episodes = self.config.evaluation.episodes;
-        let result = evaluate(policy.as_mut(), &self.spec, &self.options, episodes, ActMode::Exploit, seed)?;
+        let result = evaluate(policy.as_mut(), &self.factory, episodes, ActMode::Exploit, seed)?;
+        self.film(policy.as_mut(), seed)?;
         self.clock.last_evaluation = Some(result.mean());
         if self.clock.best_evaluation.is_none_or(|best| result.mean() > best) {
             self.clock.best_evaluation = Some(result.mean());
             let path = self.folder.best_weights();
             let written = path.parent().map_or(Ok(()), fs::create_dir_all);
             written.with_context(|| format!("{} cannot be written", path.display()))?;
-            weights::write(&path, &self.agent.weights()?)
-                .context("the best weights so far could not be written")?;
+            let mut best = self.agent.weights()?;
+            normalized::put(&mut best, self.envs.observation_normalizer())?;
+            weights::write(&path, &best).context("the best weights so far could not be written")?;
         }
         Ok(result)
+    }
+
+    /// Shows an episode in TensorBoard, if that is due.
+    fn film(&self, policy: &mut dyn Policy, seed: u64) -> Result<()> {
+        let evaluation = &self.config.evaluation;
+        let number = self.clock.env_steps / evaluation.every_env_steps.max(1);
+        let every = evaluation.film_every_evaluations;
+        if every == 0 || !number.is_multiple_of(every) {
+            return Ok(());
+        }
+        let (encoded, size) = Film::of_one_episode(policy, &self.factory, seed)?.encode()?;
+        let env_steps = self.clock.env_steps;
+        self.recorder.note(Note::Image { tag: "eval/episode".into(), env_steps, size, encoded });
+        Ok(())
     }
 
     fn checkpoint(&mut self, progress: &mut dyn Progress) -> Result<()> {
@@ -329,6 +343,7 @@ impl Session {
         state.nest("agent", self.agent.state()?);
         state.put_tensor("generator", &generator_state()?)?;
         state.put_value("session", &Clock { seconds, ..self.clock.clone() })?;
+        normalized::put(&mut state, self.envs.observation_normalizer())?;
         let environments = self.envs.save_state();
         if let Some(saved) = &environments {
             state.put_slice("environments", &[saved.as_bytes().len()], saved.as_bytes());
@@ -403,6 +418,13 @@ fn build_agent(
 /// Whether the last `num_envs` env steps crossed a multiple of `every` (never, if that is 0).
 fn crossed(env_steps: u64, num_envs: usize, every: u64) -> bool {
     every > 0 && env_steps / every > (env_steps - num_envs as u64) / every
+}
+
+fn check_film(config: &RunConfig, factory: &EnvFactory) -> Result<()> {
+    if config.evaluation.film_every_evaluations == 0 {
+        return Ok(());
+    }
+    play::check(factory).context("evaluation.film_every_evaluations is set")
 }
 
 fn check_origin(clock: &Clock, config: &RunConfig) -> Result<()> {

@@ -4,6 +4,7 @@ use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, ObsRef};
 use pavlov_nn::{HostBuffer, Mlp, Mode, Parameters};
 use rand::RngExt;
 
+use crate::random::sensible;
 use crate::{ActMode, AgentError, Encoder, Policy};
 
 /// A Q-network's description and the buffers to ask it with; the weights are given with each call.
@@ -59,12 +60,10 @@ impl QNetwork {
 
     /// One of the actions that make sense, all equally likely.
     fn any_action(&self, observation: ObsRef<'_>, rng: &mut EnvRng) -> i64 {
-        let Some(mask) = self.encoder.mask(observation) else {
-            return rng.random_range(0..self.net.outputs());
-        };
-        let sensible = || (0..).zip(mask).filter(|(_, sensible)| **sensible == 1.0);
-        let chosen = rng.random_range(0..sensible().count());
-        sensible().nth(chosen).map_or(0, |(action, _)| action)
+        match self.encoder.mask(observation) {
+            Some(mask) => sensible(mask, rng),
+            None => rng.random_range(0..self.net.outputs()),
+        }
     }
 
     fn evaluate(&mut self, parameters: &Parameters, observations: &ObsBatch) -> Result<(), AgentError> {

@@ -3,14 +3,15 @@
 //! After Sutton (1996) and Sutton and Barto's book, with the constants and the Runge-Kutta integration of Gymnasium's
 //! `Acrobot-v1`: the state is kept in f64, observations are f32.
 
-use std::f64::consts::{FRAC_PI_2, PI, TAU};
-
-use serde::{Deserialize, Serialize};
+use std::f64::consts::{FRAC_PI_2, PI};
 
 use super::bounded;
 use super::sketch::{BLACK, WHITE, placed, rectangle};
+use super::trig::{sin_cos, wrapped};
+use crate::dynamics::{Dynamics, Outcome, World};
 use crate::render::{Canvas, Color, Picture};
-use crate::{Action, End, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::vector::BatchVectorEnv;
+use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step, VectorEnv, VectorOptions};
 
 const GRAVITY: f64 = 9.8;
 /// Of each link, in kilograms.
@@ -23,8 +24,8 @@ const CENTER: f64 = 0.5;
 const INERTIA: f64 = 1.0;
 /// The greatest angular velocity of each joint, in radians per second.
 const MAX_SPEEDS: [f64; 2] = [4.0 * PI, 9.0 * PI];
-/// The torque of each action, in newton metres.
-const TORQUES: [f64; 3] = [-1.0, 0.0, 1.0];
+/// How many torques there are: -1, 0 and 1 newton metre.
+const TORQUES: i64 = 3;
 /// Seconds from one step to the next.
 const DT: f64 = 0.2;
 /// Each number of the first state lies within this.
@@ -49,7 +50,7 @@ pub enum AcrobotEquations {
 /// joint. Every step costs 1 but for the one with which the free end rises above the goal.
 #[derive(Clone, Debug)]
 pub struct Acrobot {
-    world: World,
+    world: World<State>,
     equations: AcrobotEquations,
     observations: Space,
     actions: Space,
@@ -58,55 +59,78 @@ pub struct Acrobot {
 /// Both angles, then both angular velocities.
 type State = [f64; 4];
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct World {
-    state: State,
-    running: bool,
-    rng: EnvRng,
-}
-
 impl Acrobot {
     /// The environment, hanging still.
     pub fn new(equations: AcrobotEquations) -> Self {
         let limits = [1.0, 1.0, 1.0, 1.0, MAX_SPEEDS[0] as f32, MAX_SPEEDS[1] as f32];
         Self {
-            world: World { state: [0.0; 4], running: false, rng: EnvRng::default() },
+            world: World::idle([0.0; 4]),
             equations,
             observations: bounded(&limits.map(|limit| -limit), &limits),
-            actions: Space::Discrete(TORQUES.len() as i64),
+            actions: Space::Discrete(TORQUES),
         }
+    }
+
+    /// Many copies of it at once.
+    pub(super) fn vector(
+        self,
+        limit: Option<u32>,
+        options: &VectorOptions,
+    ) -> Result<Box<dyn VectorEnv>, EnvError> {
+        let spaces = (self.observations, self.actions);
+        Ok(Box::new(BatchVectorEnv::new(self.equations, spaces, limit, options)?))
     }
 
     /// Starts an episode from this state: both angles, then both angular velocities.
     pub fn start_from(&mut self, state: [f64; 4]) {
-        self.world = World { state, running: true, rng: self.world.rng.clone() };
+        self.world.start_from(state);
     }
 }
 
-impl World {
-    fn observe(&self, observation: ObsMut<'_>) {
-        let [theta1, theta2, speed1, speed2] = self.state;
-        let ((sin1, cos1), (sin2, cos2)) = (theta1.sin_cos(), theta2.sin_cos());
-        let numbers = [cos1, sin1, cos2, sin2, speed1, speed2];
-        observation.floats.iter_mut().zip(numbers).for_each(|(out, number)| *out = number as f32);
+impl Dynamics<4, 6> for AcrobotEquations {
+    /// One of the torques.
+    type Input = i64;
+
+    fn action(action: Action<'_>) -> Result<i64, EnvError> {
+        action.discrete(TORQUES).map(|choice| choice as i64)
     }
 
-    fn advance(&mut self, torque: f64, equations: AcrobotEquations) {
-        let [theta1, theta2, speed1, speed2] =
-            runge_kutta(self.state, |state| derivative(state, torque, equations));
+    #[inline(always)]
+    fn accepts(choice: i64) -> bool {
+        (0..TORQUES).contains(&choice)
+    }
+
+    fn start(rng: &mut EnvRng) -> State {
+        std::array::from_fn(|_| rng.uniform(-START, START))
+    }
+
+    #[inline(always)]
+    fn advance(&self, state: State, choice: i64) -> Outcome<4> {
+        let torque = f64::from(choice as i32) - 1.0;
+        let [theta1, theta2, speed1, speed2] = runge_kutta(state, |state| derivative(state, torque, *self));
         let [max1, max2] = MAX_SPEEDS;
-        self.state = [wrapped(theta1), wrapped(theta2), speed1.clamp(-max1, max1), speed2.clamp(-max2, max2)];
+        let (theta1, theta2) = (wrapped(theta1), wrapped(theta2));
+        let ((sin1, cos1), (sin2, cos2)) = (sin_cos(theta1), sin_cos(theta2));
+        let risen = -cos1 - (cos1 * cos2 - sin1 * sin2) > GOAL;
+        Outcome {
+            state: [theta1, theta2, speed1.clamp(-max1, max1), speed2.clamp(-max2, max2)],
+            reward: if risen { 0.0 } else { -1.0 },
+            terminated: risen,
+        }
     }
 
-    fn risen(&self) -> bool {
-        let [theta1, theta2, ..] = self.state;
-        -theta1.cos() - (theta2 + theta1).cos() > GOAL
+    #[inline(always)]
+    fn observe([theta1, theta2, speed1, speed2]: State) -> [f32; 6] {
+        let ((sin1, cos1), (sin2, cos2)) = (sin_cos(theta1), sin_cos(theta2));
+        [cos1, sin1, cos2, sin2, speed1, speed2].map(|number| number as f32)
     }
+}
 
+impl Acrobot {
     fn picture(&self) -> Picture {
         let mut canvas = Canvas::new(500, 500, WHITE, 500.0 / 4.4, (250.0, 250.0));
         canvas.line(&[(-2.2, GOAL as f32), (2.2, GOAL as f32)], 1.0, BLACK);
-        let [theta1, theta2, ..] = self.state;
+        let [theta1, theta2, ..] = self.world.state;
         let length = LENGTH as f32;
         let mut joint = (0.0, 0.0);
         for angle in [theta1 - FRAC_PI_2, theta1 + theta2 - FRAC_PI_2].map(|angle| angle as f32) {
@@ -118,17 +142,18 @@ impl World {
     }
 }
 
-/// The equations of motion.
+/// The equations of motion. An angle's sine stands for the cosine of the same angle less a quarter turn.
+#[inline(always)]
 fn derivative([theta1, theta2, speed1, speed2]: State, torque: f64, equations: AcrobotEquations) -> State {
-    let (sin2, cos2) = theta2.sin_cos();
+    let ((sin1, cos1), (sin2, cos2)) = (sin_cos(theta1), sin_cos(theta2));
     let coupling = MASS * LENGTH * CENTER;
     let d1 = MASS * CENTER.powi(2)
         + MASS * (LENGTH.powi(2) + CENTER.powi(2) + 2.0 * LENGTH * CENTER * cos2)
         + 2.0 * INERTIA;
     let d2 = MASS * (CENTER.powi(2) + LENGTH * CENTER * cos2) + INERTIA;
-    let phi2 = MASS * CENTER * GRAVITY * (theta1 + theta2 - FRAC_PI_2).cos();
+    let phi2 = MASS * CENTER * GRAVITY * (sin1 * cos2 + cos1 * sin2);
     let phi1 = -coupling * speed2.powi(2) * sin2 - 2.0 * coupling * speed2 * speed1 * sin2
-        + (MASS * CENTER + MASS * LENGTH) * GRAVITY * (theta1 - FRAC_PI_2).cos()
+        + (MASS * CENTER + MASS * LENGTH) * GRAVITY * sin1
         + phi2;
     let centrifugal = match equations {
         AcrobotEquations::Book => coupling * speed1.powi(2) * sin2,
@@ -141,6 +166,7 @@ fn derivative([theta1, theta2, speed1, speed2]: State, torque: f64, equations: A
 }
 
 /// One step of the classical Runge-Kutta method of fourth order.
+#[inline(always)]
 fn runge_kutta(state: State, derivative: impl Fn(State) -> State) -> State {
     let ahead = |dt: f64, slope: State| std::array::from_fn(|i| state[i] + dt * slope[i]);
     let k1 = derivative(state);
@@ -148,11 +174,6 @@ fn runge_kutta(state: State, derivative: impl Fn(State) -> State) -> State {
     let k3 = derivative(ahead(DT / 2.0, k2));
     let k4 = derivative(ahead(DT, k3));
     std::array::from_fn(|i| state[i] + DT / 6.0 * (k1[i] + 2.0 * k2[i] + 2.0 * k3[i] + k4[i]))
-}
-
-/// The angle between -pi and pi that points the same way.
-fn wrapped(angle: f64) -> f64 {
-    if (-PI..=PI).contains(&angle) { angle } else { angle - TAU * ((angle + PI) / TAU).floor() }
 }
 
 impl Env for Acrobot {
@@ -165,27 +186,16 @@ impl Env for Acrobot {
     }
 
     fn reset(&mut self, seed: Option<u64>, observation: ObsMut<'_>) -> Result<(), EnvError> {
-        self.world.rng.reseed(seed);
-        let state = std::array::from_fn(|_| self.world.rng.uniform(-START, START));
-        self.start_from(state);
-        self.world.observe(observation);
+        self.world.reset(&self.equations, seed, observation);
         Ok(())
     }
 
     fn step(&mut self, action: Action<'_>, observation: ObsMut<'_>) -> Result<Step, EnvError> {
-        let torque = TORQUES[action.discrete(TORQUES.len() as i64)?];
-        if !self.world.running {
-            return Err(EnvError::NeedsReset);
-        }
-        self.world.advance(torque, self.equations);
-        self.world.observe(observation);
-        let risen = self.world.risen();
-        self.world.running = !risen;
-        Ok(Step::new(if risen { 0.0 } else { -1.0 }, End::terminated_if(risen)))
+        self.world.step(&self.equations, action, observation)
     }
 
     fn render(&self) -> Option<Picture> {
-        Some(self.world.picture())
+        Some(self.picture())
     }
 
     fn save_state(&self) -> Option<EnvState> {

@@ -3,12 +3,13 @@
 //! After Barto, Sutton and Anderson (1983), with the constants and the Euler integration of Gymnasium's
 //! `CartPole-v1`: the state is kept in f64, observations are f32.
 
-use serde::{Deserialize, Serialize};
-
 use super::bounded;
 use super::sketch::{BLACK, WHITE, placed, rectangle};
+use super::trig::sin_cos;
+use crate::dynamics::{Dynamics, Outcome, World};
 use crate::render::{Canvas, Color, Picture};
-use crate::{Action, End, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::vector::BatchVectorEnv;
+use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step, VectorEnv, VectorOptions};
 
 const GRAVITY: f64 = 9.8;
 const CART_MASS: f64 = 1.0;
@@ -35,21 +36,18 @@ const AXLE_COLOR: Color = [129, 132, 203];
 /// 1 to the right. Every step is worth 1, the one with which the pole falls included.
 #[derive(Clone, Debug)]
 pub struct CartPole {
-    world: World,
-    /// Sutton and Barto's reward instead: 0 for each step, -1 for the fall.
-    sutton_barto_reward: bool,
+    /// Position, velocity, angle, angular velocity.
+    world: World<[f64; 4]>,
+    equations: Equations,
     observations: Space,
     actions: Space,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct World {
-    x: f64,
-    x_dot: f64,
-    theta: f64,
-    theta_dot: f64,
-    running: bool,
-    rng: EnvRng,
+/// Barto, Sutton and Anderson's equations of motion.
+#[derive(Clone, Debug)]
+pub(super) struct Equations {
+    /// Sutton and Barto's reward instead: 0 for each step, -1 for the fall.
+    pub sutton_barto_reward: bool,
 }
 
 impl CartPole {
@@ -58,59 +56,83 @@ impl CartPole {
         // Twice the limits, so that the observation of the fall lies within.
         let bounds = [2.0 * POSITION_LIMIT as f32, f32::INFINITY, 2.0 * ANGLE_LIMIT as f32, f32::INFINITY];
         Self {
-            world: World {
-                x: 0.0,
-                x_dot: 0.0,
-                theta: 0.0,
-                theta_dot: 0.0,
-                running: false,
-                rng: EnvRng::default(),
-            },
-            sutton_barto_reward,
+            world: World::idle([0.0; 4]),
+            equations: Equations { sutton_barto_reward },
             observations: bounded(&bounds.map(|bound| -bound), &bounds),
             actions: Space::Discrete(2),
         }
     }
 
+    /// Many copies of it at once.
+    pub(super) fn vector(
+        self,
+        limit: Option<u32>,
+        options: &VectorOptions,
+    ) -> Result<Box<dyn VectorEnv>, EnvError> {
+        let spaces = (self.observations, self.actions);
+        Ok(Box::new(BatchVectorEnv::new(self.equations, spaces, limit, options)?))
+    }
+
     /// Starts an episode from this state: position, velocity, angle, angular velocity.
-    pub fn start_from(&mut self, [x, x_dot, theta, theta_dot]: [f64; 4]) {
-        self.world = World { x, x_dot, theta, theta_dot, running: true, rng: self.world.rng.clone() };
+    pub fn start_from(&mut self, state: [f64; 4]) {
+        self.world.start_from(state);
     }
 }
 
-impl World {
-    fn observe(&self, observation: ObsMut<'_>) {
-        let state = [self.x, self.x_dot, self.theta, self.theta_dot];
-        observation.floats.iter_mut().zip(state).for_each(|(out, number)| *out = number as f32);
+impl Dynamics<4, 4> for Equations {
+    /// 1 pushes to the right.
+    type Input = i64;
+
+    fn action(action: Action<'_>) -> Result<i64, EnvError> {
+        action.discrete(2).map(|push| push as i64)
     }
 
-    /// Barto, Sutton and Anderson's equations of motion, one Euler step.
-    fn advance(&mut self, force: f64) {
-        let (sin, cos) = self.theta.sin_cos();
-        let push = (force + POLE_MASS_LENGTH * self.theta_dot.powi(2) * sin) / TOTAL_MASS;
+    #[inline(always)]
+    fn accepts(push: i64) -> bool {
+        (0..2).contains(&push)
+    }
+
+    fn start(rng: &mut EnvRng) -> [f64; 4] {
+        std::array::from_fn(|_| rng.uniform(-START, START))
+    }
+
+    /// One Euler step.
+    #[inline(always)]
+    fn advance(&self, [x, x_dot, theta, theta_dot]: [f64; 4], push: i64) -> Outcome<4> {
+        let force = if push == 1 { FORCE } else { -FORCE };
+        let (sin, cos) = sin_cos(theta);
+        let push = (force + POLE_MASS_LENGTH * theta_dot.powi(2) * sin) / TOTAL_MASS;
         let theta_acc =
             (GRAVITY * sin - cos * push) / (HALF_LENGTH * (4.0 / 3.0 - POLE_MASS * cos.powi(2) / TOTAL_MASS));
         let x_acc = push - POLE_MASS_LENGTH * theta_acc * cos / TOTAL_MASS;
-        self.x += TAU * self.x_dot;
-        self.x_dot += TAU * x_acc;
-        self.theta += TAU * self.theta_dot;
-        self.theta_dot += TAU * theta_acc;
+        let (x, theta) = (x + TAU * x_dot, theta + TAU * theta_dot);
+        let fallen = (x.abs() > POSITION_LIMIT) | (theta.abs() > ANGLE_LIMIT);
+        let fall = if fallen { -1.0 } else { 0.0 };
+        Outcome {
+            state: [x, x_dot + TAU * x_acc, theta, theta_dot + TAU * theta_acc],
+            reward: if self.sutton_barto_reward { fall } else { 1.0 },
+            terminated: fallen,
+        }
     }
 
+    #[inline(always)]
+    fn observe(state: [f64; 4]) -> [f32; 4] {
+        state.map(|number| number as f32)
+    }
+}
+
+impl CartPole {
     fn picture(&self) -> Picture {
         let scale = 600.0 / (2.0 * POSITION_LIMIT as f32);
         let mut canvas = Canvas::new(600, 400, WHITE, scale, (300.0, 100.0));
-        let (cart, angle) = ((self.x as f32, 0.0), -self.theta as f32);
+        let [x, _, theta, _] = self.world.state.map(|number| number as f32);
+        let (cart, angle) = ((x, 0.0), -theta);
         canvas.line(&[(-POSITION_LIMIT as f32, 0.0), (POSITION_LIMIT as f32, 0.0)], 1.0, BLACK);
         rectangle(&mut canvas, (-0.2, -0.12), (0.2, 0.12), 0.0, cart, BLACK);
         let axle = placed((0.0, 0.06), 0.0, cart);
         rectangle(&mut canvas, (-0.04, -0.04), (0.04, 2.0 * HALF_LENGTH as f32), angle, axle, POLE_COLOR);
         canvas.circle(axle, 0.04, AXLE_COLOR);
         Picture::Frame(canvas.finish())
-    }
-
-    fn fallen(&self) -> bool {
-        self.x.abs() > POSITION_LIMIT || self.theta.abs() > ANGLE_LIMIT
     }
 }
 
@@ -124,32 +146,16 @@ impl Env for CartPole {
     }
 
     fn reset(&mut self, seed: Option<u64>, observation: ObsMut<'_>) -> Result<(), EnvError> {
-        self.world.rng.reseed(seed);
-        let state = std::array::from_fn(|_| self.world.rng.uniform(-START, START));
-        self.start_from(state);
-        self.world.observe(observation);
+        self.world.reset(&self.equations, seed, observation);
         Ok(())
     }
 
     fn step(&mut self, action: Action<'_>, observation: ObsMut<'_>) -> Result<Step, EnvError> {
-        let push = action.discrete(2)?;
-        if !self.world.running {
-            return Err(EnvError::NeedsReset);
-        }
-        self.world.advance(if push == 1 { FORCE } else { -FORCE });
-        self.world.observe(observation);
-        let fallen = self.world.fallen();
-        self.world.running = !fallen;
-        let reward = match (self.sutton_barto_reward, fallen) {
-            (false, _) => 1.0,
-            (true, false) => 0.0,
-            (true, true) => -1.0,
-        };
-        Ok(Step::new(reward, End::terminated_if(fallen)))
+        self.world.step(&self.equations, action, observation)
     }
 
     fn render(&self) -> Option<Picture> {
-        Some(self.world.picture())
+        Some(self.picture())
     }
 
     fn save_state(&self) -> Option<EnvState> {

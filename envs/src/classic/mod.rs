@@ -9,6 +9,7 @@ mod mountain_car_continuous;
 mod parity;
 mod pendulum;
 mod sketch;
+mod trig;
 
 pub use acrobot::{Acrobot, AcrobotEquations};
 pub use cartpole::CartPole;
@@ -17,6 +18,14 @@ pub use mountain_car_continuous::MountainCarContinuous;
 pub use pendulum::Pendulum;
 
 use crate::{BoxSpace, Dtype, Env, EnvSpec, Space};
+
+/// The specification of a world that the options make, both as a single environment and in its vector form.
+macro_rules! both_forms {
+    ($id:expr, |$options:ident| $make:expr) => {
+        EnvSpec::new($id, |$options| Ok(Box::new($make) as Box<dyn Env>))
+            .vectorized(|$options, limit, vector| $make.vector(limit, vector))
+    };
+}
 
 /// A box of one dimension with these bounds, which are known to be right.
 fn bounded(low: &[f32], high: &[f32]) -> Space {
@@ -28,34 +37,33 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
     vec![
         cartpole("CartPole-v0").max_episode_steps(200).reward_threshold(195.0),
         cartpole("CartPole-v1").max_episode_steps(500).reward_threshold(475.0),
-        EnvSpec::new("MountainCar-v0", |options| {
-            Ok(Box::new(MountainCar::new(options.number("goal_velocity", 0.0)?)) as Box<dyn Env>)
-        })
-        .summary("Swing a weak car up a hill with three gears (Gymnasium's classic control)")
-        .options(&["goal_velocity"])
-        .max_episode_steps(200)
-        .reward_threshold(-110.0),
-        EnvSpec::new("MountainCarContinuous-v0", |options| {
-            Ok(Box::new(MountainCarContinuous::new(options.number("goal_velocity", 0.0)?)) as Box<dyn Env>)
+        both_forms!("MountainCar-v0", |options| MountainCar::new(options.number("goal_velocity", 0.0)?))
+            .summary("Swing a weak car up a hill with three gears (Gymnasium's classic control)")
+            .reward("-1 for each step")
+            .options(&["goal_velocity"])
+            .max_episode_steps(200)
+            .reward_threshold(-110.0),
+        both_forms!("MountainCarContinuous-v0", |options| {
+            MountainCarContinuous::new(options.number("goal_velocity", 0.0)?)
         })
         .summary("Swing a weak car up a hill with a throttle, sparing fuel (Gymnasium's classic control)")
+        .reward("100 at the goal, minus 0.1 times the squared throttle of each step")
         .options(&["goal_velocity"])
         .max_episode_steps(999)
         .reward_threshold(90.0),
-        EnvSpec::new("Pendulum-v1", |options| {
-            Ok(Box::new(Pendulum::new(options.number("g", 10.0)?)) as Box<dyn Env>)
-        })
-        .summary(
-            "Swing a pendulum up by a torque at its axis and hold it there (Gymnasium's classic control)",
-        )
-        .options(&["g"])
-        .max_episode_steps(200),
-        EnvSpec::new("Acrobot-v1", |options| {
+        both_forms!("Pendulum-v1", |options| Pendulum::new(options.number("g", 10.0)?))
+            .summary(
+                "Swing a pendulum up by a torque at its axis and hold it there (Gymnasium's classic control)",
+            )
+            .reward("-(angle^2 + 0.1 velocity^2 + 0.001 torque^2)")
+            .options(&["g"])
+            .max_episode_steps(200),
+        both_forms!("Acrobot-v1", |options| {
             let equations = [("book", AcrobotEquations::Book), ("nips", AcrobotEquations::Nips)];
-            Ok(Box::new(Acrobot::new(options.choice("book_or_nips", AcrobotEquations::Book, &equations)?))
-                as Box<dyn Env>)
+            Acrobot::new(options.choice("book_or_nips", AcrobotEquations::Book, &equations)?)
         })
         .summary("Swing a chain of two links up by a torque at their joint (Gymnasium's classic control)")
+        .reward("-1 for each step until the tip is high enough")
         .options(&["book_or_nips"])
         .max_episode_steps(500)
         .reward_threshold(-100.0),
@@ -63,11 +71,10 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
 }
 
 fn cartpole(id: &str) -> EnvSpec {
-    EnvSpec::new(id, |options| {
-        Ok(Box::new(CartPole::new(options.flag("sutton_barto_reward", false)?)) as Box<dyn Env>)
-    })
-    .summary("Balance a pole on a cart by pushing the cart left or right (Gymnasium's classic control)")
-    .options(&["sutton_barto_reward"])
+    both_forms!(id, |options| CartPole::new(options.flag("sutton_barto_reward", false)?))
+        .summary("Balance a pole on a cart by pushing the cart left or right (Gymnasium's classic control)")
+        .reward("1 for each step")
+        .options(&["sutton_barto_reward"])
 }
 
 #[cfg(test)]

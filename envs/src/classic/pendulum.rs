@@ -3,14 +3,15 @@
 //! The constants, the reward and the semi-implicit Euler integration of Gymnasium's `Pendulum-v1`: the state is kept
 //! in f64, torques are f32, observations too.
 
-use std::f64::consts::{FRAC_PI_2, PI, TAU};
-
-use serde::{Deserialize, Serialize};
+use std::f64::consts::{FRAC_PI_2, PI};
 
 use super::bounded;
 use super::sketch::{BLACK, Point, WHITE, placed, rectangle};
+use super::trig::{sin_cos, wrapped};
+use crate::dynamics::{Dynamics, Outcome, World};
 use crate::render::{Canvas, Color, Picture};
-use crate::{Action, End, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::vector::BatchVectorEnv;
+use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step, VectorEnv, VectorOptions};
 
 /// In radians per second.
 const MAX_SPEED: f64 = 8.0;
@@ -31,20 +32,18 @@ const ROD_COLOR: Color = [204, 77, 77];
 /// smaller shares of speed and torque. No end of its own.
 #[derive(Clone, Debug)]
 pub struct Pendulum {
-    world: World,
-    gravity: f64,
+    /// Angle, angular velocity, and the last torque, for the picture.
+    world: World<[f64; 3]>,
+    equations: Equations,
     observations: Space,
     actions: Space,
 }
 
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct World {
-    theta: f64,
-    theta_dot: f64,
-    /// The last torque, for the picture.
-    torque: f32,
-    running: bool,
-    rng: EnvRng,
+/// The equations of motion.
+#[derive(Clone, Debug)]
+pub(super) struct Equations {
+    /// The acceleration of gravity, in metres per square second.
+    pub gravity: f64,
 }
 
 impl Pendulum {
@@ -52,48 +51,78 @@ impl Pendulum {
     pub fn new(gravity: f64) -> Self {
         let limits = [1.0, 1.0, MAX_SPEED as f32];
         Self {
-            world: World { theta: PI, theta_dot: 0.0, torque: 0.0, running: false, rng: EnvRng::default() },
-            gravity,
+            world: World::idle([PI, 0.0, 0.0]),
+            equations: Equations { gravity },
             observations: bounded(&limits.map(|limit| -limit), &limits),
             actions: bounded(&[-MAX_TORQUE], &[MAX_TORQUE]),
         }
     }
 
+    /// Many copies of it at once.
+    pub(super) fn vector(
+        self,
+        limit: Option<u32>,
+        options: &VectorOptions,
+    ) -> Result<Box<dyn VectorEnv>, EnvError> {
+        let spaces = (self.observations, self.actions);
+        Ok(Box::new(BatchVectorEnv::new(self.equations, spaces, limit, options)?))
+    }
+
     /// Starts an episode from this angle and angular velocity.
     pub fn start_from(&mut self, [theta, theta_dot]: [f64; 2]) {
-        self.world = World { theta, theta_dot, torque: 0.0, running: true, rng: self.world.rng.clone() };
+        self.world.start_from([theta, theta_dot, 0.0]);
     }
 }
 
-impl World {
-    fn observe(&self, observation: ObsMut<'_>) {
-        let (sin, cos) = self.theta.sin_cos();
-        let numbers = [cos, sin, self.theta_dot];
-        observation.floats.iter_mut().zip(numbers).for_each(|(out, number)| *out = number as f32);
+impl Dynamics<3, 3> for Equations {
+    /// The torque.
+    type Input = f32;
+
+    fn action(action: Action<'_>) -> Result<f32, EnvError> {
+        action.point(1).map(|point| point[0])
     }
 
-    /// What the present state and this torque cost.
-    fn cost(&self, torque: f32) -> f64 {
-        let from_upright = (self.theta + PI).rem_euclid(TAU) - PI;
-        from_upright.powi(2) + 0.1 * self.theta_dot.powi(2) + f64::from(0.001 * (torque * torque))
+    #[inline(always)]
+    fn accepts(torque: f32) -> bool {
+        torque.is_finite()
     }
 
-    fn advance(&mut self, torque: f32, gravity: f64) {
-        let pull = 3.0 * gravity / (2.0 * LENGTH) * self.theta.sin();
+    fn start(rng: &mut EnvRng) -> [f64; 3] {
+        [rng.uniform(-PI, PI), rng.uniform(-START_SPEED, START_SPEED), 0.0]
+    }
+
+    #[inline(always)]
+    fn advance(&self, [theta, theta_dot, _]: [f64; 3], torque: f32) -> Outcome<3> {
+        let torque = torque.clamp(-MAX_TORQUE, MAX_TORQUE);
+        let cost = wrapped(theta).powi(2) + 0.1 * theta_dot.powi(2) + f64::from(0.001 * (torque * torque));
+        let (sin, _) = sin_cos(theta);
+        let pull = 3.0 * self.gravity / (2.0 * LENGTH) * sin;
         let twist = f64::from((3.0 / (MASS * LENGTH.powi(2))) as f32 * torque);
-        self.theta_dot = (self.theta_dot + (pull + twist) * DT).clamp(-MAX_SPEED, MAX_SPEED);
-        self.theta += self.theta_dot * DT;
-        self.torque = torque;
+        let theta_dot = (theta_dot + (pull + twist) * DT).clamp(-MAX_SPEED, MAX_SPEED);
+        Outcome {
+            state: [theta + theta_dot * DT, theta_dot, torque.into()],
+            reward: -cost,
+            terminated: false,
+        }
     }
 
+    #[inline(always)]
+    fn observe([theta, theta_dot, _]: [f64; 3]) -> [f32; 3] {
+        let (sin, cos) = sin_cos(theta);
+        [cos as f32, sin as f32, theta_dot as f32]
+    }
+}
+
+impl Pendulum {
     fn picture(&self) -> Picture {
+        let [theta, _, torque] = self.world.state;
         let mut canvas = Canvas::new(500, 500, WHITE, 500.0 / 4.4, (250.0, 250.0));
-        let (center, angle) = ((0.0, 0.0), (self.theta + FRAC_PI_2) as f32);
+        let (center, angle) = ((0.0, 0.0), (theta + FRAC_PI_2) as f32);
         let (length, radius) = (LENGTH as f32, 0.1);
         rectangle(&mut canvas, (0.0, -radius), (length, radius), angle, center, ROD_COLOR);
         canvas.circle(center, radius, ROD_COLOR);
         canvas.circle(placed((length, 0.0), angle, center), radius, ROD_COLOR);
-        draw_torque(&mut canvas, self.torque / MAX_TORQUE);
+        draw_torque(&mut canvas, torque as f32 / MAX_TORQUE);
         canvas.circle(center, 0.05, BLACK);
         Picture::Frame(canvas.finish())
     }
@@ -124,26 +153,16 @@ impl Env for Pendulum {
     }
 
     fn reset(&mut self, seed: Option<u64>, observation: ObsMut<'_>) -> Result<(), EnvError> {
-        self.world.rng.reseed(seed);
-        let state = [PI, START_SPEED].map(|limit| self.world.rng.uniform(-limit, limit));
-        self.start_from(state);
-        self.world.observe(observation);
+        self.world.reset(&self.equations, seed, observation);
         Ok(())
     }
 
     fn step(&mut self, action: Action<'_>, observation: ObsMut<'_>) -> Result<Step, EnvError> {
-        let torque = action.point(1)?[0].clamp(-MAX_TORQUE, MAX_TORQUE);
-        if !self.world.running {
-            return Err(EnvError::NeedsReset);
-        }
-        let cost = self.world.cost(torque);
-        self.world.advance(torque, self.gravity);
-        self.world.observe(observation);
-        Ok(Step::new(-cost, End::No))
+        self.world.step(&self.equations, action, observation)
     }
 
     fn render(&self) -> Option<Picture> {
-        Some(self.world.picture())
+        Some(self.picture())
     }
 
     fn save_state(&self) -> Option<EnvState> {

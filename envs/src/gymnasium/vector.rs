@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::keeper::{Fate, Keeper};
 use super::settings::Settings;
 use super::worker::Worker;
-use crate::vector::{check_numbers, check_rows, named};
+use crate::vector::{Buffers, check_count, check_numbers, check_reward, named};
 use crate::{
     ActionBatch, Autoreset, End, EnvError, EnvState, ObsBatch, Space, StepBatch, VectorEnv, VectorOptions,
     derive_seed,
@@ -18,7 +18,7 @@ use crate::{
 /// there were, and another process takes its place.
 pub struct GymVectorEnv {
     crews: Vec<Crew>,
-    num_envs: usize,
+    buffers: Buffers,
     autoreset: Autoreset,
     /// Whether every environment stands where a step can go on from.
     ready: bool,
@@ -37,10 +37,7 @@ struct Crew {
 impl GymVectorEnv {
     pub(super) fn new(settings: Settings, options: &VectorOptions) -> Result<Self, EnvError> {
         let VectorOptions { num_envs, threads, autoreset } = *options;
-        if num_envs == 0 {
-            let message = "a vector environment of 0 environments: give at least 1";
-            return Err(EnvError::Contract(message.into()));
-        }
+        check_count(num_envs)?;
         // All processes start before the first is waited for: imports take their time.
         let launched = settings.shares(num_envs, threads).into_iter().map(|count| {
             let settings = settings.share(count, threads, autoreset);
@@ -60,7 +57,8 @@ impl GymVectorEnv {
             let message = "the environments of a vector environment need the same spaces";
             return Err(EnvError::Contract(message.into()));
         }
-        Ok(Self { crews, num_envs, autoreset, ready: false })
+        let buffers = Buffers::new(&crews[0].keeper.spaces.observations, num_envs);
+        Ok(Self { crews, buffers, autoreset, ready: false })
     }
 
     /// How often a Python process has died or hung and was replaced.
@@ -97,7 +95,7 @@ impl Drop for GymVectorEnv {
 
 impl VectorEnv for GymVectorEnv {
     fn num_envs(&self) -> usize {
-        self.num_envs
+        self.buffers.rows
     }
 
     fn observation_space(&self) -> &Space {
@@ -109,6 +107,7 @@ impl VectorEnv for GymVectorEnv {
     }
 
     fn reset(&mut self, seed: Option<u64>, observations: &mut ObsBatch) -> Result<(), EnvError> {
+        self.buffers.check_observations(observations)?;
         self.together(
             |crew| {
                 let seeds =
@@ -128,9 +127,8 @@ impl VectorEnv for GymVectorEnv {
         if !self.ready {
             return Err(EnvError::NeedsReset);
         }
-        check_rows(actions, self.num_envs)?;
-        let space = self.action_space();
-        (0..self.num_envs).try_for_each(|row| space.accept(actions.row(row)))?;
+        self.buffers.check_step(actions, out)?;
+        self.crews.iter().try_for_each(|crew| crew.accept(actions))?;
         let autoreset = self.autoreset;
         self.together(|crew| crew.begin_step(actions), |crew| crew.finish_step(autoreset, out))
     }
@@ -145,6 +143,13 @@ impl VectorEnv for GymVectorEnv {
 }
 
 impl Crew {
+    /// Refuses actions that no environment takes, but for those that a reset ignores.
+    fn accept(&self, actions: &ActionBatch) -> Result<(), EnvError> {
+        let space = &self.keeper.spaces.actions;
+        let mut taken = self.rows.clone().zip(&self.due).filter(|(_, due)| !**due);
+        taken.try_for_each(|(row, _)| space.accept(actions.row(row)))
+    }
+
     fn begin_step(&mut self, actions: &ActionBatch) -> Result<(), EnvError> {
         self.resetting = !self.keeper.is_alive();
         if self.resetting {
@@ -179,10 +184,7 @@ impl Crew {
         self.read_observations("step", &mut out.observations)?;
         for (index, row) in self.rows.clone().enumerate() {
             let (step, reset) = self.keeper.outcome(index);
-            if let Some(reward) = [step.reward, step.raw_reward].iter().find(|reward| !reward.is_finite()) {
-                let message = format!("step gave the reward {reward}: rewards must be finite");
-                return Err(named(row, EnvError::Contract(message)));
-            }
+            check_reward(step.reward, step.raw_reward).map_err(|error| named(row, error))?;
             (out.rewards[row], out.raw_rewards[row]) = (step.reward, step.raw_reward);
             (out.ends[row], out.raw_ends[row], out.resets[row]) = (step.end, step.raw_end, reset);
             self.due[index] = step.raw_end.is_over() && autoreset == Autoreset::NextStep;

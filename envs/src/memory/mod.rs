@@ -19,6 +19,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
             masked(CartPole::new(options.flag("sutton_barto_reward", false)?), &[0, 2])
         })
         .summary("CartPole-v1 without velocities: position and angle alone are observed")
+        .reward("1 for each step")
         .options(&["sutton_barto_reward"])
         .max_episode_steps(500)
         .reward_threshold(475.0),
@@ -26,20 +27,24 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
             masked(Pendulum::new(options.number("g", 10.0)?), &[0, 1])
         })
         .summary("Pendulum-v1 without velocity: cosine and sine of the angle alone are observed")
+        .reward("-(angle^2 + 0.1 velocity^2 + 0.001 torque^2)")
         .options(&["g"])
         .max_episode_steps(200),
         EnvSpec::new("MountainCarNoVel-v0", |options| {
             masked(MountainCar::new(options.number("goal_velocity", 0.0)?), &[0])
         })
         .summary("MountainCar-v0 without velocity: the position alone is observed")
+        .reward("-1 for each step")
         .options(&["goal_velocity"])
         .max_episode_steps(200)
         .reward_threshold(-110.0),
         EnvSpec::new("TMaze-v0", t_maze)
             .summary("Remember the sign at a corridor's start until the turn at its end (Bakker 2001)")
+            .reward("4 for the right turn, -0.1 for the wrong one and for running into a wall")
             .options(&["corridor_length"]),
         EnvSpec::new("RepeatPrevious-v0", repeat_previous)
             .summary("Name the suit of the card that was dealt some steps ago (POPGym's RepeatPrevious)")
+            .reward("the same share for each answer, 1 or -1 if all are right or wrong")
             .options(&["num_decks", "k"]),
     ]
 }

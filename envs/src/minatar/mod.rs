@@ -139,17 +139,29 @@ impl<G: Game> Env for MinAtar<G> {
 /// The environments of this family, as they are registered.
 pub(crate) fn specs() -> Vec<EnvSpec> {
     let games = [
-        game::<Asterix>("Asterix", "Collect treasure and avoid the enemies"),
-        game::<Breakout>("Breakout", "Bounce the ball off the paddle to break the bricks"),
-        game::<Freeway>("Freeway", "Lead a chicken across eight lanes of cars"),
-        game::<Seaquest>("Seaquest", "Shoot enemies under water, rescue divers and come up for air in time"),
-        game::<SpaceInvaders>("SpaceInvaders", "Shoot the aliens and dodge their bullets"),
+        game::<Asterix>("Asterix", "Collect treasure and avoid the enemies", "1 for each treasure"),
+        game::<Breakout>(
+            "Breakout",
+            "Bounce the ball off the paddle to break the bricks",
+            "1 for each brick",
+        ),
+        game::<Freeway>("Freeway", "Lead a chicken across eight lanes of cars", "1 for each crossing"),
+        game::<Seaquest>(
+            "Seaquest",
+            "Shoot enemies under water, rescue divers and come up for air in time",
+            "1 for each enemy, up to 10 for six divers brought up",
+        ),
+        game::<SpaceInvaders>(
+            "SpaceInvaders",
+            "Shoot the aliens and dodge their bullets",
+            "1 for each alien",
+        ),
     ];
     games.into_iter().flatten().collect()
 }
 
 /// The two ids of a game: with the full and with the minimal action set.
-fn game<G: Game + 'static>(name: &str, summary: &str) -> [EnvSpec; 2] {
+fn game<G: Game + 'static>(name: &str, summary: &str, reward: &str) -> [EnvSpec; 2] {
     [(0, &Move::ALL[..]), (1, G::MINIMAL)].map(|(version, moves)| {
         EnvSpec::new(format!("MinAtar/{name}-v{version}"), move |options| {
             let usual = Rules::default();
@@ -160,6 +172,7 @@ fn game<G: Game + 'static>(name: &str, summary: &str) -> [EnvSpec; 2] {
             Ok(Box::new(MinAtar::<G>::new(rules, moves)?) as Box<dyn Env>)
         })
         .summary(format!("{summary} (MinAtar, Young and Tian 2019)"))
+        .reward(reward)
         .options(&["sticky_action_prob", "difficulty_ramping"])
     })
 }

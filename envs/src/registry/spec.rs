@@ -25,6 +25,8 @@ pub struct EnvSpec {
     pub id: String,
     /// One line that says what the agent has to do, and which source the dynamics follow.
     pub summary: String,
+    /// What is rewarded, in a few words.
+    pub reward: String,
     /// After how many steps an episode is truncated, if ever.
     pub max_episode_steps: Option<u32>,
     /// The mean return from which the environment counts as solved, if there is such a number.
@@ -44,6 +46,7 @@ impl EnvSpec {
         Self {
             id: id.into(),
             summary: String::new(),
+            reward: String::new(),
             max_episode_steps: None,
             reward_threshold: None,
             options: &[],
@@ -67,6 +70,12 @@ impl EnvSpec {
     /// Says in one line what the agent has to do.
     pub fn summary(mut self, summary: impl Into<String>) -> Self {
         self.summary = summary.into();
+        self
+    }
+
+    /// Says in a few words what is rewarded.
+    pub fn reward(mut self, reward: impl Into<String>) -> Self {
+        self.reward = reward.into();
         self
     }
 

@@ -39,6 +39,7 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
             Ok(Box::new(Blackjack::new(natural, sab)?) as Box<dyn Env>)
         })
         .summary("Come nearer to 21 than the dealer, and not beyond it (Gymnasium's toy text)")
+        .reward("1 for a win, -1 for a loss")
         .options(&["natural", "sab"]),
     ]
 }
@@ -48,6 +49,7 @@ fn frozen_lake(id: &str, map_name: &'static str, steps: u32, threshold: f64) -> 
         Ok(Box::new(FrozenLake::new(&FrozenLakeOptions::read(options, map_name)?)?) as Box<dyn Env>)
     })
     .summary("Cross a slippery frozen lake to the goal without falling into a hole (Gymnasium's toy text)")
+    .reward("1 at the goal")
     .options(&["desc", "map_name", "is_slippery", "success_rate", "reward_schedule"])
     .max_episode_steps(steps)
     .reward_threshold(threshold)
@@ -58,12 +60,14 @@ fn cliff_walking(id: &str, is_slippery: bool) -> EnvSpec {
         Ok(Box::new(CliffWalking::new(options.flag("is_slippery", is_slippery)?)) as Box<dyn Env>)
     })
     .summary("Walk along a cliff to the goal without falling off (Gymnasium's toy text)")
+    .reward("-1 for each step, -100 for a fall")
     .options(&["is_slippery"])
 }
 
 fn taxi(id: &str, options: &'static [&'static str]) -> EnvSpec {
     EnvSpec::new(id, |options| Ok(Box::new(Taxi::new(TaxiOptions::read(options)?)?) as Box<dyn Env>))
         .summary("Fetch a passenger at one stand and bring them to another (Gymnasium's toy text)")
+        .reward("-1 for each step, 20 for the passenger's delivery, -10 for a wrong stop")
         .options(options)
         .max_episode_steps(200)
         .reward_threshold(8.0)

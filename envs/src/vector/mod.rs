@@ -1,5 +1,12 @@
 //! Vector environments: many copies of one environment stepped together.
 
+mod asynchronous;
+#[cfg(test)]
+mod asynchronous_tests;
+mod batch;
+mod buffers;
+#[cfg(test)]
+mod lockstep;
 mod normalize;
 #[cfg(test)]
 mod normalize_tests;
@@ -7,14 +14,25 @@ mod normalize_tests;
 mod properties;
 mod running;
 mod slot;
+mod slots;
 mod sync;
+mod threaded;
+#[cfg(test)]
+mod walk;
+mod worker;
 
+pub use asynchronous::AsyncVectorEnv;
+pub(crate) use batch::BatchVectorEnv;
+pub(crate) use buffers::{Buffers, check_count};
 pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
 pub use running::RunningStatistics;
 use slot::StepRow;
-pub(crate) use slot::{check_numbers, named};
+pub(crate) use slot::{check_numbers, check_reward, named};
 pub use sync::SyncVectorEnv;
-pub(crate) use sync::check_rows;
+pub use threaded::ThreadedVectorEnv;
+
+use std::num::NonZero;
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,7 +56,8 @@ pub enum Autoreset {
 pub struct VectorOptions {
     /// How many environments there are.
     pub num_envs: usize,
-    /// How many threads step them; 0 takes as many as there are cores. The results do not depend on it.
+    /// How many threads step them; 0 takes as many as there are cores. The results do not depend on it. A world that
+    /// has a vector form of its own needs but one.
     pub threads: usize,
     /// When an environment whose episode has ended starts its next one.
     pub autoreset: Autoreset,
@@ -60,15 +79,28 @@ impl VectorOptions {
         Self { autoreset, ..self }
     }
 
+    /// How many threads there is work for.
+    fn team_size(&self) -> usize {
+        let threads = match self.threads {
+            0 => thread::available_parallelism().map_or(1, NonZero::get),
+            threads => threads,
+        };
+        threads.min(self.num_envs)
+    }
+
     /// A vector environment of the single environments that `make` gives.
     ///
     /// # Errors
-    /// That of `make`; [`EnvError::Contract`] for no environments, or environments with different spaces.
+    /// That of `make`; [`EnvError::Contract`] for no environments, or environments with different spaces;
+    /// [`EnvError::World`] when the system has no thread left.
     pub fn of_single(
         &self,
         make: impl FnMut(usize) -> Result<Box<dyn Env>, EnvError>,
     ) -> Result<Box<dyn VectorEnv>, EnvError> {
-        Ok(Box::new(SyncVectorEnv::with_autoreset(self.num_envs, self.autoreset, make)?))
+        Ok(match self.team_size() {
+            0 | 1 => Box::new(SyncVectorEnv::with_autoreset(self.num_envs, self.autoreset, make)?),
+            threads => Box::new(ThreadedVectorEnv::new(self.num_envs, threads, self.autoreset, make)?),
+        })
     }
 }
 
@@ -87,7 +119,8 @@ pub struct StepBatch {
     pub raw_rewards: Vec<f64>,
     /// Whether, and how, each world's own episode ended.
     pub raw_ends: Vec<End>,
-    /// Which environments were reset in place of a step: their rows are no transitions. Next-step autoreset only.
+    /// Which environments were reset in place of a step: their rows are no transitions. Under next-step autoreset only,
+    /// or for the first observations that an [`AsyncVectorEnv`] gives.
     pub resets: Vec<bool>,
 }
 
@@ -116,6 +149,21 @@ impl StepBatch {
             raw_reward: &mut self.raw_rewards[row],
             raw_end: &mut self.raw_ends[row],
             reset: &mut self.resets[row],
+        }
+    }
+
+    /// Takes over what `source` says of the environments from `first` on.
+    fn copy_rows(&mut self, first: usize, source: &StepBatch) {
+        let rows = first..first + source.rewards.len();
+        self.observations.copy_rows(first, &source.observations);
+        self.rewards[rows.clone()].copy_from_slice(&source.rewards);
+        self.ends[rows.clone()].copy_from_slice(&source.ends);
+        self.raw_rewards[rows.clone()].copy_from_slice(&source.raw_rewards);
+        self.raw_ends[rows.clone()].copy_from_slice(&source.raw_ends);
+        self.resets[rows].copy_from_slice(&source.resets);
+        let ended = source.ends.iter().enumerate().filter(|(_, end)| end.is_over());
+        for (row, _) in ended {
+            self.final_observations.copy_row(first + row, source.final_observations.row(row));
         }
     }
 

@@ -1,86 +1,12 @@
-//! The bookkeeping of the same-step autoreset: what the copies in a vector environment live through is what each lives
-//! through alone, and every row of every step is a transition.
+//! The bookkeeping of autoreset, whatever the number of threads: what the copies in a vector environment live through
+//! is what each lives through alone, and every row of every step is a transition or a reset, never both.
 
 use proptest::prelude::*;
-use rand::RngExt;
-use serde::{Deserialize, Serialize};
 
-use super::{StepBatch, SyncVectorEnv, VectorEnv};
-use crate::{
-    Action, ActionBatch, End, Env, EnvError, EnvRng, EnvState, ObsBatch, ObsMut, Space, Step, derive_seed,
-};
-
-/// Observes the episode's number, its step and the sum of its actions; lengths and kinds of ends are drawn.
-struct Walk {
-    longest: u32,
-    observations: Space,
-    actions: Space,
-    world: World,
-}
-
-#[derive(Clone, Serialize, Deserialize)]
-struct World {
-    /// What is observed: episode, step, sum of actions.
-    seen: [u32; 3],
-    length: u32,
-    end: End,
-    rng: EnvRng,
-}
-
-impl Walk {
-    fn boxed(longest: u32) -> Result<Box<dyn Env>, EnvError> {
-        let (observations, actions) = (Space::unbounded(&[3]), Space::Discrete(3));
-        let world = World { seen: [0; 3], length: 0, end: End::No, rng: EnvRng::seeded(0) };
-        Ok(Box::new(Self { longest, observations, actions, world }))
-    }
-
-    fn observe(&self, observation: ObsMut<'_>) {
-        observation.floats.iter_mut().zip(self.world.seen).for_each(|(out, number)| *out = number as f32);
-    }
-}
-
-impl Env for Walk {
-    fn observation_space(&self) -> &Space {
-        &self.observations
-    }
-
-    fn action_space(&self) -> &Space {
-        &self.actions
-    }
-
-    fn reset(&mut self, seed: Option<u64>, observation: ObsMut<'_>) -> Result<(), EnvError> {
-        let world = &mut self.world;
-        world.rng.reseed(seed);
-        world.seen = [world.seen[0] + 1, 0, 0];
-        world.length = world.rng.random_range(1..=self.longest);
-        world.end = if world.rng.random() { End::Terminated } else { End::Truncated };
-        self.observe(observation);
-        Ok(())
-    }
-
-    fn step(&mut self, action: Action<'_>, observation: ObsMut<'_>) -> Result<Step, EnvError> {
-        let choice = action.discrete(3)? as u32;
-        let world = &mut self.world;
-        if world.seen[1] == world.length {
-            return Err(EnvError::NeedsReset);
-        }
-        world.seen[1] += 1;
-        world.seen[2] += choice;
-        let end = if world.seen[1] == world.length { world.end } else { End::No };
-        let reward = f64::from(world.seen[2]);
-        self.observe(observation);
-        Ok(Step::new(reward, end))
-    }
-
-    fn save_state(&self) -> Option<EnvState> {
-        EnvState::pack(&self.world)
-    }
-
-    fn load_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
-        self.world = state.unpack()?;
-        Ok(())
-    }
-}
+use super::lockstep::Lockstep;
+use super::walk::Walk;
+use super::{Autoreset, StepBatch, VectorOptions};
+use crate::{Action, ActionBatch, End, EnvError, ObsBatch, Step, derive_seed};
 
 #[derive(Clone, Debug, PartialEq)]
 struct Transition {
@@ -107,13 +33,19 @@ fn alone(longest: u32, seed: u64, row: usize, actions: &[i64]) -> Vec<Transition
     transitions
 }
 
-/// What each environment lives through in a vector environment; halfway another one continues from the saved states.
-fn together(longest: u32, seed: u64, actions: &[Vec<i64>]) -> Vec<Vec<Transition>> {
-    let make = || SyncVectorEnv::new(actions.len(), |_| Walk::boxed(longest)).unwrap();
+/// What the environments live through in a vector environment, the calls that reset one being left out; halfway
+/// another one continues from the saved state. Says also how many rows were such calls.
+fn together(
+    longest: u32,
+    seed: u64,
+    actions: &[Vec<i64>],
+    options: VectorOptions,
+) -> (Vec<Vec<Transition>>, usize) {
+    let make = || options.of_single(|_| Walk::boxed(longest)).unwrap();
     let mut env = make();
     let mut out = StepBatch::new(env.observation_space(), actions.len());
     env.reset(Some(seed), &mut out.observations).unwrap();
-    let mut lives = vec![Vec::new(); actions.len()];
+    let (mut lives, mut resets) = (vec![Vec::new(); actions.len()], 0);
     for index in 0..actions[0].len() {
         if index == actions[0].len() / 2 {
             let states = env.save_state().unwrap();
@@ -124,6 +56,11 @@ fn together(longest: u32, seed: u64, actions: &[Vec<i64>]) -> Vec<Vec<Transition
         let batch = ActionBatch::Discrete(actions.iter().map(|row| row[index]).collect());
         env.step(&batch, &mut out).unwrap();
         for (row, life) in lives.iter_mut().enumerate() {
+            if out.resets[row] {
+                assert_eq!((out.rewards[row], out.ends[row]), (0.0, End::No));
+                resets += 1;
+                continue;
+            }
             life.push(Transition {
                 observation: before.row(row).floats.to_vec(),
                 action: actions[row][index],
@@ -132,30 +69,48 @@ fn together(longest: u32, seed: u64, actions: &[Vec<i64>]) -> Vec<Vec<Transition
             });
         }
     }
-    lives
+    (lives, resets)
 }
 
-/// The actions of up to five environments over up to 60 steps.
-fn plans() -> impl Strategy<Value = Vec<Vec<i64>>> {
-    (1_usize..6, 1_usize..60).prop_flat_map(|(envs, steps)| {
-        proptest::collection::vec(proptest::collection::vec(0_i64..3, steps), envs)
+/// The actions of up to five environments over up to 60 steps, and how these are put together.
+fn plans() -> impl Strategy<Value = (Vec<Vec<i64>>, VectorOptions)> {
+    let sizes = (1_usize..6, 1_usize..60, 1_usize..5, any::<bool>());
+    sizes.prop_flat_map(|(envs, steps, threads, next_step)| {
+        let autoreset = if next_step { Autoreset::NextStep } else { Autoreset::SameStep };
+        let options = VectorOptions::new(envs).threads(threads).autoreset(autoreset);
+        (proptest::collection::vec(proptest::collection::vec(0_i64..3, steps), envs), Just(options))
     })
 }
 
 proptest! {
     #[test]
-    fn copies_live_through_what_single_environments_do(plan in plans(), seed: u64, longest in 1_u32..20) {
-        let lives = together(longest, seed, &plan);
+    fn copies_live_through_what_single_environments_do(
+        (plan, options) in plans(), seed: u64, longest in 1_u32..20,
+    ) {
+        let (lives, _) = together(longest, seed, &plan, options);
         for (row, life) in lives.iter().enumerate() {
-            prop_assert_eq!(life, &alone(longest, seed, row, &plan[row]), "environment {}", row);
+            // A call that resets ignores its action, which the environment alone never sees.
+            let actions: Vec<_> = life.iter().map(|transition| transition.action).collect();
+            prop_assert_eq!(life, &alone(longest, seed, row, &actions), "environment {}", row);
         }
     }
 
     #[test]
-    fn every_row_is_a_transition_of_one_episode(plan in plans(), seed: u64, longest in 1_u32..20) {
-        for life in together(longest, seed, &plan) {
+    fn every_row_is_a_transition_of_one_episode_or_a_reset_between_two(
+        (plan, options) in plans(), seed: u64, longest in 1_u32..20,
+    ) {
+        let (lives, resets) = together(longest, seed, &plan, options);
+        let transitions: usize = lives.iter().map(Vec::len).sum();
+        prop_assert_eq!(transitions + resets, plan.len() * plan[0].len());
+        let followed = |life: &Vec<Transition>| life.iter().filter(|t| t.step.end.is_over()).count();
+        let ends: usize = lives.iter().map(followed).sum();
+        match options.autoreset {
+            Autoreset::SameStep => prop_assert_eq!(resets, 0),
+            // An end with the very last step has no call after it.
+            Autoreset::NextStep => prop_assert!((resets..=resets + plan.len()).contains(&ends)),
+        }
+        for life in lives {
             let episodes: Vec<_> = life.split_inclusive(|transition| transition.step.end.is_over()).collect();
-            prop_assert_eq!(episodes.iter().map(|episode| episode.len()).sum::<usize>(), plan[0].len());
             for (number, episode) in episodes.iter().enumerate() {
                 let mut sum = 0.0;
                 for (index, transition) in episode.iter().enumerate() {
@@ -166,6 +121,29 @@ proptest! {
                     prop_assert_eq!(&transition.next, &[id, index as f32 + 1.0, sum]);
                     prop_assert_eq!(transition.step.reward, f64::from(sum));
                 }
+            }
+        }
+    }
+
+    /// Observations, rewards, ends, saved states: all of it, and the errors of wrong actions.
+    #[test]
+    fn threads_change_nothing(
+        (plan, options) in plans(), seed: u64, longest in 1_u32..20, wrong: prop::sample::Index,
+    ) {
+        let make = |options: VectorOptions| options.of_single(|_| Walk::boxed(longest)).unwrap();
+        let mut pair = Lockstep::new(make(options), make(options.threads(1)));
+        prop_assert_eq!(pair.reset(Some(seed))?, Ok(()));
+        for index in 0..plan[0].len() {
+            let mut actions: Vec<_> = plan.iter().map(|row| row[index]).collect();
+            if index == plan[0].len() / 2 {
+                pair.exchange_states()?;
+                actions[wrong.index(plan.len())] = 3;
+            }
+            if pair.step_with(&ActionBatch::Discrete(actions))?.is_err() {
+                let actions = pair.draw();
+                prop_assert_eq!(pair.step_with(&actions)?, Err(EnvError::NeedsReset));
+                // The generators go on as they stand, so they must have stood at the same place.
+                prop_assert_eq!(pair.reset(None)?, Ok(()));
             }
         }
     }

@@ -29,8 +29,8 @@ pub(super) struct Slot {
 
 #[derive(Serialize, Deserialize)]
 pub(super) struct SlotState {
-    env: EnvState,
-    due: bool,
+    pub env: EnvState,
+    pub due: bool,
 }
 
 impl Slot {
@@ -62,10 +62,7 @@ impl Slot {
         }
         let step = guarded(|| self.env.step(action, row.observation.reborrow()))?;
         check_numbers(row.observation.reborrow(), "step")?;
-        if !(step.reward.is_finite() && step.raw_reward.is_finite()) {
-            let reward = if step.reward.is_finite() { step.raw_reward } else { step.reward };
-            return Err(EnvError::Contract(format!("step gave the reward {reward}: rewards must be finite")));
-        }
+        check_reward(step.reward, step.raw_reward)?;
         (*row.reward, *row.raw_reward) = (step.reward, step.raw_reward);
         (*row.end, *row.raw_end) = (step.end, step.raw_end);
         if !step.end.is_over() {
@@ -106,6 +103,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("(no message)")
 }
 
+/// Refuses observations with NaN.
 pub(crate) fn check_numbers(observation: ObsMut<'_>, call: &str) -> Result<(), EnvError> {
     // One pass without a branch per number: NaN is the only number that differs from itself.
     if !observation.floats.iter().fold(false, |nan, x| nan | x.is_nan()) {
@@ -113,6 +111,15 @@ pub(crate) fn check_numbers(observation: ObsMut<'_>, call: &str) -> Result<(), E
     }
     let index = observation.floats.iter().position(|x| x.is_nan()).unwrap_or_default();
     Err(EnvError::Contract(format!("{call} wrote NaN into number {index} of the observation")))
+}
+
+/// Refuses rewards that are not finite.
+pub(crate) fn check_reward(reward: f64, raw: f64) -> Result<(), EnvError> {
+    if reward.is_finite() && raw.is_finite() {
+        return Ok(());
+    }
+    let wrong = if reward.is_finite() { raw } else { reward };
+    Err(EnvError::Contract(format!("step gave the reward {wrong}: rewards must be finite")))
 }
 
 /// The error of environment `row`, which is named in it.

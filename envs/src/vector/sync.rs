@@ -1,14 +1,15 @@
 //! A vector environment that steps its environments one after the other in the caller's thread.
 
-use super::slot::{Slot, SlotState, named};
+use super::buffers::Buffers;
+use super::slots::{Slots, read_states, save_slots};
 use super::{Autoreset, StepBatch, VectorEnv};
-use crate::{ActionBatch, Env, EnvError, EnvState, ObsBatch, Space, derive_seed};
+use crate::{ActionBatch, Env, EnvError, EnvState, ObsBatch, Space};
 
 /// Steps environments one after the other. Whatever an environment does wrong is caught here: a panic, NaN in an
 /// observation, a reward that is not finite become an error that names the environment.
 pub struct SyncVectorEnv {
-    slots: Vec<Slot>,
-    autoreset: Autoreset,
+    slots: Slots,
+    buffers: Buffers,
     /// Set by an error: the environments no longer stand at the same step.
     broken: bool,
 }
@@ -34,98 +35,58 @@ impl SyncVectorEnv {
         autoreset: Autoreset,
         make: impl FnMut(usize) -> Result<Box<dyn Env>, EnvError>,
     ) -> Result<Self, EnvError> {
-        Ok(Self { slots: slots(num_envs, make)?, autoreset, broken: false })
+        let slots = Slots::new(num_envs, autoreset, make)?;
+        let buffers = Buffers::new(slots.observation_space(), num_envs);
+        Ok(Self { slots, buffers, broken: false })
     }
-}
-
-/// The environments in their places, if they go together.
-pub(super) fn slots(
-    num_envs: usize,
-    make: impl FnMut(usize) -> Result<Box<dyn Env>, EnvError>,
-) -> Result<Vec<Slot>, EnvError> {
-    let slots = (0..num_envs).map(make).map(|env| env.map(Slot::new)).collect::<Result<Vec<_>, _>>()?;
-    let Some(first) = slots.first().map(Slot::env) else {
-        return Err(EnvError::Contract("a vector environment of 0 environments: give at least 1".into()));
-    };
-    let same = |env: &dyn Env| {
-        env.observation_space() == first.observation_space() && env.action_space() == first.action_space()
-    };
-    if !slots.iter().all(|slot| same(slot.env())) {
-        let message = "the environments of a vector environment need the same spaces";
-        return Err(EnvError::Contract(message.into()));
-    }
-    Ok(slots)
-}
-
-/// Refuses a batch of actions that is not one for each environment.
-pub(crate) fn check_rows(actions: &ActionBatch, num_envs: usize) -> Result<(), EnvError> {
-    let given = actions.rows();
-    if given == num_envs {
-        return Ok(());
-    }
-    Err(EnvError::Contract(format!("{given} actions were given for {num_envs} environments")))
 }
 
 impl VectorEnv for SyncVectorEnv {
     fn num_envs(&self) -> usize {
-        self.slots.len()
+        self.buffers.rows
     }
 
     fn observation_space(&self) -> &Space {
-        self.slots[0].env().observation_space()
+        self.slots.observation_space()
     }
 
     fn action_space(&self) -> &Space {
-        self.slots[0].env().action_space()
+        self.slots.action_space()
     }
 
     fn reset(&mut self, seed: Option<u64>, observations: &mut ObsBatch) -> Result<(), EnvError> {
-        self.broken = true;
-        for (row, slot) in self.slots.iter_mut().enumerate() {
-            let seed = seed.map(|seed| derive_seed(seed, "env", row as u64));
-            slot.reset(seed, observations.row_mut(row)).map_err(|error| named(row, error))?;
-        }
-        self.broken = false;
-        Ok(())
+        self.buffers.check_observations(observations)?;
+        let outcome = self.slots.reset(seed, observations);
+        self.broken = outcome.is_err();
+        outcome
     }
 
     fn step(&mut self, actions: &ActionBatch, out: &mut StepBatch) -> Result<(), EnvError> {
         if self.broken {
             return Err(EnvError::NeedsReset);
         }
-        check_rows(actions, self.slots.len())?;
-        for (row, slot) in self.slots.iter_mut().enumerate() {
-            if let Err(error) = slot.step(actions.row(row), self.autoreset, out.row_mut(row)) {
-                self.broken = true;
-                return Err(named(row, error));
-            }
-        }
-        Ok(())
+        self.buffers.check_step(actions, out)?;
+        let outcome = self.slots.step(actions, out);
+        self.broken = outcome.is_err();
+        outcome
     }
 
     fn save_state(&self) -> Option<EnvState> {
-        EnvState::pack(&self.slots.iter().map(Slot::save).collect::<Option<Vec<_>>>()?)
+        save_slots(&self.slots.save()?)
     }
 
     fn load_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
-        let states: Vec<SlotState> = state.unpack()?;
-        if states.len() != self.slots.len() {
-            let (saved, count) = (states.len(), self.slots.len());
-            return Err(EnvError::State(format!("{saved} states were saved for {count} environments")));
-        }
-        self.broken = true;
-        for (row, (slot, state)) in self.slots.iter_mut().zip(&states).enumerate() {
-            slot.load(state).map_err(|error| named(row, error))?;
-        }
-        self.broken = false;
-        Ok(())
+        let states = read_states(state, self.buffers.rows)?;
+        let outcome = self.slots.load(&states);
+        self.broken = outcome.is_err();
+        outcome
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Action, End, ObsMut, Step};
+    use crate::{Action, End, ObsMut, Step, VectorOptions};
 
     /// Observes how many steps its episode has had; episode `k` lasts `lengths[k]` steps.
     struct Scripted {
@@ -234,11 +195,19 @@ mod tests {
         for (fault, word) in
             [("panic", "wheels came off"), ("shape", "panicked"), ("nan", "NaN"), ("reward", "inf")]
         {
-            let (mut env, mut out, actions) = vector(&[3], fault);
-            env.reset(Some(1), &mut out.observations).unwrap();
-            let message = env.step(&actions, &mut out).unwrap_err().to_string();
-            assert!(message.contains("environment 0") && message.contains(word), "{message}");
-            assert_eq!(env.step(&actions, &mut out), Err(EnvError::NeedsReset));
+            for (broken, threads) in [(0, 1), (2, 1), (0, 3), (1, 3), (4, 3)] {
+                let fault = |row| if row >= broken { fault } else { "" };
+                let make = |row| Ok(Box::new(Scripted::new(&[3], fault(row))) as Box<dyn Env>);
+                let mut env = VectorOptions::new(5).threads(threads).of_single(make).unwrap();
+                let actions = ActionBatch::new(env.action_space(), 5).unwrap();
+                let mut out = StepBatch::new(env.observation_space(), 5);
+                env.reset(Some(1), &mut out.observations).unwrap();
+                let message = env.step(&actions, &mut out).unwrap_err().to_string();
+                assert!(message.contains(&format!("environment {broken}")), "{message}");
+                assert!(message.contains(word), "{message}");
+                assert_eq!(env.step(&actions, &mut out), Err(EnvError::NeedsReset));
+                assert_eq!(env.reset(Some(1), &mut out.observations), Ok(()));
+            }
         }
     }
 

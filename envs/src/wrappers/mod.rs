@@ -14,7 +14,6 @@
 //! ```
 
 mod actions;
-mod area;
 mod config;
 mod episodic_life;
 mod flatten;

@@ -1,7 +1,7 @@
 //! Changes of pictures: grey instead of colour, another size, channels first.
 
-use super::area::AreaFilter;
 use super::leaf::{Leaf, LeafMap, LeafMut};
+use crate::render::AreaFilter;
 use crate::{EnvError, Space};
 
 /// Luminance weights of red, green and blue, those of Gymnasium's wrapper.

@@ -1,8 +1,8 @@
 //! What people see, as the observation.
 
 use super::Wrapper;
-use super::area::AreaFilter;
 use super::pictures::gray;
+use crate::render::AreaFilter;
 use crate::render::{Frame, Picture};
 use crate::{ACTION_MASK, Action, Env, EnvError, ObsBatch, ObsMut, Space, Step};
 

@@ -1,5 +1,7 @@
 //! Gymnasium's own environments and some bad ones, through the bridge to a real Python.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests are no tests to clippy")]
+
 mod deaths;
 mod spaces;
 

@@ -124,7 +124,8 @@ fn what_the_world_says_of_itself_is_handed_on() {
 fn rewards_change_and_the_worlds_own_stay() {
     let actions: Vec<i64> = (0..200).map(|index| index % 3).collect();
     let plain = play(Screen::boxed(), 4, &actions);
-    let cases: [(W, fn(f64) -> f64); 3] = [
+    type Expected = fn(f64) -> f64;
+    let cases: [(W, Expected); 3] = [
         (W::ClipReward { low: -1.0, high: 2.0 }, |reward| reward.clamp(-1.0, 2.0)),
         (W::SignReward {}, |reward| {
             if reward > 0.0 {

@@ -1,0 +1,268 @@
+//! The vector form of a world that is arithmetic: many copies side by side, advanced several at a time.
+
+mod lanes;
+mod saved;
+#[cfg(test)]
+mod tests;
+
+use pulp::{Arch, Simd, WithSimd};
+use serde::{Serialize, de::DeserializeOwned};
+
+use self::lanes::{Block, LANES, advance, count_steps, observe, zeros};
+use super::buffers::{Buffers, check_count};
+use super::slot::{check_numbers, check_reward, named};
+use super::slots::read_states;
+use super::{Autoreset, StepBatch, VectorEnv, VectorOptions};
+use crate::dynamics::{Dynamics, Input};
+use crate::wrappers::TimeLimit;
+use crate::{ActionBatch, End, EnvError, EnvRng, EnvState, ObsBatch, ObsMut, Space, derive_seed};
+
+/// Copies of the world that `D` describes, with the results of a
+/// [`SyncVectorEnv`](super::SyncVectorEnv) of single ones, bit for bit, saved states included.
+///
+/// The states stand in blocks, each number of a state in a column of its own, so that a step of the equations is
+/// compiled to instructions that work on several copies at once: with AVX2 where the machine has it. No instruction
+/// that rounds differently is used, and every copy keeps a generator of its own.
+pub(crate) struct BatchVectorEnv<D, const STATE: usize, const OBS: usize> {
+    arch: Arch,
+    equations: D,
+    observations: Space,
+    actions: Space,
+    buffers: Buffers,
+    autoreset: Autoreset,
+    /// After how many steps an episode is truncated.
+    limit: Option<u32>,
+    rows: Rows<STATE>,
+    /// Whether every environment is in an episode or about to be reset.
+    ready: bool,
+    /// Set by an error: the environments no longer stand at the same step.
+    broken: bool,
+}
+
+/// The environments, column by column.
+struct Rows<const STATE: usize> {
+    blocks: Vec<Block<STATE>>,
+    rngs: Vec<EnvRng>,
+    /// Steps of the episode so far.
+    steps: Vec<u32>,
+    /// Whether the next call resets the environment, since its episode is over.
+    due: Vec<bool>,
+    /// Whether the world is in an episode.
+    running: Vec<bool>,
+    /// Whether the time limit counts the episode as over.
+    over: Vec<bool>,
+}
+
+impl<const STATE: usize> Rows<STATE> {
+    fn new(count: usize) -> Self {
+        Self {
+            blocks: vec![zeros(); count.div_ceil(LANES)],
+            rngs: vec![EnvRng::seeded(0); count],
+            steps: vec![0; count],
+            due: vec![false; count],
+            running: vec![false; count],
+            over: vec![true; count],
+        }
+    }
+
+    fn state(&self, row: usize) -> [f64; STATE] {
+        self.blocks[row / LANES].map(|column| column[row % LANES])
+    }
+
+    fn set_state(&mut self, row: usize, state: [f64; STATE]) {
+        let columns = self.blocks[row / LANES].iter_mut();
+        columns.zip(state).for_each(|(column, number)| column[row % LANES] = number);
+    }
+}
+
+impl<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize> BatchVectorEnv<D, STATE, OBS> {
+    /// As many environments as the options say, whose episodes are truncated after `limit` steps, if ever.
+    ///
+    /// # Errors
+    /// [`EnvError::Contract`] for no environments, [`EnvError::Option`] for a limit of 0.
+    pub fn new(
+        equations: D,
+        spaces: (Space, Space),
+        limit: Option<u32>,
+        options: &VectorOptions,
+    ) -> Result<Self, EnvError> {
+        check_count(options.num_envs)?;
+        limit.map(TimeLimit::new).transpose()?;
+        let (observations, actions) = spaces;
+        let mut rows = Rows::new(options.num_envs);
+        rows.rngs.fill_with(EnvRng::default);
+        Ok(Self {
+            arch: Arch::new(),
+            equations,
+            buffers: Buffers::new(&observations, options.num_envs),
+            observations,
+            actions,
+            autoreset: options.autoreset,
+            limit,
+            rows,
+            ready: false,
+            broken: false,
+        })
+    }
+
+    /// Starts a new episode in one row.
+    fn begin(&mut self, row: usize, observation: ObsMut<'_>) -> Result<(), EnvError> {
+        let state = D::start(&mut self.rows.rngs[row]);
+        self.rows.set_state(row, state);
+        self.rows.steps[row] = 0;
+        (self.rows.due[row], self.rows.running[row], self.rows.over[row]) = (false, true, false);
+        observation.floats.copy_from_slice(&D::observe(state));
+        check_numbers(observation, "reset")
+    }
+
+    /// Why the first environment that cannot be stepped cannot, in the order in which a single one looks.
+    fn refusal(&self, actions: &ActionBatch) -> Option<EnvError> {
+        let refused = |row: usize| {
+            if self.limit.is_some() && self.rows.over[row] {
+                return Some(EnvError::NeedsReset);
+            }
+            let needs_reset = || (!self.rows.running[row]).then_some(EnvError::NeedsReset);
+            D::action(actions.row(row)).err().or_else(needs_reset)
+        };
+        (0..self.buffers.rows).filter(|&row| !self.rows.due[row]).find_map(refused)
+    }
+
+    /// What the environments of one block did with their actions: what is to be reset is reset, what broke its
+    /// contract is an error.
+    fn settle(&mut self, block: usize, sound: bool, out: &mut StepBatch) -> Result<(), EnvError> {
+        let rows = block * LANES..((block + 1) * LANES).min(self.buffers.rows);
+        if !sound {
+            self.check_rows(rows.clone(), out).map_err(|(row, error)| named(row, error))?;
+        }
+        for row in rows {
+            if self.rows.due[row] {
+                (out.rewards[row], out.raw_rewards[row]) = (0.0, 0.0);
+                (out.ends[row], out.raw_ends[row]) = (End::No, End::No);
+            } else if out.ends[row].is_over() {
+                out.final_observations.copy_row(row, out.observations.row(row));
+                if self.autoreset == Autoreset::NextStep {
+                    (self.rows.due[row], self.rows.over[row]) = (true, true);
+                    self.rows.running[row] = out.ends[row] != End::Terminated;
+                    continue;
+                }
+            } else {
+                continue;
+            }
+            self.begin(row, out.observations.row_mut(row)).map_err(|error| named(row, error))?;
+        }
+        Ok(())
+    }
+
+    /// The first of these rows that gave numbers that are none.
+    fn check_rows(
+        &self,
+        mut rows: std::ops::Range<usize>,
+        out: &mut StepBatch,
+    ) -> Result<(), (usize, EnvError)> {
+        rows.try_for_each(|row| {
+            if self.rows.due[row] {
+                return Ok(());
+            }
+            let checked = check_numbers(out.observations.row_mut(row), "step")
+                .and_then(|()| check_reward(out.rewards[row], out.raw_rewards[row]));
+            checked.map_err(|error| (row, error))
+        })
+    }
+}
+
+/// One step of all blocks, compiled for each kind of vector instruction.
+struct Advance<'a, D, I, const STATE: usize, const OBS: usize> {
+    env: &'a mut BatchVectorEnv<D, STATE, OBS>,
+    inputs: &'a [I],
+    out: &'a mut StepBatch,
+}
+
+impl<D, const STATE: usize, const OBS: usize> WithSimd for Advance<'_, D, D::Input, STATE, OBS>
+where
+    D: Dynamics<STATE, OBS>,
+{
+    type Output = Result<(), EnvError>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        let Self { env, inputs, out } = self;
+        out.resets.copy_from_slice(&env.rows.due);
+        for (block, inputs) in inputs.chunks(LANES).enumerate() {
+            let rows = block * LANES..block * LANES + inputs.len();
+            let rewards = &mut out.rewards[rows.clone()];
+            let mut terminated = [false; LANES];
+            let finite =
+                advance(&env.equations, &mut env.rows.blocks[block], inputs, rewards, &mut terminated);
+            out.raw_rewards[rows.clone()].copy_from_slice(rewards);
+            let ends = &mut out.ends[rows.clone()];
+            count_steps(&mut env.rows.steps[rows.clone()], env.limit, &terminated, ends);
+            out.raw_ends[rows.clone()].copy_from_slice(ends);
+            let floats = &mut out.observations.floats_mut()[rows.start * OBS..rows.end * OBS];
+            let numbers = observe::<D, STATE, OBS>(&env.rows.blocks[block], floats);
+            env.settle(block, finite & numbers, out)?;
+        }
+        Ok(())
+    }
+}
+
+impl<D, const STATE: usize, const OBS: usize> VectorEnv for BatchVectorEnv<D, STATE, OBS>
+where
+    D: Dynamics<STATE, OBS>,
+    [f64; STATE]: Serialize + DeserializeOwned,
+{
+    fn num_envs(&self) -> usize {
+        self.buffers.rows
+    }
+
+    fn observation_space(&self) -> &Space {
+        &self.observations
+    }
+
+    fn action_space(&self) -> &Space {
+        &self.actions
+    }
+
+    fn reset(&mut self, seed: Option<u64>, observations: &mut ObsBatch) -> Result<(), EnvError> {
+        self.buffers.check_observations(observations)?;
+        self.broken = true;
+        for row in 0..self.buffers.rows {
+            self.rows.rngs[row].reseed(seed.map(|seed| derive_seed(seed, "env", row as u64)));
+            self.begin(row, observations.row_mut(row)).map_err(|error| named(row, error))?;
+        }
+        (self.broken, self.ready) = (false, true);
+        Ok(())
+    }
+
+    fn step(&mut self, actions: &ActionBatch, out: &mut StepBatch) -> Result<(), EnvError> {
+        if self.broken {
+            return Err(EnvError::NeedsReset);
+        }
+        self.buffers.check_step(actions, out)?;
+        let inputs = D::Input::column(actions).unwrap_or_default();
+        let accepted = inputs.len() == self.buffers.rows
+            && inputs.iter().fold(true, |accepted, &input| accepted & D::accepts(input));
+        // From here on an early return leaves some environments a step ahead of others.
+        self.broken = true;
+        if !(accepted && self.ready)
+            && let Some(error) = self.refusal(actions)
+        {
+            return Err(error);
+        }
+        let arch = self.arch;
+        arch.dispatch(Advance { env: self, inputs, out })?;
+        (self.broken, self.ready) = (false, true);
+        Ok(())
+    }
+
+    fn save_state(&self) -> Option<EnvState> {
+        saved::save(&self.rows, self.limit.is_some())
+    }
+
+    fn load_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
+        let states = read_states(state, self.buffers.rows)?;
+        self.broken = true;
+        saved::load(&states, self.limit.is_some(), &mut self.rows)?;
+        (self.broken, self.ready) = (false, false);
+        Ok(())
+    }
+}

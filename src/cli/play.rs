@@ -1,0 +1,91 @@
+//! `pavlov play`.
+
+use std::io::{IsTerminal, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use pavlov_agents::{ActMode, Policy, RandomPolicy};
+use pavlov_envs::{EnvFactory, EnvOptions};
+
+use super::args::PlayArgs;
+use crate::config::{Registries, parse_option};
+use crate::play::{Film, Moment, draw, play, write_gif};
+use crate::run::RunFolder;
+use crate::training::Trained;
+
+/// A terminal that does not say how large it is.
+const TERMINAL: (u16, u16) = (24, 80);
+/// How long the end of an episode stands still.
+const PAUSE: Duration = Duration::from_millis(700);
+
+pub(super) fn run(registries: &Registries, args: &PlayArgs) -> Result<ExitCode> {
+    if args.episodes == 0 || args.width == 0 || args.fps.is_nan() || args.fps <= 0.0 {
+        let PlayArgs { episodes, fps, width, .. } = args;
+        bail!("--episodes {episodes} --fps {fps} --width {width}: give numbers above 0");
+    }
+    let (mut policy, factory, who) = player(registries, args)?;
+    let mode = if args.stochastic { ActMode::Explore } else { ActMode::Exploit };
+    let show = args.gif.is_none() && std::io::stdout().is_terminal();
+    let mut film = Film::within(args.width.into(), args.width.into());
+    let mut watch = |moment: &Moment| -> Result<ControlFlow<()>> {
+        if args.gif.is_some() {
+            film.add(moment.picture.clone())?;
+            let full = args.max_frames.is_some_and(|most| film.frames().len() >= most);
+            return Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) });
+        }
+        if show {
+            let started = Instant::now();
+            show_moment(moment, &who)?;
+            let pause =
+                Duration::from_secs_f64(1.0 / args.fps) + if moment.over { PAUSE } else { Duration::ZERO };
+            std::thread::sleep(pause.saturating_sub(started.elapsed()));
+        }
+        Ok(ControlFlow::Continue(()))
+    };
+    if show {
+        print!("\x1b[2J");
+    }
+    let returns = play(policy.as_mut(), &factory, args.episodes, mode, args.seed, &mut watch)?;
+    if show {
+        println!();
+    }
+    if let Some(path) = &args.gif {
+        write_gif(path, film.frames(), args.fps)?;
+        println!("{} frames of {who} in {}", film.frames().len(), path.display());
+    }
+    for (episode, value) in returns.iter().enumerate() {
+        println!("episode {episode}: return {value:.2}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Who plays what, and what to call it.
+fn player(registries: &Registries, args: &PlayArgs) -> Result<(Box<dyn Policy>, EnvFactory, String)> {
+    if Path::new(&args.what).is_dir() {
+        if !args.options.is_empty() {
+            bail!("--option is for an environment; a run has its own: leave it out");
+        }
+        let folder = RunFolder::open(Path::new(&args.what))?;
+        let Trained { policy, factory, config, .. } = Trained::open(&folder, registries, args.last)?;
+        let who = format!("{} on {}", config.agent, config.environment);
+        return Ok((policy, factory, who));
+    }
+    let table = args.options.iter().map(|option| parse_option(option)).collect::<Result<_, _>>()?;
+    let factory = EnvFactory::new(registries.envs.spec(&args.what)?, EnvOptions::new(table), &[])?;
+    let env = factory.make()?;
+    let policy = RandomPolicy::new(env.observation_space(), env.action_space());
+    Ok((Box::new(policy), factory, format!("random actions on {}", args.what)))
+}
+
+fn show_moment(moment: &Moment, who: &str) -> Result<()> {
+    let (rows, columns) = console::Term::stdout().size_checked().unwrap_or(TERMINAL);
+    let Moment { episode, step, episode_return, .. } = moment;
+    let caption = format!("{who}: episode {episode}, step {step}, return {episode_return:.2}");
+    let text = draw(&moment.picture, &caption, columns.into(), rows.into())?;
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}

@@ -1,0 +1,175 @@
+//! Episodes, picture by picture.
+
+use std::ops::ControlFlow;
+
+use anyhow::{Result, bail};
+use pavlov_agents::{ActMode, Policy};
+use pavlov_envs::render::{Frame, Picture};
+use pavlov_envs::{ActionBatch, EnvFactory, EnvRng, ObsBatch, derive_seed};
+
+use super::encode_gif;
+
+/// What there is to see after a step, or at the start of an episode.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moment {
+    /// The world.
+    pub picture: Picture,
+    /// The episode's number, from 0.
+    pub episode: usize,
+    /// Steps of the episode so far.
+    pub step: u64,
+    /// The sum of its raw rewards so far.
+    pub episode_return: f64,
+    /// Whether the episode is over.
+    pub over: bool,
+}
+
+/// Plays `episodes` whole episodes and shows every moment to `watch`, which may break off. Gives the returns of the
+/// episodes that were played to their end.
+///
+/// # Errors
+/// When the world has nothing to show, or it, the policy or `watch` fails.
+pub fn play(
+    policy: &mut dyn Policy,
+    factory: &EnvFactory,
+    episodes: usize,
+    mode: ActMode,
+    seed: u64,
+    watch: &mut dyn FnMut(&Moment) -> Result<ControlFlow<()>>,
+) -> Result<Vec<f64>> {
+    let mut env = factory.make()?;
+    let mut observation = ObsBatch::new(env.observation_space(), 1);
+    let mut action = ActionBatch::new(env.action_space(), 1)?;
+    let mut rng = EnvRng::seeded(derive_seed(seed, "play", 0));
+    let mut returns = Vec::new();
+    for episode in 0..episodes {
+        env.reset(Some(derive_seed(seed, "play env", episode as u64)), observation.row_mut(0))?;
+        let (mut step, mut episode_return, mut over) = (0, 0.0, false);
+        loop {
+            let Some(picture) = env.render() else {
+                bail!("{} has nothing to show: it does not render", factory.spec().id);
+            };
+            if watch(&Moment { picture, episode, step, episode_return, over })?.is_break() {
+                return Ok(returns);
+            }
+            if over {
+                break;
+            }
+            policy.act(&observation, mode, &mut rng, &mut action)?;
+            let taken = env.step(action.row(0), observation.row_mut(0))?;
+            step += 1;
+            episode_return += taken.raw_reward;
+            over = taken.raw_end.is_over();
+            if taken.end.is_over() && !over {
+                env.reset(None, observation.row_mut(0))?;
+            }
+        }
+        returns.push(episode_return);
+    }
+    Ok(returns)
+}
+
+/// Whether the environments have anything to show.
+///
+/// # Errors
+/// When they have not, or cannot be made.
+pub fn check(factory: &EnvFactory) -> Result<()> {
+    let mut env = factory.make()?;
+    let mut observation = ObsBatch::new(env.observation_space(), 1);
+    env.reset(Some(0), observation.row_mut(0))?;
+    if env.render().is_none() {
+        bail!("{} has nothing to show: it does not render", factory.spec().id);
+    }
+    Ok(())
+}
+
+/// Frames to be shown one after the other, all of one size.
+#[derive(Clone, Debug, Default)]
+pub struct Film {
+    frames: Vec<Frame>,
+    largest: Option<(usize, usize)>,
+}
+
+/// The longer side of a film in a run's log, in pixels, and how many frames it has at most.
+const LOGGED: (usize, usize) = (160, 400);
+const LOGGED_FRAMES_PER_SECOND: f64 = 25.0;
+
+impl Film {
+    /// A small film of one greedy episode, or of its beginning.
+    ///
+    /// # Errors
+    /// As [`play`].
+    pub fn of_one_episode(policy: &mut dyn Policy, factory: &EnvFactory, seed: u64) -> Result<Self> {
+        let (side, most) = LOGGED;
+        let mut film = Self::within(side, side);
+        play(policy, factory, 1, ActMode::Exploit, seed, &mut |moment| {
+            film.add(moment.picture.clone())?;
+            Ok(if film.frames.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+        })?;
+        Ok(film)
+    }
+
+    /// The film as a GIF, and its width and height in pixels.
+    ///
+    /// # Errors
+    /// When it has no frame.
+    pub fn encode(&self) -> Result<(Vec<u8>, (usize, usize))> {
+        let size = self.frames.first().map_or((0, 0), |frame| (frame.width, frame.height));
+        Ok((encode_gif(&self.frames, LOGGED_FRAMES_PER_SECOND)?, size))
+    }
+
+    /// A film whose frames are made smaller until they fit into `width` x `height` pixels.
+    pub fn within(width: usize, height: usize) -> Self {
+        Self { frames: Vec::new(), largest: Some((width, height)) }
+    }
+
+    /// The frames.
+    pub fn frames(&self) -> &[Frame] {
+        &self.frames
+    }
+
+    /// Adds a picture. All frames have the size of the first; text that grows or shrinks is cut or padded.
+    ///
+    /// # Errors
+    /// When the film's size is 0.
+    pub fn add(&mut self, picture: Picture) -> Result<()> {
+        let mut frame = picture.into_frame();
+        if let Some((width, height)) = self.largest {
+            frame = frame.fitted(width, height)?;
+        }
+        if let Some(first) = self.frames.first()
+            && (first.width, first.height) != (frame.width, frame.height)
+        {
+            frame = placed(&frame, first.width, first.height);
+        }
+        self.frames.push(frame);
+        Ok(())
+    }
+}
+
+/// The upper left part of `frame` with room for `width` x `height` pixels.
+fn placed(frame: &Frame, width: usize, height: usize) -> Frame {
+    let mut pixels = vec![0; width * height * 3];
+    let line = frame.width.min(width) * 3;
+    let rows = pixels.chunks_exact_mut(width * 3).zip(frame.pixels.chunks_exact(frame.width * 3));
+    rows.for_each(|(new, old)| new[..line].copy_from_slice(&old[..line]));
+    Frame { width, height, pixels }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_frames_of_a_film_have_one_size() {
+        let mut film = Film::default();
+        for text in ["abc\nd", "a", "abcdef\n\n\ng"] {
+            film.add(Picture::Text(text.into())).unwrap();
+        }
+        let size = |frame: &Frame| (frame.width, frame.height, frame.pixels.len());
+        assert!(film.frames().iter().all(|frame| size(frame) == size(&film.frames()[0])));
+        let mut small = Film::within(10, 20);
+        small.add(Picture::Text("abc".into())).unwrap();
+        assert_eq!((small.frames()[0].width, small.frames()[0].height), (10, 5));
+    }
+}

@@ -1,0 +1,70 @@
+//! One picture of every world.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use image::{ImageFormat, RgbImage};
+use pavlov_envs::render::{Frame, Picture};
+use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, Registry};
+use pavlov_nn::weights::write_atomically;
+
+/// Pixels of one picture with its label.
+const TILE: (usize, usize) = (240, 184);
+const LABEL: usize = 24;
+const COLUMNS: usize = 5;
+/// How long each world is played before its picture is taken.
+const STEPS: usize = 12;
+
+/// Draws one frame of each registered environment that has something to show, with its id below, and writes them as
+/// one PNG. Gives how many there are.
+///
+/// # Errors
+/// When an environment fails or the file cannot be written.
+pub fn contact_sheet(registry: &Registry, path: &Path) -> Result<usize> {
+    let mut tiles = Vec::new();
+    for spec in registry.specs() {
+        if let Some(picture) = taken(registry, &spec.id)? {
+            let label = Picture::Text(spec.id.clone()).into_frame().fitted(TILE.0, 16)?;
+            tiles.push((picture.into_frame().fitted(TILE.0 - 8, TILE.1 - LABEL - 6)?, label));
+        }
+    }
+    let rows = tiles.len().div_ceil(COLUMNS);
+    let mut sheet =
+        RgbImage::from_pixel((COLUMNS * TILE.0) as u32, (rows * TILE.1) as u32, [24, 24, 24].into());
+    for (index, (picture, label)) in tiles.iter().enumerate() {
+        let (left, top) = (index % COLUMNS * TILE.0, index / COLUMNS * TILE.1);
+        let middle = |frame: &Frame| left + (TILE.0 - frame.width) / 2;
+        paste(&mut sheet, picture, middle(picture), top + (TILE.1 - LABEL - picture.height) / 2);
+        paste(&mut sheet, label, middle(label), top + TILE.1 - LABEL);
+    }
+    write_atomically(path, |beside| {
+        sheet.save_with_format(beside, ImageFormat::Png).map_err(std::io::Error::other)
+    })
+    .with_context(|| format!("{} cannot be written", path.display()))?;
+    Ok(tiles.len())
+}
+
+/// What the world shows after a few steps of random play.
+fn taken(registry: &Registry, id: &str) -> Result<Option<Picture>> {
+    let mut env = registry.make(id)?;
+    let space = env.action_space().clone();
+    let mut observation = ObsBatch::new(env.observation_space(), 1);
+    let mut action = ActionBatch::new(&space, 1)?;
+    let mut rng = EnvRng::seeded(5);
+    env.reset(Some(5), observation.row_mut(0))?;
+    for _ in 0..STEPS {
+        action.sample_row(0, &space, &mut rng);
+        if env.step(action.row(0), observation.row_mut(0))?.end.is_over() {
+            env.reset(None, observation.row_mut(0))?;
+        }
+    }
+    Ok(env.render())
+}
+
+fn paste(sheet: &mut RgbImage, frame: &Frame, left: usize, top: usize) {
+    let (pixels, _) = frame.pixels.as_chunks::<3>();
+    for (index, pixel) in pixels.iter().enumerate() {
+        let (x, y) = (left + index % frame.width, top + index / frame.width);
+        sheet.put_pixel(x as u32, y as u32, (*pixel).into());
+    }
+}

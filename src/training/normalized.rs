@@ -1,0 +1,64 @@
+//! A policy that was trained on normalised observations, with what normalises them.
+
+use anyhow::Result;
+use pavlov_agents::{ActMode, AgentError, Policy};
+use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, ObservationNormalizer, RunningStatistics};
+use pavlov_nn::{StateDict, StateView};
+
+const NAME: &str = "observation_normalizer";
+
+/// Normalises what the environment shows before the policy sees it. The statistics stand still.
+pub(super) struct Normalized {
+    policy: Box<dyn Policy>,
+    normalizer: ObservationNormalizer,
+    seen: Option<ObsBatch>,
+}
+
+/// `policy` behind the normaliser, if there is one.
+pub(super) fn normalized(
+    policy: Box<dyn Policy>,
+    normalizer: Option<ObservationNormalizer>,
+) -> Box<dyn Policy> {
+    match normalizer {
+        None => policy,
+        Some(normalizer) => Box::new(Normalized { policy, normalizer, seen: None }),
+    }
+}
+
+impl Policy for Normalized {
+    fn act(
+        &mut self,
+        observations: &ObsBatch,
+        mode: ActMode,
+        rng: &mut EnvRng,
+        actions: &mut ActionBatch,
+    ) -> Result<(), AgentError> {
+        let seen = self.seen.get_or_insert_with(|| observations.clone());
+        if seen.rows() != observations.rows() {
+            *seen = observations.clone();
+        }
+        for row in 0..observations.rows() {
+            seen.copy_row(row, observations.row(row));
+            self.normalizer.apply(seen.row_mut(row));
+        }
+        self.policy.act(seen, mode, rng, actions)
+    }
+}
+
+/// Adds the statistics to what is saved.
+pub(super) fn put(state: &mut StateDict<'_>, normalizer: Option<&ObservationNormalizer>) -> Result<()> {
+    let Some(statistics) = normalizer.map(ObservationNormalizer::statistics) else { return Ok(()) };
+    let tensor = |numbers: &[f64]| tch::Tensor::f_from_slice(numbers);
+    state.put_tensor(&format!("{NAME}.mean"), &tensor(statistics.mean())?)?;
+    state.put_tensor(&format!("{NAME}.variance"), &tensor(statistics.variance())?)?;
+    state.put_tensor(&format!("{NAME}.count"), &tensor(&[statistics.count()])?)?;
+    Ok(())
+}
+
+/// Takes the saved statistics over.
+pub(super) fn load(state: &StateView<'_>, normalizer: &mut ObservationNormalizer) -> Result<()> {
+    let array = |part: &str| state.vec::<f64>(&format!("{NAME}.{part}"));
+    let count = array("count")?.first().copied().unwrap_or_default();
+    let statistics = RunningStatistics::from_parts(array("mean")?, array("variance")?, count)?;
+    Ok(normalizer.set_statistics(statistics)?)
+}

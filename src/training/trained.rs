@@ -1,0 +1,58 @@
+//! What a run has learned so far.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use pavlov_agents::Policy;
+use pavlov_envs::EnvFactory;
+use pavlov_nn::weights;
+
+use super::normalized::{load, normalized};
+use super::session::Session;
+use crate::config::{Registries, RunConfig};
+use crate::run::RunFolder;
+
+/// A run's policy, and what it takes to use it.
+pub struct Trained {
+    /// The policy; it takes observations as the environments give them.
+    pub policy: Box<dyn Policy>,
+    /// The run's environments.
+    pub factory: EnvFactory,
+    /// The run's configuration.
+    pub config: RunConfig,
+    /// Where the weights were read.
+    pub source: PathBuf,
+}
+
+impl Trained {
+    /// The policy of the run in `folder`: the best that was evaluated, or with `last` that of the latest checkpoint.
+    /// Without an evaluation the latest checkpoint is all there is.
+    ///
+    /// # Errors
+    /// When the run has neither, or they are damaged or do not fit.
+    pub fn open(folder: &RunFolder, registries: &Registries, last: bool) -> Result<Self> {
+        let config = folder.config(registries)?;
+        let mut agent = Session::agent(&config, registries)?;
+        let factory = config.factory(registries)?;
+        let mut normalizer = factory.normalizer()?;
+        let best = folder.best_weights();
+        let (state, source) = if best.exists() && !last {
+            let state = weights::read(&best)?;
+            agent.load_weights(&state.view())?;
+            (state, best)
+        } else {
+            let Some(latest) = folder.checkpoints().list()?.pop() else {
+                let path = folder.path().display();
+                bail!("{path} has neither best weights nor a checkpoint yet: train it first");
+            };
+            let state = latest.read()?;
+            let part = state.view().part("agent");
+            agent.load_state(&part).context("the checkpoint does not fit the agent")?;
+            (state, latest.path)
+        };
+        if let Some(normalizer) = &mut normalizer {
+            load(&state.view(), normalizer).context("the statistics of the observations are missing")?;
+        }
+        Ok(Self { policy: normalized(agent.policy()?, normalizer), factory, config, source })
+    }
+}
