@@ -10,7 +10,8 @@ use crate::{Action, End, Env, EnvError, ObsMut, Space, Step};
 /// that begins with `gym:`.
 ///
 /// When its process dies in the midst of an episode, the step that found out is worth 0 and ends the episode as
-/// truncated, with the last observation that there was; the next reset starts another process.
+/// truncated, with the last observation that there was; the next reset starts another process. From then on the info
+/// `worker_deaths` says how often that was.
 pub struct GymEnv {
     keeper: Keeper,
     running: bool,
@@ -83,5 +84,8 @@ impl Env for GymEnv {
 
     fn visit_info(&self, visit: &mut dyn FnMut(&str, f64)) {
         self.keeper.visit_infos(visit);
+        if self.deaths() > 0 {
+            visit("worker_deaths", self.deaths() as f64);
+        }
     }
 }

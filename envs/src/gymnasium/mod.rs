@@ -5,6 +5,9 @@
 //! caller's rows. Over a socket go only commands and answers of a byte or two. Nothing of Python is touched before
 //! such an id is used.
 //!
+//! Seeds below 2^31 reach the environment's `reset` as they are and give the episodes that they give in Python; larger
+//! ones are folded, since worlds hand them on to generators that take no more.
+//!
 //! A worker that dies or does not answer in time is started anew, and the episodes that it took along count as
 //! truncated after their last observation; one that dies again and again is an error with its last words.
 //!

@@ -19,8 +19,13 @@ use super::settings::Settings;
 use crate::EnvError;
 use crate::render::{Frame, Picture};
 
-/// What the process runs.
-const SOURCE: &str = include_str!("worker.py");
+/// What the process runs: several files as one program, since it is handed over as an argument.
+const SOURCE: &str = concat!(
+    include_str!("spaces.py"),
+    include_str!("making.py"),
+    include_str!("worlds.py"),
+    include_str!("worker.py")
+);
 /// How long the process may take to close its environments once nobody needs them.
 const GRACE: Duration = Duration::from_secs(3);
 /// The longest answer that is believed: some large pictures.

@@ -51,6 +51,7 @@ fn a_killed_worker_ends_its_episode_as_truncated_and_is_replaced() {
     let start = env.reset(None).unwrap();
     assert!(start[0] != before[0] && !is_running(before[0]));
     assert_ne!(env.info("seed"), Some(1.0), "it does not play the same episodes again");
+    assert_eq!(env.info("worker_deaths"), Some(1.0));
     assert_eq!(env.step(WALK).unwrap().1, [start[0], 1.0]);
 }
 
