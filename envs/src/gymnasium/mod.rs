@@ -28,6 +28,7 @@ mod layout;
 mod log;
 mod settings;
 mod spaces;
+mod spin;
 mod vector;
 mod worker;
 

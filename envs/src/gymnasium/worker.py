@@ -25,6 +25,10 @@ import traceback
 
 # Seconds that the environments have to close once the other process is gone.
 GRACE = 3.0
+# Seconds for which it is worth to stay awake for the next command: to be woken costs some of them.
+SPIN = 100e-6
+# After a wait that was longer, so many waits sleep at once.
+RESTS = 16
 
 
 def take_descriptors():
@@ -109,9 +113,28 @@ def prepare(conversation, descriptor):
     return worlds
 
 
+def commands(conversation):
+    """The commands, until the other process hangs up. While they follow each other closely this process stays awake, and
+    gives way to whoever else wants the core meanwhile."""
+    rests = 0
+    while True:
+        command, deadline = None, time.perf_counter() + SPIN
+        while not rests and command is None and time.perf_counter() < deadline:
+            try:
+                command = conversation.recv(2, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                os.sched_yield()
+        if command is None:
+            rests = rests - 1 if rests else RESTS
+            command = receive(conversation, 2)
+        if not command:
+            return
+        yield command
+
+
 def serve(conversation, worlds):
     calls = {ord("r"): worlds.reset, ord("s"): worlds.step}
-    while command := receive(conversation, 2):
+    for command in commands(conversation):
         call, place = command
         try:
             if call == ord("p"):

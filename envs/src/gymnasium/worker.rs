@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use super::failure::Failure;
 use super::log::Log;
 use super::settings::Settings;
+use super::spin::Spin;
 use crate::EnvError;
 use crate::render::{Frame, Picture};
 
@@ -36,6 +37,7 @@ pub(super) struct Worker {
     child: Child,
     socket: UnixStream,
     log: Log,
+    spin: Spin,
     /// Shared with the process and with nobody else: it has no name.
     pub memory: File,
 }
@@ -106,7 +108,7 @@ impl Worker {
             .stdout(memory.try_clone()?)
             .stderr(printed)
             .spawn()?;
-        let worker = Self { child, socket, log: Log::follow(reader)?, memory };
+        let worker = Self { child, socket, log: Log::follow(reader)?, spin: Spin::default(), memory };
         // Where the process has died already, the wait for its answer tells more.
         let _ = worker.tell(request);
         Ok(worker)
@@ -127,8 +129,7 @@ impl Worker {
 
     /// Waits for the answer to a call.
     pub fn answer(&self, deadline: Instant) -> Result<Answer, Trouble> {
-        let [status] = self.read(deadline)?;
-        match status {
+        match self.status(deadline)? {
             b'.' => Ok(Answer::Done),
             b'+' => Ok(Answer::Infos(parse(&self.read_body(deadline)?)?)),
             b'f' => {
@@ -156,6 +157,23 @@ impl Worker {
             return Trouble::Confused;
         }
         self.read_body(deadline).and_then(|body| parse(&body)).map_or_else(|trouble| trouble, Trouble::Failed)
+    }
+
+    /// The first byte of an answer.
+    fn status(&self, deadline: Instant) -> Result<u8, Trouble> {
+        let mut status = [0];
+        self.socket.set_nonblocking(true)?;
+        let soon = self.spin.wait(|| match (&self.socket).read(&mut status) {
+            Ok(0) => Err(ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Ok(Some(())),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(None),
+            Err(error) => Err(error),
+        });
+        self.socket.set_nonblocking(false)?;
+        if soon?.is_none() {
+            self.fill(&mut status, deadline)?;
+        }
+        Ok(status[0])
     }
 
     fn read<const N: usize>(&self, deadline: Instant) -> Result<[u8; N], Trouble> {
