@@ -16,6 +16,8 @@ test: setup ## Run every test: the set-up's and the workspace's
 	scripts/test-setup.sh
 	@# The real TensorBoard, with which a test reads a run. Brought here, so that no test waits for a download.
 	@scripts/tensorboard-env.sh >/dev/null
+	@# And the real Gymnasium, whose environments tests play.
+	@scripts/gymnasium-env.sh >/dev/null
 	cargo test --workspace
 
 lint: setup ## Check the format, clippy and the documentation; a warning is an error

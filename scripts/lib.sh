@@ -81,3 +81,49 @@ lock_file() {
         python3 -c 'import fcntl, sys; fcntl.flock(9, fcntl.LOCK_EX | (fcntl.LOCK_NB if sys.argv[1:] else 0))' "$@" 2>/dev/null
     fi
 }
+
+# python_env NAME TITLE MODULE MIB: prints the path of a Python in which `import MODULE` works, and makes it on the first call
+# from what scripts/NAME.txt lists.
+#
+# The packages lie in a folder of their own in the cache and reach no other Python. The folder is filled by `pip install
+# --target`, not by a virtual environment: Debian's python3 cannot make one without a further package, and a finished one cannot
+# be renamed into place.
+python_env() {
+    local list=$scripts/$1.txt python wanted folder
+    find_cache
+    need_python
+    # Packages with compiled parts fit one version of Python; other lines in the list want another folder.
+    python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+    wanted=$(cksum <"$list")
+    folder=$cache/$1-python$python-${wanted%% *}
+    if [ ! -d "$folder" ]; then
+        find_pip
+        lock "$folder"
+        [ -d "$folder" ] || fill_python_env "$folder" "$list" "$2" "$3" "$4"
+    fi
+    printf '%s\n' "$folder/bin/python"
+}
+
+# fill_python_env FOLDER LIST TITLE MODULE MIB: packages and, as bin/python, the Python that sees them.
+fill_python_env() {
+    local part=$1.part
+    check_disk "$5" "$3"
+    say "installing $3 in $1"
+    rm -rf "$part"
+    mkdir -p "$part/tmp" "$part/bin"
+    # pip's words go where ours go: on standard output there is the path alone.
+    TMPDIR="$part/tmp" "${pip[@]}" install --quiet --target "$part/packages" --requirement "$2" </dev/null >&2 ||
+        pip_failed "$3"
+    rm -rf "$part/tmp"
+    # It finds the packages from where it lies itself. -s leaves out what the user has installed for their own work.
+    cat >"$part/bin/python" <<'PYTHON'
+#!/bin/sh
+PYTHONPATH=$(cd "$(dirname "$0")/../packages" && pwd) PYTHONDONTWRITEBYTECODE=1 exec python3 -s "$@"
+PYTHON
+    chmod +x "$part/bin/python"
+    "$part/bin/python" -c "import $4" ||
+        fail "$3 was installed but cannot be imported (the message is above)" \
+            "Is python3 at least 3.9? Remove $part and run this again."
+    rm -rf "$1"
+    mv -T "$part" "$1"
+}

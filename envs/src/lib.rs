@@ -25,6 +25,7 @@ mod env;
 mod factory;
 #[cfg(test)]
 mod fixtures;
+pub mod gymnasium;
 pub mod laws;
 mod memory;
 pub mod minatar;
@@ -46,6 +47,7 @@ pub use box2d::{BipedalWalker, LunarLander, LunarLanderOptions};
 pub use classic::{Acrobot, AcrobotEquations, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 pub use env::{End, Env, EnvError, EnvState, Step};
 pub use factory::EnvFactory;
+pub use gymnasium::{GymEnv, GymVectorEnv};
 pub use memory::{RepeatPrevious, TMaze};
 pub use minatar::MinAtar;
 pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};

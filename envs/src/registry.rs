@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 pub use options::EnvOptions;
 pub use spec::EnvSpec;
 
-use crate::{Env, EnvError, box2d, classic, did_you_mean, memory, minatar, pixels, probes, toy_text};
+use crate::{
+    Env, EnvError, box2d, classic, did_you_mean, gymnasium, memory, minatar, pixels, probes, toy_text,
+};
 
 /// The environments that can be asked for by id.
 #[derive(Clone, Debug, Default)]
@@ -26,7 +28,7 @@ impl Registry {
         Self::default()
     }
 
-    /// The environments of this crate.
+    /// The environments of this crate, and Gymnasium's in Python by ids that begin with `gym:`.
     pub fn bundled() -> Self {
         let families = [
             classic::specs(),
@@ -38,7 +40,8 @@ impl Registry {
             probes::specs(),
         ];
         let specs = families.into_iter().flatten();
-        Self { specs: specs.map(|spec| (spec.id.clone(), spec)).collect(), providers: BTreeMap::new() }
+        let providers = [(gymnasium::PREFIX.into(), gymnasium::spec as Provider)];
+        Self { specs: specs.map(|spec| (spec.id.clone(), spec)).collect(), providers: providers.into() }
     }
 
     /// Adds an environment.

@@ -82,8 +82,24 @@ impl EnvOptions {
         self.get(name, default, numbers, &format!("a list of {N} numbers"))
     }
 
+    /// The table of this name, or an empty one where it is not given.
+    ///
+    /// # Errors
+    /// [`EnvError::Option`] when it is given and no table.
+    pub fn table(&self, name: &str) -> Result<Table, EnvError> {
+        self.get(name, Table::new(), |value| value.as_table().cloned(), "a table: { key = value }")
+    }
+
+    /// The list of this name, of values of whatever kind, or an empty one where it is not given.
+    ///
+    /// # Errors
+    /// [`EnvError::Option`] when it is given and no list.
+    pub fn list(&self, name: &str) -> Result<Vec<Value>, EnvError> {
+        self.get(name, Vec::new(), |value| value.as_array().cloned(), "a list: [value, value]")
+    }
+
     /// Whether the option is given.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
@@ -131,6 +147,9 @@ mod tests {
         assert_eq!(options.text("other", "z"), Ok("z".into()));
         assert_eq!(options.texts("list"), Ok(Some(vec!["b".into(), "c".into()])));
         assert_eq!(options.texts("other"), Ok(None));
+        assert_eq!(options.list("numbers").map(|list| list.len()), Ok(2));
+        assert_eq!(options.list("other"), Ok(Vec::new()));
+        assert_eq!(options.table("other"), Ok(Table::new()));
         assert_eq!(options.numbers("numbers", [0.0; 2]), Ok([1.0, 2.5]));
         assert_eq!(options.numbers("other", [3.0]), Ok([3.0]));
     }
@@ -143,6 +162,10 @@ mod tests {
         assert_eq!(error, message("`name` is 1: give a text in quotes"));
         let error = options.texts("list").unwrap_err().to_string();
         assert_eq!(error, message("`list` is [\"b\", 2]: give a list of texts in quotes"));
+        let error = options.table("name").unwrap_err().to_string();
+        assert_eq!(error, message("`name` is 1: give a table: { key = value }"));
+        let error = options.list("name").unwrap_err().to_string();
+        assert_eq!(error, message("`name` is 1: give a list: [value, value]"));
         let error = options.numbers("numbers", [0.0; 3]).unwrap_err().to_string();
         assert_eq!(error, message("`numbers` is [1, 2.5]: give a list of 3 numbers"));
     }

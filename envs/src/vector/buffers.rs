@@ -5,7 +5,7 @@ use crate::{ActionBatch, EnvError, ObsBatch, ObsLayout, Space};
 
 /// The size that buffers need.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Buffers {
+pub(crate) struct Buffers {
     pub rows: usize,
     floats: usize,
     bytes: usize,
@@ -53,7 +53,7 @@ impl Buffers {
 }
 
 /// The error for a vector environment of nothing.
-pub(super) fn check_count(num_envs: usize) -> Result<(), EnvError> {
+pub(crate) fn check_count(num_envs: usize) -> Result<(), EnvError> {
     if num_envs > 0 {
         return Ok(());
     }

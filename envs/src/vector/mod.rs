@@ -23,9 +23,11 @@ mod worker;
 
 pub use asynchronous::AsyncVectorEnv;
 pub(crate) use batch::BatchVectorEnv;
+pub(crate) use buffers::{Buffers, check_count};
 pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
 pub use running::RunningStatistics;
 use slot::StepRow;
+pub(crate) use slot::{check_numbers, check_reward, named};
 pub use sync::SyncVectorEnv;
 pub use threaded::ThreadedVectorEnv;
 

@@ -104,7 +104,7 @@ fn panic_message(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// Refuses observations with NaN.
-pub(super) fn check_numbers(observation: ObsMut<'_>, call: &str) -> Result<(), EnvError> {
+pub(crate) fn check_numbers(observation: ObsMut<'_>, call: &str) -> Result<(), EnvError> {
     // One pass without a branch per number: NaN is the only number that differs from itself.
     if !observation.floats.iter().fold(false, |nan, x| nan | x.is_nan()) {
         return Ok(());
@@ -114,7 +114,7 @@ pub(super) fn check_numbers(observation: ObsMut<'_>, call: &str) -> Result<(), E
 }
 
 /// Refuses rewards that are not finite.
-pub(super) fn check_reward(reward: f64, raw: f64) -> Result<(), EnvError> {
+pub(crate) fn check_reward(reward: f64, raw: f64) -> Result<(), EnvError> {
     if reward.is_finite() && raw.is_finite() {
         return Ok(());
     }
@@ -123,7 +123,7 @@ pub(super) fn check_reward(reward: f64, raw: f64) -> Result<(), EnvError> {
 }
 
 /// The error of environment `row`, which is named in it.
-pub(super) fn named(row: usize, error: EnvError) -> EnvError {
+pub(crate) fn named(row: usize, error: EnvError) -> EnvError {
     match error {
         EnvError::World(message) => EnvError::World(format!("environment {row}: {message}")),
         EnvError::Contract(message) => EnvError::Contract(format!("environment {row}: {message}")),

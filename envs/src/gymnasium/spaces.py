@@ -1,0 +1,104 @@
+"""Spaces as the other process is told of them, and what is written of them into shared memory."""
+
+
+def children(space):
+    """The named parts of a dict or a tuple, or None."""
+    if isinstance(space, gym.spaces.Dict):
+        return list(space.spaces.items())
+    if isinstance(space, gym.spaces.Tuple):
+        return list(enumerate(space.spaces))
+    return None
+
+
+def bounds(numbers):
+    """Bounds as f32, one for all where they are the same; None stands for an infinite one."""
+    numbers = np.asarray(numbers).astype(np.float32).ravel()
+    if numbers.size and (numbers == numbers[0]).all():
+        numbers = numbers[:1]
+    return [float(number) if np.isfinite(number) else None for number in numbers]
+
+
+def describe(space):
+    parts = children(space)
+    if parts is not None:
+        return {"kind": "dict", "entries": [[str(key), describe(part)] for key, part in parts]}
+    if isinstance(space, gym.spaces.Discrete):
+        return {"kind": "discrete", "n": int(space.n)}
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        return {"kind": "multi_discrete", "counts": [int(n) for n in space.nvec.ravel()]}
+    if isinstance(space, gym.spaces.MultiBinary):
+        return {"kind": "multi_binary", "n": int(np.prod(space.shape))}
+    if isinstance(space, gym.spaces.Box):
+        low, high = bounds(space.low), bounds(space.high)
+        return {"kind": "box", "bytes": is_bytes(space), "shape": list(space.shape), "low": low, "high": high}
+    return {"kind": "other", "text": str(space)}
+
+
+def is_bytes(space):
+    return isinstance(space, gym.spaces.Box) and space.dtype == np.uint8
+
+
+def start_of(space):
+    """What is counted from in a discrete space, or None for 0."""
+    start = getattr(space, "start", None)
+    return start if start is not None and np.any(start) else None
+
+
+def leaves(space, path=()):
+    parts = children(space)
+    if parts is None:
+        yield path, space
+        return
+    for key, part in parts:
+        yield from leaves(part, (*path, key))
+
+
+def writer(space, floats, octets):
+    """A function that writes an observation into these two rows, leaf after leaf."""
+    writers, ends = [], {True: 0, False: 0}
+    for path, leaf in leaves(space):
+        row = octets if is_bytes(leaf) else floats
+        start = ends[is_bytes(leaf)]
+        ends[is_bytes(leaf)] = end = start + int(np.prod(leaf.shape, dtype=int))
+        writers.append((path, leaf_writer(leaf, row[start:end].reshape(leaf.shape))))
+    if len(writers) == 1 and not writers[0][0]:
+        return writers[0][1]
+
+    def write(observation):
+        for path, write_leaf in writers:
+            value = observation
+            for key in path:
+                value = value[key]
+            write_leaf(value)
+
+    return write
+
+
+def leaf_writer(leaf, target):
+    start, shape = start_of(leaf), target.shape
+
+    def write(value):
+        value = np.asarray(value)
+        if value.shape != shape:
+            raise ValueError(f"an observation of the shape {value.shape} came where {shape} was announced")
+        target[...] = value if start is None else value - start
+
+    return write
+
+
+def action_reader(space, actions):
+    """A function that gives the actions of all environments as the environments take them."""
+    start = start_of(space)
+    if isinstance(space, gym.spaces.Discrete):
+        numbers = actions[:, 0]
+        return numbers.tolist if start is None else lambda: (numbers + start).tolist()
+    shape = (len(actions), *space.shape)
+    whole = np.issubdtype(space.dtype, np.integer) and actions.dtype.kind == "f"
+
+    def read():
+        numbers = np.rint(actions) if whole else actions
+        # A copy, whatever the type: environments may keep their action.
+        numbers = numbers.astype(space.dtype).reshape(shape)
+        return numbers if start is None else numbers + start
+
+    return read

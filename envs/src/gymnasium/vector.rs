@@ -1,0 +1,234 @@
+//! Many environments of Gymnasium, in workers that step them at the same time.
+
+use std::ops::Range;
+
+use super::keeper::{Fate, Keeper};
+use super::settings::Settings;
+use super::worker::Worker;
+use crate::vector::{Buffers, check_count, check_numbers, check_reward, named};
+use crate::{
+    ActionBatch, Autoreset, End, EnvError, EnvState, ObsBatch, Space, StepBatch, VectorEnv, VectorOptions,
+    derive_seed,
+};
+
+/// Environments of Gymnasium in Python processes that step them at the same time. Made by
+/// [`EnvSpec::make_vector`](crate::EnvSpec::make_vector), for an id that begins with `gym:`.
+///
+/// When a process dies, the running episodes of its environments end as truncated, with the last observations that
+/// there were, and another process takes its place.
+pub struct GymVectorEnv {
+    crews: Vec<Crew>,
+    buffers: Buffers,
+    autoreset: Autoreset,
+    /// Whether every environment stands where a step can go on from.
+    ready: bool,
+}
+
+/// A worker and its environments.
+struct Crew {
+    keeper: Keeper,
+    rows: Range<usize>,
+    /// Whether the whole crew is reset in place of a step, since its worker has died.
+    resetting: bool,
+    /// Which environments the next step resets, since their episodes are over. Next-step autoreset only.
+    due: Vec<bool>,
+}
+
+impl GymVectorEnv {
+    pub(super) fn new(settings: Settings, options: &VectorOptions) -> Result<Self, EnvError> {
+        let VectorOptions { num_envs, threads, autoreset } = *options;
+        check_count(num_envs)?;
+        // All processes start before the first is waited for: imports take their time.
+        let launched = settings.shares(num_envs, threads).into_iter().map(|count| {
+            let settings = settings.share(count, threads, autoreset);
+            Worker::launch(&settings).map(|worker| (settings, worker))
+        });
+        let launched = launched.collect::<Result<Vec<_>, _>>()?;
+        let mut first = 0;
+        let crews = launched.into_iter().map(|(settings, worker)| {
+            let rows = first..first + settings.request.count;
+            first = rows.end;
+            let keeper = Keeper::new(settings, worker, Some(rows.start))?;
+            let due = vec![false; rows.len()];
+            Ok(Crew { keeper, rows, resetting: false, due })
+        });
+        let crews = crews.collect::<Result<Vec<_>, EnvError>>()?;
+        if crews.iter().any(|crew| crew.keeper.spaces != crews[0].keeper.spaces) {
+            let message = "the environments of a vector environment need the same spaces";
+            return Err(EnvError::Contract(message.into()));
+        }
+        let buffers = Buffers::new(&crews[0].keeper.spaces.observations, num_envs);
+        Ok(Self { crews, buffers, autoreset, ready: false })
+    }
+
+    /// How often a Python process has died or hung and was replaced.
+    pub fn deaths(&self) -> u64 {
+        self.crews.iter().map(|crew| crew.keeper.deaths()).sum()
+    }
+
+    /// Lets every crew begin, then every crew finish, whatever becomes of one of them: no answer is left behind.
+    fn together(
+        &mut self,
+        mut begin: impl FnMut(&mut Crew) -> Result<(), EnvError>,
+        mut finish: impl FnMut(&mut Crew) -> Result<(), EnvError>,
+    ) -> Result<(), EnvError> {
+        self.ready = false;
+        let mut outcome = Ok(());
+        for crew in &mut self.crews {
+            outcome = outcome.and(begin(crew));
+        }
+        for crew in &mut self.crews {
+            outcome = outcome.and(finish(crew));
+        }
+        outcome?;
+        self.ready = true;
+        Ok(())
+    }
+}
+
+impl Drop for GymVectorEnv {
+    fn drop(&mut self) {
+        // All close their environments at the same time; each is then waited for.
+        self.crews.iter().for_each(|crew| crew.keeper.hang_up());
+    }
+}
+
+impl VectorEnv for GymVectorEnv {
+    fn num_envs(&self) -> usize {
+        self.buffers.rows
+    }
+
+    fn observation_space(&self) -> &Space {
+        &self.crews[0].keeper.spaces.observations
+    }
+
+    fn action_space(&self) -> &Space {
+        &self.crews[0].keeper.spaces.actions
+    }
+
+    fn reset(&mut self, seed: Option<u64>, observations: &mut ObsBatch) -> Result<(), EnvError> {
+        self.buffers.check_observations(observations)?;
+        self.together(
+            |crew| {
+                let seeds =
+                    crew.rows.clone().map(|row| seed.map(|seed| derive_seed(seed, "env", row as u64)));
+                crew.resetting = false;
+                crew.due.fill(false);
+                crew.keeper.begin_reset(seeds)
+            },
+            |crew| {
+                crew.keeper.finish_reset()?;
+                crew.read_observations("reset", observations)
+            },
+        )
+    }
+
+    fn step(&mut self, actions: &ActionBatch, out: &mut StepBatch) -> Result<(), EnvError> {
+        if !self.ready {
+            return Err(EnvError::NeedsReset);
+        }
+        self.buffers.check_step(actions, out)?;
+        self.crews.iter().try_for_each(|crew| crew.accept(actions))?;
+        let autoreset = self.autoreset;
+        self.together(|crew| crew.begin_step(actions), |crew| crew.finish_step(autoreset, out))
+    }
+
+    fn save_state(&self) -> Option<EnvState> {
+        None
+    }
+
+    fn load_state(&mut self, _state: &EnvState) -> Result<(), EnvError> {
+        Err(EnvError::State("a world in Python does not support saving and loading its state".into()))
+    }
+}
+
+impl Crew {
+    /// Refuses actions that no environment takes, but for those that a reset ignores.
+    fn accept(&self, actions: &ActionBatch) -> Result<(), EnvError> {
+        let space = &self.keeper.spaces.actions;
+        let mut taken = self.rows.clone().zip(&self.due).filter(|(_, due)| !**due);
+        taken.try_for_each(|(row, _)| space.accept(actions.row(row)))
+    }
+
+    fn begin_step(&mut self, actions: &ActionBatch) -> Result<(), EnvError> {
+        self.resetting = !self.keeper.is_alive();
+        if self.resetting {
+            return self.keeper.begin_reset(std::iter::repeat_n(None, self.rows.len()));
+        }
+        let part = |width: usize| self.rows.start * width..self.rows.end * width;
+        let bytes: &[u8] = match actions {
+            ActionBatch::Discrete(choices) => bytemuck::cast_slice(&choices[part(1)]),
+            ActionBatch::MultiDiscrete { choices, width } => bytemuck::cast_slice(&choices[part(*width)]),
+            ActionBatch::Box { points, width } => bytemuck::cast_slice(&points[part(*width)]),
+        };
+        self.keeper.begin_step(bytes);
+        Ok(())
+    }
+
+    fn finish_step(&mut self, autoreset: Autoreset, out: &mut StepBatch) -> Result<(), EnvError> {
+        if self.resetting {
+            self.keeper.finish_reset()?;
+            self.resetting = false;
+            self.due.fill(false);
+            self.fill(out, End::No, true);
+            return self.read_observations("reset", &mut out.observations);
+        }
+        match self.keeper.finish()? {
+            Fate::Answered => self.read_step(autoreset, out),
+            Fate::Died => self.cut_off(autoreset, out),
+        }
+    }
+
+    fn read_step(&mut self, autoreset: Autoreset, out: &mut StepBatch) -> Result<(), EnvError> {
+        self.keeper.stepped();
+        self.read_observations("step", &mut out.observations)?;
+        for (index, row) in self.rows.clone().enumerate() {
+            let (step, reset) = self.keeper.outcome(index);
+            check_reward(step.reward, step.raw_reward).map_err(|error| named(row, error))?;
+            (out.rewards[row], out.raw_rewards[row]) = (step.reward, step.raw_reward);
+            (out.ends[row], out.raw_ends[row], out.resets[row]) = (step.end, step.raw_end, reset);
+            self.due[index] = step.raw_end.is_over() && autoreset == Autoreset::NextStep;
+            if step.end.is_over() {
+                self.keeper.read_final_observation(index, out.final_observations.row_mut(row))?;
+                check_numbers(out.final_observations.row_mut(row), "step")
+                    .map_err(|error| named(row, error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends every episode that died with the worker, after its last observation.
+    fn cut_off(&mut self, autoreset: Autoreset, out: &mut StepBatch) -> Result<(), EnvError> {
+        self.fill(out, End::Truncated, false);
+        for (index, row) in self.rows.clone().enumerate() {
+            self.keeper.read_final_observation(index, out.final_observations.row_mut(row))?;
+            if self.due[index] {
+                // It was between two episodes: none ended, and the next call resets it.
+                (out.ends[row], out.raw_ends[row], out.resets[row]) = (End::No, End::No, true);
+            }
+        }
+        if autoreset == Autoreset::SameStep {
+            self.keeper.begin_reset(std::iter::repeat_n(None, self.rows.len()))?;
+            self.keeper.finish_reset()?;
+        }
+        self.read_observations("reset", &mut out.observations)
+    }
+
+    fn fill(&self, out: &mut StepBatch, end: End, reset: bool) {
+        out.rewards[self.rows.clone()].fill(0.0);
+        out.raw_rewards[self.rows.clone()].fill(0.0);
+        out.ends[self.rows.clone()].fill(end);
+        out.raw_ends[self.rows.clone()].fill(end);
+        out.resets[self.rows.clone()].fill(reset);
+    }
+
+    fn read_observations(&self, call: &str, observations: &mut ObsBatch) -> Result<(), EnvError> {
+        let (floats, bytes) = (observations.layout().floats, observations.layout().bytes);
+        let part = |width: usize| self.rows.start * width..self.rows.end * width;
+        // The two kinds one after the other: both halves of the batch cannot be borrowed at once.
+        self.keeper.read_observations(&mut observations.floats_mut()[part(floats)], &mut [])?;
+        self.keeper.read_observations(&mut [], &mut observations.bytes_mut()[part(bytes)])?;
+        let check = |row| check_numbers(observations.row_mut(row), call).map_err(|error| named(row, error));
+        self.rows.clone().try_for_each(check)
+    }
+}
