@@ -184,3 +184,21 @@ fn environments_are_checked() {
         assert!(!said.success && said.err.contains(words), "{words}: {}", said.err);
     }
 }
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let place = Workplace::new();
+    let mut child = place
+        .command(&["envs", "--json"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the command starts");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("an end");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}

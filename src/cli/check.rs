@@ -7,6 +7,7 @@ use pavlov_envs::{EnvOptions, laws};
 use serde_json::json;
 
 use super::args::CheckArgs;
+use super::say::say;
 use crate::config::{Registries, parse_option};
 
 pub(super) fn check(registries: &Registries, args: &CheckArgs) -> Result<ExitCode> {
@@ -20,12 +21,12 @@ pub(super) fn check(registries: &Registries, args: &CheckArgs) -> Result<ExitCod
             .iter()
             .map(|breach| json!({ "law": breach.law, "explanation": breach.explanation }))
             .collect();
-        println!("{}", json!({ "environment": spec.id, "breaches": breaches }));
+        say!("{}", json!({ "environment": spec.id, "breaches": breaches }));
     } else if breaches.is_empty() {
-        println!("{} keeps every law", spec.id);
+        say!("{} keeps every law", spec.id);
     } else {
-        println!("{} breaks {} of the laws:", spec.id, breaches.len());
-        breaches.iter().for_each(|breach| println!("- {}: {}", breach.law, breach.explanation));
+        say!("{} breaks {} of the laws:", spec.id, breaches.len());
+        breaches.iter().for_each(|breach| say!("- {}: {}", breach.law, breach.explanation));
     }
     Ok(if breaches.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use pavlov_agents::ActMode;
 
 use super::args::EvalArgs;
+use super::say::say;
 use crate::config::Registries;
 use crate::run::RunFolder;
 use crate::training::{Trained, evaluate};
@@ -28,11 +29,11 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
             "mean_length": result.mean_length(),
             "returns": result.returns,
         });
-        println!("{summary}");
+        say!("{summary}");
     } else {
         let (mean, deviation, length) = (result.mean(), result.deviation(), result.mean_length());
-        println!("{} episodes of {} with {}", args.episodes, config.environment, source.display());
-        println!("return {mean:.2} +- {deviation:.2}, length {length:.1}");
+        say!("{} episodes of {} with {}", args.episodes, config.environment, source.display());
+        say!("return {mean:.2} +- {deviation:.2}, length {length:.1}");
     }
     Ok(ExitCode::SUCCESS)
 }

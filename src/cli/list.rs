@@ -6,6 +6,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 
 use super::args::{ConfigArgs, EnvsArgs, ListArgs, RunsArgs};
+use super::say::say;
 use super::train;
 use crate::config::{self, Registries};
 use crate::play::contact_sheet;
@@ -15,7 +16,7 @@ use crate::run::RunFolder;
 pub(super) fn envs(registries: &Registries, args: &EnvsArgs) -> Result<ExitCode> {
     if let Some(path) = &args.pictures {
         let count = contact_sheet(&registries.envs, path)?;
-        println!("pictures of {count} environments in {}", path.display());
+        say!("pictures of {count} environments in {}", path.display());
         return Ok(ExitCode::SUCCESS);
     }
     let mut rows = Vec::new();
@@ -36,9 +37,9 @@ pub(super) fn envs(registries: &Registries, args: &EnvsArgs) -> Result<ExitCode>
         }));
     }
     if args.markdown {
-        println!("| id | what to do | reward | observations | actions | step limit | solved from |");
-        println!("|---|---|---|---|---|---|---|");
-        rows.iter().for_each(|row| println!("{}", markdown(row)));
+        say!("| id | what to do | reward | observations | actions | step limit | solved from |");
+        say!("|---|---|---|---|---|---|---|");
+        rows.iter().for_each(|row| say!("{}", markdown(row)));
         return Ok(ExitCode::SUCCESS);
     }
     print(args.list.json, &rows, |row| {
@@ -85,7 +86,7 @@ pub(super) fn agents(registries: &Registries, args: &ListArgs) -> Result<ExitCod
 }
 
 pub(super) fn config(registries: &Registries, args: &ConfigArgs) -> Result<ExitCode> {
-    print!("{}", train::resolve(registries, &args.run)?.to_toml()?);
+    say!("{}", train::resolve(registries, &args.run)?.to_toml()?.trim_end());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -131,9 +132,9 @@ fn print(
     line: impl Fn(&serde_json::Value) -> String,
 ) -> Result<ExitCode> {
     if as_json {
-        println!("{}", serde_json::to_string_pretty(rows)?);
+        say!("{}", serde_json::to_string_pretty(rows)?);
     } else {
-        rows.iter().for_each(|row| println!("{}", line(row)));
+        rows.iter().for_each(|row| say!("{}", line(row)));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,6 +6,7 @@ mod eval;
 mod list;
 mod play;
 mod plot;
+mod say;
 mod train;
 
 use std::process::ExitCode;

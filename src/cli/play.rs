@@ -11,6 +11,7 @@ use pavlov_agents::{ActMode, Policy, RandomPolicy};
 use pavlov_envs::{EnvFactory, EnvOptions};
 
 use super::args::PlayArgs;
+use super::say::say;
 use crate::config::{Registries, parse_option};
 use crate::play::{Film, Moment, draw, play, write_gif};
 use crate::run::RunFolder;
@@ -46,18 +47,18 @@ pub(super) fn run(registries: &Registries, args: &PlayArgs) -> Result<ExitCode> 
         Ok(ControlFlow::Continue(()))
     };
     if show {
-        print!("\x1b[2J");
+        std::io::stdout().write_all(b"\x1b[2J")?;
     }
     let returns = play(policy.as_mut(), &factory, args.episodes, mode, args.seed, &mut watch)?;
     if show {
-        println!();
+        say!("");
     }
     if let Some(path) = &args.gif {
         write_gif(path, film.frames(), args.fps)?;
-        println!("{} frames of {who} in {}", film.frames().len(), path.display());
+        say!("{} frames of {who} in {}", film.frames().len(), path.display());
     }
     for (episode, value) in returns.iter().enumerate() {
-        println!("episode {episode}: return {value:.2}");
+        say!("episode {episode}: return {value:.2}");
     }
     Ok(ExitCode::SUCCESS)
 }

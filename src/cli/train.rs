@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, bail};
 
 use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
+use super::say::say;
 use crate::config::{Overrides, Registries, RunConfig};
 use crate::run::{Checkpoint, RunFolder};
 use crate::training::{Json, Outcome, Progress, Quiet, Session, StopReason, Terminal};
@@ -97,7 +98,7 @@ fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCode> {
     })?;
     if output.json {
         let summary = serde_json::json!({ "run": folder.path(), "outcome": outcome });
-        println!("{summary}");
+        say!("{summary}");
     } else {
         say(output, &closing(folder.path(), &outcome));
     }

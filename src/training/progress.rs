@@ -1,6 +1,6 @@
 //! What a training says while it goes on.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -60,7 +60,8 @@ impl Json {
 
     fn print(&mut self) {
         if let Ok(line) = serde_json::to_string(&self.latest) {
-            println!("{line}");
+            // Whoever read the progress may have gone; the training goes on.
+            let _ = writeln!(std::io::stdout(), "{line}");
         }
         self.last = Some(Instant::now());
     }

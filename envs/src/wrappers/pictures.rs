@@ -7,6 +7,9 @@ use crate::{EnvError, Space};
 /// Luminance weights of red, green and blue, those of Gymnasium's wrapper.
 const LUMINANCE: [f64; 3] = [0.2125, 0.7154, 0.0721];
 
+/// A last dimension beyond this is a width, not channels.
+const MAX_CHANNELS: usize = 4;
+
 /// A grey picture of `[height, width, 3]` bytes: `[height, width]`, rounded down as Gymnasium's is.
 pub(super) struct Grayscale;
 
@@ -43,26 +46,33 @@ impl LeafMap for Grayscale {
     }
 }
 
-/// A picture of `[height, width]` or `[height, width, channels]` bytes in another size, each new pixel the mean of the
-/// area that it covers, as OpenCV's INTER_AREA.
+/// A picture of bytes in another size, each new pixel the mean of the area that it covers, as OpenCV's INTER_AREA.
+///
+/// `[height, width]`, `[height, width, channels]` with up to 4 channels, or else `[channels, height, width]`: a stack of
+/// frames is resized frame by frame.
 pub(super) struct Resize {
     filter: AreaFilter,
+    /// Pictures one after the other.
+    planes: usize,
 }
 
 impl Resize {
     pub fn new(space: &Space, height: usize, width: usize) -> Result<(Self, Space), EnvError> {
-        let (from, channels) = match shape_of(space, "be resized")? {
-            [h, w] => ((*h, *w), None),
-            [h, w, channels] => ((*h, *w), Some(*channels)),
-            shape => {
+        let (planes, from, channels, shape) = match *shape_of(space, "be resized")? {
+            [h, w] => (1, (h, w), 1, vec![height, width]),
+            [h, w, channels] if channels <= MAX_CHANNELS => {
+                (1, (h, w), channels, vec![height, width, channels])
+            }
+            [planes, h, w] => (planes, (h, w), 1, vec![planes, height, width]),
+            ref shape => {
                 return Err(EnvError::Option(format!(
-                    "only pictures of [height, width] or [height, width, channels] can be resized, not of {shape:?}"
+                    "only pictures of [height, width], [height, width, channels] or [channels, height, width] can be \
+                     resized, not of {shape:?}"
                 )));
             }
         };
-        let filter = AreaFilter::new(from, (height, width), channels.unwrap_or(1))?;
-        let shape: Vec<_> = [height, width].into_iter().chain(channels).collect();
-        Ok((Self { filter }, Space::pixels(&shape)))
+        let filter = AreaFilter::new(from, (height, width), channels)?;
+        Ok((Self { filter, planes }, Space::pixels(&shape)))
     }
 }
 
@@ -70,7 +80,9 @@ impl LeafMap for Resize {
     type State = ();
 
     fn map(&mut self, from: Leaf<'_>, to: LeafMut<'_>, _start: bool) {
-        if let (Leaf::Bytes(from), LeafMut::Bytes(to)) = (from, to) {
+        let (Leaf::Bytes(from), LeafMut::Bytes(to)) = (from, to) else { return };
+        let (old, new) = ((from.len() / self.planes).max(1), (to.len() / self.planes).max(1));
+        for (from, to) in from.chunks_exact(old).zip(to.chunks_exact_mut(new)) {
             self.filter.apply(from, to);
         }
     }

@@ -223,6 +223,18 @@ fn pictures_change_and_the_rest_is_carried_through() {
 }
 
 #[test]
+fn a_stack_is_resized_frame_by_frame() {
+    let wrappers = [W::FrameStack { frames: 3, key: None }, W::Resize { height: 21, width: 28, key: None }];
+    let pong = || Registry::bundled().make("PixelPong-v0").unwrap();
+    let stacked = wrapped(&wrappers, pong()).unwrap();
+    assert_eq!(stacked.observation_space(), &Space::pixels(&[3, 21, 28]));
+    let (stacked, single) =
+        (play(stacked, 2, &[1, 2, 0]), play(wrappers[1].wrap(pong()).unwrap(), 2, &[1, 2, 0]));
+    let latest: Vec<u8> = single[1..].iter().flat_map(|(seen, _)| seen.bytes().to_vec()).collect();
+    assert_eq!(stacked[3].0.bytes(), latest);
+}
+
+#[test]
 fn rendered_pixels_take_the_observations_place() {
     let make = |grayscale| W::RenderPixels { height: 4, width: 6, grayscale }.wrap(Screen::boxed()).unwrap();
     let (plain, color) = (play(Screen::boxed(), 8, &[1, 1]), play(make(false), 8, &[1, 1]));

@@ -1,0 +1,25 @@
+//! Words for the standard output.
+
+use std::fmt::Arguments;
+use std::io::{self, ErrorKind, Write};
+use std::process::exit;
+
+/// Prints a line on the standard output, as `println!` does, but never panics.
+macro_rules! say {
+    ($($words:tt)*) => {
+        $crate::cli::say::line(format_args!($($words)*))
+    };
+}
+pub(super) use say;
+
+/// Writes a line. A reader that has gone (`pavlov envs | head`) wants no more: the program ends without a word.
+pub(super) fn line(words: Arguments<'_>) {
+    match writeln!(io::stdout(), "{words}") {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => exit(0),
+        Err(error) => {
+            eprintln!("error: the standard output cannot be written: {error}");
+            exit(1);
+        }
+    }
+}
