@@ -3,6 +3,7 @@
 //! * [`Layout`] and [`Parameters`]: the flat arena in which a network's numbers live.
 //! * [`Mlp`]: networks, described by typed configurations; the description is called with the numbers.
 //! * [`optim`]: optimisers that step over the whole arena at once, gradient clipping.
+//! * [`Distribution`]: of actions; log-probabilities, entropies, their gradients.
 //! * [`losses`]: losses that come with their gradient; [`backward`] takes it.
 //! * [`Schedule`]: learning rates and other quantities that change over training.
 //! * [`StateDict`]: what components save; [`weights`]: safetensors files that PyTorch reads and writes.
@@ -10,6 +11,7 @@
 
 mod activation;
 pub mod device;
+pub mod distributions;
 mod error;
 mod init;
 pub mod losses;
@@ -23,6 +25,7 @@ mod state;
 pub mod weights;
 
 pub use activation::Activation;
+pub use distributions::Distribution;
 pub use error::NnError;
 pub use init::Init;
 pub use mlp::{Mlp, MlpConfig, Mode};
