@@ -3,10 +3,13 @@
 //! Start with [`core`](Agent), the vocabulary; then read one agent's folder top to bottom, for instance [`dqn`]: its
 //! configuration, its losses (free functions), its policy, its learner and the agent that puts them together.
 
+mod checks;
 mod core;
 pub mod dqn;
 mod encoding;
 mod error;
+pub mod on_policy;
+pub mod ppo;
 mod random;
 mod registry;
 pub mod replay;

@@ -8,6 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use toml::Table;
 
 use crate::dqn::DqnConfig;
+use crate::ppo::PpoConfig;
 use crate::{Agent, AgentContext, AgentError};
 
 /// The configuration of an agent, from which the agent is built. Implementing this and registering it is all that a
@@ -104,7 +105,7 @@ pub struct AgentRegistry {
 impl AgentRegistry {
     /// The agents of this crate.
     pub fn bundled() -> Self {
-        Self { specs: vec![AgentSpec::of::<DqnConfig>()] }
+        Self { specs: vec![AgentSpec::of::<DqnConfig>(), AgentSpec::of::<PpoConfig>()] }
     }
 
     /// Adds an agent.

@@ -9,6 +9,9 @@ const PRESETS: &[(&str, &str, &str)] = &[
     ("dqn", "CartPole-v1", include_str!("../presets/dqn/CartPole-v1.toml")),
     ("dqn", "LunarLander-v3", include_str!("../presets/dqn/LunarLander-v3.toml")),
     ("dqn", "MountainCar-v0", include_str!("../presets/dqn/MountainCar-v0.toml")),
+    ("ppo", "CartPole-v1", include_str!("../presets/ppo/CartPole-v1.toml")),
+    ("ppo", "LunarLander-v3", include_str!("../presets/ppo/LunarLander-v3.toml")),
+    ("ppo", "Pendulum-v1", include_str!("../presets/ppo/Pendulum-v1.toml")),
 ];
 
 /// The preset for this pair, if there is one.

@@ -1,0 +1,174 @@
+//! An agent that learns from rollouts, as a training loop drives it. What it does with a rollout is its algorithm's
+//! business.
+
+use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, derive_seed};
+use pavlov_nn::{Layout, OptimizerConfig, Parameters, StateDict, StateView};
+
+use super::{ActionHead, Actor, ActorCritic, ActorCriticConfig, Rollout, StochasticPolicy, Trainable};
+use crate::{Agent, AgentContext, AgentError, Encoder, Experience, Metrics, Policy};
+
+/// What makes a better policy of a rollout. Implementing this is all that a new on-policy agent needs.
+pub trait RolloutAlgorithm: Send {
+    /// Improves the weights by a full rollout and says how many updates that took. `progress` is the share of the
+    /// training's env steps that were done when the rollout began.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] when the loss is no longer finite.
+    fn update(
+        &mut self,
+        trained: &mut Trainable,
+        rollout: (&Actor, &mut Rollout),
+        rng: &mut EnvRng,
+        progress: f64,
+    ) -> Result<u64, AgentError>;
+
+    /// The present values of what changes with progress, to log beside the means.
+    fn schedules(&self, progress: f64) -> Metrics;
+
+    /// The tags of the means that [`RolloutAlgorithm::update`] adds to.
+    fn tags(&self) -> &'static [&'static str];
+}
+
+/// How an on-policy agent is put together.
+#[derive(Clone, Debug)]
+pub struct OnPolicySetup<'a> {
+    /// The networks.
+    pub net: &'a ActorCriticConfig,
+    /// What turns gradients into steps.
+    pub optimizer: &'a OptimizerConfig,
+    /// The largest norm of an update's gradient.
+    pub gradient_clip_norm: Option<f64>,
+    /// Steps of each environment in a rollout.
+    pub rollout_steps: usize,
+}
+
+/// An actor-critic that acts for a rollout, then lets its algorithm learn from it.
+#[derive(Debug)]
+pub struct OnPolicyAgent<A> {
+    algorithm: A,
+    actor: Actor,
+    trained: Trainable,
+    rollout: Rollout,
+    total_env_steps: u64,
+    env_steps: u64,
+    /// Draws the actions.
+    act_rng: EnvRng,
+    /// Draws the minibatches.
+    sample_rng: EnvRng,
+}
+
+impl<A: RolloutAlgorithm> OnPolicyAgent<A> {
+    /// An untrained agent.
+    ///
+    /// # Errors
+    /// [`AgentError::Unsupported`] when there is no distribution for such actions.
+    pub fn new(algorithm: A, setup: &OnPolicySetup<'_>, context: &AgentContext) -> Result<Self, AgentError> {
+        let (actor, parameters) = actor_of(setup.net, context)?;
+        let seed = |purpose| EnvRng::seeded(derive_seed(context.seed, purpose, 0));
+        Ok(Self {
+            rollout: Rollout::new(setup.rollout_steps, context.num_envs, &actor)?,
+            trained: Trainable::new(parameters, setup.optimizer, setup.gradient_clip_norm)?,
+            algorithm,
+            actor,
+            total_env_steps: context.total_env_steps,
+            env_steps: 0,
+            act_rng: seed("act"),
+            sample_rng: seed("sample"),
+        })
+    }
+
+    /// The share of training that was done when the present rollout began: the first rollout's updates have the
+    /// schedules' first values, and the last one's are not wasted on a learning rate of 0.
+    fn progress(&self) -> f64 {
+        let begun = self.env_steps.saturating_sub(self.rollout.env_steps());
+        (begun as f64 / self.total_env_steps.max(1) as f64).min(1.0)
+    }
+}
+
+/// An untrained actor-critic for such environments, and its weights.
+///
+/// # Errors
+/// [`AgentError::Unsupported`] when there is no distribution for such actions.
+pub fn actor_of(
+    config: &ActorCriticConfig,
+    context: &AgentContext,
+) -> Result<(Actor, Parameters), AgentError> {
+    let encoder = Encoder::new(&context.observation_space);
+    let head = ActionHead::new(&context.action_space, &encoder)?;
+    let mut layout = Layout::new();
+    let net = ActorCritic::new(&mut layout, &encoder, &head, config)?;
+    let mut rng = EnvRng::seeded(derive_seed(context.seed, "weights", 0));
+    let parameters = Parameters::new(&layout, &mut rng, context.device)?;
+    Ok((Actor::new(net, encoder, head), parameters))
+}
+
+impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
+    fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError> {
+        let weights = &self.trained.parameters;
+        self.rollout.act(&mut self.actor, weights, observations, &mut self.act_rng, actions)
+    }
+
+    fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
+        self.rollout.observe(&self.actor, experience);
+        self.env_steps += experience.observations.rows() as u64;
+        Ok(())
+    }
+
+    fn learn(&mut self) -> Result<u64, AgentError> {
+        if !self.rollout.is_full() {
+            return Ok(0);
+        }
+        let progress = self.progress();
+        let rollout = (&self.actor, &mut self.rollout);
+        let updates = self.algorithm.update(&mut self.trained, rollout, &mut self.sample_rng, progress)?;
+        self.rollout.clear();
+        Ok(updates)
+    }
+
+    fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
+        Ok(Box::new(StochasticPolicy::new(self.actor.clone(), self.trained.parameters.frozen_copy()?)?))
+    }
+
+    fn take_metrics(&mut self) -> Result<Metrics, AgentError> {
+        let mut metrics = self.algorithm.schedules(self.progress());
+        metrics.insert("train/n_updates", self.trained.updates() as f64);
+        metrics.extend(self.trained.means.take(&["train/gradient_norm"]));
+        metrics.extend(self.trained.means.take(self.algorithm.tags()));
+        if let Some(id) = self.actor.net.log_deviation() {
+            let deviation = self.trained.parameters.get(id).f_exp()?.f_mean(tch::Kind::Float)?;
+            metrics.insert("train/std", deviation.f_double_value(&[])?);
+        }
+        Ok(metrics)
+    }
+
+    fn updates(&self) -> u64 {
+        self.trained.updates()
+    }
+
+    fn weights(&self) -> Result<StateDict<'static>, AgentError> {
+        Ok(self.trained.parameters.state()?)
+    }
+
+    fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError> {
+        Ok(self.trained.parameters.load_state(weights)?)
+    }
+
+    fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        let mut state = StateDict::new();
+        state.nest("trained", self.trained.state()?);
+        state.nest("rollout", self.rollout.state()?);
+        state.put_value("env_steps", &self.env_steps)?;
+        state.put_value("act_rng", &self.act_rng)?;
+        state.put_value("sample_rng", &self.sample_rng)?;
+        Ok(state)
+    }
+
+    fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        self.trained.load_state(&state.part("trained"))?;
+        self.rollout.load_state(&state.part("rollout"))?;
+        self.env_steps = state.value("env_steps")?;
+        self.act_rng = state.value("act_rng")?;
+        self.sample_rng = state.value("sample_rng")?;
+        Ok(())
+    }
+}

@@ -1,0 +1,118 @@
+//! How likely a minibatch's actions are now, and the way back from a loss to the weights.
+//!
+//! A loss over log-probabilities, entropies and values is a few numbers a row: it is computed on the host in plain
+//! arithmetic, and so is its gradient with respect to the networks' outputs. Autograd begins behind them.
+
+use pavlov_nn::{HostBuffer, Mode, Parameters, backward};
+use tch::Tensor;
+
+use super::actor::{distribution_rows, mask_row, on_device};
+use super::{Actor, Minibatch};
+use crate::AgentError;
+
+/// What a minibatch's actions and observations are worth to the present networks.
+#[derive(Debug)]
+pub struct Evaluation {
+    /// The logarithm of each action's probability, `[batch]`.
+    pub log_probs: Vec<f32>,
+    /// The entropy of each distribution, `[batch]`.
+    pub entropies: Vec<f32>,
+    /// The value of each observation, `[batch]`.
+    pub values: Vec<f32>,
+    outputs: Tensor,
+    value_outputs: Tensor,
+    rows: Vec<f32>,
+}
+
+/// What a loss changes by with each number of an [`Evaluation`].
+#[derive(Clone, Debug, Default)]
+pub struct RowGradients {
+    /// With each log-probability, `[batch]`.
+    pub by_log_prob: Vec<f32>,
+    /// With each entropy: the same for all rows.
+    pub by_entropy: f32,
+    /// With each value, `[batch]`.
+    pub by_value: Vec<f32>,
+}
+
+/// Room for the gradients of minibatches of one size.
+#[derive(Debug, Default)]
+pub struct Evaluator {
+    gradients: Option<(HostBuffer<f32>, HostBuffer<f32>)>,
+}
+
+impl Evaluator {
+    /// Asks the networks about a minibatch, in the mode of training.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the minibatch does not fit the networks.
+    pub fn evaluate(
+        &self,
+        actor: &Actor,
+        parameters: &Parameters,
+        minibatch: &Minibatch,
+    ) -> Result<Evaluation, AgentError> {
+        let inputs = on_device(minibatch.observations(), parameters.device())?;
+        let outputs = actor.net.policy(parameters, &inputs, Mode::Train)?;
+        let value_outputs = actor.net.value(parameters, &inputs, Mode::Train)?;
+        let mut rows = Vec::new();
+        distribution_rows(&actor.net, parameters, &actor.head, &outputs, &mut rows)?;
+        let distribution = actor.head.distribution();
+        let (count, width) = (distribution.parameters(), distribution.width());
+        let batch = minibatch.len();
+        let (mut log_probs, mut entropies) = (Vec::with_capacity(batch), Vec::with_capacity(batch));
+        for (index, row) in rows.chunks_exact(count).enumerate() {
+            let draw = &minibatch.draws[index * width..(index + 1) * width];
+            let mask = mask_row(&minibatch.masks, count, index);
+            let (log_prob, entropy) = distribution.evaluate_row(row, mask, draw);
+            log_probs.push(log_prob);
+            entropies.push(entropy);
+        }
+        let mut values = vec![0.0; batch];
+        value_outputs.f_copy_data(&mut values, batch)?;
+        Ok(Evaluation { log_probs, entropies, values, outputs, value_outputs, rows })
+    }
+
+    /// Accumulates the gradient of a loss into the parameters' gradients.
+    ///
+    /// # Errors
+    /// [`AgentError`] when libtorch fails.
+    pub fn backward(
+        &mut self,
+        actor: &Actor,
+        parameters: &Parameters,
+        (minibatch, evaluation): (&Minibatch, &Evaluation),
+        by: &RowGradients,
+    ) -> Result<(), AgentError> {
+        let distribution = actor.head.distribution();
+        let (count, width) = (distribution.parameters(), distribution.width());
+        let (batch, outputs) = (evaluation.outputs.size()[0], evaluation.outputs.size()[1]);
+        let fits = |(policy, _): &(HostBuffer<f32>, _)| policy.tensor().size() == [batch, outputs];
+        if !self.gradients.as_ref().is_some_and(fits) {
+            self.gradients = Some((HostBuffer::new(&[batch, outputs])?, HostBuffer::new(&[batch, 1])?));
+        }
+        let Some((policy, value)) = &mut self.gradients else { return Ok(()) };
+        let outputs = outputs as usize;
+        let mut of_deviation = vec![0.0; count - outputs];
+        let mut row_gradient = vec![0.0; count];
+        let policy_rows = policy.as_mut_slice().chunks_exact_mut(outputs);
+        for (index, (row, out)) in evaluation.rows.chunks_exact(count).zip(policy_rows).enumerate() {
+            let draw = &minibatch.draws[index * width..(index + 1) * width];
+            let mask = mask_row(&minibatch.masks, count, index);
+            let changes = (by.by_log_prob[index], by.by_entropy);
+            distribution.gradient_row((row, mask), draw, changes, &mut row_gradient);
+            out.copy_from_slice(&row_gradient[..outputs]);
+            of_deviation.iter_mut().zip(&row_gradient[outputs..]).for_each(|(sum, one)| *sum += one);
+        }
+        value.as_mut_slice().copy_from_slice(&by.by_value);
+        let device = parameters.device();
+        backward(&evaluation.outputs, &on_device(policy.tensor(), device)?)?;
+        backward(&evaluation.value_outputs, &on_device(value.tensor(), device)?)?;
+        if let Some(gradient) = actor.net.log_deviation().and_then(|id| parameters.gradient(id)) {
+            let sum = Tensor::f_from_slice(&of_deviation)?.f_to_device(device)?;
+            let _guard = tch::no_grad_guard();
+            let _ = gradient.shallow_clone().f_add_(&sum)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,29 @@
+//! What agents share that learn from their own fresh experience: the policy-and-value network, the rollout, advantages.
+//!
+//! Read in this order: `head` (from a distribution's draws to an environment's actions), `network` (one network, or two,
+//! from observations to the distribution and the value), `actor` (how it is asked for actions), `rollout` (what was
+//! done, and with which advantages), `evaluate` (how likely it is now, and where a loss's gradient goes), `trainable` (a
+//! gradient step), `agent` (the loop's side of it). An algorithm is then a [`RolloutAlgorithm`]: from a rollout to better
+//! weights.
+
+mod actor;
+pub mod advantages;
+mod agent;
+mod evaluate;
+mod head;
+mod means;
+mod network;
+mod rollout;
+mod trainable;
+
+#[cfg(test)]
+mod tests;
+
+pub use actor::{Actor, StochasticPolicy};
+pub use agent::{OnPolicyAgent, OnPolicySetup, RolloutAlgorithm, actor_of};
+pub use evaluate::{Evaluation, Evaluator, RowGradients};
+pub use head::ActionHead;
+pub use means::Means;
+pub use network::{ActorCritic, ActorCriticConfig};
+pub use rollout::{Minibatch, Rollout};
+pub use trainable::Trainable;

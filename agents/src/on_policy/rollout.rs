@@ -1,0 +1,389 @@
+//! A rollout: what one policy did in a number of steps of all environments.
+
+use std::ops::Range;
+
+use pavlov_envs::{End, EnvRng};
+use pavlov_nn::{HostBuffer, Parameters, StateDict, StateView};
+use rand::RngExt;
+use tch::Tensor;
+
+use super::advantages::{Steps, gae};
+use super::{Actor, advantages};
+use crate::{AgentError, Experience};
+
+/// The steps of one policy, `[steps, envs]`, and, once they are all there, their advantages and returns.
+///
+/// Observations are held as the networks take them. One step more of them than there are actions: what the last actions
+/// led to.
+#[derive(Debug)]
+pub struct Rollout {
+    steps: usize,
+    num_envs: usize,
+    /// How many steps are there.
+    filled: usize,
+    observations: HostBuffer<f32>,
+    masks: Vec<f32>,
+    draws: Vec<f32>,
+    log_probs: Vec<f32>,
+    rewards: Vec<f32>,
+    ends: Vec<End>,
+    /// Rows in whose place the environment was reset: nothing to learn from.
+    resets: Vec<bool>,
+    /// The final observations of truncated episodes, and the rows that they belong to.
+    finals: Vec<f32>,
+    final_rows: Vec<i64>,
+    values: Vec<f32>,
+    advantages: Vec<f32>,
+    returns: Vec<f32>,
+    widths: Widths,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Widths {
+    observation: usize,
+    mask: usize,
+    draw: usize,
+}
+
+impl Rollout {
+    /// Room for `steps` steps of `num_envs` environments.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn new(steps: usize, num_envs: usize, actor: &Actor) -> Result<Self, AgentError> {
+        let widths = Widths {
+            observation: actor.encoder.width(),
+            mask: actor.encoder.mask_width(),
+            draw: actor.head.distribution().width(),
+        };
+        let rows = steps * num_envs;
+        Ok(Self {
+            steps,
+            num_envs,
+            filled: 0,
+            observations: HostBuffer::new(&[(rows + num_envs) as i64, widths.observation as i64])?,
+            masks: vec![1.0; rows * widths.mask],
+            draws: vec![0.0; rows * widths.draw],
+            log_probs: vec![0.0; rows],
+            rewards: vec![0.0; rows],
+            ends: vec![End::No; rows],
+            resets: vec![false; rows],
+            finals: Vec::new(),
+            final_rows: Vec::new(),
+            values: vec![0.0; rows + num_envs],
+            advantages: vec![0.0; rows],
+            returns: vec![0.0; rows],
+            widths,
+        })
+    }
+
+    /// Whether all steps are there.
+    pub fn is_full(&self) -> bool {
+        self.filled == self.steps
+    }
+
+    /// How many env steps are there, over all environments.
+    pub fn env_steps(&self) -> u64 {
+        (self.filled * self.num_envs) as u64
+    }
+
+    /// How many rows a whole rollout has.
+    pub fn rows(&self) -> usize {
+        self.steps * self.num_envs
+    }
+
+    /// The value of each row's observation, `[steps, envs]`, as [`Rollout::finish`] found them.
+    pub fn values(&self) -> &[f32] {
+        &self.values[..self.rows()]
+    }
+
+    /// The return of each row: advantage plus value, `[steps, envs]`.
+    pub fn returns(&self) -> &[f32] {
+        &self.returns
+    }
+
+    /// The advantage of each row, `[steps, envs]`.
+    pub fn advantages(&self) -> &[f32] {
+        &self.advantages
+    }
+
+    /// Draws the actions of the next step, writes them for the environments and keeps what was drawn.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the rollout is full or the network gives NaN.
+    pub fn act(
+        &mut self,
+        actor: &mut Actor,
+        parameters: &Parameters,
+        observations: &pavlov_envs::ObsBatch,
+        rng: &mut EnvRng,
+        actions: &mut pavlov_envs::ActionBatch,
+    ) -> Result<(), AgentError> {
+        if self.is_full() {
+            return Err(AgentError::State("a full rollout takes no more steps".into()));
+        }
+        let rows = self.row_range(self.filled);
+        let masks = rows.start * self.widths.mask..rows.end * self.widths.mask;
+        let draws = rows.start * self.widths.draw..rows.end * self.widths.draw;
+        let inputs = rows.start * self.widths.observation..rows.end * self.widths.observation;
+        let inputs = &mut self.observations.as_mut_slice()[inputs];
+        actor.encode(observations, inputs, &mut self.masks[masks.clone()]);
+        let inputs = self.observations.tensor().f_narrow(0, rows.start as i64, self.num_envs as i64)?;
+        let asked = (&inputs, &self.masks[masks]);
+        let answers = (&mut self.draws[draws.clone()], &mut self.log_probs[rows]);
+        actor.draw(parameters, asked, (crate::ActMode::Explore, rng), answers)?;
+        for (row, draw) in self.draws[draws].chunks_exact(self.widths.draw).enumerate() {
+            actor.head.write(draw, row, actions);
+        }
+        Ok(())
+    }
+
+    /// Takes in what came of the actions that [`Rollout::act`] drew last.
+    pub fn observe(&mut self, actor: &Actor, experience: Experience<'_>) {
+        let rows = self.row_range(self.filled);
+        let step = experience.step;
+        for (env, row) in rows.clone().enumerate() {
+            self.rewards[row] = step.rewards[env] as f32;
+            self.ends[row] = step.ends[env];
+            self.resets[row] = step.resets[env];
+            if step.ends[env] == End::Truncated {
+                let start = self.finals.len();
+                self.finals.resize(start + self.widths.observation, 0.0);
+                actor.encoder.encode(step.next_observation(env), &mut self.finals[start..]);
+                self.final_rows.push(row as i64);
+            }
+        }
+        self.filled += 1;
+        if self.is_full() {
+            // What to act on next: its value is what the last rows are bootstrapped from.
+            let width = self.widths.observation;
+            let after = &mut self.observations.as_mut_slice()[rows.end * width..];
+            for env in 0..self.num_envs {
+                let row = &mut after[env * width..(env + 1) * width];
+                actor.encoder.encode(step.observations.row(env), row);
+            }
+        }
+    }
+
+    /// Computes the values, advantages and returns of a full rollout.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] when a value is NaN.
+    pub fn finish(
+        &mut self,
+        actor: &Actor,
+        parameters: &Parameters,
+        (discount, lambda): (f64, f64),
+    ) -> Result<(), AgentError> {
+        actor.values(parameters, self.observations.tensor(), &mut self.values)?;
+        let next_values = self.next_values(actor, parameters)?;
+        let steps = Steps {
+            rewards: &self.rewards,
+            values: &self.values[..self.rewards.len()],
+            ends: &self.ends,
+            num_envs: self.num_envs,
+        };
+        gae(steps, &next_values, (discount as f32, lambda as f32), &mut self.advantages);
+        for (row, returned) in self.returns.iter_mut().enumerate() {
+            *returned = self.advantages[row] + self.values[row];
+        }
+        Ok(())
+    }
+
+    /// The value of what truly followed each row: nothing after a termination, the final observation's after a
+    /// truncation.
+    fn next_values(&self, actor: &Actor, parameters: &Parameters) -> Result<Vec<f32>, AgentError> {
+        let mut next = self.values[self.num_envs..].to_vec();
+        for (next, end) in next.iter_mut().zip(&self.ends) {
+            if *end == End::Terminated {
+                *next = 0.0;
+            }
+        }
+        if !self.final_rows.is_empty() {
+            let finals =
+                Tensor::f_from_slice(&self.finals)?.f_reshape([-1, self.widths.observation as i64])?;
+            let mut values = vec![0.0; self.final_rows.len()];
+            actor.values(parameters, &finals, &mut values)?;
+            self.final_rows.iter().zip(values).for_each(|(row, value)| next[*row as usize] = value);
+        }
+        Ok(next)
+    }
+
+    /// The rows to learn from, in a random order.
+    pub fn shuffled(&self, rng: &mut EnvRng) -> Vec<usize> {
+        let mut rows: Vec<usize> = (0..self.rows()).filter(|row| !self.resets[*row]).collect();
+        for last in (1..rows.len()).rev() {
+            rows.swap(last, rng.random_range(0..=last));
+        }
+        rows
+    }
+
+    /// Gathers rows into a minibatch.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn gather(&self, rows: &[usize], minibatch: &mut Minibatch) -> Result<(), AgentError> {
+        minibatch.resize(rows.len(), self.widths.observation)?;
+        fn pick<T: Copy>(from: &[T], rows: &[usize], width: usize, to: &mut Vec<T>) {
+            to.clear();
+            rows.iter().for_each(|row| to.extend_from_slice(&from[row * width..(row + 1) * width]));
+        }
+        let width = self.widths.observation;
+        let observations = self.observations.as_slice();
+        let inputs = minibatch.observations.as_mut_slice().chunks_exact_mut(width);
+        inputs
+            .zip(rows)
+            .for_each(|(to, row)| to.copy_from_slice(&observations[row * width..(row + 1) * width]));
+        pick(&self.masks, rows, self.widths.mask, &mut minibatch.masks);
+        pick(&self.draws, rows, self.widths.draw, &mut minibatch.draws);
+        pick(&self.log_probs, rows, 1, &mut minibatch.log_probs);
+        pick(&self.values, rows, 1, &mut minibatch.values);
+        pick(&self.advantages, rows, 1, &mut minibatch.advantages);
+        pick(&self.returns, rows, 1, &mut minibatch.returns);
+        Ok(())
+    }
+
+    /// Forgets all steps.
+    pub fn clear(&mut self) {
+        self.filled = 0;
+        self.finals.clear();
+        self.final_rows.clear();
+    }
+
+    fn row_range(&self, step: usize) -> Range<usize> {
+        step * self.num_envs..(step + 1) * self.num_envs
+    }
+
+    /// The steps so far; nothing is copied but the flags.
+    ///
+    /// # Errors
+    /// [`AgentError`] when a value cannot be expressed.
+    pub fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        let mut state = StateDict::new();
+        let rows = self.filled * self.num_envs;
+        let Widths { observation, mask, draw } = self.widths;
+        state.put_slice(
+            "observations",
+            &[rows, observation],
+            &self.observations.as_slice()[..rows * observation],
+        );
+        state.put_slice("masks", &[rows, mask], &self.masks[..rows * mask]);
+        state.put_slice("draws", &[rows, draw], &self.draws[..rows * draw]);
+        state.put_slice("log_probs", &[rows], &self.log_probs[..rows]);
+        state.put_slice("rewards", &[rows], &self.rewards[..rows]);
+        state.put_slice("finals", &[self.final_rows.len(), observation], &self.finals);
+        state.put_slice("final_rows", &[self.final_rows.len()], &self.final_rows);
+        state.put_value("filled", &self.filled)?;
+        state.put_value("ends", &&self.ends[..rows])?;
+        state.put_value("resets", &&self.resets[..rows])?;
+        Ok(state)
+    }
+
+    /// Takes over saved steps.
+    ///
+    /// # Errors
+    /// [`AgentError`] when they do not fit.
+    pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        let filled: usize = state.value("filled")?;
+        if filled >= self.steps.max(1) {
+            let steps = self.steps;
+            return Err(AgentError::State(format!(
+                "a rollout of {filled} steps does not fit one of {steps}"
+            )));
+        }
+        let Widths { observation, mask, draw } = self.widths;
+        let rows = filled * self.num_envs;
+        fill(state, "observations", &mut self.observations.as_mut_slice()[..rows * observation])?;
+        fill(state, "masks", &mut self.masks[..rows * mask])?;
+        fill(state, "draws", &mut self.draws[..rows * draw])?;
+        fill(state, "log_probs", &mut self.log_probs[..rows])?;
+        fill(state, "rewards", &mut self.rewards[..rows])?;
+        self.final_rows = state.vec("final_rows")?;
+        self.finals = vec![0.0; self.final_rows.len() * observation];
+        fill(state, "finals", &mut self.finals)?;
+        let (ends, resets): (Vec<End>, Vec<bool>) = (state.value("ends")?, state.value("resets")?);
+        let fits = ends.len() == rows && resets.len() == rows;
+        if !fits || self.final_rows.iter().any(|row| !(0..rows as i64).contains(row)) {
+            return Err(AgentError::State("the rollout's flags do not fit its steps".into()));
+        }
+        self.ends[..rows].copy_from_slice(&ends);
+        self.resets[..rows].copy_from_slice(&resets);
+        self.filled = filled;
+        Ok(())
+    }
+}
+
+fn fill(state: &StateView<'_>, name: &str, to: &mut [f32]) -> Result<(), AgentError> {
+    let numbers: Vec<f32> = state.vec(name)?;
+    if numbers.len() != to.len() {
+        let (have, want) = (numbers.len(), to.len());
+        return Err(AgentError::State(format!(
+            "the rollout's `{name}` holds {have} numbers, {want} are expected"
+        )));
+    }
+    to.copy_from_slice(&numbers);
+    Ok(())
+}
+
+/// Some rows of a rollout, gathered to learn from.
+#[derive(Debug)]
+pub struct Minibatch {
+    observations: HostBuffer<f32>,
+    /// `[batch, choices]`, or empty where the environment gives no masks.
+    pub masks: Vec<f32>,
+    /// What was drawn, `[batch, width]`.
+    pub draws: Vec<f32>,
+    /// How likely that was to the policy that drew it, `[batch]`.
+    pub log_probs: Vec<f32>,
+    /// The value of the observation to the network of that time, `[batch]`.
+    pub values: Vec<f32>,
+    /// `[batch]`
+    pub advantages: Vec<f32>,
+    /// What the value should be, `[batch]`.
+    pub returns: Vec<f32>,
+}
+
+impl Minibatch {
+    /// An empty minibatch.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn new() -> Result<Self, AgentError> {
+        Ok(Self {
+            observations: HostBuffer::new(&[0, 0])?,
+            masks: Vec::new(),
+            draws: Vec::new(),
+            log_probs: Vec::new(),
+            values: Vec::new(),
+            advantages: Vec::new(),
+            returns: Vec::new(),
+        })
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.log_probs.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.log_probs.is_empty()
+    }
+
+    /// What was acted on, f32 `[batch, width]` in ordinary memory.
+    pub fn observations(&self) -> &Tensor {
+        self.observations.tensor()
+    }
+
+    /// Brings the advantages to mean 0 and deviation 1.
+    pub fn normalize_advantages(&mut self) {
+        advantages::normalize(&mut self.advantages);
+    }
+
+    fn resize(&mut self, rows: usize, width: usize) -> Result<(), AgentError> {
+        if self.observations.tensor().size() != [rows as i64, width as i64] {
+            self.observations = HostBuffer::new(&[rows as i64, width as i64])?;
+        }
+        Ok(())
+    }
+}

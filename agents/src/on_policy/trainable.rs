@@ -1,0 +1,103 @@
+//! Weights with all that a gradient step needs.
+
+use pavlov_nn::{Optimizer, OptimizerConfig, Parameters, StateDict, StateView, optim};
+
+use super::{Actor, Evaluation, Evaluator, Means, Minibatch, RowGradients};
+use crate::AgentError;
+
+/// An actor-critic's weights, their optimiser, and the means of what their updates were like.
+#[derive(Debug)]
+pub struct Trainable {
+    /// The weights.
+    pub parameters: Parameters,
+    /// What to log, filled by the algorithm.
+    pub means: Means,
+    optimizer: Optimizer,
+    evaluator: Evaluator,
+    gradient_clip_norm: Option<f64>,
+    updates: u64,
+}
+
+impl Trainable {
+    /// Weights that have not been trained yet.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the optimiser's configuration makes no sense.
+    pub fn new(
+        parameters: Parameters,
+        optimizer: &OptimizerConfig,
+        gradient_clip_norm: Option<f64>,
+    ) -> Result<Self, AgentError> {
+        Ok(Self {
+            optimizer: Optimizer::new(optimizer, &parameters)?,
+            parameters,
+            means: Means::default(),
+            evaluator: Evaluator::default(),
+            gradient_clip_norm,
+            updates: 0,
+        })
+    }
+
+    /// How many gradient steps were made.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// What the present weights make of a minibatch.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the minibatch does not fit.
+    pub fn evaluate(&self, actor: &Actor, minibatch: &Minibatch) -> Result<Evaluation, AgentError> {
+        self.evaluator.evaluate(actor, &self.parameters, minibatch)
+    }
+
+    /// One gradient step down a loss, given by its changes with the numbers of `evaluation`.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] when the gradient is no longer finite.
+    pub fn descend(
+        &mut self,
+        actor: &Actor,
+        seen: (&Minibatch, &Evaluation),
+        by: &RowGradients,
+        learning_rate: f64,
+    ) -> Result<(), AgentError> {
+        self.parameters.zero_gradients();
+        self.evaluator.backward(actor, &self.parameters, seen, by)?;
+        if let Some(largest) = self.gradient_clip_norm {
+            let norm = optim::clip_gradient_norm(&mut self.parameters, largest)?.f_double_value(&[])?;
+            if !norm.is_finite() {
+                return Err(AgentError::Diverged(format!("the gradient's norm is {norm}")));
+            }
+            self.means.add("train/gradient_norm", norm);
+        }
+        self.optimizer.step(&mut self.parameters, learning_rate)?;
+        self.updates += 1;
+        Ok(())
+    }
+
+    /// Everything to continue from.
+    ///
+    /// # Errors
+    /// [`AgentError`] when a tensor cannot be copied.
+    pub fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        let mut state = StateDict::new();
+        state.nest("parameters", self.parameters.state()?);
+        state.nest("optimizer", self.optimizer.state()?);
+        state.put_value("means", &self.means)?;
+        state.put_value("updates", &self.updates)?;
+        Ok(state)
+    }
+
+    /// Continues from a saved state.
+    ///
+    /// # Errors
+    /// [`AgentError`] when it does not fit.
+    pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        self.parameters.load_state(&state.part("parameters"))?;
+        self.optimizer.load_state(&state.part("optimizer"))?;
+        self.means = state.value("means")?;
+        self.updates = state.value("updates")?;
+        Ok(())
+    }
+}

@@ -1,0 +1,121 @@
+//! Every number of PPO that can be set.
+
+use pavlov_nn::optim::AdamConfig;
+use pavlov_nn::{OptimizerConfig, Schedule, optional};
+use serde::{Deserialize, Serialize};
+
+use super::Ppo;
+use crate::on_policy::{ActorCriticConfig, OnPolicyAgent, OnPolicySetup};
+use crate::{Agent, AgentConfig, AgentContext, AgentError};
+
+/// How a clipped value's error counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueClipRule {
+    /// The larger of the free and the clipped error, as in OpenAI's code.
+    #[default]
+    Larger,
+    /// The clipped error alone, as in Stable-Baselines3.
+    Clipped,
+}
+
+/// The configuration of PPO. The defaults are the paper's for continuous control as Stable-Baselines3 has them; each
+/// environment's preset says what differs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PpoConfig {
+    /// Adam's (or another's) step size, over the share of training that is done.
+    pub learning_rate: Schedule,
+    /// Steps of each environment from one training to the next.
+    pub rollout_steps: usize,
+    /// Rows of an update; an epoch's last one may have fewer.
+    pub minibatch_size: usize,
+    /// How often each row is learned from.
+    pub epochs: usize,
+    /// The discount, `gamma` in the papers.
+    pub discount: f64,
+    /// How far advantages look ahead, `lambda` in the papers: 0 is one step, 1 the whole return.
+    pub gae_lambda: f64,
+    /// How far the probability of an action may move, as a share, before nothing pushes it further.
+    pub clip_range: Schedule,
+    /// How far a value may move from one training to the next, or "off".
+    #[serde(with = "optional")]
+    pub value_clip_range: Option<f64>,
+    /// How a clipped value's error counts.
+    pub value_clip_rule: ValueClipRule,
+    /// Whether each minibatch's advantages are brought to mean 0 and deviation 1.
+    pub normalize_advantages: bool,
+    /// How much entropy is worth.
+    pub entropy_coefficient: Schedule,
+    /// How much the value's squared error weighs.
+    pub value_coefficient: f64,
+    /// A training stops early where the policy has moved by more than 1.5 times this divergence, or "off".
+    #[serde(with = "optional")]
+    pub target_kl: Option<f64>,
+    /// The largest norm of an update's gradient, or "off".
+    #[serde(with = "optional")]
+    pub gradient_clip_norm: Option<f64>,
+    /// The networks.
+    pub net: ActorCriticConfig,
+    /// What turns gradients into steps.
+    pub optimizer: OptimizerConfig,
+}
+
+impl Default for PpoConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: Schedule::constant(3e-4),
+            rollout_steps: 2048,
+            minibatch_size: 64,
+            epochs: 10,
+            discount: 0.99,
+            gae_lambda: 0.95,
+            clip_range: Schedule::constant(0.2),
+            value_clip_range: None,
+            value_clip_rule: ValueClipRule::default(),
+            normalize_advantages: true,
+            entropy_coefficient: Schedule::constant(0.0),
+            value_coefficient: 0.5,
+            target_kl: None,
+            gradient_clip_norm: Some(0.5),
+            net: ActorCriticConfig::default(),
+            optimizer: OptimizerConfig::Adam(AdamConfig { eps: 1e-5, ..AdamConfig::default() }),
+        }
+    }
+}
+
+impl AgentConfig for PpoConfig {
+    const NAME: &'static str = "ppo";
+    const SUMMARY: &'static str = "Proximal policy optimisation (Schulman et al. 2017); any actions";
+
+    fn validate(&self) -> Result<(), AgentError> {
+        use crate::checks::{at_least_one, not_negative, positive_or_off, share};
+        share("discount", self.discount)?;
+        share("gae_lambda", self.gae_lambda)?;
+        at_least_one("rollout_steps", self.rollout_steps as u64)?;
+        at_least_one("minibatch_size", self.minibatch_size as u64)?;
+        at_least_one("epochs", self.epochs as u64)?;
+        not_negative("value_coefficient", self.value_coefficient)?;
+        positive_or_off("value_clip_range", self.value_clip_range)?;
+        positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
+        if let Some(target) = self.target_kl {
+            not_negative("target_kl", target)?;
+        }
+        self.net.validate()?;
+        self.optimizer.validate()?;
+        self.learning_rate.validate()?;
+        self.clip_range.validate()?;
+        self.entropy_coefficient.validate()?;
+        Ok(())
+    }
+
+    fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
+        let setup = OnPolicySetup {
+            net: &self.net,
+            optimizer: &self.optimizer,
+            gradient_clip_norm: self.gradient_clip_norm,
+            rollout_steps: self.rollout_steps,
+        };
+        Ok(Box::new(OnPolicyAgent::new(Ppo::new(self.clone())?, &setup, context)?))
+    }
+}
