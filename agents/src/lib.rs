@@ -3,6 +3,7 @@
 //! Start with [`core`](Agent), the vocabulary; then read one agent's folder top to bottom, for instance [`dqn`]: its
 //! configuration, its losses (free functions), its policy, its learner and the agent that puts them together.
 
+pub mod a2c;
 mod checks;
 mod core;
 pub mod dqn;
@@ -12,6 +13,7 @@ pub mod on_policy;
 pub mod ppo;
 mod random;
 mod registry;
+pub mod reinforce;
 pub mod replay;
 
 pub use crate::core::{ActMode, Agent, AgentContext, Experience, Metrics, Policy};

@@ -7,8 +7,10 @@ use pavlov_envs::did_you_mean;
 use serde::{Serialize, de::DeserializeOwned};
 use toml::Table;
 
+use crate::a2c::A2cConfig;
 use crate::dqn::DqnConfig;
 use crate::ppo::PpoConfig;
+use crate::reinforce::ReinforceConfig;
 use crate::{Agent, AgentContext, AgentError};
 
 /// The configuration of an agent, from which the agent is built. Implementing this and registering it is all that a
@@ -105,7 +107,14 @@ pub struct AgentRegistry {
 impl AgentRegistry {
     /// The agents of this crate.
     pub fn bundled() -> Self {
-        Self { specs: vec![AgentSpec::of::<DqnConfig>(), AgentSpec::of::<PpoConfig>()] }
+        Self {
+            specs: vec![
+                AgentSpec::of::<DqnConfig>(),
+                AgentSpec::of::<ReinforceConfig>(),
+                AgentSpec::of::<A2cConfig>(),
+                AgentSpec::of::<PpoConfig>(),
+            ],
+        }
     }
 
     /// Adds an agent.

@@ -4,6 +4,7 @@ use toml::Table;
 
 /// Agent, environment and the preset: the fields of a configuration that differ from the agent's defaults.
 const PRESETS: &[(&str, &str, &str)] = &[
+    ("a2c", "CartPole-v1", include_str!("../presets/a2c/CartPole-v1.toml")),
     ("dqn", "Acrobot-v1", include_str!("../presets/dqn/Acrobot-v1.toml")),
     ("dqn", "CartPole-v0", include_str!("../presets/dqn/CartPole-v0.toml")),
     ("dqn", "CartPole-v1", include_str!("../presets/dqn/CartPole-v1.toml")),
@@ -12,6 +13,7 @@ const PRESETS: &[(&str, &str, &str)] = &[
     ("ppo", "CartPole-v1", include_str!("../presets/ppo/CartPole-v1.toml")),
     ("ppo", "LunarLander-v3", include_str!("../presets/ppo/LunarLander-v3.toml")),
     ("ppo", "Pendulum-v1", include_str!("../presets/ppo/Pendulum-v1.toml")),
+    ("reinforce", "CartPole-v1", include_str!("../presets/reinforce/CartPole-v1.toml")),
 ];
 
 /// The preset for this pair, if there is one.

@@ -131,13 +131,7 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
 
     fn take_metrics(&mut self) -> Result<Metrics, AgentError> {
         let mut metrics = self.algorithm.schedules(self.progress());
-        metrics.insert("train/n_updates", self.trained.updates() as f64);
-        metrics.extend(self.trained.means.take(&["train/gradient_norm"]));
-        metrics.extend(self.trained.means.take(self.algorithm.tags()));
-        if let Some(id) = self.actor.net.log_deviation() {
-            let deviation = self.trained.parameters.get(id).f_exp()?.f_mean(tch::Kind::Float)?;
-            metrics.insert("train/std", deviation.f_double_value(&[])?);
-        }
+        metrics.extend(self.trained.take_metrics(&self.actor, self.algorithm.tags())?);
         Ok(metrics)
     }
 

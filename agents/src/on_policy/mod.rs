@@ -13,6 +13,7 @@ mod evaluate;
 mod head;
 mod means;
 mod network;
+pub mod policy_gradient;
 mod rollout;
 mod trainable;
 

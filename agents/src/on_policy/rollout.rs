@@ -138,6 +138,17 @@ impl Rollout {
         Ok(())
     }
 
+    /// What the last [`Rollout::act`] saw and drew for environment `env`: the network's input, the mask and the draw.
+    pub fn drawn(&self, env: usize) -> (&[f32], &[f32], &[f32]) {
+        let row = self.filled * self.num_envs + env;
+        let Widths { observation, mask, draw } = self.widths;
+        (
+            &self.observations.as_slice()[row * observation..(row + 1) * observation],
+            &self.masks[row * mask..(row + 1) * mask],
+            &self.draws[row * draw..(row + 1) * draw],
+        )
+    }
+
     /// Takes in what came of the actions that [`Rollout::act`] drew last.
     pub fn observe(&mut self, actor: &Actor, experience: Experience<'_>) {
         let rows = self.row_range(self.filled);
@@ -209,9 +220,14 @@ impl Rollout {
         Ok(next)
     }
 
+    /// The rows to learn from, in order: all but those in whose place an environment was reset.
+    pub fn learnable(&self) -> Vec<usize> {
+        (0..self.rows()).filter(|row| !self.resets[*row]).collect()
+    }
+
     /// The rows to learn from, in a random order.
     pub fn shuffled(&self, rng: &mut EnvRng) -> Vec<usize> {
-        let mut rows: Vec<usize> = (0..self.rows()).filter(|row| !self.resets[*row]).collect();
+        let mut rows = self.learnable();
         for last in (1..rows.len()).rev() {
             rows.swap(last, rng.random_range(0..=last));
         }
@@ -223,14 +239,13 @@ impl Rollout {
     /// # Errors
     /// [`AgentError`] when memory runs out.
     pub fn gather(&self, rows: &[usize], minibatch: &mut Minibatch) -> Result<(), AgentError> {
-        minibatch.resize(rows.len(), self.widths.observation)?;
         fn pick<T: Copy>(from: &[T], rows: &[usize], width: usize, to: &mut Vec<T>) {
             to.clear();
             rows.iter().for_each(|row| to.extend_from_slice(&from[row * width..(row + 1) * width]));
         }
         let width = self.widths.observation;
         let observations = self.observations.as_slice();
-        let inputs = minibatch.observations.as_mut_slice().chunks_exact_mut(width);
+        let inputs = minibatch.observations_mut(rows.len(), width)?.chunks_exact_mut(width);
         inputs
             .zip(rows)
             .for_each(|(to, row)| to.copy_from_slice(&observations[row * width..(row + 1) * width]));
@@ -362,12 +377,12 @@ impl Minibatch {
 
     /// How many rows there are.
     pub fn len(&self) -> usize {
-        self.log_probs.len()
+        self.advantages.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.log_probs.is_empty()
+        self.advantages.is_empty()
     }
 
     /// What was acted on, f32 `[batch, width]` in ordinary memory.
@@ -380,10 +395,14 @@ impl Minibatch {
         advantages::normalize(&mut self.advantages);
     }
 
-    fn resize(&mut self, rows: usize, width: usize) -> Result<(), AgentError> {
+    /// Room for the observations of `rows` rows, to be written: `[rows, width]`.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn observations_mut(&mut self, rows: usize, width: usize) -> Result<&mut [f32], AgentError> {
         if self.observations.tensor().size() != [rows as i64, width as i64] {
             self.observations = HostBuffer::new(&[rows as i64, width as i64])?;
         }
-        Ok(())
+        Ok(self.observations.as_mut_slice())
     }
 }

@@ -3,7 +3,8 @@
 use pavlov_nn::{Optimizer, OptimizerConfig, Parameters, StateDict, StateView, optim};
 
 use super::{Actor, Evaluation, Evaluator, Means, Minibatch, RowGradients};
-use crate::AgentError;
+use crate::{AgentError, Metrics};
+use tch::Kind;
 
 /// An actor-critic's weights, their optimiser, and the means of what their updates were like.
 #[derive(Debug)]
@@ -74,6 +75,21 @@ impl Trainable {
         self.optimizer.step(&mut self.parameters, learning_rate)?;
         self.updates += 1;
         Ok(())
+    }
+
+    /// What there is to log since the last call: the means of these tags, and what every actor-critic has.
+    ///
+    /// # Errors
+    /// [`AgentError`] when libtorch fails.
+    pub fn take_metrics(&mut self, actor: &Actor, tags: &[&'static str]) -> Result<Metrics, AgentError> {
+        let mut metrics = Metrics::from([("train/n_updates", self.updates as f64)]);
+        metrics.extend(self.means.take(&["train/gradient_norm"]));
+        metrics.extend(self.means.take(tags));
+        if let Some(id) = actor.net.log_deviation() {
+            let deviation = self.parameters.get(id).f_detach()?.f_exp()?.f_mean(Kind::Float)?;
+            metrics.insert("train/std", deviation.f_double_value(&[])?);
+        }
+        Ok(metrics)
     }
 
     /// Everything to continue from.

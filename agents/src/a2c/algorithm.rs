@@ -1,0 +1,70 @@
+//! A2C: from a rollout to better weights.
+
+use pavlov_envs::EnvRng;
+
+use super::A2cConfig;
+use crate::on_policy::{
+    Actor, Minibatch, Rollout, RolloutAlgorithm, RowGradients, Trainable, advantages, policy_gradient,
+};
+use crate::{AgentError, Metrics};
+
+/// The algorithm of A2C.
+#[derive(Debug)]
+pub struct A2c {
+    config: A2cConfig,
+    minibatch: Minibatch,
+    gradients: RowGradients,
+}
+
+impl A2c {
+    /// A2C with this configuration.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn new(config: A2cConfig) -> Result<Self, AgentError> {
+        Ok(Self { config, minibatch: Minibatch::new()?, gradients: RowGradients::default() })
+    }
+}
+
+impl RolloutAlgorithm for A2c {
+    fn update(
+        &mut self,
+        trained: &mut Trainable,
+        (actor, rollout): (&Actor, &mut Rollout),
+        _rng: &mut EnvRng,
+        progress: f64,
+    ) -> Result<u64, AgentError> {
+        let Self { config, minibatch, gradients } = self;
+        rollout.finish(actor, &trained.parameters, (config.discount, config.gae_lambda))?;
+        rollout.gather(&rollout.learnable(), minibatch)?;
+        if minibatch.is_empty() {
+            return Ok(0);
+        }
+        if config.normalize_advantages {
+            minibatch.normalize_advantages();
+        }
+        let evaluation = trained.evaluate(actor, minibatch)?;
+        let weights = policy_gradient::Weights {
+            value: config.value_coefficient,
+            entropy: config.entropy_coefficient.value(progress),
+        };
+        let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients);
+        losses.record(&mut trained.means)?;
+        let learning_rate = config.learning_rate.value(progress);
+        trained.descend(actor, (minibatch, &evaluation), gradients, learning_rate)?;
+        let explained = advantages::explained_variance(rollout.values(), rollout.returns());
+        trained.means.add("train/explained_variance", explained);
+        Ok(1)
+    }
+
+    fn schedules(&self, progress: f64) -> Metrics {
+        Metrics::from([
+            ("train/learning_rate", self.config.learning_rate.value(progress)),
+            ("train/entropy_coefficient", self.config.entropy_coefficient.value(progress)),
+        ])
+    }
+
+    fn tags(&self) -> &'static [&'static str] {
+        policy_gradient::TAGS
+    }
+}

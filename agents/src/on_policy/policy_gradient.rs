@@ -1,0 +1,77 @@
+//! The loss of plain policy gradients with a value: what A2C and REINFORCE descend.
+
+use super::{Evaluation, Means, Minibatch, RowGradients};
+use crate::AgentError;
+
+/// The tags that [`Losses::record`] adds to, and the explained variance.
+pub const TAGS: &[&str] = &[
+    "train/loss",
+    "train/policy_loss",
+    "train/value_loss",
+    "train/entropy_loss",
+    "train/explained_variance",
+];
+
+/// What the parts of the loss weigh beside the policy's.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights {
+    /// The value's mean squared error.
+    pub value: f64,
+    /// The mean entropy, which is taken off.
+    pub entropy: f64,
+}
+
+/// The means of a minibatch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Losses {
+    /// `-A log pi(a|s)`
+    pub policy: f64,
+    /// `(V(s) - R)^2`
+    pub value: f64,
+    /// In nats.
+    pub entropy: f64,
+    /// Their weighted sum.
+    pub total: f64,
+}
+
+/// The losses, and the gradient of `mean(-A log pi(a|s) + value (V(s) - R)^2 - entropy H(pi(.|s)))`. The advantages are
+/// constants.
+pub fn differentiate(
+    minibatch: &Minibatch,
+    evaluation: &Evaluation,
+    weights: Weights,
+    gradients: &mut RowGradients,
+) -> Losses {
+    let count = minibatch.len() as f64;
+    let share = 1.0 / minibatch.len() as f32;
+    let value_share = 2.0 * weights.value as f32 * share;
+    let errors = evaluation.values.iter().zip(&minibatch.returns).map(|(value, returned)| value - returned);
+    gradients.by_value.clear();
+    gradients.by_value.extend(errors.clone().map(|error| value_share * error));
+    gradients.by_log_prob.clear();
+    gradients.by_log_prob.extend(minibatch.advantages.iter().map(|advantage| -advantage * share));
+    gradients.by_entropy = -(weights.entropy as f32) * share;
+
+    let surprises = evaluation.log_probs.iter().zip(&minibatch.advantages);
+    let policy = surprises.map(|(log_prob, advantage)| -f64::from(log_prob * advantage)).sum::<f64>() / count;
+    let value = errors.map(|error| f64::from(error).powi(2)).sum::<f64>() / count;
+    let entropy = evaluation.entropies.iter().map(|&entropy| f64::from(entropy)).sum::<f64>() / count;
+    Losses { policy, value, entropy, total: policy + weights.value * value - weights.entropy * entropy }
+}
+
+impl Losses {
+    /// Adds them to the means.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] when their sum is not finite.
+    pub fn record(&self, means: &mut Means) -> Result<(), AgentError> {
+        if !self.total.is_finite() {
+            return Err(AgentError::Diverged(format!("the loss is {}", self.total)));
+        }
+        means.add("train/loss", self.total);
+        means.add("train/policy_loss", self.policy);
+        means.add("train/value_loss", self.value);
+        means.add("train/entropy_loss", -self.entropy);
+        Ok(())
+    }
+}

@@ -1,0 +1,215 @@
+//! REINFORCE as a training loop drives it.
+
+use pavlov_envs::{ActionBatch, End, EnvRng, ObsBatch, derive_seed};
+use pavlov_nn::{StateDict, StateView};
+use tch::Tensor;
+
+use super::episodes::{Episodes, Moment, Widths};
+use super::{ReinforceConfig, episodes::Played};
+use crate::on_policy::{
+    Actor, Minibatch, Rollout, RowGradients, StochasticPolicy, Trainable, actor_of, advantages,
+    policy_gradient,
+};
+use crate::{Agent, AgentContext, AgentError, Experience, Metrics, Policy};
+
+/// A REINFORCE agent.
+#[derive(Debug)]
+pub struct Reinforce {
+    config: ReinforceConfig,
+    actor: Actor,
+    trained: Trainable,
+    /// The step under way.
+    step: Rollout,
+    episodes: Episodes,
+    minibatch: Minibatch,
+    gradients: RowGradients,
+    total_env_steps: u64,
+    env_steps: u64,
+    act_rng: EnvRng,
+}
+
+impl Reinforce {
+    /// An untrained agent.
+    ///
+    /// # Errors
+    /// [`AgentError::Unsupported`] when there is no distribution for such actions.
+    pub fn new(config: ReinforceConfig, context: &AgentContext) -> Result<Self, AgentError> {
+        let (actor, parameters) = actor_of(&config.net, context)?;
+        let widths = Widths {
+            observation: actor.encoder.width(),
+            mask: actor.encoder.mask_width(),
+            draw: actor.head.distribution().width(),
+        };
+        Ok(Self {
+            trained: Trainable::new(parameters, &config.optimizer, config.gradient_clip_norm)?,
+            step: Rollout::new(1, context.num_envs, &actor)?,
+            episodes: Episodes::new(config.episodes_per_update, context.num_envs, widths),
+            minibatch: Minibatch::new()?,
+            gradients: RowGradients::default(),
+            total_env_steps: context.total_env_steps,
+            env_steps: 0,
+            act_rng: EnvRng::seeded(derive_seed(context.seed, "act", 0)),
+            actor,
+            config,
+        })
+    }
+
+    fn progress(&self) -> f64 {
+        (self.env_steps as f64 / self.total_env_steps.max(1) as f64).min(1.0)
+    }
+
+    /// Brings the episodes together, with the discounted return from each step on, and its advantage over the baseline.
+    fn gather(&mut self) -> Result<(), AgentError> {
+        let Self { config, actor, trained, episodes, minibatch, .. } = self;
+        let width = actor.encoder.width();
+        let steps = episodes.each().iter().map(|played| played.rewards.len()).sum();
+        let mut rows = minibatch.observations_mut(steps, width)?;
+        for played in episodes.each() {
+            let (own, others) = rows.split_at_mut(played.observations.len());
+            own.copy_from_slice(&played.observations);
+            rows = others;
+        }
+        let together = |array: fn(&Played) -> &Vec<f32>| {
+            episodes.each().iter().flat_map(|played| array(played).iter().copied()).collect::<Vec<_>>()
+        };
+        minibatch.masks = together(|played| &played.masks);
+        minibatch.draws = together(|played| &played.draws);
+        let mut finals = vec![0.0; together(|played| &played.finals).len() / width.max(1)];
+        minibatch.values = vec![0.0; steps];
+        if config.baseline {
+            let tensor = Tensor::f_from_slice(&together(|played| &played.finals))?;
+            actor.values(&trained.parameters, &tensor.f_reshape([-1, width as i64])?, &mut finals)?;
+            let inputs = minibatch.observations().shallow_clone();
+            actor.values(&trained.parameters, &inputs, &mut minibatch.values)?;
+        }
+        let ends = episodes.each().iter().flat_map(|played| played.ends.iter().copied()).collect::<Vec<_>>();
+        minibatch.returns = together(|played| &played.rewards);
+        discount_backwards(&mut minibatch.returns, &ends, &finals, config.discount as f32);
+        let gaps = minibatch.returns.iter().zip(&minibatch.values).map(|(returned, value)| returned - value);
+        minibatch.advantages = gaps.collect();
+        Ok(())
+    }
+
+    fn update(&mut self) -> Result<(), AgentError> {
+        self.gather()?;
+        let progress = self.progress();
+        let Self { config, actor, trained, minibatch, gradients, .. } = self;
+        if config.baseline {
+            let explained = advantages::explained_variance(&minibatch.values, &minibatch.returns);
+            trained.means.add("train/explained_variance", explained);
+        }
+        if config.normalize_advantages {
+            minibatch.normalize_advantages();
+        }
+        let evaluation = trained.evaluate(actor, minibatch)?;
+        let weights = policy_gradient::Weights {
+            value: if config.baseline { config.value_coefficient } else { 0.0 },
+            entropy: config.entropy_coefficient.value(progress),
+        };
+        let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients);
+        losses.record(&mut trained.means)?;
+        let learning_rate = config.learning_rate.value(progress);
+        trained.descend(actor, (minibatch, &evaluation), gradients, learning_rate)
+    }
+}
+
+/// From rewards to the discounted sum of those to come in the same episode. A truncated episode's sum goes on with the
+/// value of its final observation, the next one of `finals`.
+fn discount_backwards(rewards: &mut [f32], ends: &[End], finals: &[f32], discount: f32) {
+    let mut finals = finals.iter().rev();
+    let mut after = 0.0;
+    for (reward, end) in rewards.iter_mut().zip(ends).rev() {
+        match end {
+            End::No => {}
+            End::Terminated => after = 0.0,
+            End::Truncated => after = finals.next().copied().unwrap_or(0.0),
+        }
+        *reward += discount * after;
+        after = *reward;
+    }
+}
+
+impl Agent for Reinforce {
+    fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError> {
+        self.step.clear();
+        let weights = &self.trained.parameters;
+        self.step.act(&mut self.actor, weights, observations, &mut self.act_rng, actions)
+    }
+
+    fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
+        self.env_steps += experience.observations.rows() as u64;
+        let (step, encoder) = (experience.step, &self.actor.encoder);
+        for env in (0..step.rewards.len()).filter(|&env| !step.resets[env]) {
+            let (observation, mask, draw) = self.step.drawn(env);
+            let (reward, end) = (step.rewards[env] as f32, step.ends[env]);
+            let moment = Moment { observation, mask, draw, reward, end };
+            self.episodes.push(env, moment, |last| encoder.encode(step.next_observation(env), last));
+        }
+        Ok(())
+    }
+
+    fn learn(&mut self) -> Result<u64, AgentError> {
+        if !self.episodes.are_complete() {
+            return Ok(0);
+        }
+        self.update()?;
+        self.episodes.clear();
+        Ok(1)
+    }
+
+    fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
+        Ok(Box::new(StochasticPolicy::new(self.actor.clone(), self.trained.parameters.frozen_copy()?)?))
+    }
+
+    fn take_metrics(&mut self) -> Result<Metrics, AgentError> {
+        let progress = self.progress();
+        let mut metrics = Metrics::from([
+            ("train/learning_rate", self.config.learning_rate.value(progress)),
+            ("train/entropy_coefficient", self.config.entropy_coefficient.value(progress)),
+        ]);
+        metrics.extend(self.trained.take_metrics(&self.actor, policy_gradient::TAGS)?);
+        Ok(metrics)
+    }
+
+    fn updates(&self) -> u64 {
+        self.trained.updates()
+    }
+
+    fn weights(&self) -> Result<StateDict<'static>, AgentError> {
+        Ok(self.trained.parameters.state()?)
+    }
+
+    fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError> {
+        Ok(self.trained.parameters.load_state(weights)?)
+    }
+
+    fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        let mut state = StateDict::new();
+        state.nest("trained", self.trained.state()?);
+        state.nest("episodes", self.episodes.state()?);
+        state.put_value("env_steps", &self.env_steps)?;
+        state.put_value("act_rng", &self.act_rng)?;
+        Ok(state)
+    }
+
+    fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        self.trained.load_state(&state.part("trained"))?;
+        self.episodes.load_state(&state.part("episodes"))?;
+        self.env_steps = state.value("env_steps")?;
+        self.act_rng = state.value("act_rng")?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn returns_stop_at_the_end_of_an_episode_and_bootstrap_where_it_was_cut_off() {
+        let mut rewards = [1.0, 2.0, 4.0, 8.0, 16.0];
+        let ends = [End::No, End::Truncated, End::Terminated, End::No, End::Truncated];
+        discount_backwards(&mut rewards, &ends, &[100.0, 10.0], 0.5);
+        assert_eq!(rewards, [1.0 + 0.5 * 52.0, 52.0, 4.0, 8.0 + 0.5 * 21.0, 21.0]);
+    }
+}

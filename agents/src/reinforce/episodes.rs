@@ -1,0 +1,204 @@
+//! Which steps REINFORCE learns from: those of whole episodes that one policy played.
+
+use pavlov_envs::End;
+use pavlov_nn::{StateDict, StateView};
+
+use crate::AgentError;
+
+/// The first episodes of each environment since the last update.
+///
+/// Each environment gives the same number of episodes. Taking whichever are over first would prefer short ones, and
+/// short ones are bad (or good) ones. An environment that is done waits for the others: what it plays meanwhile is not
+/// learned from, nor is what is left of an episode that an older policy began.
+#[derive(Clone, Debug)]
+pub struct Episodes {
+    wanted: usize,
+    widths: Widths,
+    envs: Vec<Played>,
+}
+
+/// How many numbers there are to each step.
+#[derive(Clone, Copy, Debug)]
+pub struct Widths {
+    /// Of an observation, as the network takes it.
+    pub observation: usize,
+    /// Of a mask.
+    pub mask: usize,
+    /// Of a draw.
+    pub draw: usize,
+}
+
+/// What one environment has given since the last update.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Played {
+    /// Whether the present episode was begun by the present policy.
+    fresh: bool,
+    /// Whether the next step is an episode's first.
+    at_start: bool,
+    episodes: usize,
+    /// `[steps, observation]`
+    pub observations: Vec<f32>,
+    /// `[steps, mask]`
+    pub masks: Vec<f32>,
+    /// `[steps, draw]`
+    pub draws: Vec<f32>,
+    /// `[steps]`
+    pub rewards: Vec<f32>,
+    /// How each step's episode ended with it.
+    pub ends: Vec<End>,
+    /// The final observations of truncated episodes, one after the other.
+    pub finals: Vec<f32>,
+}
+
+/// One step of one environment.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment<'a> {
+    /// What was acted on.
+    pub observation: &'a [f32],
+    /// Which choices there were.
+    pub mask: &'a [f32],
+    /// What was drawn.
+    pub draw: &'a [f32],
+    /// What it earned.
+    pub reward: f32,
+    /// How the episode ended with it.
+    pub end: End,
+}
+
+impl Episodes {
+    /// No episodes yet, of which `wanted` are wanted of each of `num_envs` environments.
+    pub fn new(wanted: usize, num_envs: usize, widths: Widths) -> Self {
+        let begun = Played { at_start: true, ..Played::default() };
+        Self { wanted, widths, envs: vec![begun; num_envs] }
+    }
+
+    /// Takes in a step of environment `env`; `last_observation` is asked for where its episode is cut off.
+    pub fn push(&mut self, env: usize, moment: Moment<'_>, last_observation: impl FnOnce(&mut [f32])) {
+        let played = &mut self.envs[env];
+        played.fresh |= played.at_start;
+        if played.fresh && played.episodes < self.wanted {
+            played.observations.extend_from_slice(moment.observation);
+            played.masks.extend_from_slice(moment.mask);
+            played.draws.extend_from_slice(moment.draw);
+            played.rewards.push(moment.reward);
+            played.ends.push(moment.end);
+            if moment.end == End::Truncated {
+                let start = played.finals.len();
+                played.finals.resize(start + self.widths.observation, 0.0);
+                last_observation(&mut played.finals[start..]);
+            }
+            played.episodes += usize::from(moment.end.is_over());
+        }
+        played.at_start = moment.end.is_over();
+    }
+
+    /// Whether every environment has given its episodes.
+    pub fn are_complete(&self) -> bool {
+        self.envs.iter().all(|played| played.episodes == self.wanted)
+    }
+
+    /// What each environment has given.
+    pub fn each(&self) -> &[Played] {
+        &self.envs
+    }
+
+    /// Forgets everything: the policy is another one now.
+    pub fn clear(&mut self) {
+        for played in &mut self.envs {
+            *played = Played { at_start: played.at_start, ..Played::default() };
+        }
+    }
+
+    /// Everything to continue from.
+    ///
+    /// # Errors
+    /// [`AgentError`] when a value cannot be expressed.
+    pub fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        let mut state = StateDict::new();
+        for (env, played) in self.envs.iter().enumerate() {
+            let mut own = StateDict::new();
+            for (name, array) in [
+                ("observations", &played.observations),
+                ("masks", &played.masks),
+                ("draws", &played.draws),
+                ("rewards", &played.rewards),
+                ("finals", &played.finals),
+            ] {
+                own.put_slice(name, &[array.len()], array);
+            }
+            own.put_value("ends", &played.ends)?;
+            own.put_value("progress", &(played.fresh, played.at_start, played.episodes))?;
+            state.nest(&env.to_string(), own);
+        }
+        Ok(state)
+    }
+
+    /// Continues from a saved state.
+    ///
+    /// # Errors
+    /// [`AgentError`] when it does not fit.
+    pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        for (env, played) in self.envs.iter_mut().enumerate() {
+            let own = state.part(&env.to_string());
+            let (fresh, at_start, episodes) = own.value("progress")?;
+            let loaded = Played {
+                fresh,
+                at_start,
+                episodes,
+                observations: own.vec("observations")?,
+                masks: own.vec("masks")?,
+                draws: own.vec("draws")?,
+                rewards: own.vec("rewards")?,
+                ends: own.value("ends")?,
+                finals: own.vec("finals")?,
+            };
+            let (steps, Widths { observation, mask, draw }) = (loaded.rewards.len(), self.widths);
+            let fits = loaded.observations.len() == steps * observation
+                && loaded.masks.len() == steps * mask
+                && loaded.draws.len() == steps * draw
+                && loaded.ends.len() == steps;
+            if !fits {
+                return Err(AgentError::State(
+                    "the saved episodes do not fit the environment's spaces".into(),
+                ));
+            }
+            *played = loaded;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(episodes: &mut Episodes, env: usize, reward: f32, end: End) {
+        let moment = Moment { observation: &[reward], mask: &[], draw: &[0.0], reward, end };
+        episodes.push(env, moment, |last| last[0] = -1.0);
+    }
+
+    #[test]
+    fn every_environment_gives_as_many_whole_episodes_and_none_that_another_policy_began() {
+        let widths = Widths { observation: 1, mask: 0, draw: 1 };
+        let mut episodes = Episodes::new(1, 2, widths);
+        step(&mut episodes, 0, 1.0, End::Terminated);
+        step(&mut episodes, 1, 2.0, End::No);
+        assert!(!episodes.are_complete());
+        // The first environment is done: its second episode is not learned from.
+        step(&mut episodes, 0, 3.0, End::No);
+        step(&mut episodes, 1, 4.0, End::Truncated);
+        assert!(episodes.are_complete());
+        assert_eq!(episodes.each()[0].rewards, [1.0]);
+        assert_eq!(episodes.each()[1].rewards, [2.0, 4.0]);
+        assert_eq!(episodes.each()[1].finals, [-1.0]);
+
+        episodes.clear();
+        // The rest of an episode that was under way is not; what begins now is.
+        step(&mut episodes, 0, 5.0, End::Terminated);
+        step(&mut episodes, 0, 6.0, End::Terminated);
+        step(&mut episodes, 1, 7.0, End::Terminated);
+        assert!(episodes.are_complete());
+        assert_eq!(episodes.each()[0].rewards, [6.0]);
+        assert_eq!(episodes.each()[1].rewards, [7.0]);
+    }
+}
