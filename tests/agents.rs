@@ -19,6 +19,12 @@ fn small(agent: &str) -> (&'static str, &'static [&'static str]) {
                 "updates_per_training=3",
             ],
         ),
+        "reinforce" => ("CartPole-v1", &["net.hidden_sizes=[16]", "episodes_per_update=1"]),
+        "a2c" => ("CartPole-v1", &["net.hidden_sizes=[16]"]),
+        "ppo" => (
+            "CartPole-v1",
+            &["net.hidden_sizes=[16]", "rollout_steps=16", "minibatch_size=10", "epochs=2", "target_kl=1.0"],
+        ),
         other => panic!("{other} is registered and has no settings here: add them"),
     }
 }

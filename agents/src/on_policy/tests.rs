@@ -1,1 +1,262 @@
+//! The rollout and the gradient step against what they stand for, written out one operation after the other.
 
+use pavlov_envs::{
+    ACTION_MASK, ActionBatch, Autoreset, End, EnvRng, ObsBatch, Registry, Space, StepBatch, VectorOptions,
+};
+use pavlov_nn::{Activation, Distribution, Mode, OptimizerConfig, Parameters};
+use tch::{Device, Kind, Tensor};
+
+use super::*;
+use crate::{AgentContext, Experience};
+
+fn context(observations: Space, actions: Space, num_envs: usize) -> AgentContext {
+    AgentContext {
+        observation_space: observations,
+        action_space: actions,
+        num_envs,
+        total_env_steps: 1_000,
+        seed: 5,
+        device: Device::Cpu,
+    }
+}
+
+fn small_net() -> ActorCriticConfig {
+    ActorCriticConfig {
+        hidden_sizes: vec![8],
+        value_hidden_sizes: vec![8],
+        log_deviation_start: -0.3,
+        ..ActorCriticConfig::default()
+    }
+}
+
+fn every_kind_of_actions() -> Vec<Space> {
+    vec![
+        Space::Discrete(3),
+        Space::MultiDiscrete(vec![2, 3]),
+        Space::MultiBinary(2),
+        Space::box_f32(-0.1, 0.1, &[2]).unwrap(),
+    ]
+}
+
+/// A full rollout of made-up experience, in which episodes end in every way.
+fn rollout(context: &AgentContext, actor: &mut Actor, parameters: &Parameters, steps: usize) -> Rollout {
+    let mut rollout = Rollout::new(steps, context.num_envs, actor).unwrap();
+    let mut rng = EnvRng::seeded(3);
+    let mut observations = ObsBatch::new(&context.observation_space, context.num_envs);
+    let mut actions = ActionBatch::new(&context.action_space, context.num_envs).unwrap();
+    let mut step = StepBatch::new(&context.observation_space, context.num_envs);
+    for time in 0..steps {
+        rollout.act(actor, parameters, &observations, &mut rng, &mut actions).unwrap();
+        let mut any = |row: &mut [f32]| row.iter_mut().for_each(|x| *x = rng.uniform(-1.0, 1.0) as f32);
+        any(step.observations.floats_mut());
+        any(step.final_observations.floats_mut());
+        for env in 0..context.num_envs {
+            step.rewards[env] = (time + env) as f64 * 0.1;
+            step.ends[env] = [End::No, End::No, End::Terminated, End::No, End::Truncated][(time + env) % 5];
+        }
+        rollout.observe(actor, Experience { observations: &observations, actions: &actions, step: &step });
+        std::mem::swap(&mut observations, &mut step.observations);
+    }
+    rollout
+}
+
+#[test]
+fn the_ratio_is_one_where_nothing_has_changed() {
+    for actions in every_kind_of_actions() {
+        let context = context(Space::unbounded(&[3]), actions.clone(), 2);
+        let (mut actor, parameters) = actor_of(&small_net(), &context).unwrap();
+        let mut rollout = rollout(&context, &mut actor, &parameters, 10);
+        rollout.finish(&actor, &parameters, (0.9, 0.8)).unwrap();
+        let mut minibatch = Minibatch::new().unwrap();
+        rollout.gather(&rollout.shuffled(&mut EnvRng::seeded(1)), &mut minibatch).unwrap();
+        let trained = Trainable::new(parameters, &OptimizerConfig::default(), None).unwrap();
+        let evaluation = trained.evaluate(&actor, &minibatch).unwrap();
+        for row in 0..minibatch.len() {
+            let moved = evaluation.log_probs[row] - minibatch.log_probs[row];
+            assert!(moved.abs() < 1e-5, "{actions}: the log-probability moved by {moved}");
+            assert!((evaluation.values[row] - minibatch.values[row]).abs() < 1e-5, "{actions}");
+        }
+        if let Space::Box(_) = actions {
+            // What is learned from is what was drawn, not what the narrow box made of it.
+            assert!(minibatch.draws.iter().any(|draw| draw.abs() > 0.1));
+        }
+    }
+}
+
+#[test]
+fn a_hand_derived_step_is_that_of_autograd() {
+    for actions in every_kind_of_actions() {
+        for layer_norm in [false, true] {
+            let context = context(Space::unbounded(&[3]), actions.clone(), 2);
+            let config = ActorCriticConfig { layer_norm, ..small_net() };
+            let (mut actor, parameters) = actor_of(&config, &context).unwrap();
+            let mut rollout = rollout(&context, &mut actor, &parameters, 8);
+            rollout.finish(&actor, &parameters, (0.9, 0.8)).unwrap();
+            let mut minibatch = Minibatch::new().unwrap();
+            rollout.gather(&rollout.learnable(), &mut minibatch).unwrap();
+
+            let count = minibatch.len();
+            let by = RowGradients {
+                by_log_prob: (0..count).map(|row| 0.1 * row as f32 - 0.4).collect(),
+                by_entropy: 0.3,
+                by_value: (0..count).map(|row| 0.5 - 0.2 * row as f32).collect(),
+            };
+            let mut evaluator = Evaluator::default();
+            let evaluation = evaluator.evaluate(&actor, &parameters, &minibatch).unwrap();
+            evaluator.backward(&actor, &parameters, (&minibatch, &evaluation), &by).unwrap();
+            let by_hand = parameters.gradients().unwrap().copy();
+
+            let (_, twin) = actor_of(&config, &context).unwrap();
+            let inputs = minibatch.observations();
+            let mut outputs = actor.net.policy(&twin, inputs, Mode::Train).unwrap();
+            if let Some(id) = actor.net.log_deviation() {
+                let deviation = twin.get(id).unsqueeze(0).expand_as(&outputs);
+                outputs = Tensor::cat(&[outputs, deviation], 1);
+            }
+            let family = actor.head.distribution();
+            let draws = Tensor::from_slice(&minibatch.draws).reshape([count as i64, -1]);
+            let log_probs = family.log_prob(&outputs, None, &draws).unwrap();
+            let entropies = family.entropy(&outputs, None).unwrap();
+            let values = actor.net.value(&twin, inputs, Mode::Train).unwrap().squeeze_dim(1);
+            let loss = (log_probs * Tensor::from_slice(&by.by_log_prob)).sum(Kind::Float)
+                + entropies.sum(Kind::Float) * f64::from(by.by_entropy)
+                + (values * Tensor::from_slice(&by.by_value)).sum(Kind::Float);
+            loss.backward();
+            let distance = (by_hand - twin.gradients().unwrap()).abs().max().double_value(&[]);
+            assert!(distance < 1e-5, "{actions}, layer norm {layer_norm}: {distance}");
+        }
+    }
+}
+
+#[test]
+fn minibatches_take_each_row_once() {
+    let context = context(Space::unbounded(&[3]), Space::Discrete(2), 4);
+    let (mut actor, parameters) = actor_of(&small_net(), &context).unwrap();
+    let rollout = rollout(&context, &mut actor, &parameters, 7);
+    let mut rng = EnvRng::seeded(9);
+    let (first, second) = (rollout.shuffled(&mut rng), rollout.shuffled(&mut rng));
+    assert_ne!(first, second);
+    for mut rows in [first, second] {
+        rows.sort_unstable();
+        assert_eq!(rows, (0..28).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn weights_start_orthogonal_and_the_policy_almost_uniform() {
+    let context = context(Space::unbounded(&[16]), Space::Discrete(4), 1);
+    let config = ActorCriticConfig::default();
+    let (mut actor, parameters) = actor_of(&config, &context).unwrap();
+    let state = parameters.state().unwrap();
+    for (name, gain) in [
+        ("policy.0.weight", 2.0),
+        ("policy.2.weight", 2.0),
+        ("policy.4.weight", 1e-4),
+        ("value.0.weight", 2.0),
+        ("value.4.weight", 1.0),
+    ] {
+        let weight = state.view().tensor(name).unwrap();
+        let tall = weight.size()[0] >= weight.size()[1];
+        let gram = if tall { weight.tr().matmul(&weight) } else { weight.matmul(&weight.tr()) };
+        let identity = Tensor::eye(gram.size()[0], (Kind::Float, Device::Cpu)) * gain;
+        assert!((gram - identity).abs().max().double_value(&[]) < 1e-5, "{name}");
+    }
+    for name in ["policy.0.bias", "policy.4.bias", "value.4.bias"] {
+        assert_eq!(state.view().tensor(name).unwrap().abs().max().double_value(&[]), 0.0, "{name}");
+    }
+    let rollout = rollout(&context, &mut actor, &parameters, 50);
+    let mut minibatch = Minibatch::new().unwrap();
+    rollout.gather(&rollout.learnable(), &mut minibatch).unwrap();
+    let evaluation = Evaluator::default().evaluate(&actor, &parameters, &minibatch).unwrap();
+    assert!(evaluation.entropies.iter().all(|entropy| (entropy / 4f32.ln() - 1.0).abs() < 0.01));
+    assert_eq!(config.activation, Activation::Tanh);
+}
+
+/// The observation is the number of steps so far; the first value of the network is replaced by knowing it.
+#[test]
+fn what_follows_a_truncation_is_the_final_observation() {
+    let context = context(Space::unbounded(&[3]), Space::Discrete(2), 1);
+    let (mut actor, parameters) = actor_of(&small_net(), &context).unwrap();
+    let mut rollout = rollout(&context, &mut actor, &parameters, 5);
+    rollout.finish(&actor, &parameters, (1.0, 0.0)).unwrap();
+    // With lambda 0 the return is the reward and the next value: steps 2 ends, step 4 is cut off.
+    let returns = rollout.returns();
+    let rewards = [0.0, 0.1, 0.2, 0.3, 0.4];
+    for (step, follows) in [(0, 1), (1, 2), (3, 4)] {
+        assert!((returns[step] - rewards[step] - rollout.values()[follows]).abs() < 1e-6, "step {step}");
+    }
+    assert!((returns[2] - 0.2).abs() < 1e-6, "a termination is followed by nothing");
+    // The last final observation that `rollout` made up is still known to its generator's twin: the state holds it.
+    let state = rollout.state().unwrap();
+    let last = state.view().tensor("finals").unwrap().get(0).unsqueeze(0);
+    let value = actor.net.value(&parameters, &last, Mode::Eval).unwrap().double_value(&[0, 0]);
+    assert!((f64::from(returns[4]) - 0.4 - value).abs() < 1e-6, "a truncation by its final observation");
+}
+
+#[test]
+fn both_autoreset_modes_give_the_same_transitions() {
+    let registry = Registry::bundled();
+    let spec = registry.spec("Probe/TimeLimit-v0").unwrap();
+    let transitions = |autoreset| {
+        let options = VectorOptions::new(2).autoreset(autoreset);
+        let mut envs = spec.make_vector(&Default::default(), &options).unwrap();
+        let context = context(envs.observation_space().clone(), envs.action_space().clone(), 2);
+        let (mut actor, parameters) = actor_of(&small_net(), &context).unwrap();
+        let mut rollout = Rollout::new(44, 2, &actor).unwrap();
+        let mut observations = ObsBatch::new(envs.observation_space(), 2);
+        let mut actions = ActionBatch::new(envs.action_space(), 2).unwrap();
+        let mut step = StepBatch::new(envs.observation_space(), 2);
+        envs.reset(Some(1), &mut observations).unwrap();
+        let mut rng = EnvRng::seeded(1);
+        while !rollout.is_full() {
+            rollout.act(&mut actor, &parameters, &observations, &mut rng, &mut actions).unwrap();
+            envs.step(&actions, &mut step).unwrap();
+            rollout
+                .observe(&actor, Experience { observations: &observations, actions: &actions, step: &step });
+            std::mem::swap(&mut observations, &mut step.observations);
+        }
+        rollout.finish(&actor, &parameters, (0.9, 1.0)).unwrap();
+        let mut minibatch = Minibatch::new().unwrap();
+        rollout.gather(&rollout.learnable(), &mut minibatch).unwrap();
+        minibatch
+    };
+    let (same, next) = (transitions(Autoreset::SameStep), transitions(Autoreset::NextStep));
+    assert_eq!(same.len(), 88, "every row is a transition");
+    assert_eq!(next.len(), 80, "one row in eleven is a reset");
+    // Both see nothing but whole episodes of 10 steps: the same returns.
+    assert_eq!(same.returns[..80], next.returns[..80]);
+}
+
+#[test]
+fn a_masked_choice_is_never_drawn_and_gets_no_gradient() {
+    let observations =
+        Space::Dict(vec![("x".into(), Space::unbounded(&[1])), (ACTION_MASK.into(), Space::MultiBinary(3))]);
+    let context = context(observations.clone(), Space::Discrete(3), 1);
+    let (mut actor, parameters) = actor_of(&small_net(), &context).unwrap();
+    let mut rollout = Rollout::new(60, 1, &actor).unwrap();
+    let (mut seen, mut step) = (ObsBatch::new(&observations, 1), StepBatch::new(&observations, 1));
+    seen.floats_mut().copy_from_slice(&[0.5, 1.0, 0.0, 1.0]);
+    step.observations = seen.clone();
+    let mut actions = ActionBatch::Discrete(vec![0]);
+    let mut rng = EnvRng::seeded(1);
+    let mut drawn = [0; 3];
+    while !rollout.is_full() {
+        rollout.act(&mut actor, &parameters, &seen, &mut rng, &mut actions).unwrap();
+        let ActionBatch::Discrete(choices) = &actions else { panic!() };
+        drawn[choices[0] as usize] += 1;
+        rollout.observe(&actor, Experience { observations: &seen, actions: &actions, step: &step });
+    }
+    assert!(drawn[0] > 10 && drawn[1] == 0 && drawn[2] > 10, "{drawn:?}");
+    let mut minibatch = Minibatch::new().unwrap();
+    rollout.gather(&rollout.learnable(), &mut minibatch).unwrap();
+    assert!(minibatch.masks.chunks(3).all(|mask| mask == [1.0, 0.0, 1.0]));
+    let evaluation = Evaluator::default().evaluate(&actor, &parameters, &minibatch).unwrap();
+    assert!(evaluation.entropies.iter().all(|entropy| (entropy - 2f32.ln()).abs() < 0.01));
+
+    let wrong = Space::Dict(vec![(ACTION_MASK.into(), Space::MultiBinary(2))]);
+    let error = ActionHead::new(&Space::Discrete(3), &crate::Encoder::new(&wrong)).unwrap_err();
+    assert!(error.to_string().contains("one bit for each"), "{error}");
+    let masked_box = ActionHead::new(&Space::unbounded(&[2]), &crate::Encoder::new(&wrong));
+    assert!(masked_box.is_err());
+    assert_eq!(actor.head.distribution(), &Distribution::Categorical(3));
+}
