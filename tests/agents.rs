@@ -41,7 +41,8 @@ struct Player {
 impl Player {
     fn new(registries: &Registries, agent: &str) -> Self {
         let (id, sets) = small(agent);
-        let sets = sets.iter().map(ToString::to_string).collect();
+        let mut sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
+        sets.push(format!("num_envs={NUM_ENVS}"));
         let config =
             RunConfig::resolve(registries, agent, id, &Overrides { file: None, sets }).expect("valid");
         let mut envs = SyncVectorEnv::new(NUM_ENVS, |_| registries.envs.make(id)).expect("environments");

@@ -122,6 +122,12 @@ impl Rollout {
         if self.is_full() {
             return Err(AgentError::State("a full rollout takes no more steps".into()));
         }
+        if observations.rows() != self.num_envs {
+            let (have, want) = (observations.rows(), self.num_envs);
+            return Err(AgentError::State(format!(
+                "observations of {have} environments, the agent was made for {want}: make it for as many"
+            )));
+        }
         let rows = self.row_range(self.filled);
         let masks = rows.start * self.widths.mask..rows.end * self.widths.mask;
         let draws = rows.start * self.widths.draw..rows.end * self.widths.draw;
