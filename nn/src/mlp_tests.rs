@@ -262,3 +262,37 @@ fn pytorchs_weights_give_pytorchs_output_and_go_back_unchanged() {
         assert!(ours.len() >= 6);
     }
 }
+
+#[test]
+fn products_of_any_shape_are_right() {
+    // Widths around those of vectors and tiles, and weights on both sides of what counts as small.
+    let shapes: [&[i64]; 6] = [&[], &[1], &[31, 2], &[64, 64], &[70, 33, 16], &[257, 130]];
+    for hidden_sizes in shapes {
+        let config = MlpConfig {
+            hidden_sizes: hidden_sizes.to_vec(),
+            activation: Activation::Tanh,
+            ..Default::default()
+        };
+        let (mlp, mut parameters) = network(&config);
+        for rows in [1, 2, 7, 13, 64, 131] {
+            let mut pass = |fused: bool| {
+                parameters.zero_gradients();
+                let x = input(rows).set_requires_grad(true);
+                let y = match fused {
+                    true => mlp.forward(&parameters, &x, Mode::Train).unwrap(),
+                    false => mlp.forward_by_operations(&parameters, &x, Mode::Train).unwrap(),
+                };
+                y.square().sum(Kind::Float).backward();
+                (y.detach(), x.grad(), parameters.gradients().unwrap().copy())
+            };
+            let (fused, plain) = (pass(true), pass(false));
+            let what = format!("{hidden_sizes:?}, {rows} rows");
+            assert!(distance(&fused.0, &plain.0) < 1e-5, "{what}");
+            assert!(distance(&fused.1, &plain.1) < 1e-4, "{what}");
+            assert!(distance(&fused.2, &plain.2) < 1e-3, "{what}");
+            let _guard = tch::no_grad_guard();
+            let inferred = mlp.forward(&parameters, &input(rows), Mode::Eval).unwrap();
+            assert!(distance(&inferred, &plain.0) < 1e-5, "{what}");
+        }
+    }
+}

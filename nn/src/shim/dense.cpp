@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "blas.h"
+#include "product.h"
 #include "team.h"
 #include "vectorised.h"
 
@@ -95,9 +96,20 @@ VECTORISED void activate_backward(Activation activation, const Tile& gradient, c
   }
 }
 
-VECTORISED void add_column_sums(float* sums, const float* rows, int64_t batch, int64_t width, int64_t stride) {
+// The sums of so many columns stay in registers.
+template <int kColumns>
+INLINED void add_sums(float* sums, const float* rows, int64_t batch, int64_t stride) {
+  float own[kColumns] = {};
   for (int64_t r = 0; r < batch; ++r)
-    for (int64_t c = 0; c < width; ++c) sums[c] += rows[r * stride + c];
+    for (int c = 0; c < kColumns; ++c) own[c] += rows[r * stride + c];
+  for (int c = 0; c < kColumns; ++c) sums[c] += own[c];
+}
+
+VECTORISED void add_column_sums(float* sums, const float* rows, int64_t batch, int64_t width, int64_t stride) {
+  int64_t c = 0;
+  for (; c + 64 <= width; c += 64) add_sums<64>(sums + c, rows + c, batch, stride);
+  for (; c + 16 <= width; c += 16) add_sums<16>(sums + c, rows + c, batch, stride);
+  for (; c < width; ++c) add_sums<1>(sums + c, rows + c, batch, stride);
 }
 
 // How the passes are cut into parts. It depends on shapes alone, never on the number of threads, so that every number is
@@ -129,10 +141,8 @@ Cut cut(const std::vector<DenseLayer>& layers, int64_t batch) {
 void forward(const DenseLayer& layer, Range rows, Range units) {
   if (rows.count == 0 || units.count == 0) return;
   float* z = layer.output + rows.begin * layer.out + units.begin;
-  for (int64_t r = 0; r < rows.count; ++r)
-    std::memcpy(z + r * layer.out, layer.bias + units.begin, units.count * sizeof(float));
-  add_product(rows.count, units.count, layer.in, {layer.input + rows.begin * layer.in, layer.in},
-              {layer.weight + units.begin * layer.in, layer.in, true}, z, layer.out);
+  product(rows.count, units.count, layer.in, {layer.input + rows.begin * layer.in, layer.in},
+          {layer.weight + units.begin * layer.in, layer.in, true}, Start::kRow, layer.bias + units.begin, z, layer.out);
   activate(layer.activation, {z, rows.count, units.count, layer.out});
 }
 
@@ -140,10 +150,8 @@ void forward(const DenseLayer& layer, Range rows, Range units) {
 void backward(const DenseLayer& layer, const DenseLayer* before, Range rows, Range inputs, float* input_gradient) {
   if (rows.count == 0 || inputs.count == 0) return;
   const int64_t at = rows.begin * layer.in + inputs.begin;
-  for (int64_t r = 0; r < rows.count; ++r)
-    std::memset(input_gradient + at + r * layer.in, 0, inputs.count * sizeof(float));
-  add_product(rows.count, inputs.count, layer.out, {layer.gradient + rows.begin * layer.out, layer.out},
-              {layer.weight + inputs.begin, layer.in}, input_gradient + at, layer.in);
+  product(rows.count, inputs.count, layer.out, {layer.gradient + rows.begin * layer.out, layer.out},
+          {layer.weight + inputs.begin, layer.in}, Start::kZero, nullptr, input_gradient + at, layer.in);
   if (!before) return;
   activate_backward(before->activation, {input_gradient + at, rows.count, inputs.count, layer.in}, before->output + at);
 }
@@ -152,8 +160,8 @@ void backward(const DenseLayer& layer, const DenseLayer* before, Range rows, Ran
 void add_weight_gradient(const DenseLayer& layer, int64_t batch, Range units) {
   if (!layer.weight_gradient || units.count == 0) return;
   const float* gradient = layer.gradient + units.begin;
-  add_product(units.count, layer.in, batch, {gradient, layer.out, true}, {layer.input, layer.in},
-              layer.weight_gradient + units.begin * layer.in, layer.in);
+  product(units.count, layer.in, batch, {gradient, layer.out, true}, {layer.input, layer.in}, Start::kItself, nullptr,
+          layer.weight_gradient + units.begin * layer.in, layer.in);
   add_column_sums(layer.bias_gradient + units.begin, gradient, batch, units.count, layer.out);
 }
 
