@@ -36,3 +36,8 @@ fn custom_network() {
 fn dict_observation() {
     assert!(run("dict_observation").contains("fetched everybody"));
 }
+
+#[test]
+fn custom_agent() {
+    assert!(run("custom_agent").contains("balanced the pole"));
+}

@@ -1,4 +1,4 @@
-//! DQN learns the probe environments, whose right values are known, in seconds.
+//! Every agent learns the probe environments, whose right values are known, in seconds.
 
 use pavlov::agents::{ActMode, Policy};
 use pavlov::envs::{ActionBatch, EnvFactory, EnvRng, ObsBatch};
@@ -21,17 +21,22 @@ const SETS: &[&str] = &[
     "num_envs=2",
 ];
 
-struct Trained {
+pub struct Trained {
     folder: tempfile::TempDir,
     registries: Registries,
     config: RunConfig,
 }
 
 fn train(environment: &str, more: &[&str]) -> Trained {
+    train_agent("dqn", environment, &[SETS, more].concat())
+}
+
+/// Trains an agent with these settings.
+pub fn train_agent(agent: &str, environment: &str, sets: &[&str]) -> Trained {
     let registries = Registries::bundled();
-    let sets = SETS.iter().chain(more).map(ToString::to_string).collect();
+    let sets = sets.iter().map(ToString::to_string).collect();
     let config =
-        RunConfig::resolve(&registries, "dqn", environment, &Overrides { file: None, sets }).expect("valid");
+        RunConfig::resolve(&registries, agent, environment, &Overrides { file: None, sets }).expect("valid");
     let folder = tempfile::tempdir().expect("a folder");
     let run = RunFolder::create(Some(&folder.path().join("run")), &config).expect("a run");
     let mut session = Session::start(config.clone(), run, &registries).expect("a session");
@@ -49,19 +54,30 @@ impl Trained {
         agent.policy().expect("a policy")
     }
 
+    /// The mean return of 50 greedy episodes.
+    pub fn score(&self) -> f64 {
+        let factory = EnvFactory::by_id(&self.registries.envs, &self.config.environment).expect("registered");
+        evaluate(self.policy().as_mut(), &factory, 50, ActMode::Exploit, 1).expect("played").mean()
+    }
+
     /// The action values of one-number observations, from the weights in the checkpoint.
     fn values(&self, observations: &[f32]) -> Vec<Vec<f32>> {
+        self.outputs(&["agent", "learner", "online"], "", observations)
+    }
+
+    /// What the network `prefix` of the checkpoint's weights at `place` gives for one-number observations.
+    pub fn outputs(&self, place: &[&str], prefix: &str, observations: &[f32]) -> Vec<Vec<f32>> {
         let run = RunFolder::open(&self.folder.path().join("run")).expect("the run");
         let checkpoint = run.checkpoints().list().expect("a list").pop().expect("a checkpoint");
         let state = weights::read(&checkpoint.path.join("tensors.safetensors")).expect("tensors");
-        let online = state.view().part("agent").part("learner").part("online");
-        observations.iter().map(|&x| forward(&online, x)).collect()
+        let weights = place.iter().fold(state.view(), |view, part| view.part(part));
+        observations.iter().map(|&x| forward(&weights, prefix, x)).collect()
     }
 }
 
 /// The network by hand: 1 -> 16 relu -> actions.
-fn forward(weights: &StateView<'_>, x: f32) -> Vec<f32> {
-    let load = |name: &str| weights.vec::<f32>(name).expect("a parameter");
+fn forward(weights: &StateView<'_>, prefix: &str, x: f32) -> Vec<f32> {
+    let load = |name: &str| weights.vec::<f32>(&format!("{prefix}{name}")).expect("a parameter");
     let (w0, b0, w2, b2) = (load("0.weight"), load("0.bias"), load("2.weight"), load("2.bias"));
     let hidden: Vec<f32> = w0.iter().zip(&b0).map(|(w, b)| (w * x + b).max(0.0)).collect();
     let row =
@@ -69,7 +85,7 @@ fn forward(weights: &StateView<'_>, x: f32) -> Vec<f32> {
     (0..b2.len()).map(row).collect()
 }
 
-fn close(values: &[f32], expected: f32) {
+pub fn close(values: &[f32], expected: f32) {
     assert!(
         values.iter().all(|value| (value - expected).abs() < 0.1 * expected.abs().max(1.0)),
         "{values:?} {expected}"
@@ -109,11 +125,7 @@ fn truncation_is_not_termination() {
 #[test]
 fn the_policy_takes_the_better_action() {
     for environment in ["Probe/Action-v0", "Probe/Match-v0"] {
-        let trained = train(environment, &[]);
-        let factory = EnvFactory::by_id(&trained.registries.envs, environment).expect("registered");
-        let mut policy = trained.policy();
-        let result = evaluate(policy.as_mut(), &factory, 50, ActMode::Exploit, 1).expect("played");
-        assert_eq!(result.mean(), 1.0, "{environment}");
+        assert_eq!(train(environment, &[]).score(), 1.0, "{environment}");
     }
 }
 
