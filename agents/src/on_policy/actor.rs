@@ -4,7 +4,8 @@ use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
 use pavlov_nn::{HostBuffer, Mode, Parameters};
 use tch::{Device, Tensor};
 
-use super::{ActionHead, ActorCritic};
+use super::exploration::{ExplorationNoise, log_deviations};
+use super::{ActionHead, ActorCritic, PolicyOutputs};
 use crate::{ActMode, AgentError, Encoder, Policy};
 
 /// An actor-critic's description, what stands between it and the environment, and room for its answers. The weights are
@@ -17,14 +18,26 @@ pub struct Actor {
     pub encoder: Encoder,
     /// From draws to actions.
     pub head: ActionHead,
-    /// The distributions' parameters, `[rows, parameters]`.
-    rows: Vec<f32>,
+    /// State-dependent noise, where the agent explores by it. Without it actions are drawn independently.
+    pub noise: Option<ExplorationNoise>,
+    answer: DistributionRows,
+}
+
+/// What parametrises each row's distribution, in ordinary memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DistributionRows {
+    /// `[rows, parameters]`
+    pub rows: Vec<f32>,
+    /// The logarithms of a continuous policy's deviations as they stand among the weights.
+    pub log_deviation: Vec<f32>,
+    /// What they are multiplied with where exploration depends on the observation: `[rows, features]`.
+    pub features: Vec<f32>,
 }
 
 impl Actor {
     /// Puts the parts together.
     pub fn new(net: ActorCritic, encoder: Encoder, head: ActionHead) -> Self {
-        Self { net, encoder, head, rows: Vec::new() }
+        Self { net, encoder, head, noise: None, answer: DistributionRows::default() }
     }
 
     /// Writes the networks' inputs, `[rows, encoder.width()]`, and the masks, `[rows, encoder.mask_width()]`.
@@ -55,15 +68,26 @@ impl Actor {
     ) -> Result<(), AgentError> {
         let _guard = tch::no_grad_guard();
         let outputs = self.net.policy(parameters, &on_device(inputs, parameters.device())?, Mode::Eval)?;
-        distribution_rows(&self.net, parameters, &self.head, &outputs, &mut self.rows)?;
         let distribution = self.head.distribution();
         let (count, width) = (distribution.parameters(), distribution.width());
-        let each = self.rows.chunks_exact(count).zip(draws.chunks_exact_mut(width)).zip(log_probs);
+        self.answer.fill(&self.net, parameters, count, &outputs)?;
+        let DistributionRows { rows, log_deviation, features } = &self.answer;
+        let noise = self.noise.as_mut().filter(|_| mode == ActMode::Explore && !features.is_empty());
+        if let Some(noise) = noise {
+            noise.advance(log_probs.len(), log_deviation, rng);
+        }
+        let each = rows.chunks_exact(count).zip(draws.chunks_exact_mut(width)).zip(log_probs.iter_mut());
         for (index, ((row, draw), log_prob)) in each.enumerate() {
             let mask = mask_row(masks, count, index);
-            let drawn = match mode {
-                ActMode::Explore => distribution.sample_row(row, mask, rng, draw),
-                ActMode::Exploit => distribution.mode_row(row, mask, draw),
+            let drawn = match (mode, &self.noise) {
+                (ActMode::Explore, Some(noise)) if !features.is_empty() => {
+                    let known = distribution.mode_row(row, mask, draw);
+                    let size = log_deviation.len() / width;
+                    noise.add(index, &features[index * size..(index + 1) * size], draw);
+                    known
+                }
+                (ActMode::Explore, _) => distribution.sample_row(row, mask, rng, draw),
+                (ActMode::Exploit, _) => distribution.mode_row(row, mask, draw),
             };
             if !drawn {
                 return Err(AgentError::Diverged(format!("the policy's outputs are {row:?}")));
@@ -102,29 +126,43 @@ pub(super) fn mask_row(masks: &[f32], width: usize, index: usize) -> Option<&[f3
     (!masks.is_empty()).then(|| &masks[index * width..(index + 1) * width])
 }
 
-/// What parametrises each row's distribution, in ordinary memory: `rows` becomes `[rows, parameters]`.
-pub(super) fn distribution_rows(
-    net: &ActorCritic,
-    parameters: &Parameters,
-    head: &ActionHead,
-    outputs: &Tensor,
-    rows: &mut Vec<f32>,
-) -> Result<(), AgentError> {
-    let batch = outputs.size()[0] as usize;
-    let (count, width) = (head.distribution().parameters(), outputs.size()[1] as usize);
-    rows.resize(batch * count, 0.0);
-    let Some(id) = net.log_deviation() else {
-        return Ok(outputs.f_copy_data(rows, batch * count)?);
-    };
-    let mut means = vec![0.0; batch * width];
-    outputs.f_copy_data(&mut means, batch * width)?;
-    let mut log_deviation = vec![0.0; width];
-    parameters.get(id).f_copy_data(&mut log_deviation, width)?;
-    for (row, means) in rows.chunks_exact_mut(count).zip(means.chunks_exact(width)) {
-        row[..width].copy_from_slice(means);
-        row[width..].copy_from_slice(&log_deviation);
+impl DistributionRows {
+    /// Copies what the network gave, of which `count` numbers parametrise a row's distribution.
+    pub fn fill(
+        &mut self,
+        net: &ActorCritic,
+        parameters: &Parameters,
+        count: usize,
+        given: &PolicyOutputs,
+    ) -> Result<(), AgentError> {
+        let (batch, width) = (given.outputs.size()[0] as usize, given.outputs.size()[1] as usize);
+        self.rows.resize(batch * count, 0.0);
+        let Some(id) = net.log_deviation() else {
+            return Ok(given.outputs.f_copy_data(&mut self.rows, batch * count)?);
+        };
+        let means = read(&given.outputs)?;
+        self.log_deviation = read(parameters.get(id))?;
+        self.features = given.features.as_ref().map(read).transpose()?.unwrap_or_default();
+        let size = self.features.len() / batch.max(1);
+        for (index, row) in self.rows.chunks_exact_mut(count).enumerate() {
+            let (own, log_deviation) = row.split_at_mut(width);
+            own.copy_from_slice(&means[index * width..(index + 1) * width]);
+            if size == 0 {
+                log_deviation.copy_from_slice(&self.log_deviation);
+            } else {
+                let features = &self.features[index * size..(index + 1) * size];
+                log_deviations(features, &self.log_deviation, log_deviation);
+            }
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+/// The tensor's numbers, in ordinary memory.
+fn read(tensor: &Tensor) -> Result<Vec<f32>, AgentError> {
+    let mut numbers = vec![0.0; tensor.numel()];
+    tensor.f_copy_data(&mut numbers, tensor.numel())?;
+    Ok(numbers)
 }
 
 pub(super) fn on_device(tensor: &Tensor, device: Device) -> Result<Tensor, AgentError> {
@@ -148,6 +186,7 @@ impl StochasticPolicy {
     /// # Errors
     /// [`AgentError`] when memory runs out.
     pub fn new(actor: Actor, parameters: Parameters) -> Result<Self, AgentError> {
+        let actor = Actor { noise: None, ..actor };
         let inputs = HostBuffer::new(&[0, actor.encoder.width() as i64])?;
         Ok(Self { actor, parameters, inputs, masks: Vec::new(), draws: Vec::new(), log_probs: Vec::new() })
     }

@@ -4,6 +4,7 @@
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, derive_seed};
 use pavlov_nn::{Layout, OptimizerConfig, Parameters, StateDict, StateView};
 
+use super::exploration::ExplorationNoise;
 use super::{ActionHead, Actor, ActorCritic, ActorCriticConfig, Rollout, StochasticPolicy, Trainable};
 use crate::{Agent, AgentContext, AgentError, Encoder, Experience, Metrics, Policy};
 
@@ -99,7 +100,10 @@ pub fn actor_of(
     let net = ActorCritic::new(&mut layout, &encoder, &head, config)?;
     let mut rng = EnvRng::seeded(derive_seed(context.seed, "weights", 0));
     let parameters = Parameters::new(&layout, &mut rng, context.device)?;
-    Ok((Actor::new(net, encoder, head), parameters))
+    let mut actor = Actor::new(net, encoder, head);
+    let depends = config.state_dependent_exploration;
+    actor.noise = depends.then(|| ExplorationNoise::new(config.exploration_resample_steps));
+    Ok((actor, parameters))
 }
 
 impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
@@ -122,6 +126,7 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
         let rollout = (&self.actor, &mut self.rollout);
         let updates = self.algorithm.update(&mut self.trained, rollout, &mut self.sample_rng, progress)?;
         self.rollout.clear();
+        self.actor.noise.iter_mut().for_each(ExplorationNoise::restart);
         Ok(updates)
     }
 
@@ -152,6 +157,7 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
         state.nest("trained", self.trained.state()?);
         state.nest("rollout", self.rollout.state()?);
         state.put_value("env_steps", &self.env_steps)?;
+        state.put_value("noise", &self.actor.noise)?;
         state.put_value("act_rng", &self.act_rng)?;
         state.put_value("sample_rng", &self.sample_rng)?;
         Ok(state)
@@ -161,6 +167,7 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
         self.trained.load_state(&state.part("trained"))?;
         self.rollout.load_state(&state.part("rollout"))?;
         self.env_steps = state.value("env_steps")?;
+        self.actor.noise = state.value("noise")?;
         self.act_rng = state.value("act_rng")?;
         self.sample_rng = state.value("sample_rng")?;
         Ok(())

@@ -6,7 +6,8 @@
 use pavlov_nn::{HostBuffer, Mode, Parameters, backward};
 use tch::Tensor;
 
-use super::actor::{distribution_rows, mask_row, on_device};
+use super::actor::{DistributionRows, mask_row, on_device};
+use super::exploration::add_gradient;
 use super::{Actor, Minibatch};
 use crate::AgentError;
 
@@ -21,7 +22,7 @@ pub struct Evaluation {
     pub values: Vec<f32>,
     outputs: Tensor,
     value_outputs: Tensor,
-    rows: Vec<f32>,
+    answer: DistributionRows,
 }
 
 /// What a loss changes by with each number of an [`Evaluation`].
@@ -55,13 +56,13 @@ impl Evaluator {
         let inputs = on_device(minibatch.observations(), parameters.device())?;
         let outputs = actor.net.policy(parameters, &inputs, Mode::Train)?;
         let value_outputs = actor.net.value(parameters, &inputs, Mode::Train)?;
-        let mut rows = Vec::new();
-        distribution_rows(&actor.net, parameters, &actor.head, &outputs, &mut rows)?;
         let distribution = actor.head.distribution();
         let (count, width) = (distribution.parameters(), distribution.width());
+        let mut answer = DistributionRows::default();
+        answer.fill(&actor.net, parameters, count, &outputs)?;
         let batch = minibatch.len();
         let (mut log_probs, mut entropies) = (Vec::with_capacity(batch), Vec::with_capacity(batch));
-        for (index, row) in rows.chunks_exact(count).enumerate() {
+        for (index, row) in answer.rows.chunks_exact(count).enumerate() {
             let draw = &minibatch.draws[index * width..(index + 1) * width];
             let mask = mask_row(&minibatch.masks, count, index);
             let (log_prob, entropy) = distribution.evaluate_row(row, mask, draw);
@@ -70,7 +71,7 @@ impl Evaluator {
         }
         let mut values = vec![0.0; batch];
         value_outputs.f_copy_data(&mut values, batch)?;
-        Ok(Evaluation { log_probs, entropies, values, outputs, value_outputs, rows })
+        Ok(Evaluation { log_probs, entropies, values, outputs: outputs.outputs, value_outputs, answer })
     }
 
     /// Accumulates the gradient of a loss into the parameters' gradients.
@@ -93,23 +94,31 @@ impl Evaluator {
         }
         let Some((policy, value)) = &mut self.gradients else { return Ok(()) };
         let outputs = outputs as usize;
-        let mut of_deviation = vec![0.0; count - outputs];
+        let DistributionRows { rows, log_deviation, features } = &evaluation.answer;
+        let size = features.len() / minibatch.len().max(1);
+        let mut of_deviation = vec![0.0; log_deviation.len()];
         let mut row_gradient = vec![0.0; count];
         let policy_rows = policy.as_mut_slice().chunks_exact_mut(outputs);
-        for (index, (row, out)) in evaluation.rows.chunks_exact(count).zip(policy_rows).enumerate() {
+        for (index, (row, out)) in rows.chunks_exact(count).zip(policy_rows).enumerate() {
             let draw = &minibatch.draws[index * width..(index + 1) * width];
             let mask = mask_row(&minibatch.masks, count, index);
             let changes = (by.by_log_prob[index], by.by_entropy);
             distribution.gradient_row((row, mask), draw, changes, &mut row_gradient);
             out.copy_from_slice(&row_gradient[..outputs]);
-            of_deviation.iter_mut().zip(&row_gradient[outputs..]).for_each(|(sum, one)| *sum += one);
+            let by = &row_gradient[outputs..];
+            if size == 0 {
+                of_deviation.iter_mut().zip(by).for_each(|(sum, one)| *sum += one);
+            } else {
+                let features = &features[index * size..(index + 1) * size];
+                add_gradient(features, log_deviation, (&row[outputs..], by), &mut of_deviation);
+            }
         }
         value.as_mut_slice().copy_from_slice(&by.by_value);
         let device = parameters.device();
         backward(&evaluation.outputs, &on_device(policy.tensor(), device)?)?;
         backward(&evaluation.value_outputs, &on_device(value.tensor(), device)?)?;
         if let Some(gradient) = actor.net.log_deviation().and_then(|id| parameters.gradient(id)) {
-            let sum = Tensor::f_from_slice(&of_deviation)?.f_to_device(device)?;
+            let sum = Tensor::f_from_slice(&of_deviation)?.f_view_as(gradient)?.f_to_device(device)?;
             let _guard = tch::no_grad_guard();
             let _ = gradient.shallow_clone().f_add_(&sum)?;
         }

@@ -20,8 +20,13 @@ pub struct ActorCriticConfig {
     /// Whether weights start orthogonal: hidden layers with gain `sqrt(2)`, the policy's last one with 0.01, the value's
     /// with 1, biases zero; else as PyTorch's layers do.
     pub orthogonal_init: bool,
-    /// Where the logarithm of a continuous policy's deviation starts; it does not depend on the observation.
+    /// Where the logarithm of a continuous policy's deviation starts.
     pub log_deviation_start: f64,
+    /// Whether a continuous policy explores by noise that depends on the observation (gSDE, Raffin et al. 2021); else its
+    /// deviation is the same everywhere.
+    pub state_dependent_exploration: bool,
+    /// Steps for which state-dependent noise stays the same function; 0 keeps it for a whole rollout.
+    pub exploration_resample_steps: usize,
     /// Whether each hidden layer is normalised before its activation (Ba et al. 2016).
     pub layer_norm: bool,
     /// The share of hidden units that dropout silences in updates, `0 <= dropout < 1`; never where the agent acts.
@@ -36,6 +41,8 @@ impl Default for ActorCriticConfig {
             activation: Activation::Tanh,
             orthogonal_init: true,
             log_deviation_start: 0.0,
+            state_dependent_exploration: false,
+            exploration_resample_steps: 0,
             layer_norm: false,
             dropout: 0.0,
         }
@@ -50,6 +57,10 @@ impl ActorCriticConfig {
     pub fn validate(&self) -> Result<(), AgentError> {
         self.mlp(&self.hidden_sizes, 0.01).validate()?;
         self.mlp(&self.value_hidden_sizes, 1.0).validate()?;
+        if self.state_dependent_exploration && self.hidden_sizes.is_empty() {
+            let message = "net.state_dependent_exploration needs a hidden layer: give net.hidden_sizes one";
+            return Err(AgentError::Config(message.into()));
+        }
         if !self.log_deviation_start.is_finite() {
             let message = format!("net.log_deviation_start is {}: give a number", self.log_deviation_start);
             return Err(AgentError::Config(message));
@@ -79,8 +90,19 @@ impl ActorCriticConfig {
 #[derive(Clone, Debug)]
 pub struct ActorCritic {
     policy: Mlp,
+    /// From the features of state-dependent exploration to the means, named `mean.`.
+    mean: Option<Mlp>,
     value: Mlp,
     log_deviation: Option<ParameterId>,
+}
+
+/// What the policy's network gives for `rows` observations.
+#[derive(Debug)]
+pub struct PolicyOutputs {
+    /// Logits, or the means of a Gaussian: f32 `[rows, outputs]`.
+    pub outputs: Tensor,
+    /// What state-dependent exploration depends on: f32 `[rows, features]`.
+    pub features: Option<Tensor>,
 }
 
 impl ActorCritic {
@@ -96,27 +118,47 @@ impl ActorCritic {
     ) -> Result<Self, AgentError> {
         config.validate()?;
         let inputs = encoder.width() as i64;
-        let (outputs, deviations) = match head.distribution() {
-            Distribution::Gaussian(n) => (*n, Some(*n)),
-            discrete => (discrete.parameters(), None),
+        let actions = match head.distribution() {
+            Distribution::Gaussian(n) => Some(*n as i64),
+            _ => None,
         };
-        let policy = config.mlp(&config.hidden_sizes, 0.01);
-        let value = config.mlp(&config.value_hidden_sizes, 1.0);
-        let policy = Mlp::new(layout, "policy.", inputs, outputs as i64, &policy)?;
-        let value = Mlp::new(layout, "value.", inputs, 1, &value)?;
+        let outputs = actions.unwrap_or(head.distribution().parameters() as i64);
+        let (policy, mean) = match config.hidden_sizes.split_last() {
+            Some((features, before)) if actions.is_some() && config.state_dependent_exploration => {
+                let body = MlpConfig {
+                    output_activation: config.activation,
+                    dropout: 0.0,
+                    ..config.mlp(before, 2f64.sqrt())
+                };
+                let body = Mlp::new(layout, "policy.", inputs, *features, &body)?;
+                (body, Some(Mlp::new(layout, "mean.", *features, outputs, &config.mlp(&[], 0.01))?))
+            }
+            _ => {
+                let whole = config.mlp(&config.hidden_sizes, 0.01);
+                (Mlp::new(layout, "policy.", inputs, outputs, &whole)?, None)
+            }
+        };
+        let value = Mlp::new(layout, "value.", inputs, 1, &config.mlp(&config.value_hidden_sizes, 1.0))?;
         let start = Init::Constant { value: config.log_deviation_start };
-        let log_deviation =
-            deviations.map(|n| layout.add("log_deviation", &[n as i64], start)).transpose()?;
-        Ok(Self { policy, value, log_deviation })
+        let shape = |n| if mean.is_some() { vec![policy.outputs(), n] } else { vec![n] };
+        let log_deviation = actions.map(|n| layout.add("log_deviation", &shape(n), start)).transpose()?;
+        Ok(Self { policy, mean, value, log_deviation })
     }
 
-    /// What the policy's network gives for observations (f32 `[rows, inputs]`): logits, or the means of a Gaussian,
-    /// f32 `[rows, outputs]`.
+    /// What the policy's network gives for observations, f32 `[rows, inputs]`.
     ///
     /// # Errors
     /// [`AgentError`] when the shape does not fit.
-    pub fn policy(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<Tensor, AgentError> {
-        Ok(self.policy.forward(parameters, x, mode)?)
+    pub fn policy(
+        &self,
+        parameters: &Parameters,
+        x: &Tensor,
+        mode: Mode,
+    ) -> Result<PolicyOutputs, AgentError> {
+        let outputs = self.policy.forward(parameters, x, mode)?;
+        let Some(mean) = &self.mean else { return Ok(PolicyOutputs { outputs, features: None }) };
+        let features = Some(outputs.f_detach()?);
+        Ok(PolicyOutputs { outputs: mean.forward(parameters, &outputs, mode)?, features })
     }
 
     /// The values of observations (f32 `[rows, inputs]`): f32 `[rows, 1]`.
@@ -127,7 +169,8 @@ impl ActorCritic {
         Ok(self.value.forward(parameters, x, mode)?)
     }
 
-    /// Where the logarithm of a continuous policy's deviation stands.
+    /// Where the logarithm of a continuous policy's deviation stands: `[actions]`, or `[features, actions]` where it
+    /// depends on the observation.
     pub fn log_deviation(&self) -> Option<ParameterId> {
         self.log_deviation
     }

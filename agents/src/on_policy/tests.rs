@@ -62,9 +62,12 @@ fn rollout(context: &AgentContext, actor: &mut Actor, parameters: &Parameters, s
 
 #[test]
 fn the_ratio_is_one_where_nothing_has_changed() {
-    for actions in every_kind_of_actions() {
+    let each =
+        every_kind_of_actions().into_iter().flat_map(|actions| [(actions.clone(), false), (actions, true)]);
+    for (actions, state_dependent_exploration) in each {
         let context = context(Space::unbounded(&[3]), actions.clone(), 2);
-        let (mut actor, parameters) = actor_of(&small_net(), &context).unwrap();
+        let config = ActorCriticConfig { state_dependent_exploration, ..small_net() };
+        let (mut actor, parameters) = actor_of(&config, &context).unwrap();
         let mut rollout = rollout(&context, &mut actor, &parameters, 10);
         rollout.finish(&actor, &parameters, (0.9, 0.8)).unwrap();
         let mut minibatch = Minibatch::new().unwrap();
@@ -86,9 +89,9 @@ fn the_ratio_is_one_where_nothing_has_changed() {
 #[test]
 fn a_hand_derived_step_is_that_of_autograd() {
     for actions in every_kind_of_actions() {
-        for layer_norm in [false, true] {
+        for (layer_norm, state_dependent_exploration) in [(false, false), (true, false), (false, true)] {
             let context = context(Space::unbounded(&[3]), actions.clone(), 2);
-            let config = ActorCriticConfig { layer_norm, ..small_net() };
+            let config = ActorCriticConfig { layer_norm, state_dependent_exploration, ..small_net() };
             let (mut actor, parameters) = actor_of(&config, &context).unwrap();
             let mut rollout = rollout(&context, &mut actor, &parameters, 8);
             rollout.finish(&actor, &parameters, (0.9, 0.8)).unwrap();
@@ -108,9 +111,16 @@ fn a_hand_derived_step_is_that_of_autograd() {
 
             let (_, twin) = actor_of(&config, &context).unwrap();
             let inputs = minibatch.observations();
-            let mut outputs = actor.net.policy(&twin, inputs, Mode::Train).unwrap();
+            let PolicyOutputs { mut outputs, features } =
+                actor.net.policy(&twin, inputs, Mode::Train).unwrap();
             if let Some(id) = actor.net.log_deviation() {
-                let deviation = twin.get(id).unsqueeze(0).expand_as(&outputs);
+                let deviation = match features {
+                    Some(features) => {
+                        let squares: Tensor = twin.get(id) * 2.0;
+                        (features.square().matmul(&squares.exp()) + 1e-6).log() * 0.5
+                    }
+                    None => twin.get(id).unsqueeze(0).expand_as(&outputs),
+                };
                 outputs = Tensor::cat(&[outputs, deviation], 1);
             }
             let family = actor.head.distribution();
@@ -123,7 +133,8 @@ fn a_hand_derived_step_is_that_of_autograd() {
                 + (values * Tensor::from_slice(&by.by_value)).sum(Kind::Float);
             loss.backward();
             let distance = (by_hand - twin.gradients().unwrap()).abs().max().double_value(&[]);
-            assert!(distance < 1e-5, "{actions}, layer norm {layer_norm}: {distance}");
+            let what = format!("{actions}, layer norm {layer_norm}, noise {state_dependent_exploration}");
+            assert!(distance < 1e-5, "{what}: {distance}");
         }
     }
 }

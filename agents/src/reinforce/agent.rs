@@ -6,6 +6,7 @@ use tch::Tensor;
 
 use super::episodes::{Episodes, Moment, Widths};
 use super::{ReinforceConfig, episodes::Played};
+use crate::on_policy::exploration::ExplorationNoise;
 use crate::on_policy::{
     Actor, Minibatch, Rollout, RowGradients, StochasticPolicy, Trainable, actor_of, advantages,
     policy_gradient,
@@ -154,6 +155,7 @@ impl Agent for Reinforce {
         }
         self.update()?;
         self.episodes.clear();
+        self.actor.noise.iter_mut().for_each(ExplorationNoise::restart);
         Ok(1)
     }
 
@@ -188,6 +190,7 @@ impl Agent for Reinforce {
         state.nest("trained", self.trained.state()?);
         state.nest("episodes", self.episodes.state()?);
         state.put_value("env_steps", &self.env_steps)?;
+        state.put_value("noise", &self.actor.noise)?;
         state.put_value("act_rng", &self.act_rng)?;
         Ok(state)
     }
@@ -196,6 +199,7 @@ impl Agent for Reinforce {
         self.trained.load_state(&state.part("trained"))?;
         self.episodes.load_state(&state.part("episodes"))?;
         self.env_steps = state.value("env_steps")?;
+        self.actor.noise = state.value("noise")?;
         self.act_rng = state.value("act_rng")?;
         Ok(())
     }
