@@ -9,8 +9,6 @@ namespace pavlov {
 // The numbers by which Rust names the activations (activation.rs).
 enum class Activation : int { kIdentity, kRelu, kLeakyRelu, kElu, kGelu, kSilu, kTanh, kSigmoid };
 
-constexpr float kLeakySlope = 0.01f;
-
 // Whether these passes know the activation: those whose derivative follows from their output.
 bool dense_knows(Activation activation);
 

@@ -16,6 +16,7 @@
 
 #include "blas.h"
 #include "dense.h"
+#include "functions.h"
 
 namespace {
 
