@@ -6,15 +6,19 @@
 pub mod a2c;
 mod checks;
 mod core;
+pub mod ddpg;
 pub mod dqn;
 mod encoding;
 mod error;
+pub mod off_policy;
 pub mod on_policy;
 pub mod ppo;
 mod random;
 mod registry;
 pub mod reinforce;
 pub mod replay;
+pub mod sac;
+pub mod td3;
 
 pub use crate::core::{ActMode, Agent, AgentContext, Experience, Metrics, Policy};
 pub use encoding::Encoder;

@@ -8,9 +8,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use toml::Table;
 
 use crate::a2c::A2cConfig;
+use crate::ddpg::DdpgConfig;
 use crate::dqn::DqnConfig;
 use crate::ppo::PpoConfig;
 use crate::reinforce::ReinforceConfig;
+use crate::sac::SacConfig;
+use crate::td3::Td3Config;
 use crate::{Agent, AgentContext, AgentError};
 
 /// The configuration of an agent, from which the agent is built. Implementing this and registering it is all that a

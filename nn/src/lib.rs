@@ -1,7 +1,8 @@
 //! The network core on libtorch; it knows nothing of reinforcement learning.
 //!
 //! * [`Layout`] and [`Parameters`]: the flat arena in which a network's numbers live.
-//! * [`Mlp`]: networks, described by typed configurations; the description is called with the numbers.
+//! * [`Mlp`]: networks, described by typed configurations; the description is called with the numbers. [`Ensemble`]:
+//!   several of one shape.
 //! * [`optim`]: optimisers that step over the whole arena at once, gradient clipping.
 //! * [`Distribution`]: of actions; log-probabilities, entropies, their gradients.
 //! * [`losses`]: losses that come with their gradient; [`backward`] takes it.
@@ -12,6 +13,7 @@
 mod activation;
 pub mod device;
 pub mod distributions;
+mod ensemble;
 mod error;
 mod init;
 pub mod losses;
@@ -26,6 +28,7 @@ pub mod weights;
 
 pub use activation::Activation;
 pub use distributions::Distribution;
+pub use ensemble::Ensemble;
 pub use error::NnError;
 pub use init::Init;
 pub use mlp::{Mlp, MlpConfig, Mode};

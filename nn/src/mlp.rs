@@ -148,17 +148,27 @@ impl Mlp {
     /// # Errors
     /// [`NnError::Shape`] for an input of another shape or type.
     pub fn forward(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<Tensor, NnError> {
-        if x.dim() != 2 || x.size()[1] != self.inputs || x.kind() != tch::Kind::Float {
-            let (want, have, kind) = (self.inputs, x.size(), x.kind());
-            let message = format!("the network takes f32 [batch, {want}], the input is {kind:?} {have:?}");
-            return Err(NnError::Shape(message));
-        }
-        let drops = mode == Mode::Train && self.config.dropout > 0.0;
-        if self.config.layer_norm || drops {
-            self.forward_by_operations(parameters, x, mode)
+        self.check_input(x)?;
+        if self.is_fused(mode) {
+            forward_fused(std::slice::from_ref(self), shim::mlp::Networks::One, parameters, x)
         } else {
-            self.forward_fused(parameters, x)
+            self.forward_by_operations(parameters, x, mode)
         }
+    }
+
+    pub(crate) fn check_input(&self, x: &Tensor) -> Result<(), NnError> {
+        if x.dim() == 2 && x.size()[1] == self.inputs && x.kind() == tch::Kind::Float {
+            return Ok(());
+        }
+        let (want, have, kind) = (self.inputs, x.size(), x.kind());
+        let message = format!("the network takes f32 [batch, {want}], the input is {kind:?} {have:?}");
+        Err(NnError::Shape(message))
+    }
+
+    /// Whether the pass runs as one node.
+    pub(crate) fn is_fused(&self, mode: Mode) -> bool {
+        let drops = mode == Mode::Train && self.config.dropout > 0.0;
+        !(self.config.layer_norm || drops)
     }
 
     /// The forward pass as one operation per layer part, each recorded by autograd: needed for layer norm, dropout
@@ -191,15 +201,23 @@ impl Mlp {
         }
         Ok(x)
     }
+}
 
-    fn forward_fused(&self, parameters: &Parameters, x: &Tensor) -> Result<Tensor, NnError> {
-        let layers = self.layers.iter().map(|layer| shim::mlp::Layer {
-            weight: parameters.get(layer.weight),
-            bias: parameters.get(layer.bias),
-            gradients: parameters.gradient(layer.weight).zip(parameters.gradient(layer.bias)),
-        });
-        shim::mlp::forward(x, layers, self.config.activation.code(), self.config.output_activation.code())
-    }
+/// The pass of networks of one shape as one node.
+pub(crate) fn forward_fused(
+    networks: &[Mlp],
+    stacked: shim::mlp::Networks,
+    parameters: &Parameters,
+    x: &Tensor,
+) -> Result<Tensor, NnError> {
+    let layers = networks.iter().flat_map(|network| &network.layers).map(|layer| shim::mlp::Layer {
+        weight: parameters.get(layer.weight),
+        bias: parameters.get(layer.bias),
+        gradients: parameters.gradient(layer.weight).zip(parameters.gradient(layer.bias)),
+    });
+    let Some(first) = networks.first() else { return Err(NnError::Config("an ensemble of no networks".into())) };
+    let (activation, output) = (first.config.activation.code(), first.config.output_activation.code());
+    shim::mlp::forward(x, stacked, layers, activation, output)
 }
 
 #[cfg(test)]

@@ -166,6 +166,20 @@ fn a_frozen_network_passes_the_gradient_to_its_input_and_keeps_none() {
 }
 
 #[test]
+fn a_frozen_view_sees_every_change_and_leaves_no_gradient() {
+    let (mlp, mut parameters) = network(&MlpConfig::default());
+    let other = network(&MlpConfig { init: Init::Uniform { bound: 0.3 }, ..Default::default() }).1;
+    let view = parameters.frozen_view().unwrap();
+    parameters.copy_from(&other).unwrap();
+    let x = input(6).set_requires_grad(true);
+    let y = mlp.forward(&view, &x, Mode::Train).unwrap();
+    assert_eq!(y.detach(), mlp.forward(&other, &input(6), Mode::Eval).unwrap().detach());
+    y.sum(Kind::Float).backward();
+    assert!(x.grad().abs().max().double_value(&[]) > 0.0);
+    assert_eq!(parameters.gradients().unwrap().abs().max().double_value(&[]), 0.0);
+}
+
+#[test]
 fn weights_changed_between_the_passes_are_an_error() {
     let (mlp, mut parameters) = network(&MlpConfig::default());
     let other = parameters.frozen_copy().unwrap();

@@ -163,6 +163,15 @@ impl Parameters {
         Self::from_flat(self.layout.clone(), self.values.f_detach_copy()?)
     }
 
+    /// The same values without gradients, in the same memory: a pass through these leaves no gradient in the network, but
+    /// passes one to its input. What changes the values here or there is seen there or here.
+    ///
+    /// # Errors
+    /// [`NnError::Torch`] when libtorch fails.
+    pub fn frozen_view(&self) -> Result<Self, NnError> {
+        Self::from_flat(self.layout.clone(), self.values.f_detach()?)
+    }
+
     /// What the parameters are and where they stand.
     pub fn layout(&self) -> &Layout {
         &self.layout

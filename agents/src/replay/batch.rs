@@ -12,6 +12,7 @@ pub struct Batch {
     count: usize,
     observations: HostBuffer<f32>,
     next_observations: HostBuffer<f32>,
+    masks: HostBuffer<f32>,
     next_masks: HostBuffer<f32>,
     choices: HostBuffer<i64>,
     points: HostBuffer<f32>,
@@ -23,6 +24,7 @@ pub struct Batch {
 pub(super) struct RowsMut<'a> {
     pub observations: &'a mut [f32],
     pub next_observations: &'a mut [f32],
+    pub masks: &'a mut [f32],
     pub next_masks: &'a mut [f32],
     pub choices: &'a mut [i64],
     pub points: &'a mut [f32],
@@ -42,6 +44,7 @@ impl Batch {
             count: 0,
             observations: HostBuffer::new(&[rows, width])?,
             next_observations: HostBuffer::new(&[rows, width])?,
+            masks: HostBuffer::new(&[rows, encoder.mask_width() as i64])?,
             next_masks: HostBuffer::new(&[rows, encoder.mask_width() as i64])?,
             choices: HostBuffer::new(&[rows, choices as i64])?,
             points: HostBuffer::new(&[rows, points as i64])?,
@@ -66,6 +69,7 @@ impl Batch {
         Ok(RowsMut {
             observations: self.observations.as_mut_slice(),
             next_observations: self.next_observations.as_mut_slice(),
+            masks: self.masks.as_mut_slice(),
             next_masks: self.next_masks.as_mut_slice(),
             choices: self.choices.as_mut_slice(),
             points: self.points.as_mut_slice(),
@@ -83,6 +87,7 @@ impl Batch {
         Ok(Transitions {
             observations: self.tensor(&self.observations, device)?,
             next_observations: self.tensor(&self.next_observations, device)?,
+            masks: self.tensor(&self.masks, device)?,
             next_masks: self.tensor(&self.next_masks, device)?,
             choices: self.tensor(&self.choices, device)?,
             points: self.tensor(&self.points, device)?,
@@ -91,10 +96,44 @@ impl Batch {
         })
     }
 
+    /// The small numbers of the transitions as slices of ordinary memory.
+    pub fn numbers(&self) -> Numbers<'_> {
+        fn filled<T: HostElement>(buffer: &HostBuffer<T>, count: usize) -> &[T] {
+            let slice = buffer.as_slice();
+            let rows = buffer.tensor().size()[0].max(1) as usize;
+            &slice[..slice.len() / rows * count]
+        }
+        Numbers {
+            masks: filled(&self.masks, self.count),
+            next_masks: filled(&self.next_masks, self.count),
+            choices: filled(&self.choices, self.count),
+            points: filled(&self.points, self.count),
+            rewards: filled(&self.rewards, self.count),
+            continues: filled(&self.continues, self.count),
+        }
+    }
+
     fn tensor<T: HostElement>(&self, buffer: &HostBuffer<T>, device: Device) -> Result<Tensor, AgentError> {
         let filled = buffer.tensor().f_narrow(0, 0, self.count as i64)?;
         Ok(if device == Device::Cpu { filled } else { filled.f_to_device(device)? })
     }
+}
+
+/// The small numbers of transitions, row-major; each is what [`Transitions`] has by the same name.
+#[derive(Clone, Copy, Debug)]
+pub struct Numbers<'a> {
+    /// `[batch, actions]` or `[batch, 0]`
+    pub masks: &'a [f32],
+    /// `[batch, actions]` or `[batch, 0]`
+    pub next_masks: &'a [f32],
+    /// `[batch, dimensions]` or `[batch, 0]`
+    pub choices: &'a [i64],
+    /// `[batch, dimensions]` or `[batch, 0]`
+    pub points: &'a [f32],
+    /// `[batch]`
+    pub rewards: &'a [f32],
+    /// `[batch]`
+    pub continues: &'a [f32],
 }
 
 /// Transitions as tensors.
@@ -104,6 +143,9 @@ pub struct Transitions {
     pub observations: Tensor,
     /// What truly followed, the final observation of an episode included: f32 `[batch, width]`.
     pub next_observations: Tensor,
+    /// Which discrete actions made sense then, 1 or 0, at least one of them: f32 `[batch, actions]`; `[batch, 0]` where the
+    /// environment does not say.
+    pub masks: Tensor,
     /// Which discrete actions make sense after it, 1 or 0, at least one of them: f32 `[batch, actions]`; `[batch, 0]`
     /// where the environment does not say.
     pub next_masks: Tensor,

@@ -6,5 +6,5 @@ mod uniform;
 #[cfg(test)]
 mod tests;
 
-pub use batch::{Batch, Transitions};
+pub use batch::{Batch, Numbers, Transitions};
 pub use uniform::UniformReplay;

@@ -123,11 +123,9 @@ impl UniformReplay {
             let span = row * width..(row + 1) * width;
             encoder.encode(self.observation(slot), &mut rows.observations[span.clone()]);
             encoder.encode(self.next_observation(slot), &mut rows.next_observations[span]);
-            let mask = &mut rows.next_masks[row * masks..(row + 1) * masks];
-            match encoder.mask(self.next_observation(slot)) {
-                Some(known) => mask.copy_from_slice(known),
-                None => mask.fill(1.0),
-            }
+            let span = row * masks..(row + 1) * masks;
+            put_mask(encoder.mask(self.observation(slot)), &mut rows.masks[span.clone()]);
+            put_mask(encoder.mask(self.next_observation(slot)), &mut rows.next_masks[span]);
             take(&self.choices, slot, choices, rows.choices, row);
             take(&self.points, slot, points, rows.points, row);
             rows.rewards[row] = self.rewards[slot];
@@ -224,6 +222,13 @@ fn put<T: Copy>(array: &mut Vec<T>, slot: usize, row: &[T]) {
         array.extend_from_slice(row);
     } else {
         array[start..start + row.len()].copy_from_slice(row);
+    }
+}
+
+fn put_mask(known: Option<&[f32]>, mask: &mut [f32]) {
+    match known {
+        Some(known) => mask.copy_from_slice(known),
+        None => mask.fill(1.0),
     }
 }
 

@@ -1,9 +1,9 @@
-// A multi-layer perceptron as one node of the autograd graph.
+// A multi-layer perceptron, or several of one shape side by side, as one node of the autograd graph.
 //
 // Autograd's price is per operation; on small networks it is several times the arithmetic. Here the forward pass runs
 // without recording, and the hand-derived backward pass accumulates straight into the gradient views of the parameter
 // arena. On the CPU in f32 both passes run over plain memory (dense.h); everywhere else, and for the activations that
-// those do not know, they are written in ATen operations.
+// those do not know, they are written in ATen operations. Networks side by side are one thread's work each.
 
 #include "shim.h"
 
@@ -17,6 +17,7 @@
 #include "blas.h"
 #include "dense.h"
 #include "functions.h"
+#include "team.h"
 
 namespace {
 
@@ -61,37 +62,45 @@ DenseLayer dense(const Layer& layer) {
   return dense;
 }
 
-// The output for `x`. If the pass is recorded, each layer keeps its input and its output.
-Tensor forward_dense(std::vector<Layer>& layers, const Tensor& x, bool recorded) {
+// One network's layers.
+using Layers = std::vector<Layer>;
+
+// The passes of one network from `x` to `y`. If they are recorded, each layer keeps its input and its output.
+std::vector<DenseLayer> forward_passes(Layers& layers, const Tensor& x, const Tensor& y, bool recorded) {
   std::vector<DenseLayer> passes;
   passes.reserve(layers.size());
-  Tensor y = x;
+  Tensor input = x;
   for (Layer& layer : layers) {
     DenseLayer pass = dense(layer);
-    pass.input = y.defined() ? y.const_data_ptr<float>() : nullptr;
-    const bool kept = recorded || &layer == &layers.back();
-    if (recorded) layer.input = y;
-    y = kept ? at::empty({x.size(0), pass.out}, x.options()) : Tensor();
-    if (recorded) layer.saved = y;
-    pass.output = kept ? y.data_ptr<float>() : nullptr;
+    pass.input = input.defined() ? input.const_data_ptr<float>() : nullptr;
+    if (recorded) layer.input = input;
+    if (&layer == &layers.back()) input = y;
+    else input = recorded ? at::empty({x.size(0), pass.out}, x.options()) : Tensor();
+    if (recorded) layer.saved = input;
+    pass.output = input.defined() ? input.data_ptr<float>() : nullptr;
     passes.push_back(pass);
   }
-  if (recorded) pavlov::dense_forward(passes, x.size(0));
-  else pavlov::dense_infer(passes, x.size(0));
+  return passes;
+}
+
+// Each network's output for `x`, [networks, batch, out].
+Tensor forward_dense(std::vector<Layers>& networks, const Tensor& x, bool recorded) {
+  const int64_t batch = x.size(0), count = networks.size();
+  Tensor y = at::empty({count, batch, networks[0].back().weight.size(0)}, x.options());
+  std::vector<std::vector<DenseLayer>> passes;
+  for (int64_t i = 0; i < count; ++i) passes.push_back(forward_passes(networks[i], x, y.select(0, i), recorded));
+  auto run = [&](int i) {
+    if (recorded) pavlov::dense_forward(passes[i], batch);
+    else pavlov::dense_infer(passes[i], batch);
+  };
+  pavlov::share(static_cast<int>(count), run);
   return y;
 }
 
-Tensor backward_dense(const std::vector<Layer>& layers, const Tensor& gradient, bool wants_input) {
-  const int64_t batch = gradient.size(0);
-  int64_t width = 0;
-  for (const Layer& layer : layers) width += layer.weight.size(0);
-  Tensor gradients = at::empty({batch * width}, gradient.options());
-  Tensor input_gradient;
-  if (wants_input) input_gradient = at::empty({batch, layers[0].weight.size(1)}, gradient.options());
-
+// The passes of one network back from `gradient` through room for the gradients of all its layers' outputs.
+std::vector<DenseLayer> backward_passes(const Layers& layers, const float* gradient, int64_t batch, float* room) {
   std::vector<DenseLayer> passes;
   passes.reserve(layers.size());
-  float* free = gradients.data_ptr<float>();
   for (const Layer& layer : layers) {
     DenseLayer pass = dense(layer);
     pass.input = layer.input.const_data_ptr<float>();
@@ -100,13 +109,36 @@ Tensor backward_dense(const std::vector<Layer>& layers, const Tensor& gradient, 
       pass.weight_gradient = layer.weight_gradient.data_ptr<float>();
       pass.bias_gradient = layer.bias_gradient.data_ptr<float>();
     }
-    pass.gradient = free;
-    free += batch * pass.out;
+    pass.gradient = room;
+    room += batch * pass.out;
     passes.push_back(pass);
   }
-  std::memcpy(passes.back().gradient, gradient.const_data_ptr<float>(), batch * passes.back().out * sizeof(float));
-  pavlov::dense_backward(passes, batch, wants_input ? input_gradient.data_ptr<float>() : nullptr);
-  return input_gradient;
+  std::memcpy(passes.back().gradient, gradient, batch * passes.back().out * sizeof(float));
+  return passes;
+}
+
+Tensor backward_dense(const std::vector<Layers>& networks, const Tensor& gradient, bool wants_input) {
+  const int64_t count = networks.size(), batch = gradient.size(1), out = gradient.size(2);
+  const int64_t in = networks[0].front().weight.size(1);
+  int64_t width = 0;
+  for (const Layer& layer : networks[0]) width += layer.weight.size(0);
+  Tensor room = at::empty({count, batch * width}, gradient.options());
+  Tensor input_gradients;
+  if (wants_input) input_gradients = at::empty({count, batch, in}, gradient.options());
+
+  std::vector<std::vector<DenseLayer>> passes;
+  const float* numbers = gradient.const_data_ptr<float>();
+  for (int64_t i = 0; i < count; ++i) {
+    float* own = room.data_ptr<float>() + i * batch * width;
+    passes.push_back(backward_passes(networks[i], numbers + i * batch * out, batch, own));
+  }
+  auto run = [&](int i) {
+    float* home = wants_input ? input_gradients.data_ptr<float>() + i * batch * in : nullptr;
+    pavlov::dense_backward(passes[i], batch, home);
+  };
+  pavlov::share(static_cast<int>(count), run);
+  if (!wants_input) return Tensor();
+  return count == 1 ? input_gradients[0] : input_gradients.sum(0);
 }
 
 // Whether the derivative is computed from the input; from the output otherwise, which saves keeping the input.
@@ -142,7 +174,7 @@ Tensor activation_backward(const Tensor& gradient, const Tensor& saved, Activati
   return gradient;
 }
 
-Tensor forward_by_operations(std::vector<Layer>& layers, const Tensor& x) {
+Tensor forward_by_operations(Layers& layers, const Tensor& x) {
   Tensor y = x;
   for (Layer& layer : layers) {
     layer.input = y;
@@ -155,7 +187,7 @@ Tensor forward_by_operations(std::vector<Layer>& layers, const Tensor& x) {
   return y;
 }
 
-Tensor backward_by_operations(std::vector<Layer>& layers, Tensor gradient, bool wants_input) {
+Tensor backward_by_operations(Layers& layers, Tensor gradient, bool wants_input) {
   for (size_t i = layers.size(); i-- > 0;) {
     Layer& layer = layers[i];
     gradient = activation_backward(gradient, layer.saved, layer.activation);
@@ -169,27 +201,44 @@ Tensor backward_by_operations(std::vector<Layer>& layers, Tensor gradient, bool 
   return gradient;
 }
 
+Tensor forward_by_operations(std::vector<Layers>& networks, const Tensor& x) {
+  std::vector<Tensor> outputs;
+  for (Layers& layers : networks) outputs.push_back(forward_by_operations(layers, x));
+  return outputs.size() == 1 ? outputs[0].unsqueeze(0) : at::stack(outputs);
+}
+
+Tensor backward_by_operations(std::vector<Layers>& networks, const Tensor& gradient, bool wants_input) {
+  Tensor sum;
+  for (size_t i = 0; i < networks.size(); ++i) {
+    const Tensor own = backward_by_operations(networks[i], gradient[i], wants_input);
+    if (wants_input) sum = sum.defined() ? sum + own : own;
+  }
+  return sum;
+}
+
 struct MlpBackward : public torch::autograd::Node {
-  std::vector<Layer> layers;
+  std::vector<Layers> networks;
   bool ran_dense = false;
 
   torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
     torch::autograd::variable_list result(num_outputs());
     if (!gradients[0].defined()) return result;
-    TORCH_CHECK(!layers.empty(), "the backward pass of a fused network can run only once");
-    for (const Layer& layer : layers)
-      TORCH_CHECK(layer.weight._version() == layer.version,
-                  "the network's weights were changed between its forward and its backward pass");
+    TORCH_CHECK(!networks.empty(), "the backward pass of a fused network can run only once");
+    for (const Layers& layers : networks)
+      for (const Layer& layer : layers)
+        TORCH_CHECK(layer.weight._version() == layer.version,
+                    "the network's weights were changed between its forward and its backward pass");
     at::AutoDispatchBelowAutograd guard;
-    const Tensor gradient = gradients[0].contiguous();
+    const Tensor own = gradients[0].contiguous();
+    const Tensor gradient = own.dim() == 3 ? own : own.unsqueeze(0);
     const bool wants_input = task_should_compute_output(0);
-    Tensor input_gradient = ran_dense ? backward_dense(layers, gradient, wants_input)
-                                      : backward_by_operations(layers, gradient, wants_input);
+    Tensor input_gradient = ran_dense ? backward_dense(networks, gradient, wants_input)
+                                      : backward_by_operations(networks, gradient, wants_input);
     if (wants_input) result[0] = std::move(input_gradient);
     return result;
   }
 
-  void release_variables() override { layers.clear(); }
+  void release_variables() override { networks.clear(); }
 
   std::string name() const override { return "MlpBackward"; }
 };
@@ -198,42 +247,46 @@ struct MlpBackward : public torch::autograd::Node {
 
 extern "C" {
 
-// `out` = the network's output for `x` [batch, in]. The gradients are null for a frozen network, which still passes a
-// gradient to its input.
-char* pavlov_mlp_forward(Handle* out, Handle x, int count, const Handle* weights, const Handle* biases,
-                         const Handle* weight_gradients, const Handle* bias_gradients, int activation,
-                         int output_activation) {
+// `out` = the output for `x` [batch, in]: [batch, out], or [networks, batch, out] where they are `stacked`. There are
+// `count` layers of each network, one network after the other. The gradients are null for frozen networks, which still
+// pass a gradient to their input.
+char* pavlov_mlp_forward(Handle* out, Handle x, int networks, bool stacked, int count, const Handle* weights,
+                         const Handle* biases, const Handle* weight_gradients, const Handle* bias_gradients,
+                         int activation, int output_activation) {
   return guarded([&] {
     const bool trained = weight_gradients != nullptr;
     const bool recorded = at::GradMode::is_enabled() && (trained || x->requires_grad());
-    std::vector<Layer> layers(count);
-    for (int i = 0; i < count; ++i) {
-      Layer& layer = layers[i];
+    TORCH_CHECK(networks == 1 || stacked, "the outputs of several networks are stacked");
+    std::vector<Layers> all(networks, Layers(count));
+    for (int i = 0; i < networks * count; ++i) {
+      Layer& layer = all[i / count][i % count];
       layer.weight = *weights[i];
       layer.bias = *biases[i];
       if (trained) {
         layer.weight_gradient = *weight_gradients[i];
         layer.bias_gradient = *bias_gradients[i];
       }
-      layer.activation = static_cast<Activation>(i + 1 < count ? activation : output_activation);
+      layer.activation = static_cast<Activation>(i % count + 1 < count ? activation : output_activation);
       layer.version = layer.weight._version();
     }
     Tensor y;
-    bool ran_dense;
+    bool ran_dense = true;
     {
       at::AutoDispatchBelowAutograd guard;
       const Tensor contiguous = x->contiguous();
-      ran_dense = takes_dense(layers, contiguous);
-      y = ran_dense ? forward_dense(layers, contiguous, recorded) : forward_by_operations(layers, contiguous);
+      for (const Layers& layers : all) ran_dense = ran_dense && takes_dense(layers, contiguous);
+      y = ran_dense ? forward_dense(all, contiguous, recorded) : forward_by_operations(all, contiguous);
+      if (!stacked) y = y[0];
     }
     if (recorded) {
-      // The last output is handed out: the node keeps a view of it, or it would own itself. The input likewise, since
-      // it may be the output of another node that owns this one.
-      Layer& last = layers.back();
-      if (last.saved.is_same(y)) last.saved = y.detach();
-      layers.front().input = layers.front().input.detach();
+      // The output is handed out: the node keeps views of it, or it would own itself. The input likewise, since it may
+      // be the output of another node that owns this one.
+      for (Layers& layers : all) {
+        layers.back().saved = layers.back().saved.detach();
+        layers.front().input = layers.front().input.detach();
+      }
       auto node = std::shared_ptr<MlpBackward>(new MlpBackward(), torch::autograd::deleteNode);
-      node->layers = std::move(layers);
+      node->networks = std::move(all);
       node->ran_dense = ran_dense;
       // The first weight stands for all parameters: it makes the output part of the graph, and gets nothing back.
       if (trained) node->set_next_edges(torch::autograd::collect_next_edges(*x, *weights[0]));

@@ -1,4 +1,4 @@
-//! The multi-layer perceptron as one node of the autograd graph (mlp.cpp).
+//! Multi-layer perceptrons as one node of the autograd graph (mlp.cpp).
 
 use std::ffi::{c_char, c_int};
 
@@ -12,6 +12,8 @@ unsafe extern "C" {
     fn pavlov_mlp_forward(
         out: *mut *mut C_tensor,
         x: *mut C_tensor,
+        networks: c_int,
+        stacked: bool,
         count: c_int,
         weights: *const *mut C_tensor,
         biases: *const *mut C_tensor,
@@ -22,7 +24,7 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// The deepest network that the pass takes: its pointers stand on the stack.
+/// The most layers that the pass takes, of all networks together: their pointers stand on the stack.
 pub const MAX_LAYERS: usize = 64;
 
 /// One layer's tensors.
@@ -35,12 +37,23 @@ pub struct Layer<'a> {
     pub gradients: Option<(&'a Tensor, &'a Tensor)>,
 }
 
-/// The network's output for `x`, f32 `[batch, in]`; the activations by their code.
+/// How many networks a pass is for.
+#[derive(Clone, Copy, Debug)]
+pub enum Networks {
+    /// One, whose output is `[batch, out]`.
+    One,
+    /// So many of one shape, whose outputs are `[networks, batch, out]`.
+    Stacked(usize),
+}
+
+/// The output for `x`, f32 `[batch, in]`. `layers` are those of the first network, then those of the second, and so on;
+/// the activations are given by their code.
 ///
 /// # Errors
 /// [`NnError::Shim`] when shapes do not fit.
 pub fn forward<'a>(
     x: &Tensor,
+    networks: Networks,
     layers: impl Iterator<Item = Layer<'a>>,
     activation: i32,
     output_activation: i32,
@@ -51,7 +64,7 @@ pub fn forward<'a>(
     let mut trainable = true;
     for layer in layers {
         if count == MAX_LAYERS {
-            return Err(NnError::Shape(format!("a network of more than {MAX_LAYERS} layers")));
+            return Err(NnError::Shape(format!("networks of more than {MAX_LAYERS} layers in all")));
         }
         weights[count] = pointer(layer.weight);
         biases[count] = pointer(layer.bias);
@@ -67,14 +80,23 @@ pub fn forward<'a>(
         true => gradients.as_ptr(),
         false => std::ptr::null(),
     };
+    let (networks, stacked) = match networks {
+        Networks::One => (1, false),
+        Networks::Stacked(networks) => (networks, true),
+    };
+    if networks == 0 || count % networks != 0 {
+        return Err(NnError::Shape(format!("{count} layers cannot be those of {networks} networks")));
+    }
     let mut out = std::ptr::null_mut();
-    // SAFETY: every array holds `count` pointers to tensors that live through the call; what the graph needs later
+    // SAFETY: every array holds `count` pointers (as many for each network) to tensors that live through the call; what the graph needs later
     // C++ keeps by references of its own; `out` is a tensor that is now ours.
     unsafe {
         check(pavlov_mlp_forward(
             &mut out,
             pointer(x),
-            count as c_int,
+            networks as c_int,
+            stacked,
+            (count / networks) as c_int,
             weights.as_ptr(),
             biases.as_ptr(),
             or_null(&weight_gradients),

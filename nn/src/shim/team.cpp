@@ -23,6 +23,9 @@ inline void pause() {
 constexpr int kSpins = 5000;
 constexpr int kLargestTeam = 64;
 
+// Whether this thread is at a part of a job: what that part would share, it does alone.
+thread_local bool at_work = false;
+
 // One job at a time: the ticket holds its number and how many parts it has. A thread takes a part by writing the job's
 // number into the part's claim, which succeeds for one thread alone, and for none that is late: the claims of a job that
 // is over bear its number already. A new job does not begin before each part of the last one is done.
@@ -36,12 +39,14 @@ class Team {
   }
 
   void run(int parts, void (*task)(void*, int), void* context) {
+    const auto alone = [&] {
+      for (int part = 0; part < parts; ++part) task(context, part);
+    };
+    // One part is no job: what it shares in turn becomes one.
+    if (parts <= 1 || at_work || size_.load(std::memory_order_relaxed) <= 1) return alone();
     // A second caller at the same moment does its work alone.
     std::unique_lock<std::mutex> guard(caller_, std::try_to_lock);
-    if (parts <= 1 || size_.load(std::memory_order_relaxed) <= 1 || !guard.owns_lock()) {
-      for (int part = 0; part < parts; ++part) task(context, part);
-      return;
-    }
+    if (!guard.owns_lock()) return alone();
     task_ = task;
     context_ = context;
     done_.store(0, std::memory_order_relaxed);
@@ -70,7 +75,9 @@ class Team {
       uint64_t claim = claims_[part].load(std::memory_order_relaxed);
       const uint64_t job = ticket >> kPartBits;
       if (claim >= job || !claims_[part].compare_exchange_strong(claim, job, std::memory_order_acq_rel)) continue;
+      at_work = true;
       task_(context_, part);
+      at_work = false;
       done_.fetch_add(1, std::memory_order_release);
     }
   }

@@ -17,7 +17,8 @@ constexpr int kLargestJob = 64;
 
 // Calls task(context, part) once for each part of 0..parts, on the caller and on whichever threads of the team are free,
 // and returns when all are done. Each thread begins with the same share of the parts every time: pieces of memory that
-// are cut alike stay in its processor's cache. A part must not depend on which thread runs it, and must not throw.
+// are cut alike stay in its processor's cache. A part must not depend on which thread runs it, and must not throw. What a
+// part shares in turn it does alone.
 void share(int parts, void (*task)(void* context, int part), void* context);
 
 // The same for a callable.

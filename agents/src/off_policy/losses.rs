@@ -1,0 +1,121 @@
+//! The mathematics of critics, as free functions of plain numbers.
+//!
+//! Values of several critics are `[critics, rows]`, one critic after the other; a row has one number, or one for each
+//! discrete action.
+
+/// The smaller (or smallest) of the critics' values, number by number, into `smallest`. NaN comes through.
+pub fn smallest(values: &[f32], critics: usize, smallest: &mut Vec<f32>) {
+    let count = values.len() / critics.max(1);
+    smallest.clear();
+    smallest.extend_from_slice(&values[..count]);
+    for critic in values[count..].chunks_exact(count.max(1)) {
+        for (least, &value) in smallest.iter_mut().zip(critic) {
+            if value < *least || value.is_nan() {
+                *least = value;
+            }
+        }
+    }
+}
+
+/// What an action value should be: `r + gamma V(s')` where the world goes on or was cut off, `r` where it ended.
+///
+/// `targets` holds `V(s')` and becomes the target; `continues` is 1 or 0. All are `[batch]`.
+pub fn td_targets(rewards: &[f32], continues: &[f32], discount: f64, targets: &mut [f32]) {
+    for ((target, reward), continues) in targets.iter_mut().zip(rewards).zip(continues) {
+        *target = reward + continues * discount as f32 * *target;
+    }
+}
+
+/// Half the mean squared error of each critic's values, summed over the critics, and its gradient into `gradient`.
+///
+/// `values` and `gradient` are `[critics, batch, columns]`, `targets` is `[batch]`. Of each row the column counts that
+/// `choices` (`[batch]`) names; the first one where that is empty.
+pub fn regress(
+    values: &[f32],
+    columns: usize,
+    choices: &[i64],
+    targets: &[f32],
+    gradient: &mut [f32],
+) -> f64 {
+    let per_row = 1.0 / targets.len() as f32;
+    gradient.fill(0.0);
+    let mut sum = 0.0;
+    let critics = values.chunks_exact(targets.len() * columns);
+    for (values, gradient) in critics.zip(gradient.chunks_exact_mut(targets.len() * columns)) {
+        for (row, target) in targets.iter().enumerate() {
+            let at = row * columns + choices.get(row).map_or(0, |&choice| choice as usize);
+            let error = values[at] - target;
+            gradient[at] = error * per_row;
+            sum += f64::from(0.5 * error * error);
+        }
+    }
+    sum * f64::from(per_row)
+}
+
+/// The gradient of minus the mean of the smallest value, into `gradient`: each row's falls to the critic that gave it,
+/// of equals the first. Gives the mean. Both are `[critics, batch]`.
+pub fn ascend_smallest(values: &[f32], critics: usize, gradient: &mut [f32]) -> f64 {
+    let batch = values.len() / critics.max(1);
+    let per_row = 1.0 / batch as f32;
+    gradient.fill(0.0);
+    let mut sum = 0.0;
+    for row in 0..batch {
+        let mut least = row;
+        for at in (row..values.len()).step_by(batch).skip(1) {
+            if values[at] < values[least] || values[at].is_nan() {
+                least = at;
+            }
+        }
+        gradient[least] = -per_row;
+        sum += f64::from(values[least]);
+    }
+    sum * f64::from(per_row)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn truncation_bootstraps_and_termination_does_not() {
+        let mut targets = [10.0, 10.0, 4.0];
+        // The second ended; an episode that was ended and cut off at once counts as ended, and comes here as 0 too.
+        td_targets(&[1.0, 1.0, -2.0], &[1.0, 0.0, 1.0], 0.9, &mut targets);
+        for (target, expected) in targets.iter().zip([10.0, 1.0, 1.6]) {
+            assert!((target - expected).abs() < 1e-6);
+        }
+    }
+
+    #[test]
+    fn the_smaller_of_two_counts_and_nan_is_seen() {
+        let mut least = vec![9.0; 7];
+        smallest(&[1.0, 5.0, 2.0, 4.0], 2, &mut least);
+        assert_eq!(least, [1.0, 4.0]);
+        smallest(&[1.0, 5.0], 1, &mut least);
+        assert_eq!(least, [1.0, 5.0]);
+        smallest(&[f32::NAN, 5.0, 2.0, f32::NAN, 1.0, 1.0], 3, &mut least);
+        assert!(least.iter().all(|value| value.is_nan()));
+    }
+
+    #[test]
+    fn a_regression_by_hand() {
+        // Two critics, two rows: errors 1, -2 and 0, 4.
+        let mut gradient = [9.0; 4];
+        let loss = regress(&[2.0, 1.0, 1.0, 7.0], 1, &[], &[1.0, 3.0], &mut gradient);
+        assert_eq!(gradient, [0.5, -1.0, 0.0, 2.0]);
+        assert_eq!(loss, (1.0 + 4.0) / 4.0 + 16.0 / 4.0);
+        // One critic of two discrete actions.
+        let mut gradient = [9.0; 4];
+        let loss = regress(&[2.0, 9.0, 9.0, 7.0], 2, &[0, 1], &[1.0, 3.0], &mut gradient);
+        assert_eq!(gradient, [0.5, 0.0, 0.0, 2.0]);
+        assert_eq!(loss, (1.0 + 16.0) / 4.0);
+    }
+
+    #[test]
+    fn the_gradient_goes_to_the_critic_that_gave_the_value() {
+        let mut gradient = [9.0; 4];
+        let mean = ascend_smallest(&[1.0, 5.0, 2.0, 4.0], 2, &mut gradient);
+        assert_eq!((mean, gradient), (2.5, [-0.5, 0.0, 0.0, -0.5]));
+        assert!(ascend_smallest(&[1.0, f32::NAN], 2, &mut [0.0; 2]).is_nan());
+    }
+}

@@ -1,0 +1,62 @@
+//! Asking a policy's network.
+
+use pavlov_envs::ObsBatch;
+use pavlov_nn::{HostBuffer, Mlp, Mode, Parameters};
+
+use super::{on_device, read};
+use crate::{AgentError, Encoder};
+
+/// A policy's network with the buffers to ask it with; the weights are given with each call.
+#[derive(Debug)]
+pub struct PolicyNetwork {
+    /// From encoded observations to the policy's outputs.
+    pub net: Mlp,
+    /// From observations to the network's input.
+    pub encoder: Encoder,
+    rows: HostBuffer<f32>,
+    outputs: Vec<f32>,
+}
+
+impl PolicyNetwork {
+    /// Puts the two together.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn new(net: Mlp, encoder: Encoder) -> Result<Self, AgentError> {
+        Ok(Self { rows: HostBuffer::new(&[0, net.inputs()])?, net, encoder, outputs: Vec::new() })
+    }
+
+    /// The same network with buffers of its own.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn twin(&self) -> Result<Self, AgentError> {
+        Self::new(self.net.clone(), self.encoder.clone())
+    }
+
+    /// The outputs for each observation, `[rows, outputs]`.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] when one of them is NaN.
+    pub fn evaluate(
+        &mut self,
+        parameters: &Parameters,
+        observations: &ObsBatch,
+    ) -> Result<&[f32], AgentError> {
+        let (rows, width) = (observations.rows(), self.encoder.width());
+        if self.rows.tensor().size()[0] != rows as i64 {
+            self.rows = HostBuffer::new(&[rows as i64, width as i64])?;
+        }
+        let encoded = self.rows.as_mut_slice();
+        for row in 0..rows {
+            self.encoder.encode(observations.row(row), &mut encoded[row * width..(row + 1) * width]);
+        }
+        let _guard = tch::no_grad_guard();
+        let inputs = on_device(self.rows.tensor(), parameters.device())?;
+        read(&self.net.forward(parameters, &inputs, Mode::Eval)?, &mut self.outputs)?;
+        if self.outputs.iter().any(|output| output.is_nan()) {
+            return Err(AgentError::Diverged("the policy's outputs are not numbers".into()));
+        }
+        Ok(&self.outputs)
+    }
+}

@@ -1,0 +1,213 @@
+//! When an update is due.
+
+use std::fmt;
+
+use pavlov_nn::{StateDict, StateView};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::AgentError;
+use crate::checks::at_least_one;
+
+/// How many updates one training makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpdatesPerTraining {
+    /// This many.
+    Count(u64),
+    /// As many as env steps lie between two trainings; in a file the word "env_steps".
+    EnvSteps,
+}
+
+impl Serialize for UpdatesPerTraining {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Count(count) => serializer.serialize_u64(*count),
+            Self::EnvSteps => serializer.serialize_str("env_steps"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for UpdatesPerTraining {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UpdatesVisitor)
+    }
+}
+
+struct UpdatesVisitor;
+
+impl Visitor<'_> for UpdatesVisitor {
+    type Value = UpdatesPerTraining;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a number of updates, or \"env_steps\" for as many as env steps were made")
+    }
+
+    fn visit_u64<E: Error>(self, count: u64) -> Result<UpdatesPerTraining, E> {
+        Ok(UpdatesPerTraining::Count(count))
+    }
+
+    fn visit_i64<E: Error>(self, count: i64) -> Result<UpdatesPerTraining, E> {
+        let wrong = |_| E::invalid_value(serde::de::Unexpected::Signed(count), &self);
+        Ok(UpdatesPerTraining::Count(u64::try_from(count).map_err(wrong)?))
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<UpdatesPerTraining, E> {
+        match word {
+            "env_steps" => Ok(UpdatesPerTraining::EnvSteps),
+            _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
+        }
+    }
+}
+
+/// Counts env steps over all environments and says how many updates they are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// Env steps before the first update; until then actions are random.
+    pub warmup_env_steps: u64,
+    /// Env steps from one training to the next.
+    pub train_every_env_steps: u64,
+    /// Updates of one training.
+    pub updates_per_training: UpdatesPerTraining,
+    total_env_steps: u64,
+    env_steps: u64,
+    /// Env steps observed since updates were last asked for.
+    observed: u64,
+}
+
+impl Pace {
+    /// A count that begins at 0, of a training of `total_env_steps`.
+    pub fn new(
+        warmup_env_steps: u64,
+        train_every_env_steps: u64,
+        updates_per_training: UpdatesPerTraining,
+        total_env_steps: u64,
+    ) -> Self {
+        Self {
+            warmup_env_steps,
+            train_every_env_steps,
+            updates_per_training,
+            total_env_steps,
+            env_steps: 0,
+            observed: 0,
+        }
+    }
+
+    /// Checks the numbers of a configuration.
+    ///
+    /// # Errors
+    /// [`AgentError::Config`] naming the one that makes no sense.
+    pub fn validate(every_env_steps: u64, updates: UpdatesPerTraining) -> Result<(), AgentError> {
+        at_least_one("train_every_env_steps", every_env_steps)?;
+        match updates {
+            UpdatesPerTraining::Count(count) => at_least_one("updates_per_training", count),
+            UpdatesPerTraining::EnvSteps => Ok(()),
+        }
+    }
+
+    /// Counts the env steps of one step of so many environments.
+    pub fn observe(&mut self, num_envs: usize) {
+        self.env_steps += num_envs as u64;
+        self.observed += num_envs as u64;
+    }
+
+    /// Whether there is nothing to follow yet but chance.
+    pub fn is_warming_up(&self) -> bool {
+        self.env_steps < self.warmup_env_steps
+    }
+
+    /// The share of training that is done.
+    pub fn progress(&self) -> f64 {
+        (self.env_steps as f64 / self.total_env_steps.max(1) as f64).min(1.0)
+    }
+
+    /// How many updates are due for the env steps observed since the last call.
+    pub fn updates_due(&mut self) -> u64 {
+        let (before, now) = (self.env_steps - std::mem::take(&mut self.observed), self.env_steps);
+        if now < self.warmup_env_steps {
+            return 0;
+        }
+        let trainings = now / self.train_every_env_steps - before / self.train_every_env_steps;
+        match self.updates_per_training {
+            UpdatesPerTraining::Count(count) => trainings * count,
+            UpdatesPerTraining::EnvSteps => trainings * self.train_every_env_steps,
+        }
+    }
+
+    /// What was counted.
+    ///
+    /// # Errors
+    /// [`AgentError`] when a value cannot be expressed.
+    pub fn state(&self) -> Result<StateDict<'static>, AgentError> {
+        let mut state = StateDict::new();
+        state.put_value("env_steps", &self.env_steps)?;
+        state.put_value("observed", &self.observed)?;
+        Ok(state)
+    }
+
+    /// Counts on from a saved state.
+    ///
+    /// # Errors
+    /// [`AgentError`] when it does not fit.
+    pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        self.env_steps = state.value("env_steps")?;
+        self.observed = state.value("observed")?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn updates(every: u64, updates: UpdatesPerTraining, num_envs: usize) -> u64 {
+        let mut pace = Pace::new(0, every, updates, 4800);
+        (0..4800 / num_envs)
+            .map(|_| {
+                pace.observe(num_envs);
+                pace.updates_due()
+            })
+            .sum()
+    }
+
+    #[test]
+    fn what_is_due_does_not_depend_on_the_number_of_environments() {
+        for num_envs in [1, 4, 16] {
+            assert_eq!(updates(1, UpdatesPerTraining::Count(1), num_envs), 4800);
+            assert_eq!(updates(10, UpdatesPerTraining::Count(3), num_envs), 1440);
+            assert_eq!(updates(64, UpdatesPerTraining::EnvSteps, num_envs), 4800);
+        }
+    }
+
+    #[test]
+    fn nothing_is_due_while_warming_up_and_nothing_is_made_up_for() {
+        let mut pace = Pace::new(100, 1, UpdatesPerTraining::Count(1), 1000);
+        for step in 1..=100 {
+            assert!(pace.is_warming_up());
+            pace.observe(1);
+            assert_eq!(pace.updates_due(), u64::from(step == 100));
+        }
+        assert!(!pace.is_warming_up());
+        assert_eq!(pace.progress(), 0.1);
+    }
+
+    #[test]
+    fn updates_are_a_number_or_a_word() {
+        #[derive(Debug, PartialEq, Serialize, Deserialize)]
+        struct File {
+            updates: UpdatesPerTraining,
+        }
+        for (text, updates) in [
+            ("updates = 3\n", UpdatesPerTraining::Count(3)),
+            ("updates = \"env_steps\"\n", UpdatesPerTraining::EnvSteps),
+        ] {
+            assert_eq!(toml::from_str::<File>(text).unwrap(), File { updates });
+            assert_eq!(toml::to_string(&File { updates }).unwrap(), text);
+        }
+        for wrong in ["updates = -1", "updates = \"many\""] {
+            let message = toml::from_str::<File>(wrong).unwrap_err().to_string();
+            assert!(message.contains("env_steps"), "{message}");
+        }
+        assert!(Pace::validate(1, UpdatesPerTraining::Count(0)).is_err());
+        assert!(Pace::validate(0, UpdatesPerTraining::EnvSteps).is_err());
+    }
+}
