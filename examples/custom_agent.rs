@@ -88,7 +88,7 @@ impl RolloutAlgorithm for Awr {
         let Self(config) = self;
         let before = trained.updates();
         let mut minibatch = Minibatch::new()?;
-        rollout.finish(actor, &trained.parameters, (config.discount, config.gae_lambda))?;
+        rollout.finish(actor, trained.parameters(), (config.discount, config.gae_lambda))?;
         for _ in 0..config.epochs {
             for rows in rollout.shuffled(rng).chunks(config.minibatch_size) {
                 rollout.gather(rows, &mut minibatch)?;

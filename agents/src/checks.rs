@@ -35,3 +35,17 @@ pub(crate) fn positive_or_off(field: &str, value: Option<f64>) -> Result<(), Age
         _ => Ok(()),
     }
 }
+
+pub(crate) fn positive(field: &str, value: f64) -> Result<(), AgentError> {
+    match value.is_finite() && value > 0.0 {
+        true => Ok(()),
+        false => refuse(field, value, "a number above 0"),
+    }
+}
+
+pub(crate) fn finite(field: &str, value: f64) -> Result<(), AgentError> {
+    match value.is_finite() {
+        true => Ok(()),
+        false => refuse(field, value, "a number"),
+    }
+}

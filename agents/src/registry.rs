@@ -116,6 +116,9 @@ impl AgentRegistry {
                 AgentSpec::of::<ReinforceConfig>(),
                 AgentSpec::of::<A2cConfig>(),
                 AgentSpec::of::<PpoConfig>(),
+                AgentSpec::of::<DdpgConfig>(),
+                AgentSpec::of::<Td3Config>(),
+                AgentSpec::of::<SacConfig>(),
             ],
         }
     }

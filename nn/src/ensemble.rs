@@ -82,8 +82,10 @@ mod tests {
         let y = if together {
             ensemble.forward(parameters, &x, Mode::Train).unwrap()
         } else {
-            let each =
-                ensemble.members().iter().map(|member| member.forward_by_operations(parameters, &x, Mode::Train));
+            let each = ensemble
+                .members()
+                .iter()
+                .map(|member| member.forward_by_operations(parameters, &x, Mode::Train));
             Tensor::stack(&each.map(Result::unwrap).collect::<Vec<_>>(), 0)
         };
         let weights = Tensor::arange(y.numel() as i64, FLOAT_CPU).cos().reshape(y.size());
@@ -100,7 +102,10 @@ mod tests {
                 let alone = passes(&ensemble, &mut parameters, false, 130);
                 let together = passes(&ensemble, &mut parameters, true, 130);
                 for (alone, together) in alone.iter().zip(&together) {
-                    assert!((alone - together).abs().max().double_value(&[]) < 1e-4, "{activation:?} {count}");
+                    assert!(
+                        (alone - together).abs().max().double_value(&[]) < 1e-4,
+                        "{activation:?} {count}"
+                    );
                 }
             }
         }

@@ -215,7 +215,9 @@ pub(crate) fn forward_fused(
         bias: parameters.get(layer.bias),
         gradients: parameters.gradient(layer.weight).zip(parameters.gradient(layer.bias)),
     });
-    let Some(first) = networks.first() else { return Err(NnError::Config("an ensemble of no networks".into())) };
+    let Some(first) = networks.first() else {
+        return Err(NnError::Config("an ensemble of no networks".into()));
+    };
     let (activation, output) = (first.config.activation.code(), first.config.output_activation.code());
     shim::mlp::forward(x, stacked, layers, activation, output)
 }

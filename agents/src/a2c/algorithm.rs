@@ -35,7 +35,7 @@ impl RolloutAlgorithm for A2c {
         progress: f64,
     ) -> Result<u64, AgentError> {
         let Self { config, minibatch, gradients } = self;
-        rollout.finish(actor, &trained.parameters, (config.discount, config.gae_lambda))?;
+        rollout.finish(actor, trained.parameters(), (config.discount, config.gae_lambda))?;
         rollout.gather(&rollout.learnable(), minibatch)?;
         if minibatch.is_empty() {
             return Ok(0);

@@ -3,11 +3,10 @@
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, Space, StepBatch, derive_seed};
 use pavlov_nn::{StateDict, StateView};
 
-use super::{Pace, UnitBox};
+use super::{Pace, UnitBox, UpdatesPerTraining};
+use crate::checks::at_least_one;
 use crate::replay::{Batch, UniformReplay};
-use crate::{
-    ActMode, Agent, AgentContext, AgentError, Encoder, Experience, Metrics, Policy, RandomPolicy,
-};
+use crate::{ActMode, Agent, AgentContext, AgentError, Encoder, Experience, Metrics, Policy, RandomPolicy};
 
 /// What makes a better policy of a batch. Implementing this is all that a new agent of this kind needs.
 pub trait OffPolicyLearner: Send {
@@ -76,8 +75,33 @@ pub struct OffPolicySetup {
     pub batch_size: usize,
     /// Transitions that the replay holds.
     pub replay_capacity: usize,
-    /// When an update is due.
-    pub pace: Pace,
+    /// Env steps before the first update.
+    pub warmup_env_steps: u64,
+    /// Env steps from one training to the next.
+    pub train_every_env_steps: u64,
+    /// Updates of one training.
+    pub updates_per_training: UpdatesPerTraining,
+}
+
+impl OffPolicySetup {
+    /// Checks the numbers of a configuration.
+    ///
+    /// # Errors
+    /// [`AgentError::Config`] naming the one that makes no sense.
+    pub fn validate(&self) -> Result<(), AgentError> {
+        at_least_one("batch_size", self.batch_size as u64)?;
+        at_least_one("train_every_env_steps", self.train_every_env_steps)?;
+        if let UpdatesPerTraining::Count(count) = self.updates_per_training {
+            at_least_one("updates_per_training", count)?;
+        }
+        if self.batch_size > self.replay_capacity {
+            let (batch, capacity) = (self.batch_size, self.replay_capacity);
+            return Err(AgentError::Config(format!(
+                "batch_size ({batch}) is above replay_capacity ({capacity}): raise the capacity or lower the batch"
+            )));
+        }
+        Ok(())
+    }
 }
 
 /// A learner with its replay.
@@ -115,7 +139,7 @@ impl<L: OffPolicyLearner> OffPolicyAgent<L> {
         let room = ActionBatch::new(actions, context.num_envs)?;
         Ok(Self {
             learner,
-            pace: setup.pace,
+            pace: Pace::new(setup, context.total_env_steps),
             unit: bounds.map(|bounds| (bounds, room)),
             replay: UniformReplay::new(setup.replay_capacity, observations, actions)?,
             batch: Batch::new(setup.batch_size, &encoder, actions)?,

@@ -2,12 +2,14 @@
 
 use pavlov_envs::EnvRng;
 use pavlov_nn::{
-    Ensemble, HostBuffer, Layout, MlpConfig, Mode, OptimizerConfig, Parameters, StateDict, StateView, backward,
+    Ensemble, HostBuffer, Layout, MlpConfig, Mode, OptimizerConfig, Parameters, StateDict, StateView,
+    backward,
 };
 use tch::{Device, Tensor};
 
-use super::{Trained, losses, on_device, read};
-use crate::AgentError;
+use super::losses;
+use crate::host::{on_device, read};
+use crate::{AgentError, Trained};
 
 /// What critics are made of.
 #[derive(Clone, Debug)]

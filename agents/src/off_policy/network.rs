@@ -3,7 +3,7 @@
 use pavlov_envs::ObsBatch;
 use pavlov_nn::{HostBuffer, Mlp, Mode, Parameters};
 
-use super::{on_device, read};
+use crate::host::{on_device, read};
 use crate::{AgentError, Encoder};
 
 /// A policy's network with the buffers to ask it with; the weights are given with each call.
@@ -42,7 +42,7 @@ impl PolicyNetwork {
         &mut self,
         parameters: &Parameters,
         observations: &ObsBatch,
-    ) -> Result<&[f32], AgentError> {
+    ) -> Result<&mut [f32], AgentError> {
         let (rows, width) = (observations.rows(), self.encoder.width());
         if self.rows.tensor().size()[0] != rows as i64 {
             self.rows = HostBuffer::new(&[rows as i64, width as i64])?;
@@ -57,6 +57,6 @@ impl PolicyNetwork {
         if self.outputs.iter().any(|output| output.is_nan()) {
             return Err(AgentError::Diverged("the policy's outputs are not numbers".into()));
         }
-        Ok(&self.outputs)
+        Ok(&mut self.outputs)
     }
 }

@@ -6,8 +6,8 @@ use pavlov_nn::{StateDict, StateView};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::OffPolicySetup;
 use crate::AgentError;
-use crate::checks::at_least_one;
 
 /// How many updates one training makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +62,9 @@ impl Visitor<'_> for UpdatesVisitor {
 /// Counts env steps over all environments and says how many updates they are worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Env steps before the first update; until then actions are random.
-    pub warmup_env_steps: u64,
-    /// Env steps from one training to the next.
-    pub train_every_env_steps: u64,
-    /// Updates of one training.
-    pub updates_per_training: UpdatesPerTraining,
+    warmup_env_steps: u64,
+    train_every_env_steps: u64,
+    updates_per_training: UpdatesPerTraining,
     total_env_steps: u64,
     env_steps: u64,
     /// Env steps observed since updates were last asked for.
@@ -76,31 +73,14 @@ pub struct Pace {
 
 impl Pace {
     /// A count that begins at 0, of a training of `total_env_steps`.
-    pub fn new(
-        warmup_env_steps: u64,
-        train_every_env_steps: u64,
-        updates_per_training: UpdatesPerTraining,
-        total_env_steps: u64,
-    ) -> Self {
+    pub fn new(setup: &OffPolicySetup, total_env_steps: u64) -> Self {
         Self {
-            warmup_env_steps,
-            train_every_env_steps,
-            updates_per_training,
+            warmup_env_steps: setup.warmup_env_steps,
+            train_every_env_steps: setup.train_every_env_steps,
+            updates_per_training: setup.updates_per_training,
             total_env_steps,
             env_steps: 0,
             observed: 0,
-        }
-    }
-
-    /// Checks the numbers of a configuration.
-    ///
-    /// # Errors
-    /// [`AgentError::Config`] naming the one that makes no sense.
-    pub fn validate(every_env_steps: u64, updates: UpdatesPerTraining) -> Result<(), AgentError> {
-        at_least_one("train_every_env_steps", every_env_steps)?;
-        match updates {
-            UpdatesPerTraining::Count(count) => at_least_one("updates_per_training", count),
-            UpdatesPerTraining::EnvSteps => Ok(()),
         }
     }
 
@@ -159,8 +139,19 @@ impl Pace {
 mod tests {
     use super::*;
 
+    fn pace(warmup: u64, every: u64, updates: UpdatesPerTraining, total: u64) -> Pace {
+        let setup = OffPolicySetup {
+            batch_size: 1,
+            replay_capacity: 1,
+            warmup_env_steps: warmup,
+            train_every_env_steps: every,
+            updates_per_training: updates,
+        };
+        Pace::new(&setup, total)
+    }
+
     fn updates(every: u64, updates: UpdatesPerTraining, num_envs: usize) -> u64 {
-        let mut pace = Pace::new(0, every, updates, 4800);
+        let mut pace = pace(0, every, updates, 4800);
         (0..4800 / num_envs)
             .map(|_| {
                 pace.observe(num_envs);
@@ -180,7 +171,7 @@ mod tests {
 
     #[test]
     fn nothing_is_due_while_warming_up_and_nothing_is_made_up_for() {
-        let mut pace = Pace::new(100, 1, UpdatesPerTraining::Count(1), 1000);
+        let mut pace = pace(100, 1, UpdatesPerTraining::Count(1), 1000);
         for step in 1..=100 {
             assert!(pace.is_warming_up());
             pace.observe(1);
@@ -207,7 +198,5 @@ mod tests {
             let message = toml::from_str::<File>(wrong).unwrap_err().to_string();
             assert!(message.contains("env_steps"), "{message}");
         }
-        assert!(Pace::validate(1, UpdatesPerTraining::Count(0)).is_err());
-        assert!(Pace::validate(0, UpdatesPerTraining::EnvSteps).is_err());
     }
 }

@@ -2,10 +2,11 @@
 
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
 use pavlov_nn::{HostBuffer, Mode, Parameters};
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use super::exploration::{ExplorationNoise, log_deviations};
 use super::{ActionHead, ActorCritic, PolicyOutputs};
+use crate::host::{on_device, read};
 use crate::{ActMode, AgentError, Encoder, Policy};
 
 /// An actor-critic's description, what stands between it and the environment, and room for its answers. The weights are
@@ -32,6 +33,8 @@ pub(super) struct DistributionRows {
     pub log_deviation: Vec<f32>,
     /// What they are multiplied with where exploration depends on the observation: `[rows, features]`.
     pub features: Vec<f32>,
+    /// What the network gave as means: `[rows, dimensions]`.
+    means: Vec<f32>,
 }
 
 impl Actor {
@@ -71,7 +74,7 @@ impl Actor {
         let distribution = self.head.distribution();
         let (count, width) = (distribution.parameters(), distribution.width());
         self.answer.fill(&self.net, parameters, count, &outputs)?;
-        let DistributionRows { rows, log_deviation, features } = &self.answer;
+        let DistributionRows { rows, log_deviation, features, .. } = &self.answer;
         let noise = self.noise.as_mut().filter(|_| mode == ActMode::Explore && !features.is_empty());
         if let Some(noise) = noise {
             noise.advance(log_probs.len(), log_deviation, rng);
@@ -140,13 +143,14 @@ impl DistributionRows {
         let Some(id) = net.log_deviation() else {
             return Ok(given.outputs.f_copy_data(&mut self.rows, batch * count)?);
         };
-        let means = read(&given.outputs)?;
-        self.log_deviation = read(parameters.get(id))?;
-        self.features = given.features.as_ref().map(read).transpose()?.unwrap_or_default();
+        read(&given.outputs, &mut self.means)?;
+        read(parameters.get(id), &mut self.log_deviation)?;
+        self.features.clear();
+        given.features.as_ref().map_or(Ok(()), |features| read(features, &mut self.features))?;
         let size = self.features.len() / batch.max(1);
         for (index, row) in self.rows.chunks_exact_mut(count).enumerate() {
             let (own, log_deviation) = row.split_at_mut(width);
-            own.copy_from_slice(&means[index * width..(index + 1) * width]);
+            own.copy_from_slice(&self.means[index * width..(index + 1) * width]);
             if size == 0 {
                 log_deviation.copy_from_slice(&self.log_deviation);
             } else {
@@ -156,17 +160,6 @@ impl DistributionRows {
         }
         Ok(())
     }
-}
-
-/// The tensor's numbers, in ordinary memory.
-fn read(tensor: &Tensor) -> Result<Vec<f32>, AgentError> {
-    let mut numbers = vec![0.0; tensor.numel()];
-    tensor.f_copy_data(&mut numbers, tensor.numel())?;
-    Ok(numbers)
-}
-
-pub(super) fn on_device(tensor: &Tensor, device: Device) -> Result<Tensor, AgentError> {
-    Ok(if device == Device::Cpu { tensor.shallow_clone() } else { tensor.f_to_device(device)? })
 }
 
 /// A stochastic policy with weights of its own.

@@ -108,7 +108,7 @@ pub fn actor_of(
 
 impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
     fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError> {
-        let weights = &self.trained.parameters;
+        let weights = self.trained.parameters();
         self.rollout.act(&mut self.actor, weights, observations, &mut self.act_rng, actions)
     }
 
@@ -131,7 +131,7 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
     }
 
     fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
-        Ok(Box::new(StochasticPolicy::new(self.actor.clone(), self.trained.parameters.frozen_copy()?)?))
+        Ok(Box::new(StochasticPolicy::new(self.actor.clone(), self.trained.parameters().frozen_copy()?)?))
     }
 
     fn take_metrics(&mut self) -> Result<Metrics, AgentError> {
@@ -145,11 +145,11 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
     }
 
     fn weights(&self) -> Result<StateDict<'static>, AgentError> {
-        Ok(self.trained.parameters.state()?)
+        Ok(self.trained.parameters().state()?)
     }
 
     fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError> {
-        Ok(self.trained.parameters.load_state(weights)?)
+        self.trained.load_weights(weights)
     }
 
     fn state(&self) -> Result<StateDict<'_>, AgentError> {

@@ -6,10 +6,11 @@
 use pavlov_nn::{HostBuffer, Mode, Parameters, backward};
 use tch::Tensor;
 
-use super::actor::{DistributionRows, mask_row, on_device};
+use super::actor::{DistributionRows, mask_row};
 use super::exploration::add_gradient;
 use super::{Actor, Minibatch};
 use crate::AgentError;
+use crate::host::on_device;
 
 /// What a minibatch's actions and observations are worth to the present networks.
 #[derive(Debug)]
@@ -94,7 +95,7 @@ impl Evaluator {
         }
         let Some((policy, value)) = &mut self.gradients else { return Ok(()) };
         let outputs = outputs as usize;
-        let DistributionRows { rows, log_deviation, features } = &evaluation.answer;
+        let DistributionRows { rows, log_deviation, features, .. } = &evaluation.answer;
         let size = features.len() / minibatch.len().max(1);
         let mut of_deviation = vec![0.0; log_deviation.len()];
         let mut row_gradient = vec![0.0; count];

@@ -1,7 +1,7 @@
 //! The loss of plain policy gradients with a value: what A2C and REINFORCE descend.
 
-use super::{Evaluation, Means, Minibatch, RowGradients};
-use crate::AgentError;
+use super::{Evaluation, Minibatch, RowGradients};
+use crate::{AgentError, Means};
 
 /// The tags that [`Losses::record`] adds to, and the explained variance.
 pub const TAGS: &[&str] = &[

@@ -1,21 +1,18 @@
 //! Weights with all that a gradient step needs.
 
-use pavlov_nn::{Optimizer, OptimizerConfig, Parameters, StateDict, StateView, optim};
-
-use super::{Actor, Evaluation, Evaluator, Means, Minibatch, RowGradients};
-use crate::{AgentError, Metrics};
+use pavlov_nn::{OptimizerConfig, Parameters, StateDict, StateView};
 use tch::Kind;
+
+use super::{Actor, Evaluation, Evaluator, Minibatch, RowGradients};
+use crate::{AgentError, Means, Metrics, Trained};
 
 /// An actor-critic's weights, their optimiser, and the means of what their updates were like.
 #[derive(Debug)]
 pub struct Trainable {
-    /// The weights.
-    pub parameters: Parameters,
     /// What to log, filled by the algorithm.
     pub means: Means,
-    optimizer: Optimizer,
+    trained: Trained,
     evaluator: Evaluator,
-    gradient_clip_norm: Option<f64>,
     updates: u64,
 }
 
@@ -30,13 +27,24 @@ impl Trainable {
         gradient_clip_norm: Option<f64>,
     ) -> Result<Self, AgentError> {
         Ok(Self {
-            optimizer: Optimizer::new(optimizer, &parameters)?,
-            parameters,
             means: Means::default(),
+            trained: Trained::new(parameters, optimizer, gradient_clip_norm)?,
             evaluator: Evaluator::default(),
-            gradient_clip_norm,
             updates: 0,
         })
+    }
+
+    /// The weights.
+    pub fn parameters(&self) -> &Parameters {
+        &self.trained.parameters
+    }
+
+    /// Takes over saved weights.
+    ///
+    /// # Errors
+    /// [`AgentError`] when they do not fit; nothing is changed then.
+    pub fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError> {
+        Ok(self.trained.parameters.load_state(weights)?)
     }
 
     /// How many gradient steps were made.
@@ -49,7 +57,7 @@ impl Trainable {
     /// # Errors
     /// [`AgentError`] when the minibatch does not fit.
     pub fn evaluate(&self, actor: &Actor, minibatch: &Minibatch) -> Result<Evaluation, AgentError> {
-        self.evaluator.evaluate(actor, &self.parameters, minibatch)
+        self.evaluator.evaluate(actor, &self.trained.parameters, minibatch)
     }
 
     /// One gradient step down a loss, given by its changes with the numbers of `evaluation`.
@@ -63,16 +71,16 @@ impl Trainable {
         by: &RowGradients,
         learning_rate: f64,
     ) -> Result<(), AgentError> {
-        self.parameters.zero_gradients();
-        self.evaluator.backward(actor, &self.parameters, seen, by)?;
-        if let Some(largest) = self.gradient_clip_norm {
-            let norm = optim::clip_gradient_norm(&mut self.parameters, largest)?.f_double_value(&[])?;
+        self.trained.parameters.zero_gradients();
+        self.evaluator.backward(actor, &self.trained.parameters, seen, by)?;
+        if let Some(norm) = self.trained.clip()? {
+            let norm = norm.f_double_value(&[])?;
             if !norm.is_finite() {
                 return Err(AgentError::Diverged(format!("the gradient's norm is {norm}")));
             }
             self.means.add("train/gradient_norm", norm);
         }
-        self.optimizer.step(&mut self.parameters, learning_rate)?;
+        self.trained.step(learning_rate)?;
         self.updates += 1;
         Ok(())
     }
@@ -86,7 +94,7 @@ impl Trainable {
         metrics.extend(self.means.take(&["train/gradient_norm"]));
         metrics.extend(self.means.take(tags));
         if let Some(id) = actor.net.log_deviation() {
-            let deviation = self.parameters.get(id).f_detach()?.f_exp()?.f_mean(Kind::Float)?;
+            let deviation = self.trained.parameters.get(id).f_detach()?.f_exp()?.f_mean(Kind::Float)?;
             metrics.insert("train/std", deviation.f_double_value(&[])?);
         }
         Ok(metrics)
@@ -97,9 +105,7 @@ impl Trainable {
     /// # Errors
     /// [`AgentError`] when a tensor cannot be copied.
     pub fn state(&self) -> Result<StateDict<'_>, AgentError> {
-        let mut state = StateDict::new();
-        state.nest("parameters", self.parameters.state()?);
-        state.nest("optimizer", self.optimizer.state()?);
+        let mut state = self.trained.state()?;
         state.put_value("means", &self.means)?;
         state.put_value("updates", &self.updates)?;
         Ok(state)
@@ -110,8 +116,7 @@ impl Trainable {
     /// # Errors
     /// [`AgentError`] when it does not fit.
     pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
-        self.parameters.load_state(&state.part("parameters"))?;
-        self.optimizer.load_state(&state.part("optimizer"))?;
+        self.trained.load_state(state)?;
         self.means = state.value("means")?;
         self.updates = state.value("updates")?;
         Ok(())

@@ -44,7 +44,7 @@ impl RolloutAlgorithm for Ppo {
     ) -> Result<u64, AgentError> {
         let now = self.now(progress);
         let before = trained.updates();
-        rollout.finish(actor, &trained.parameters, (self.config.discount, self.config.gae_lambda))?;
+        rollout.finish(actor, trained.parameters(), (self.config.discount, self.config.gae_lambda))?;
         'training: for _ in 0..self.config.epochs {
             for rows in rollout.shuffled(rng).chunks(self.config.minibatch_size) {
                 rollout.gather(rows, &mut self.minibatch)?;

@@ -79,9 +79,9 @@ impl Reinforce {
         minibatch.values = vec![0.0; steps];
         if config.baseline {
             let tensor = Tensor::f_from_slice(&together(|played| &played.finals))?;
-            actor.values(&trained.parameters, &tensor.f_reshape([-1, width as i64])?, &mut finals)?;
+            actor.values(trained.parameters(), &tensor.f_reshape([-1, width as i64])?, &mut finals)?;
             let inputs = minibatch.observations().shallow_clone();
-            actor.values(&trained.parameters, &inputs, &mut minibatch.values)?;
+            actor.values(trained.parameters(), &inputs, &mut minibatch.values)?;
         }
         let ends = episodes.each().iter().flat_map(|played| played.ends.iter().copied()).collect::<Vec<_>>();
         minibatch.returns = together(|played| &played.rewards);
@@ -133,7 +133,7 @@ fn discount_backwards(rewards: &mut [f32], ends: &[End], finals: &[f32], discoun
 impl Agent for Reinforce {
     fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError> {
         self.step.clear();
-        let weights = &self.trained.parameters;
+        let weights = self.trained.parameters();
         self.step.act(&mut self.actor, weights, observations, &mut self.act_rng, actions)
     }
 
@@ -160,7 +160,7 @@ impl Agent for Reinforce {
     }
 
     fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
-        Ok(Box::new(StochasticPolicy::new(self.actor.clone(), self.trained.parameters.frozen_copy()?)?))
+        Ok(Box::new(StochasticPolicy::new(self.actor.clone(), self.trained.parameters().frozen_copy()?)?))
     }
 
     fn take_metrics(&mut self) -> Result<Metrics, AgentError> {
@@ -178,11 +178,11 @@ impl Agent for Reinforce {
     }
 
     fn weights(&self) -> Result<StateDict<'static>, AgentError> {
-        Ok(self.trained.parameters.state()?)
+        Ok(self.trained.parameters().state()?)
     }
 
     fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError> {
-        Ok(self.trained.parameters.load_state(weights)?)
+        self.trained.load_weights(weights)
     }
 
     fn state(&self) -> Result<StateDict<'_>, AgentError> {

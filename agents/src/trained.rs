@@ -39,17 +39,24 @@ impl Trained {
     ) -> Result<(), AgentError> {
         self.parameters.zero_gradients();
         backward(output, gradient)?;
+        self.clip()?;
         self.step(learning_rate)
     }
 
-    /// One step along the parameters' own gradients.
+    /// Clips the parameters' gradients. Gives their norm before that, f32 `[]`, where they are to be clipped at all.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the largest norm makes no sense.
+    pub fn clip(&mut self) -> Result<Option<Tensor>, AgentError> {
+        let clip = |largest| optim::clip_gradient_norm(&mut self.parameters, largest);
+        Ok(self.gradient_clip_norm.map(clip).transpose()?)
+    }
+
+    /// One step along the parameters' gradients as they are.
     ///
     /// # Errors
     /// [`AgentError`] when the learning rate makes no sense.
     pub fn step(&mut self, learning_rate: f64) -> Result<(), AgentError> {
-        if let Some(largest) = self.gradient_clip_norm {
-            optim::clip_gradient_norm(&mut self.parameters, largest)?;
-        }
         Ok(self.optimizer.step(&mut self.parameters, learning_rate)?)
     }
 

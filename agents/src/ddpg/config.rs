@@ -1,0 +1,101 @@
+//! Every number of DDPG that can be set.
+
+use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule, optional};
+use serde::{Deserialize, Serialize};
+
+use crate::off_policy::{NoiseConfig, UpdatesPerTraining};
+use crate::td3::Td3Config;
+use crate::{Agent, AgentConfig, AgentContext, AgentError};
+
+/// The configuration of DDPG. The defaults are TD3's where both have the number; each environment's preset says what
+/// differs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DdpgConfig {
+    /// Adam's (or another's) step size for policy and critic, over the share of training that is done.
+    pub learning_rate: Schedule,
+    /// The discount, `gamma` in the papers.
+    pub discount: f64,
+    /// Transitions per update.
+    pub batch_size: usize,
+    /// Transitions that the replay holds.
+    pub replay_capacity: usize,
+    /// Env steps before the first update; until then all actions are random.
+    pub warmup_env_steps: u64,
+    /// Env steps from one training to the next, counted over all environments.
+    pub train_every_env_steps: u64,
+    /// Updates of one training, or "env_steps" for as many as env steps lie between two.
+    pub updates_per_training: UpdatesPerTraining,
+    /// How far the target networks move towards the present ones with each update.
+    pub target_update_tau: f64,
+    /// The noise on the actions in training.
+    pub exploration: NoiseConfig,
+    /// The largest norm of an update's gradient, of the policy and of the critic each, or "off".
+    #[serde(with = "optional")]
+    pub gradient_clip_norm: Option<f64>,
+    /// The network from observations to actions; its output is pressed through tanh whatever `output_activation` says.
+    pub net: MlpConfig,
+    /// The network from observations and actions to values.
+    pub critic_net: MlpConfig,
+    /// What turns gradients into steps.
+    pub optimizer: OptimizerConfig,
+}
+
+impl Default for DdpgConfig {
+    fn default() -> Self {
+        let td3 = Td3Config::default();
+        Self {
+            learning_rate: td3.learning_rate,
+            discount: td3.discount,
+            batch_size: td3.batch_size,
+            replay_capacity: td3.replay_capacity,
+            warmup_env_steps: td3.warmup_env_steps,
+            train_every_env_steps: td3.train_every_env_steps,
+            updates_per_training: td3.updates_per_training,
+            target_update_tau: td3.target_update_tau,
+            exploration: td3.exploration,
+            gradient_clip_norm: td3.gradient_clip_norm,
+            net: td3.net,
+            critic_net: td3.critic_net,
+            optimizer: td3.optimizer,
+        }
+    }
+}
+
+impl DdpgConfig {
+    fn as_td3(&self) -> Td3Config {
+        Td3Config {
+            learning_rate: self.learning_rate.clone(),
+            discount: self.discount,
+            batch_size: self.batch_size,
+            replay_capacity: self.replay_capacity,
+            warmup_env_steps: self.warmup_env_steps,
+            train_every_env_steps: self.train_every_env_steps,
+            updates_per_training: self.updates_per_training,
+            target_update_tau: self.target_update_tau,
+            critics: 1,
+            policy_every_updates: 1,
+            target_noise: 0.0,
+            target_noise_clip: 0.0,
+            exploration: self.exploration,
+            gradient_clip_norm: self.gradient_clip_norm,
+            net: self.net.clone(),
+            critic_net: self.critic_net.clone(),
+            optimizer: self.optimizer,
+        }
+    }
+}
+
+impl AgentConfig for DdpgConfig {
+    const NAME: &'static str = "ddpg";
+    const SUMMARY: &'static str =
+        "Deep deterministic policy gradient (Lillicrap et al. 2016); continuous actions";
+
+    fn validate(&self) -> Result<(), AgentError> {
+        self.as_td3().validate()
+    }
+
+    fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
+        self.as_td3().build_named(Self::NAME, context)
+    }
+}

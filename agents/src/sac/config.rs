@@ -1,0 +1,175 @@
+//! Every number of SAC that can be set.
+
+use std::fmt;
+
+use pavlov_envs::Space;
+use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule, optional};
+use serde::de::{Error, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Sac;
+use crate::off_policy::{OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerTraining};
+use crate::{Agent, AgentConfig, AgentContext, AgentError};
+
+/// What entropy is worth.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Temperature {
+    /// Always this much.
+    Fixed(f64),
+    /// As much as it takes to hold the policy's entropy at the target; in a file the word "auto".
+    Trained,
+}
+
+impl Serialize for Temperature {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Fixed(value) => serializer.serialize_f64(*value),
+            Self::Trained => serializer.serialize_str("auto"),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Temperature {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TemperatureVisitor)
+    }
+}
+
+struct TemperatureVisitor;
+
+impl Visitor<'_> for TemperatureVisitor {
+    type Value = Temperature;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a number, or \"auto\" to train it")
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Temperature, E> {
+        Ok(Temperature::Fixed(value))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<Temperature, E> {
+        Ok(Temperature::Fixed(value as f64))
+    }
+
+    fn visit_str<E: Error>(self, word: &str) -> Result<Temperature, E> {
+        match word {
+            "auto" => Ok(Temperature::Trained),
+            _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
+        }
+    }
+}
+
+/// The configuration of SAC. The defaults are the paper's; each environment's preset says what differs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SacConfig {
+    /// Adam's (or another's) step size for policy, critics and temperature, over the share of training that is done.
+    pub learning_rate: Schedule,
+    /// The discount, `gamma` in the papers.
+    pub discount: f64,
+    /// Transitions per update.
+    pub batch_size: usize,
+    /// Transitions that the replay holds.
+    pub replay_capacity: usize,
+    /// Env steps before the first update; until then all actions are random.
+    pub warmup_env_steps: u64,
+    /// Env steps from one training to the next, counted over all environments.
+    pub train_every_env_steps: u64,
+    /// Updates of one training, or "env_steps" for as many as env steps lie between two.
+    pub updates_per_training: UpdatesPerTraining,
+    /// How far the target critics move towards the present ones.
+    pub target_update_tau: f64,
+    /// Updates from one move of the target critics to the next.
+    pub target_update_every_updates: u64,
+    /// How many critics there are; the smallest of their values counts.
+    pub critics: usize,
+    /// What entropy is worth, `alpha` in the papers, or "auto" to train it.
+    pub temperature: Temperature,
+    /// Where a trained temperature starts.
+    pub temperature_start: f64,
+    /// The entropy that a trained temperature aims at, in nats; "off" takes minus the number of an action's dimensions,
+    /// or 0.98 of the largest entropy for discrete actions.
+    #[serde(with = "optional")]
+    pub target_entropy: Option<f64>,
+    /// The largest norm of an update's gradient, of the policy and of the critics each, or "off".
+    #[serde(with = "optional")]
+    pub gradient_clip_norm: Option<f64>,
+    /// The network from observations to the distribution of actions.
+    pub net: MlpConfig,
+    /// The networks from observations (and continuous actions) to values.
+    pub critic_net: MlpConfig,
+    /// What turns gradients into steps.
+    pub optimizer: OptimizerConfig,
+}
+
+impl Default for SacConfig {
+    fn default() -> Self {
+        let net = MlpConfig { hidden_sizes: vec![256, 256], ..MlpConfig::default() };
+        Self {
+            learning_rate: Schedule::constant(3e-4),
+            discount: 0.99,
+            batch_size: 256,
+            replay_capacity: 1_000_000,
+            warmup_env_steps: 100,
+            train_every_env_steps: 1,
+            updates_per_training: UpdatesPerTraining::Count(1),
+            target_update_tau: 0.005,
+            target_update_every_updates: 1,
+            critics: 2,
+            temperature: Temperature::Trained,
+            temperature_start: 1.0,
+            target_entropy: None,
+            gradient_clip_norm: None,
+            net: net.clone(),
+            critic_net: net,
+            optimizer: OptimizerConfig::default(),
+        }
+    }
+}
+
+impl SacConfig {
+    fn setup(&self) -> OffPolicySetup {
+        OffPolicySetup {
+            batch_size: self.batch_size,
+            replay_capacity: self.replay_capacity,
+            warmup_env_steps: self.warmup_env_steps,
+            train_every_env_steps: self.train_every_env_steps,
+            updates_per_training: self.updates_per_training,
+        }
+    }
+}
+
+impl AgentConfig for SacConfig {
+    const NAME: &'static str = "sac";
+    const SUMMARY: &'static str = "Soft actor-critic (Haarnoja et al. 2018; discrete: Christodoulou 2019); continuous or discrete actions";
+
+    fn validate(&self) -> Result<(), AgentError> {
+        use crate::checks::{at_least_one, finite, not_negative, positive, positive_or_off, share};
+        self.setup().validate()?;
+        share("discount", self.discount)?;
+        share("target_update_tau", self.target_update_tau)?;
+        at_least_one("target_update_every_updates", self.target_update_every_updates)?;
+        at_least_one("critics", self.critics as u64)?;
+        if let Temperature::Fixed(value) = self.temperature {
+            not_negative("temperature", value)?;
+        }
+        positive("temperature_start", self.temperature_start)?;
+        self.target_entropy.map_or(Ok(()), |entropy| finite("target_entropy", entropy))?;
+        positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
+        self.net.validate()?;
+        self.critic_net.validate()?;
+        self.optimizer.validate()?;
+        Ok(self.learning_rate.validate()?)
+    }
+
+    fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
+        if let Space::Discrete(actions) = context.action_space {
+            let learner = Sac::discrete(self.clone(), actions as usize, context)?;
+            return Ok(Box::new(OffPolicyAgent::new(learner, &self.setup(), None, context)?));
+        }
+        let bounds = UnitBox::new(Self::NAME, &context.action_space)?;
+        let learner = Sac::continuous(self.clone(), bounds.clone(), context)?;
+        Ok(Box::new(OffPolicyAgent::new(learner, &self.setup(), Some(bounds), context)?))
+    }
+}

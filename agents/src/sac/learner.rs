@@ -1,0 +1,204 @@
+//! Soft actor-critic as an off-policy agent drives it: what both forms of it hold, and what is saved.
+
+use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, derive_seed};
+use pavlov_nn::{Layout, Mlp, Parameters, StateDict, StateView};
+
+use super::policy::OwnPolicy;
+use super::{Continuous, Discrete, SacConfig, SoftPolicy, TrainedTemperature};
+use crate::off_policy::{Critics, CriticsSetup, OffPolicyLearner, PolicyNetwork, UnitBox};
+use crate::replay::Batch;
+use crate::{ActMode, AgentContext, AgentError, Encoder, Means, Metrics, Policy, Trained};
+
+/// How an update goes, which depends on the actions.
+#[derive(Debug)]
+enum Form {
+    Continuous(Continuous),
+    Discrete(Discrete),
+}
+
+/// What networks the two forms need.
+struct Shape {
+    /// The numbers that parametrise the distribution.
+    policy_outputs: usize,
+    /// The numbers of an action that the critics see.
+    action_inputs: usize,
+    critic_outputs: usize,
+    usual_target_entropy: f64,
+}
+
+/// Policy, critics and temperature, and how an update goes.
+#[derive(Debug)]
+pub struct Sac {
+    parts: SacParts,
+    form: Form,
+}
+
+/// Policy, critics, temperature, and what they are logged by.
+#[derive(Debug)]
+pub(super) struct SacParts {
+    pub config: SacConfig,
+    pub policy: SoftPolicy,
+    pub trained: Trained,
+    pub critics: Critics,
+    pub temperature: TrainedTemperature,
+    /// Draws the actions that updates ask about.
+    pub rng: EnvRng,
+    pub updates: u64,
+    pub means: Means,
+}
+
+impl SacParts {
+    fn new(
+        config: SacConfig,
+        shape: &Shape,
+        bounds: Option<UnitBox>,
+        context: &AgentContext,
+    ) -> Result<Self, AgentError> {
+        let encoder = Encoder::new(&context.observation_space);
+        let seed = |purpose| EnvRng::seeded(derive_seed(context.seed, purpose, 0));
+        let (mut rng, mut layout) = (seed("weights"), Layout::new());
+        let (inputs, outputs) = (encoder.width() as i64, shape.policy_outputs as i64);
+        let net = Mlp::new(&mut layout, "policy.", inputs, outputs, &config.net)?;
+        let parameters = Parameters::new(&layout, &mut rng, context.device)?;
+        let critics = CriticsSetup {
+            count: config.critics,
+            inputs: encoder.width() + shape.action_inputs,
+            outputs: shape.critic_outputs,
+            net: &config.critic_net,
+            optimizer: &config.optimizer,
+            gradient_clip_norm: config.gradient_clip_norm,
+            device: context.device,
+        };
+        let target_entropy = config.target_entropy.unwrap_or(shape.usual_target_entropy);
+        let start = config.temperature_start;
+        Ok(Self {
+            critics: Critics::new(&critics, &mut rng)?,
+            trained: Trained::new(parameters, &config.optimizer, config.gradient_clip_norm)?,
+            temperature: TrainedTemperature::new(
+                config.temperature,
+                start,
+                target_entropy,
+                &config.optimizer,
+            )?,
+            policy: SoftPolicy { network: PolicyNetwork::new(net, encoder)?, bounds },
+            rng: seed("learn"),
+            updates: 0,
+            means: Means::default(),
+            config,
+        })
+    }
+}
+
+impl Sac {
+    /// Soft actor-critic for continuous actions with these bounds.
+    ///
+    /// # Errors
+    /// [`AgentError`] when a configuration makes no sense or memory runs out.
+    pub fn continuous(
+        config: SacConfig,
+        bounds: UnitBox,
+        context: &AgentContext,
+    ) -> Result<Self, AgentError> {
+        let width = bounds.width();
+        let shape = Shape {
+            policy_outputs: 2 * width,
+            action_inputs: width,
+            critic_outputs: 1,
+            usual_target_entropy: -(width as f64),
+        };
+        let form = Form::Continuous(Continuous::new(config.batch_size, width)?);
+        Ok(Self { parts: SacParts::new(config, &shape, Some(bounds), context)?, form })
+    }
+
+    /// Soft actor-critic for so many discrete actions.
+    ///
+    /// # Errors
+    /// [`AgentError`] when a configuration makes no sense or memory runs out.
+    pub fn discrete(config: SacConfig, actions: usize, context: &AgentContext) -> Result<Self, AgentError> {
+        let shape = Shape {
+            policy_outputs: actions,
+            action_inputs: 0,
+            critic_outputs: actions,
+            // The share is the paper's.
+            usual_target_entropy: 0.98 * (actions as f64).ln(),
+        };
+        let form = Form::Discrete(Discrete::new(config.batch_size, actions)?);
+        Ok(Self { parts: SacParts::new(config, &shape, None, context)?, form })
+    }
+}
+
+impl OffPolicyLearner for Sac {
+    fn act(
+        &mut self,
+        observations: &ObsBatch,
+        rng: &mut EnvRng,
+        actions: &mut ActionBatch,
+    ) -> Result<(), AgentError> {
+        let parts = &mut self.parts;
+        parts.policy.act_by(&parts.trained.parameters, observations, (ActMode::Explore, rng), actions)
+    }
+
+    fn update(&mut self, batch: &Batch, progress: f64) -> Result<(), AgentError> {
+        let parts = &mut self.parts;
+        let learning_rate = parts.config.learning_rate.value(progress);
+        match &mut self.form {
+            Form::Continuous(form) => form.update(parts, batch, learning_rate)?,
+            Form::Discrete(form) => form.update(parts, batch, learning_rate)?,
+        }
+        parts.updates += 1;
+        match parts.updates.is_multiple_of(parts.config.target_update_every_updates) {
+            true => parts.critics.update_target(parts.config.target_update_tau),
+            false => Ok(()),
+        }
+    }
+
+    fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
+        let parameters = self.parts.trained.parameters.frozen_copy()?;
+        Ok(Box::new(OwnPolicy { policy: self.parts.policy.twin()?, parameters }))
+    }
+
+    fn take_metrics(&mut self, progress: f64) -> Metrics {
+        let parts = &mut self.parts;
+        let mut metrics = Metrics::from([
+            ("train/learning_rate", parts.config.learning_rate.value(progress)),
+            ("train/temperature", parts.temperature.value()),
+        ]);
+        metrics.extend(parts.means.take(&["train/actor_loss", "train/critic_loss", "train/entropy"]));
+        metrics
+    }
+
+    fn updates(&self) -> u64 {
+        self.parts.updates
+    }
+
+    fn weights(&self) -> Result<StateDict<'static>, AgentError> {
+        Ok(self.parts.trained.parameters.state()?)
+    }
+
+    fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError> {
+        Ok(self.parts.trained.parameters.load_state(weights)?)
+    }
+
+    fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        let parts = &self.parts;
+        let mut state = StateDict::new();
+        state.nest("policy", parts.trained.state()?);
+        state.nest("critics", parts.critics.state()?);
+        state.nest("temperature", parts.temperature.state()?);
+        state.put_value("rng", &parts.rng)?;
+        state.put_value("means", &parts.means)?;
+        state.put_value("updates", &parts.updates)?;
+        Ok(state)
+    }
+
+    fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        let parts = &mut self.parts;
+        parts.trained.load_state(&state.part("policy"))?;
+        parts.critics.load_state(&state.part("critics"))?;
+        parts.temperature.load_state(&state.part("temperature"))?;
+        parts.rng = state.value("rng")?;
+        parts.means = state.value("means")?;
+        parts.updates = state.value("updates")?;
+        Ok(())
+    }
+}

@@ -1,0 +1,97 @@
+//! How soft policies act.
+
+use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
+use pavlov_nn::{Distribution, Parameters};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+
+use super::losses;
+use crate::off_policy::{PolicyNetwork, UnitBox};
+use crate::{ActMode, AgentError, Policy};
+
+/// From a network's outputs to actions: a tanh-squashed Gaussian within bounds, or a choice of discrete ones.
+#[derive(Debug)]
+pub struct SoftPolicy {
+    /// From observations to the distribution's parameters.
+    pub network: PolicyNetwork,
+    /// The bounds of continuous actions; discrete ones have none.
+    pub bounds: Option<UnitBox>,
+}
+
+impl SoftPolicy {
+    /// The same with buffers of its own.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn twin(&self) -> Result<Self, AgentError> {
+        Ok(Self { network: self.network.twin()?, bounds: self.bounds.clone() })
+    }
+
+    /// Writes one action for each observation, by the network with these weights: drawn, or the most likely one (of a
+    /// squashed Gaussian the tanh of its mean).
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] when the network gives NaN.
+    pub fn act_by(
+        &mut self,
+        parameters: &Parameters,
+        observations: &ObsBatch,
+        (mode, rng): (ActMode, &mut EnvRng),
+        actions: &mut ActionBatch,
+    ) -> Result<(), AgentError> {
+        let count = self.network.net.outputs() as usize;
+        // The encoder's masks are asked for below, while the outputs are borrowed.
+        let encoder = self.network.encoder.clone();
+        let outputs = self.network.evaluate(parameters, observations)?;
+        match (&self.bounds, actions) {
+            (Some(bounds), ActionBatch::Box { points, width }) => {
+                let (mut noise, mut unit) = (vec![0.0; *width], vec![0.0; *width]);
+                for (outputs, point) in outputs.chunks_exact(count).zip(points.chunks_exact_mut(*width)) {
+                    if mode == ActMode::Explore {
+                        noise.fill_with(|| rng.sample(StandardNormal));
+                    }
+                    losses::draw(outputs, &noise, &mut unit);
+                    bounds.to_world(&unit, point);
+                }
+                Ok(())
+            }
+            (None, ActionBatch::Discrete(choices)) => {
+                let distribution = Distribution::Categorical(count);
+                for (row, (logits, choice)) in outputs.chunks_exact(count).zip(choices).enumerate() {
+                    let (mask, mut draw) = (encoder.mask(observations.row(row)), [0.0]);
+                    let drawn = match mode {
+                        ActMode::Explore => distribution.sample_row(logits, mask, rng, &mut draw),
+                        ActMode::Exploit => distribution.mode_row(logits, mask, &mut draw),
+                    };
+                    if !drawn {
+                        return Err(AgentError::Diverged(format!("the policy's outputs are {logits:?}")));
+                    }
+                    *choice = draw[0] as i64;
+                }
+                Ok(())
+            }
+            _ => {
+                Err(AgentError::Unsupported("the actions are not those that the policy was made for".into()))
+            }
+        }
+    }
+}
+
+/// The policy with weights of its own.
+#[derive(Debug)]
+pub(super) struct OwnPolicy {
+    pub policy: SoftPolicy,
+    pub parameters: Parameters,
+}
+
+impl Policy for OwnPolicy {
+    fn act(
+        &mut self,
+        observations: &ObsBatch,
+        mode: ActMode,
+        rng: &mut EnvRng,
+        actions: &mut ActionBatch,
+    ) -> Result<(), AgentError> {
+        self.policy.act_by(&self.parameters, observations, (mode, rng), actions)
+    }
+}

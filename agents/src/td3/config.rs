@@ -1,0 +1,125 @@
+//! Every number of TD3 that can be set.
+
+use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule, optional};
+use serde::{Deserialize, Serialize};
+
+use super::Td3Learner;
+use crate::off_policy::{NoiseConfig, OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerTraining};
+use crate::{Agent, AgentConfig, AgentContext, AgentError};
+
+/// The configuration of TD3. The defaults are the paper's, with Stable-Baselines3's networks' sizes replaced by the
+/// paper's authors' later 256-256; each environment's preset says what differs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Td3Config {
+    /// Adam's (or another's) step size for policy and critics, over the share of training that is done.
+    pub learning_rate: Schedule,
+    /// The discount, `gamma` in the papers.
+    pub discount: f64,
+    /// Transitions per update.
+    pub batch_size: usize,
+    /// Transitions that the replay holds.
+    pub replay_capacity: usize,
+    /// Env steps before the first update; until then all actions are random.
+    pub warmup_env_steps: u64,
+    /// Env steps from one training to the next, counted over all environments.
+    pub train_every_env_steps: u64,
+    /// Updates of one training, or "env_steps" for as many as env steps lie between two.
+    pub updates_per_training: UpdatesPerTraining,
+    /// How far the target networks move towards the present ones with each update of the policy.
+    pub target_update_tau: f64,
+    /// How many critics there are; a target is the smallest of their values.
+    pub critics: usize,
+    /// Updates of the critics from one update of the policy to the next.
+    pub policy_every_updates: u64,
+    /// The deviation of the noise on the target policy's actions.
+    pub target_noise: f64,
+    /// The most that this noise can be.
+    pub target_noise_clip: f64,
+    /// The noise on the actions in training.
+    pub exploration: NoiseConfig,
+    /// The largest norm of an update's gradient, of the policy and of the critics each, or "off".
+    #[serde(with = "optional")]
+    pub gradient_clip_norm: Option<f64>,
+    /// The network from observations to actions; its output is pressed through tanh whatever `output_activation` says.
+    pub net: MlpConfig,
+    /// The networks from observations and actions to values.
+    pub critic_net: MlpConfig,
+    /// What turns gradients into steps.
+    pub optimizer: OptimizerConfig,
+}
+
+impl Default for Td3Config {
+    fn default() -> Self {
+        let net = MlpConfig { hidden_sizes: vec![256, 256], ..MlpConfig::default() };
+        Self {
+            learning_rate: Schedule::constant(3e-4),
+            discount: 0.99,
+            batch_size: 256,
+            replay_capacity: 1_000_000,
+            warmup_env_steps: 10_000,
+            train_every_env_steps: 1,
+            updates_per_training: UpdatesPerTraining::Count(1),
+            target_update_tau: 0.005,
+            critics: 2,
+            policy_every_updates: 2,
+            target_noise: 0.2,
+            target_noise_clip: 0.5,
+            exploration: NoiseConfig::Normal { deviation: 0.1 },
+            gradient_clip_norm: None,
+            net: net.clone(),
+            critic_net: net,
+            optimizer: OptimizerConfig::default(),
+        }
+    }
+}
+
+impl Td3Config {
+    pub(crate) fn setup(&self) -> OffPolicySetup {
+        OffPolicySetup {
+            batch_size: self.batch_size,
+            replay_capacity: self.replay_capacity,
+            warmup_env_steps: self.warmup_env_steps,
+            train_every_env_steps: self.train_every_env_steps,
+            updates_per_training: self.updates_per_training,
+        }
+    }
+
+    /// Builds the agent under this name.
+    pub(crate) fn build_named(
+        &self,
+        name: &str,
+        context: &AgentContext,
+    ) -> Result<Box<dyn Agent>, AgentError> {
+        let bounds = UnitBox::new(name, &context.action_space)?;
+        let learner = Td3Learner::new(self.clone(), bounds.clone(), context)?;
+        Ok(Box::new(OffPolicyAgent::new(learner, &self.setup(), Some(bounds), context)?))
+    }
+}
+
+impl AgentConfig for Td3Config {
+    const NAME: &'static str = "td3";
+    const SUMMARY: &'static str =
+        "Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018); continuous actions";
+
+    fn validate(&self) -> Result<(), AgentError> {
+        use crate::checks::{at_least_one, not_negative, positive_or_off, share};
+        self.setup().validate()?;
+        share("discount", self.discount)?;
+        share("target_update_tau", self.target_update_tau)?;
+        at_least_one("critics", self.critics as u64)?;
+        at_least_one("policy_every_updates", self.policy_every_updates)?;
+        not_negative("target_noise", self.target_noise)?;
+        not_negative("target_noise_clip", self.target_noise_clip)?;
+        positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
+        self.exploration.validate()?;
+        self.net.validate()?;
+        self.critic_net.validate()?;
+        self.optimizer.validate()?;
+        Ok(self.learning_rate.validate()?)
+    }
+
+    fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
+        self.build_named(Self::NAME, context)
+    }
+}

@@ -1,0 +1,194 @@
+//! One update of TD3: from a batch of transitions to better weights.
+
+use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, StepBatch, derive_seed};
+use pavlov_nn::{Activation, HostBuffer, Layout, Mlp, MlpConfig, Mode, Parameters, StateDict, StateView};
+use rand::RngExt;
+use rand_distr::StandardNormal;
+use tch::Tensor;
+
+use super::policy::OwnPolicy;
+use super::{DeterministicPolicy, Td3Config};
+use crate::host::{on_device, read};
+use crate::off_policy::{
+    ActionNoise, Critics, CriticsSetup, Judge, OffPolicyLearner, PolicyNetwork, UnitBox, losses,
+};
+use crate::replay::{Batch, Transitions};
+use crate::{ActMode, AgentContext, AgentError, Encoder, Means, Metrics, Policy, Trained};
+
+/// The policy and the critics of TD3, with their targets.
+#[derive(Debug)]
+pub struct Td3Learner {
+    config: Td3Config,
+    policy: DeterministicPolicy,
+    trained: Trained,
+    target: Parameters,
+    critics: Critics,
+    /// Draws the noise on the target policy's actions.
+    rng: EnvRng,
+    updates: u64,
+    means: Means,
+    next_actions: HostBuffer<f32>,
+    gradient: HostBuffer<f32>,
+    numbers: Vec<f32>,
+}
+
+impl Td3Learner {
+    /// A learner with untrained networks for actions with these bounds.
+    ///
+    /// # Errors
+    /// [`AgentError`] when a configuration makes no sense or memory runs out.
+    pub fn new(config: Td3Config, bounds: UnitBox, context: &AgentContext) -> Result<Self, AgentError> {
+        let encoder = Encoder::new(&context.observation_space);
+        let (observed, width) = (encoder.width(), bounds.width());
+        let seed = |purpose| EnvRng::seeded(derive_seed(context.seed, purpose, 0));
+        let mut rng = seed("weights");
+        let mut layout = Layout::new();
+        let net = MlpConfig { output_activation: Activation::Tanh, ..config.net.clone() };
+        let net = Mlp::new(&mut layout, "policy.", observed as i64, width as i64, &net)?;
+        let parameters = Parameters::new(&layout, &mut rng, context.device)?;
+        let critics = CriticsSetup {
+            count: config.critics,
+            inputs: observed + width,
+            outputs: 1,
+            net: &config.critic_net,
+            optimizer: &config.optimizer,
+            gradient_clip_norm: config.gradient_clip_norm,
+            device: context.device,
+        };
+        let room = || HostBuffer::new(&[config.batch_size as i64, width as i64]);
+        Ok(Self {
+            target: parameters.frozen_copy()?,
+            critics: Critics::new(&critics, &mut rng)?,
+            trained: Trained::new(parameters, &config.optimizer, config.gradient_clip_norm)?,
+            policy: DeterministicPolicy {
+                network: PolicyNetwork::new(net, encoder)?,
+                noise: ActionNoise::new(config.exploration, width),
+                bounds,
+            },
+            rng: seed("target_noise"),
+            updates: 0,
+            means: Means::default(),
+            next_actions: room()?,
+            gradient: room()?,
+            numbers: Vec::new(),
+            config,
+        })
+    }
+
+    /// `y = r + gamma min_i Q_i'(s', clip(mu'(s') + clip(noise, -c, c), -1, 1))`, `[batch]`.
+    fn targets(&mut self, batch: &Batch, all: &Transitions) -> Result<Vec<f32>, AgentError> {
+        let _guard = tch::no_grad_guard();
+        let network = &self.policy.network.net;
+        read(&network.forward(&self.target, &all.next_observations, Mode::Eval)?, &mut self.numbers)?;
+        let (deviation, largest) = (self.config.target_noise as f32, self.config.target_noise_clip as f32);
+        for (action, out) in self.numbers.iter().zip(self.next_actions.as_mut_slice()) {
+            let noise = match deviation {
+                0.0 => 0.0,
+                deviation => deviation * self.rng.sample::<f32, _>(StandardNormal),
+            };
+            *out = (action + noise.clamp(-largest, largest)).clamp(-1.0, 1.0);
+        }
+        let actions = on_device(self.next_actions.tensor(), all.rewards.device())?;
+        let inputs = Tensor::f_cat(&[&all.next_observations, &actions], 1)?;
+        let mut targets = Vec::new();
+        self.critics.smallest_target(&inputs, &mut targets)?;
+        let numbers = batch.numbers();
+        losses::td_targets(numbers.rewards, numbers.continues, self.config.discount, &mut targets);
+        Ok(targets)
+    }
+
+    /// One step of the policy up the first critic: `grad_theta mean Q_1(s, mu_theta(s))`.
+    fn improve(&mut self, observations: &Tensor, learning_rate: f64) -> Result<(), AgentError> {
+        let network = &self.policy.network.net;
+        let actions = network.forward(&self.trained.parameters, observations, Mode::Train)?;
+        let value =
+            self.critics.by_action(Judge::First, observations, &actions.f_detach()?, &mut self.numbers)?;
+        self.gradient.as_mut_slice().copy_from_slice(&self.numbers);
+        let gradient = on_device(self.gradient.tensor(), observations.device())?;
+        self.means.add("train/actor_loss", -value);
+        self.trained.descend(&actions, &gradient, learning_rate)
+    }
+}
+
+impl OffPolicyLearner for Td3Learner {
+    fn act(
+        &mut self,
+        observations: &ObsBatch,
+        rng: &mut EnvRng,
+        actions: &mut ActionBatch,
+    ) -> Result<(), AgentError> {
+        self.policy.act_by(&self.trained.parameters, observations, (ActMode::Explore, rng), actions)
+    }
+
+    fn observe(&mut self, step: &StepBatch) {
+        self.policy.noise.observe(step);
+    }
+
+    fn update(&mut self, batch: &Batch, progress: f64) -> Result<(), AgentError> {
+        let all = batch.transitions(self.target.device())?;
+        let learning_rate = self.config.learning_rate.value(progress);
+
+        let targets = self.targets(batch, &all)?;
+        let inputs = Tensor::f_cat(&[&all.observations, &all.points], 1)?;
+        let loss = self.critics.regress(&inputs, &[], &targets, learning_rate)?;
+        self.means.add("train/critic_loss", loss);
+
+        self.updates += 1;
+        if self.updates.is_multiple_of(self.config.policy_every_updates) {
+            self.improve(&all.observations, learning_rate)?;
+            self.target.polyak_update(&self.trained.parameters, self.config.target_update_tau)?;
+            self.critics.update_target(self.config.target_update_tau)?;
+        }
+        Ok(())
+    }
+
+    fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
+        let policy = DeterministicPolicy {
+            network: self.policy.network.twin()?,
+            noise: ActionNoise::new(self.config.exploration, self.policy.bounds.width()),
+            bounds: self.policy.bounds.clone(),
+        };
+        Ok(Box::new(OwnPolicy { policy, parameters: self.trained.parameters.frozen_copy()? }))
+    }
+
+    fn take_metrics(&mut self, progress: f64) -> Metrics {
+        let mut metrics = Metrics::from([("train/learning_rate", self.config.learning_rate.value(progress))]);
+        metrics.extend(self.means.take(&["train/actor_loss", "train/critic_loss"]));
+        metrics
+    }
+
+    fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    fn weights(&self) -> Result<StateDict<'static>, AgentError> {
+        Ok(self.trained.parameters.state()?)
+    }
+
+    fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError> {
+        Ok(self.trained.parameters.load_state(weights)?)
+    }
+
+    fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        let mut state = StateDict::new();
+        state.nest("policy", self.trained.state()?);
+        state.nest("target", self.target.state()?);
+        state.nest("critics", self.critics.state()?);
+        state.nest("noise", self.policy.noise.state()?);
+        state.put_value("rng", &self.rng)?;
+        state.put_value("means", &self.means)?;
+        state.put_value("updates", &self.updates)?;
+        Ok(state)
+    }
+
+    fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        self.trained.load_state(&state.part("policy"))?;
+        self.target.load_state(&state.part("target"))?;
+        self.critics.load_state(&state.part("critics"))?;
+        self.policy.noise.load_state(&state.part("noise"))?;
+        self.rng = state.value("rng")?;
+        self.means = state.value("means")?;
+        self.updates = state.value("updates")?;
+        Ok(())
+    }
+}
