@@ -21,6 +21,17 @@ fn small(agent: &str) -> (&'static str, &'static [&'static str]) {
         ),
         "reinforce" => ("CartPole-v1", &["net.hidden_sizes=[16]", "episodes_per_update=1"]),
         "a2c" => ("CartPole-v1", &["net.hidden_sizes=[16]"]),
+        "ddpg" | "td3" | "sac" => (
+            "Pendulum-v1",
+            &[
+                "net.hidden_sizes=[16]",
+                "critic_net.hidden_sizes=[16]",
+                "batch_size=32",
+                "warmup_env_steps=100",
+                "train_every_env_steps=8",
+                "updates_per_training=3",
+            ],
+        ),
         "ppo" => (
             "CartPole-v1",
             &["net.hidden_sizes=[16]", "rollout_steps=16", "minibatch_size=10", "epochs=2", "target_kl=1.0"],

@@ -6,6 +6,7 @@ mod command;
 mod documents;
 mod examples;
 mod probes;
+mod probes_off_policy;
 mod probes_on_policy;
 mod reproducible;
 mod resume;

@@ -2,7 +2,7 @@
 
 use pavlov::agents::{ActMode, Policy};
 use pavlov::envs::{ActionBatch, EnvFactory, EnvRng, ObsBatch};
-use pavlov::nn::{StateView, weights};
+use pavlov::nn::{StateDict, StateView};
 use pavlov::training::{Quiet, evaluate};
 use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
 
@@ -45,12 +45,15 @@ pub fn train_agent(agent: &str, environment: &str, sets: &[&str]) -> Trained {
 }
 
 impl Trained {
-    fn policy(&self) -> Box<dyn Policy> {
+    /// The last checkpoint.
+    pub fn state(&self) -> StateDict<'static> {
         let run = RunFolder::open(&self.folder.path().join("run")).expect("the run");
-        let state =
-            run.checkpoints().list().expect("a list").pop().expect("a checkpoint").read().expect("whole");
+        run.checkpoints().list().expect("a list").pop().expect("a checkpoint").read().expect("whole")
+    }
+
+    fn policy(&self) -> Box<dyn Policy> {
         let mut agent = Session::agent(&self.config, &self.registries).expect("an agent");
-        agent.load_state(&state.view().part("agent")).expect("its own state");
+        agent.load_state(&self.state().view().part("agent")).expect("its own state");
         agent.policy().expect("a policy")
     }
 
@@ -65,24 +68,29 @@ impl Trained {
         self.outputs(&["agent", "learner", "online"], "", observations)
     }
 
-    /// What the network `prefix` of the checkpoint's weights at `place` gives for one-number observations.
-    pub fn outputs(&self, place: &[&str], prefix: &str, observations: &[f32]) -> Vec<Vec<f32>> {
-        let run = RunFolder::open(&self.folder.path().join("run")).expect("the run");
-        let checkpoint = run.checkpoints().list().expect("a list").pop().expect("a checkpoint");
-        let state = weights::read(&checkpoint.path.join("tensors.safetensors")).expect("tensors");
+    /// What the network `prefix` of the checkpoint's weights at `place` gives for each of these inputs, which follow one
+    /// another.
+    pub fn outputs(&self, place: &[&str], prefix: &str, inputs: &[f32]) -> Vec<Vec<f32>> {
+        let state = self.state();
         let weights = place.iter().fold(state.view(), |view, part| view.part(part));
-        observations.iter().map(|&x| forward(&weights, prefix, x)).collect()
+        forward(&weights, prefix, inputs)
     }
 }
 
-/// The network by hand: 1 -> 16 relu -> actions.
-fn forward(weights: &StateView<'_>, prefix: &str, x: f32) -> Vec<f32> {
+/// The network by hand: inputs -> 16 relu -> outputs.
+fn forward(weights: &StateView<'_>, prefix: &str, inputs: &[f32]) -> Vec<Vec<f32>> {
     let load = |name: &str| weights.vec::<f32>(&format!("{prefix}{name}")).expect("a parameter");
     let (w0, b0, w2, b2) = (load("0.weight"), load("0.bias"), load("2.weight"), load("2.bias"));
-    let hidden: Vec<f32> = w0.iter().zip(&b0).map(|(w, b)| (w * x + b).max(0.0)).collect();
-    let row =
-        |row: usize| hidden.iter().zip(&w2[row * hidden.len()..]).map(|(h, w)| h * w).sum::<f32>() + b2[row];
-    (0..b2.len()).map(row).collect()
+    let width = w0.len() / b0.len();
+    let dot = |weights: &[f32], x: &[f32]| weights.iter().zip(x).map(|(w, x)| w * x).sum::<f32>();
+    let layer = |w: &[f32], b: &[f32], x: &[f32]| -> Vec<f32> {
+        w.chunks_exact(x.len()).zip(b).map(|(w, b)| dot(w, x) + b).collect()
+    };
+    let output = |x: &[f32]| {
+        let hidden: Vec<f32> = layer(&w0, &b0, x).into_iter().map(|z| z.max(0.0)).collect();
+        layer(&w2, &b2, &hidden)
+    };
+    inputs.chunks_exact(width).map(output).collect()
 }
 
 pub fn close(values: &[f32], expected: f32) {

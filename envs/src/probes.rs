@@ -181,6 +181,13 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
             "Probe: reward 1 for each step, cut off after 10",
         )
         .max_episode_steps(TIME_LIMIT),
+        spec(
+            "Probe/TimeLimitContinuous-v0",
+            Probe::TimeLimit,
+            true,
+            "Probe: reward 1 for each step whatever the number, cut off after 10",
+        )
+        .max_episode_steps(TIME_LIMIT),
     ]
 }
 

@@ -5,6 +5,7 @@ use toml::Table;
 /// Agent, environment and the preset: the fields of a configuration that differ from the agent's defaults.
 const PRESETS: &[(&str, &str, &str)] = &[
     ("a2c", "CartPole-v1", include_str!("../presets/a2c/CartPole-v1.toml")),
+    ("ddpg", "Pendulum-v1", include_str!("../presets/ddpg/Pendulum-v1.toml")),
     ("dqn", "Acrobot-v1", include_str!("../presets/dqn/Acrobot-v1.toml")),
     ("dqn", "CartPole-v0", include_str!("../presets/dqn/CartPole-v0.toml")),
     ("dqn", "CartPole-v1", include_str!("../presets/dqn/CartPole-v1.toml")),
@@ -14,6 +15,8 @@ const PRESETS: &[(&str, &str, &str)] = &[
     ("ppo", "LunarLander-v3", include_str!("../presets/ppo/LunarLander-v3.toml")),
     ("ppo", "Pendulum-v1", include_str!("../presets/ppo/Pendulum-v1.toml")),
     ("reinforce", "CartPole-v1", include_str!("../presets/reinforce/CartPole-v1.toml")),
+    ("sac", "Pendulum-v1", include_str!("../presets/sac/Pendulum-v1.toml")),
+    ("td3", "Pendulum-v1", include_str!("../presets/td3/Pendulum-v1.toml")),
 ];
 
 /// The preset for this pair, if there is one.

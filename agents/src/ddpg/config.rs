@@ -65,7 +65,7 @@ impl Default for DdpgConfig {
 impl DdpgConfig {
     fn as_td3(&self) -> Td3Config {
         Td3Config {
-            learning_rate: self.learning_rate.clone(),
+            learning_rate: self.learning_rate,
             discount: self.discount,
             batch_size: self.batch_size,
             replay_capacity: self.replay_capacity,
