@@ -168,7 +168,8 @@ fn a_frozen_network_passes_the_gradient_to_its_input_and_keeps_none() {
 #[test]
 fn a_frozen_view_sees_every_change_and_leaves_no_gradient() {
     let (mlp, mut parameters) = network(&MlpConfig::default());
-    let other = network(&MlpConfig { init: Init::Uniform { bound: 0.3 }, ..Default::default() }).1;
+    let other = parameters.frozen_copy().unwrap();
+    let _ = other.values().shallow_clone().g_mul_scalar_(0.5);
     let view = parameters.frozen_view().unwrap();
     parameters.copy_from(&other).unwrap();
     let x = input(6).set_requires_grad(true);
