@@ -27,16 +27,18 @@ fn killed_ten_times_and_resumed_is_the_same_as_never_interrupted() {
     assert!(whole.success, "{}", whole.err);
 
     let arguments = [&["train", "dqn", "CartPole-v1", "--run-dir", "killed"], SMALL, &more].concat();
-    for milliseconds in moments().take(10) {
-        let checkpoints = place.path("killed/checkpoints");
-        let started = std::fs::read_dir(&checkpoints).is_ok_and(|mut entries| entries.next().is_some());
-        if !started {
-            // Killed before the first checkpoint there is nothing to resume: a new start.
-            let _ = std::fs::remove_dir_all(place.path("killed"));
+    let next = || {
+        let checkpoints = std::fs::read_dir(place.path("killed/checkpoints"));
+        if checkpoints.is_ok_and(|mut entries| entries.next().is_some()) {
+            return vec!["resume", "killed"];
         }
-        let arguments = if started { vec!["resume", "killed"] } else { arguments.clone() };
+        // Killed before the first checkpoint there is nothing to resume: a new start.
+        let _ = std::fs::remove_dir_all(place.path("killed"));
+        arguments.clone()
+    };
+    for milliseconds in moments().take(10) {
         let mut child = place
-            .command(&arguments)
+            .command(&next())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -45,12 +47,7 @@ fn killed_ten_times_and_resumed_is_the_same_as_never_interrupted() {
         child.kill().expect("SIGKILL");
         child.wait().expect("an end");
     }
-    let said = if place.path("killed/checkpoints").exists() {
-        place.pavlov(&["resume", "killed"])
-    } else {
-        let _ = std::fs::remove_dir_all(place.path("killed"));
-        place.pavlov(&arguments)
-    };
+    let said = place.pavlov(&next());
     assert!(said.success, "{}", said.err);
     assert!(
         tensors(&place.path("killed")) == tensors(&place.path("whole")),
