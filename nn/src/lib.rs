@@ -2,7 +2,8 @@
 //!
 //! * [`Layout`] and [`Parameters`]: the flat arena in which a network's numbers live.
 //! * [`Mlp`]: networks, described by typed configurations; the description is called with the numbers. [`Ensemble`]:
-//!   several of one shape.
+//!   several of one shape. [`Recurrent`]: networks with a memory.
+//! * [`Features`]: the front for observations with images: [`Cnn`]s, whose features a network goes on with.
 //! * [`optim`]: optimisers that step over the whole arena at once, gradient clipping.
 //! * [`Distribution`]: of actions; log-probabilities, entropies, their gradients.
 //! * [`losses`]: losses that come with their gradient; [`backward`] takes it.
@@ -15,12 +16,14 @@ pub mod device;
 pub mod distributions;
 mod ensemble;
 mod error;
+pub mod features;
 mod init;
 pub mod losses;
 mod mlp;
 pub mod optim;
 pub mod optional;
 mod parameters;
+mod precision;
 mod schedule;
 mod shim;
 mod state;
@@ -30,10 +33,12 @@ pub use activation::Activation;
 pub use distributions::Distribution;
 pub use ensemble::Ensemble;
 pub use error::NnError;
+pub use features::{Cnn, CnnConfig, Features, Image, Part};
 pub use init::Init;
 pub use mlp::{Mlp, MlpConfig, Mode};
 pub use optim::{Optimizer, OptimizerConfig};
 pub use parameters::{Layout, ParameterId, ParameterSpec, Parameters};
+pub use precision::Precision;
 pub use schedule::Schedule;
 pub use shim::{HostBuffer, HostElement, backward, generator_state, set_generator_state, set_team_size};
 pub use state::{Array, ArrayElement, ArrayKind, StateDict, StateView};

@@ -1,8 +1,9 @@
 #include "product.h"
 
 #include <algorithm>
-#include <cstring>
 #include <vector>
+
+#include "transpose.h"
 
 namespace pavlov {
 namespace {
@@ -22,30 +23,7 @@ void pack(const Matrix& b, int64_t first, int64_t count, int64_t k, int64_t padd
     }
     return;
   }
-  // Squares of 4: read along rows, written along columns.
-  typedef float V __attribute__((vector_size(16)));
-  typedef int I __attribute__((vector_size(16)));
-  const float* numbers = b.numbers + first * b.stride;
-  int64_t column = 0;
-  for (; column + 4 <= count; column += 4) {
-    const float* rows[4];
-    for (int i = 0; i < 4; ++i) rows[i] = numbers + (column + i) * b.stride;
-    int64_t row = 0;
-    for (; row + 4 <= k; row += 4) {
-      V v[4];
-      for (int i = 0; i < 4; ++i) std::memcpy(&v[i], rows[i] + row, sizeof(V));
-      const V low01 = __builtin_shuffle(v[0], v[1], I{0, 4, 1, 5}), high01 = __builtin_shuffle(v[0], v[1], I{2, 6, 3, 7});
-      const V low23 = __builtin_shuffle(v[2], v[3], I{0, 4, 1, 5}), high23 = __builtin_shuffle(v[2], v[3], I{2, 6, 3, 7});
-      const V turned[4] = {
-          __builtin_shuffle(low01, low23, I{0, 1, 4, 5}), __builtin_shuffle(low01, low23, I{2, 3, 6, 7}),
-          __builtin_shuffle(high01, high23, I{0, 1, 4, 5}), __builtin_shuffle(high01, high23, I{2, 3, 6, 7})};
-      for (int i = 0; i < 4; ++i) std::memcpy(out + (row + i) * padded + column, &turned[i], sizeof(V));
-    }
-    for (; row < k; ++row)
-      for (int i = 0; i < 4; ++i) out[row * padded + column + i] = rows[i][row];
-  }
-  for (; column < count; ++column)
-    for (int64_t row = 0; row < k; ++row) out[row * padded + column] = numbers[column * b.stride + row];
+  transpose(b.numbers + first * b.stride, b.stride, count, k, out, padded);
   if (padded > count)
     for (int64_t row = 0; row < k; ++row)
       std::fill(out + row * padded + count, out + (row + 1) * padded, 0.0f);
