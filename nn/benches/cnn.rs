@@ -25,13 +25,25 @@ const CASES: [Case; 7] = [
     Case { name: "minatar 2048 both passes", config: "minatar", image: SMALL, batch: 2048, backward: true },
     Case { name: "minatar 64 forward", config: "minatar", image: SMALL, batch: 64, backward: false },
     Case { name: "nature 256 both passes", config: "nature", image: ATARI, batch: 256, backward: true },
-    Case { name: "nature 256 both, HWC rows", config: "nature", image: ATARI_LAST, batch: 256, backward: true },
+    Case {
+        name: "nature 256 both, HWC rows",
+        config: "nature",
+        image: ATARI_LAST,
+        batch: 256,
+        backward: true,
+    },
     Case { name: "nature 32 both passes", config: "nature", image: ATARI, batch: 32, backward: true },
     Case { name: "nature 8 forward", config: "nature", image: ATARI, batch: 8, backward: false },
     Case { name: "impala 32 both passes", config: "impala", image: ATARI, batch: 32, backward: true },
 ];
 
-fn pass(case: &Case, by_operations: bool, cnn: &Cnn, parameters: &Parameters, x: &Tensor) -> Result<(), NnError> {
+fn pass(
+    case: &Case,
+    by_operations: bool,
+    cnn: &Cnn,
+    parameters: &Parameters,
+    x: &Tensor,
+) -> Result<(), NnError> {
     let forward = || match by_operations {
         true => cnn.forward_by_operations(parameters, x),
         false => cnn.forward(parameters, x, Mode::Train),
@@ -62,8 +74,8 @@ fn main() -> Result<(), NnError> {
     println!("{:28}{:>20}{:>20}{:>20}{:>20}", "", "operations x1", "operations", "bf16", "Cnn::forward");
     for case in &CASES {
         let mut layout = Layout::new();
-        let config: CnnConfig = serde_json::from_value(case.config.into())
-            .map_err(|error| NnError::Config(error.to_string()))?;
+        let config: CnnConfig =
+            serde_json::from_value(case.config.into()).map_err(|error| NnError::Config(error.to_string()))?;
         let cnn = Cnn::new(&mut layout, "", case.image, &config, Init::Torch)?;
         let half = cnn.clone().with_precision(Precision::Bf16);
         let mut rng = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(1);

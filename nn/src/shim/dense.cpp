@@ -67,13 +67,6 @@ INLINED void add_sums(float* sums, const float* rows, int64_t batch, int64_t str
   for (int c = 0; c < kColumns; ++c) sums[c] += own[c];
 }
 
-VECTORISED void add_column_sums(float* sums, const float* rows, int64_t batch, int64_t width, int64_t stride) {
-  int64_t c = 0;
-  for (; c + 64 <= width; c += 64) add_sums<64>(sums + c, rows + c, batch, stride);
-  for (; c + 16 <= width; c += 16) add_sums<16>(sums + c, rows + c, batch, stride);
-  for (; c < width; ++c) add_sums<1>(sums + c, rows + c, batch, stride);
-}
-
 // How the passes are cut into parts. It depends on shapes alone, never on the number of threads, so that every number is
 // the same however many there are.
 struct Cut {
@@ -128,6 +121,13 @@ void add_weight_gradient(const DenseLayer& layer, int64_t batch, Range units) {
 }
 
 }  // namespace
+
+VECTORISED void add_column_sums(float* sums, const float* rows, int64_t batch, int64_t width, int64_t stride) {
+  int64_t c = 0;
+  for (; c + 64 <= width; c += 64) add_sums<64>(sums + c, rows + c, batch, stride);
+  for (; c + 16 <= width; c += 16) add_sums<16>(sums + c, rows + c, batch, stride);
+  for (; c < width; ++c) add_sums<1>(sums + c, rows + c, batch, stride);
+}
 
 bool dense_knows(Activation activation) {
   switch (activation) {

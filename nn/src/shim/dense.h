@@ -12,6 +12,9 @@ enum class Activation : int { kIdentity, kRelu, kLeakyRelu, kElu, kGelu, kSilu, 
 // Whether these passes know the activation: those whose derivative follows from their output.
 bool dense_knows(Activation activation);
 
+// Adds the sum of each column of `batch` rows, `stride` numbers apart, to `sums`, which has `width` numbers.
+void add_column_sums(float* sums, const float* rows, int64_t batch, int64_t width, int64_t stride);
+
 struct DenseLayer {
   int64_t in;
   int64_t out;

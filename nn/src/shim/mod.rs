@@ -7,6 +7,7 @@
 mod host;
 pub mod mlp;
 pub mod optim;
+pub mod recurrent;
 pub mod regression;
 
 use std::ffi::{CStr, c_char, c_int};
