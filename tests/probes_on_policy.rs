@@ -68,6 +68,20 @@ fn truncation_is_not_termination() {
 }
 
 #[test]
+fn a_memory_knows_what_was_seen_three_steps_ago() {
+    let small = ["net.recurrent_size=16", "net.orthogonal_init=false", "env_steps=40000"];
+    for (agent, sets) in AGENTS.iter().filter(|(agent, _)| *agent != "reinforce") {
+        let score = |more: &[&str]| {
+            train_agent(agent, "Probe/Memory-v0", &[SETS, sets, &small, more].concat()).score()
+        };
+        assert_eq!(score(&["net.recurrent=lstm"]), 1.0, "{agent} with an LSTM");
+        assert_eq!(score(&["net.recurrent=gru", "net.shared=true"]), 1.0, "{agent} with a GRU");
+        // Without one it can only guess.
+        assert!(score(&["env_steps=2000"]) < 0.8, "{agent} without memory");
+    }
+}
+
+#[test]
 fn the_policy_takes_the_better_action() {
     for environment in
         ["Probe/Action-v0", "Probe/Match-v0", "Probe/ActionContinuous-v0", "Probe/MatchContinuous-v0"]

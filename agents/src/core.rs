@@ -40,6 +40,9 @@ pub trait Policy: Send {
         rng: &mut EnvRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError>;
+
+    /// Says that what environment `row` shows next begins an episode: a policy with a memory forgets the last one.
+    fn forget(&mut self, _row: usize) {}
 }
 
 /// What one step of a vector environment taught: row `i` is the transition of environment `i`, from

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use pavlov_envs::{ACTION_MASK, BoxSpace, Dtype, ObsLayout, ObsRef, Space};
+use pavlov_nn::Image;
 
 /// Flattens an observation into one row of `f32`: boxes of `f32` and bits as they are, bytes divided by the largest
 /// that their box allows, each discrete number as a one-hot code. A dict's entries follow one another.
@@ -22,6 +23,7 @@ enum Part {
     Bytes {
         count: usize,
         largest: f32,
+        image: Option<Image>,
     },
     OneHot(usize),
     /// Numbers that are no input.
@@ -57,6 +59,15 @@ impl Encoder {
         self.width
     }
 
+    /// What an encoded observation consists of, in order: numbers, and, if they are to be told apart, images.
+    pub fn parts(&self, images: bool) -> Vec<pavlov_nn::Part> {
+        let seen = |part: &Part| match part {
+            Part::Bytes { image: Some(image), .. } if images => pavlov_nn::Part::Image(*image),
+            part => pavlov_nn::Part::Numbers(part.width() as i64),
+        };
+        self.parts.iter().map(seen).collect()
+    }
+
     /// Writes the encoded observation into `row`, which has [`Encoder::width`] numbers.
     pub fn encode(&self, observation: ObsRef<'_>, row: &mut [f32]) {
         if self.plain {
@@ -71,7 +82,7 @@ impl Encoder {
                     head.copy_from_slice(&floats[..*n]);
                     floats = &floats[*n..];
                 }
-                Part::Bytes { count, largest } => {
+                Part::Bytes { count, largest, .. } => {
                     head.iter_mut().zip(bytes).for_each(|(out, &byte)| *out = f32::from(byte) / largest);
                     bytes = &bytes[*count..];
                 }
@@ -87,6 +98,18 @@ impl Encoder {
     }
 }
 
+/// Bytes in three dimensions are an image; the smaller one of the first and the last counts channels.
+fn image_of(shape: &[usize]) -> Option<Image> {
+    let [first, second, third] = *shape else { return None };
+    let channels_first = first < third;
+    let (height, width, channels) = match channels_first {
+        true => (second, third, first),
+        false => (first, second, third),
+    };
+    let [height, width, channels] = [height, width, channels].map(|count| count as i64);
+    Some(Image { height, width, channels, channels_first })
+}
+
 fn collect(space: &Space, parts: &mut Vec<Part>) {
     match space {
         Space::Discrete(n) => parts.push(Part::OneHot(*n as usize)),
@@ -95,7 +118,7 @@ fn collect(space: &Space, parts: &mut Vec<Part>) {
         Space::Box(space @ BoxSpace { dtype: Dtype::F32, .. }) => parts.push(Part::Floats(space.len())),
         Space::Box(space) => {
             let largest = space.high.iter().copied().fold(1.0, f32::max);
-            parts.push(Part::Bytes { count: space.len(), largest });
+            parts.push(Part::Bytes { count: space.len(), largest, image: image_of(&space.shape) });
         }
         Space::Dict(entries) => entries.iter().for_each(|(key, entry)| match entry {
             Space::MultiBinary(n) if key == ACTION_MASK => parts.push(Part::Skipped(*n)),

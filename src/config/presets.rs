@@ -11,6 +11,7 @@ const PRESETS: &[(&str, &str, &str)] = &[
     ("dqn", "CartPole-v1", include_str!("../presets/dqn/CartPole-v1.toml")),
     ("dqn", "LunarLander-v3", include_str!("../presets/dqn/LunarLander-v3.toml")),
     ("dqn", "MountainCar-v0", include_str!("../presets/dqn/MountainCar-v0.toml")),
+    ("ppo", "CartPoleNoVel-v1", include_str!("../presets/ppo/CartPoleNoVel-v1.toml")),
     ("ppo", "CartPole-v1", include_str!("../presets/ppo/CartPole-v1.toml")),
     ("ppo", "LunarLander-v3", include_str!("../presets/ppo/LunarLander-v3.toml")),
     ("ppo", "Pendulum-v1", include_str!("../presets/ppo/Pendulum-v1.toml")),

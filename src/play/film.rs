@@ -44,6 +44,7 @@ pub fn play(
     let mut returns = Vec::new();
     for episode in 0..episodes {
         env.reset(Some(derive_seed(seed, "play env", episode as u64)), observation.row_mut(0))?;
+        policy.forget(0);
         let (mut step, mut episode_return, mut over) = (0, 0.0, false);
         loop {
             let Some(picture) = env.render() else {
@@ -62,6 +63,7 @@ pub fn play(
             over = taken.raw_end.is_over();
             if taken.end.is_over() && !over {
                 env.reset(None, observation.row_mut(0))?;
+                policy.forget(0);
             }
         }
         returns.push(episode_return);

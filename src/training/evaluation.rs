@@ -73,6 +73,7 @@ fn play_together(
     for (row, env) in envs.iter_mut().enumerate() {
         let seed = derive_seed(seed, "evaluation env", (numbers.start + row) as u64);
         env.reset(Some(seed), observations.row_mut(row))?;
+        policy.forget(row);
     }
     let mut result = Evaluation { returns: vec![0.0; count], lengths: vec![0; count] };
     let mut ends = vec![End::No; count];
@@ -89,6 +90,7 @@ fn play_together(
             if step.end.is_over() && !step.raw_end.is_over() {
                 // A wrapper's end, a lost life say, is a new start for the agent but not for the world.
                 env.reset(None, observations.row_mut(row))?;
+                policy.forget(row);
             }
         }
     }

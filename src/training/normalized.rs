@@ -43,6 +43,10 @@ impl Policy for Normalized {
         }
         self.policy.act(seen, mode, rng, actions)
     }
+
+    fn forget(&mut self, row: usize) {
+        self.policy.forget(row);
+    }
 }
 
 /// Adds the statistics to what is saved.

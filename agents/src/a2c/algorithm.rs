@@ -37,7 +37,7 @@ impl RolloutAlgorithm for A2c {
         let Self { config, minibatch, gradients } = self;
         rollout.finish(actor, trained.parameters(), (config.discount, config.gae_lambda))?;
         rollout.gather(&rollout.learnable(), minibatch)?;
-        if minibatch.is_empty() {
+        if minibatch.learned() == 0 {
             return Ok(0);
         }
         if config.normalize_advantages {

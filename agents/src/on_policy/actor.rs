@@ -5,7 +5,7 @@ use pavlov_nn::{HostBuffer, Mode, Parameters};
 use tch::Tensor;
 
 use super::exploration::{ExplorationNoise, log_deviations};
-use super::{ActionHead, ActorCritic, PolicyOutputs};
+use super::{ActionHead, ActorCritic, Memory, PolicyOutputs, Sequences};
 use crate::host::{on_device, read};
 use crate::{ActMode, AgentError, Encoder, Policy};
 
@@ -21,6 +21,8 @@ pub struct Actor {
     pub head: ActionHead,
     /// State-dependent noise, where the agent explores by it. Without it actions are drawn independently.
     pub noise: Option<ExplorationNoise>,
+    /// What a recurrent policy remembers. Without it each observation stands alone.
+    pub memory: Option<Memory>,
     answer: DistributionRows,
 }
 
@@ -40,7 +42,9 @@ pub(super) struct DistributionRows {
 impl Actor {
     /// Puts the parts together.
     pub fn new(net: ActorCritic, encoder: Encoder, head: ActionHead) -> Self {
-        Self { net, encoder, head, noise: None, answer: DistributionRows::default() }
+        let width = net.policy_state_width();
+        let memory = (width > 0).then(|| Memory::new(width));
+        Self { net, encoder, head, noise: None, memory, answer: DistributionRows::default() }
     }
 
     /// Writes the networks' inputs, `[rows, encoder.width()]`, and the masks, `[rows, encoder.mask_width()]`.
@@ -70,7 +74,7 @@ impl Actor {
         (draws, log_probs): (&mut [f32], &mut [f32]),
     ) -> Result<(), AgentError> {
         let _guard = tch::no_grad_guard();
-        let outputs = self.net.policy(parameters, &on_device(inputs, parameters.device())?, Mode::Eval)?;
+        let outputs = self.ask(parameters, inputs)?;
         let distribution = self.head.distribution();
         let (count, width) = (distribution.parameters(), distribution.width());
         self.answer.fill(&self.net, parameters, count, &outputs)?;
@@ -100,7 +104,21 @@ impl Actor {
         Ok(())
     }
 
-    /// Writes the values of observations, f32 `[rows, width]` on the CPU.
+    /// What the policy's network gives for one step of all environments, after which it remembers it.
+    fn ask(&mut self, parameters: &Parameters, inputs: &Tensor) -> Result<PolicyOutputs, AgentError> {
+        let inputs = on_device(inputs, parameters.device())?;
+        let Some(memory) = &mut self.memory else {
+            return self.net.policy(parameters, &inputs, None, Mode::Eval);
+        };
+        memory.resize(inputs.size()[0] as usize);
+        let step = memory.step(parameters.device())?;
+        let outputs = self.net.policy(parameters, &inputs, Some(step.sequences()), Mode::Eval)?;
+        outputs.states.as_ref().map_or(Ok(()), |states| memory.update(states))?;
+        Ok(outputs)
+    }
+
+    /// Writes the values of observations, f32 `[rows, width]` on the CPU; gives what the value's network remembers after
+    /// each, if it does.
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when one of them is NaN.
@@ -108,17 +126,19 @@ impl Actor {
         &self,
         parameters: &Parameters,
         inputs: &Tensor,
+        sequences: Option<Sequences<'_>>,
         values: &mut [f32],
-    ) -> Result<(), AgentError> {
+    ) -> Result<Option<Tensor>, AgentError> {
         if values.is_empty() {
-            return Ok(());
+            return Ok(None);
         }
         let _guard = tch::no_grad_guard();
         let inputs = on_device(inputs, parameters.device())?;
         let count = values.len();
-        self.net.value(parameters, &inputs, Mode::Eval)?.f_copy_data(values, count)?;
+        let outputs = self.net.value(parameters, &inputs, sequences, Mode::Eval)?;
+        outputs.values.f_copy_data(values, count)?;
         match values.iter().all(|value| value.is_finite()) {
-            true => Ok(()),
+            true => Ok(outputs.states),
             false => Err(AgentError::Diverged("a value is not a finite number".into())),
         }
     }
@@ -179,7 +199,8 @@ impl StochasticPolicy {
     /// # Errors
     /// [`AgentError`] when memory runs out.
     pub fn new(actor: Actor, parameters: Parameters) -> Result<Self, AgentError> {
-        let actor = Actor { noise: None, ..actor };
+        let memory = actor.memory.as_ref().map(|_| Memory::new(actor.net.policy_state_width()));
+        let actor = Actor { noise: None, memory, ..actor };
         let inputs = HostBuffer::new(&[0, actor.encoder.width() as i64])?;
         Ok(Self { actor, parameters, inputs, masks: Vec::new(), draws: Vec::new(), log_probs: Vec::new() })
     }
@@ -209,5 +230,9 @@ impl Policy for StochasticPolicy {
             self.actor.head.write(draw, row, actions);
         }
         Ok(())
+    }
+
+    fn forget(&mut self, row: usize) {
+        self.actor.memory.iter_mut().for_each(|memory| memory.forget(row));
     }
 }

@@ -67,7 +67,7 @@ impl<A: RolloutAlgorithm> OnPolicyAgent<A> {
         let (actor, parameters) = actor_of(setup.net, context)?;
         let seed = |purpose| EnvRng::seeded(derive_seed(context.seed, purpose, 0));
         Ok(Self {
-            rollout: Rollout::new(setup.rollout_steps, context.num_envs, &actor)?,
+            rollout: Rollout::new(setup.rollout_steps, context.num_envs, setup.net.sequence_length, &actor)?,
             trained: Trainable::new(parameters, setup.optimizer, setup.gradient_clip_norm)?,
             algorithm,
             actor,
@@ -113,7 +113,7 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
     }
 
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
-        self.rollout.observe(&self.actor, experience);
+        self.rollout.observe(&mut self.actor, experience);
         self.env_steps += experience.observations.rows() as u64;
         Ok(())
     }
@@ -158,6 +158,9 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
         state.nest("rollout", self.rollout.state()?);
         state.put_value("env_steps", &self.env_steps)?;
         state.put_value("noise", &self.actor.noise)?;
+        if let Some(memory) = &self.actor.memory {
+            state.nest("memory", memory.state());
+        }
         state.put_value("act_rng", &self.act_rng)?;
         state.put_value("sample_rng", &self.sample_rng)?;
         Ok(state)
@@ -168,6 +171,9 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
         self.rollout.load_state(&state.part("rollout"))?;
         self.env_steps = state.value("env_steps")?;
         self.actor.noise = state.value("noise")?;
+        if let Some(memory) = &mut self.actor.memory {
+            memory.load_state(&state.part("memory"))?;
+        }
         self.act_rng = state.value("act_rng")?;
         self.sample_rng = state.value("sample_rng")?;
         Ok(())

@@ -3,12 +3,12 @@
 //! A loss over log-probabilities, entropies and values is a few numbers a row: it is computed on the host in plain
 //! arithmetic, and so is its gradient with respect to the networks' outputs. Autograd begins behind them.
 
-use pavlov_nn::{HostBuffer, Mode, Parameters, backward};
+use pavlov_nn::{HostBuffer, Mode, Parameters};
 use tch::Tensor;
 
 use super::actor::{DistributionRows, mask_row};
 use super::exploration::add_gradient;
-use super::{Actor, Minibatch};
+use super::{Actor, Minibatch, Outputs};
 use crate::AgentError;
 use crate::host::on_device;
 
@@ -21,8 +21,7 @@ pub struct Evaluation {
     pub entropies: Vec<f32>,
     /// The value of each observation, `[batch]`.
     pub values: Vec<f32>,
-    outputs: Tensor,
-    value_outputs: Tensor,
+    outputs: Outputs,
     answer: DistributionRows,
 }
 
@@ -55,12 +54,14 @@ impl Evaluator {
         minibatch: &Minibatch,
     ) -> Result<Evaluation, AgentError> {
         let inputs = on_device(minibatch.observations(), parameters.device())?;
-        let outputs = actor.net.policy(parameters, &inputs, Mode::Train)?;
-        let value_outputs = actor.net.value(parameters, &inputs, Mode::Train)?;
+        let memory = minibatch.memory.as_ref().map(|memory| memory.on(parameters.device())).transpose()?;
+        let sequences =
+            memory.as_ref().map(|(policy, value)| (policy.sequences(), value.sequences())).unzip();
+        let outputs = actor.net.both(parameters, &inputs, sequences, Mode::Train)?;
         let distribution = actor.head.distribution();
         let (count, width) = (distribution.parameters(), distribution.width());
         let mut answer = DistributionRows::default();
-        answer.fill(&actor.net, parameters, count, &outputs)?;
+        answer.fill(&actor.net, parameters, count, &outputs.policy)?;
         let batch = minibatch.len();
         let (mut log_probs, mut entropies) = (Vec::with_capacity(batch), Vec::with_capacity(batch));
         for (index, row) in answer.rows.chunks_exact(count).enumerate() {
@@ -71,8 +72,8 @@ impl Evaluator {
             entropies.push(entropy);
         }
         let mut values = vec![0.0; batch];
-        value_outputs.f_copy_data(&mut values, batch)?;
-        Ok(Evaluation { log_probs, entropies, values, outputs: outputs.outputs, value_outputs, answer })
+        outputs.values.f_copy_data(&mut values, batch)?;
+        Ok(Evaluation { log_probs, entropies, values, outputs, answer })
     }
 
     /// Accumulates the gradient of a loss into the parameters' gradients.
@@ -88,7 +89,8 @@ impl Evaluator {
     ) -> Result<(), AgentError> {
         let distribution = actor.head.distribution();
         let (count, width) = (distribution.parameters(), distribution.width());
-        let (batch, outputs) = (evaluation.outputs.size()[0], evaluation.outputs.size()[1]);
+        let shape = evaluation.outputs.policy.outputs.size();
+        let (batch, outputs) = (shape[0], shape[1]);
         let fits = |(policy, _): &(HostBuffer<f32>, _)| policy.tensor().size() == [batch, outputs];
         if !self.gradients.as_ref().is_some_and(fits) {
             self.gradients = Some((HostBuffer::new(&[batch, outputs])?, HostBuffer::new(&[batch, 1])?));
@@ -101,6 +103,10 @@ impl Evaluator {
         let mut row_gradient = vec![0.0; count];
         let policy_rows = policy.as_mut_slice().chunks_exact_mut(outputs);
         for (index, (row, out)) in rows.chunks_exact(count).zip(policy_rows).enumerate() {
+            if minibatch.is_skipped(index) {
+                out.fill(0.0);
+                continue;
+            }
             let draw = &minibatch.draws[index * width..(index + 1) * width];
             let mask = mask_row(&minibatch.masks, count, index);
             let changes = (by.by_log_prob[index], by.by_entropy);
@@ -116,8 +122,8 @@ impl Evaluator {
         }
         value.as_mut_slice().copy_from_slice(&by.by_value);
         let device = parameters.device();
-        backward(&evaluation.outputs, &on_device(policy.tensor(), device)?)?;
-        backward(&evaluation.value_outputs, &on_device(value.tensor(), device)?)?;
+        let (by_policy, by_value) = (on_device(policy.tensor(), device)?, on_device(value.tensor(), device)?);
+        evaluation.outputs.backward(&by_policy, &by_value)?;
         if let Some(gradient) = actor.net.log_deviation().and_then(|id| parameters.gradient(id)) {
             let sum = Tensor::f_from_slice(&of_deviation)?.f_view_as(gradient)?.f_to_device(device)?;
             let _guard = tch::no_grad_guard();

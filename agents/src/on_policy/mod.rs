@@ -1,8 +1,8 @@
 //! What agents share that learn from their own fresh experience: the policy-and-value network, the rollout, advantages.
 //!
-//! Read in this order: `head` (from a distribution's draws to an environment's actions), `network` (one network, or two,
-//! from observations to the distribution and the value), `actor` (how it is asked for actions), `rollout` (what was
-//! done, and with which advantages), `evaluate` (how likely it is now, and where a loss's gradient goes), `trainable` (a
+//! Read in this order: `head` (from a distribution's draws to an environment's actions), `trunk` (convolutions and
+//! memory), `network` (from there to the distribution and the value), `actor` (how it is asked for actions), `rollout` (what was
+//! done, and with which advantages), `memory` (what was remembered meanwhile), `evaluate` (how likely it is now, and where a loss's gradient goes), `trainable` (a
 //! gradient step), `agent` (the loop's side of it). An algorithm is then a [`RolloutAlgorithm`]: from a rollout to better
 //! weights.
 
@@ -12,11 +12,15 @@ mod agent;
 mod evaluate;
 pub mod exploration;
 mod head;
+mod memory;
 mod network;
 pub mod policy_gradient;
 mod rollout;
 mod trainable;
+mod trunk;
 
+#[cfg(test)]
+mod recurrent_tests;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +28,8 @@ pub use actor::{Actor, StochasticPolicy};
 pub use agent::{OnPolicyAgent, OnPolicySetup, RolloutAlgorithm, actor_of};
 pub use evaluate::{Evaluation, Evaluator, RowGradients};
 pub use head::ActionHead;
-pub use network::{ActorCritic, ActorCriticConfig, PolicyOutputs};
+pub use memory::{Memory, OwnSequences};
+pub use network::{ActorCritic, ActorCriticConfig, Outputs, PolicyOutputs, ValueOutputs};
 pub use rollout::{Minibatch, Rollout};
 pub use trainable::Trainable;
+pub use trunk::{ImageConfig, RecurrentConfig, Sequences};

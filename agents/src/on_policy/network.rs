@@ -1,10 +1,13 @@
 //! The network of an actor-critic: from observations to a distribution of actions and a value.
 
-use pavlov_nn::{Activation, Distribution, Init, Layout, Mlp, MlpConfig, Mode, ParameterId, Parameters};
+use pavlov_nn::{
+    Activation, Distribution, Init, Layout, Mlp, MlpConfig, Mode, ParameterId, Parameters, backward,
+};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::ActionHead;
+use super::trunk::{ImageConfig, RecurrentConfig, Sequences, Trunk, TrunkOutputs};
 use crate::{AgentError, Encoder};
 
 /// What the networks of policy and value look like.
@@ -31,6 +34,16 @@ pub struct ActorCriticConfig {
     pub layer_norm: bool,
     /// The share of hidden units that dropout silences in updates, `0 <= dropout < 1`; never where the agent acts.
     pub dropout: f64,
+    /// The convolutions that images go through: "auto", "off", a name, or a list of layers.
+    pub cnn: ImageConfig,
+    /// The memory between observations (or their convolutions) and hidden layers: "off", "lstm" or "gru".
+    pub recurrent: RecurrentConfig,
+    /// The units of the memory.
+    pub recurrent_size: i64,
+    /// Steps of the sequences that a memory learns from; 0 takes whole rollouts.
+    pub sequence_length: usize,
+    /// Whether policy and value share convolutions and memory; else each has its own.
+    pub shared: bool,
 }
 
 impl Default for ActorCriticConfig {
@@ -45,6 +58,11 @@ impl Default for ActorCriticConfig {
             exploration_resample_steps: 0,
             layer_norm: false,
             dropout: 0.0,
+            cnn: ImageConfig::default(),
+            recurrent: RecurrentConfig::default(),
+            recurrent_size: 256,
+            sequence_length: 0,
+            shared: false,
         }
     }
 }
@@ -60,6 +78,13 @@ impl ActorCriticConfig {
         if self.state_dependent_exploration && self.hidden_sizes.is_empty() {
             let message = "net.state_dependent_exploration needs a hidden layer: give net.hidden_sizes one";
             return Err(AgentError::Config(message.into()));
+        }
+        if let ImageConfig::Cnn(cnn) = &self.cnn {
+            cnn.validate()?;
+        }
+        if self.recurrent_size < 1 {
+            let message = format!("net.recurrent_size is {}: give at least 1", self.recurrent_size);
+            return Err(AgentError::Config(message));
         }
         if !self.log_deviation_start.is_finite() {
             let message = format!("net.log_deviation_start is {}: give a number", self.log_deviation_start);
@@ -86,9 +111,13 @@ impl ActorCriticConfig {
 }
 
 /// The policy's and the value's network, named `policy.` and `value.`; a continuous policy has `log_deviation` besides.
-/// A description: the numbers are given with each call.
+/// What images and a memory need is named `policy_features.`, `policy_memory.` and so on, or, where both share it,
+/// `features.` and `memory.`. A description: the numbers are given with each call.
 #[derive(Clone, Debug)]
 pub struct ActorCritic {
+    policy_trunk: Trunk,
+    /// `None` where it is the policy's.
+    value_trunk: Option<Trunk>,
     policy: Mlp,
     /// From the features of state-dependent exploration to the means, named `mean.`.
     mean: Option<Mlp>,
@@ -103,6 +132,44 @@ pub struct PolicyOutputs {
     pub outputs: Tensor,
     /// What state-dependent exploration depends on: f32 `[rows, features]`.
     pub features: Option<Tensor>,
+    /// What the policy remembers after each step: f32 `[steps, count, width]`.
+    pub states: Option<Tensor>,
+}
+
+/// What the value's network gives.
+#[derive(Debug)]
+pub struct ValueOutputs {
+    /// f32 `[rows, 1]`
+    pub values: Tensor,
+    /// What the value's network remembers after each step: f32 `[steps, count, width]`.
+    pub states: Option<Tensor>,
+}
+
+/// What both networks give in an update, and the way back from them.
+#[derive(Debug)]
+pub struct Outputs {
+    /// The policy's.
+    pub policy: PolicyOutputs,
+    /// The values, f32 `[rows, 1]`.
+    pub values: Tensor,
+    /// What both were computed from, where they share it: as it came, and as a leaf on which their gradients meet, so
+    /// that the way back through the shared part is gone once.
+    shared: Option<(Tensor, Tensor)>,
+}
+
+impl Outputs {
+    /// From the gradients of the policy's outputs and of the values to those of the parameters.
+    ///
+    /// # Errors
+    /// [`AgentError`] when they do not fit.
+    pub fn backward(&self, by_policy: &Tensor, by_value: &Tensor) -> Result<(), AgentError> {
+        backward(&self.policy.outputs, by_policy)?;
+        backward(&self.values, by_value)?;
+        if let Some((features, leaf)) = &self.shared {
+            backward(features, &leaf.f_grad()?)?;
+        }
+        Ok(())
+    }
 }
 
 impl ActorCritic {
@@ -117,7 +184,14 @@ impl ActorCritic {
         config: &ActorCriticConfig,
     ) -> Result<Self, AgentError> {
         config.validate()?;
-        let inputs = encoder.width() as i64;
+        let (policy_trunk, value_trunk) = match config.shared {
+            true => (Trunk::new(layout, "", encoder, config)?, None),
+            false => {
+                let policy = Trunk::new(layout, "policy_", encoder, config)?;
+                (policy, Some(Trunk::new(layout, "value_", encoder, config)?))
+            }
+        };
+        let inputs = policy_trunk.outputs();
         let actions = match head.distribution() {
             Distribution::Gaussian(n) => Some(*n as i64),
             _ => None,
@@ -142,10 +216,11 @@ impl ActorCritic {
         let start = Init::Constant { value: config.log_deviation_start };
         let shape = |n| if mean.is_some() { vec![policy.outputs(), n] } else { vec![n] };
         let log_deviation = actions.map(|n| layout.add("log_deviation", &shape(n), start)).transpose()?;
-        Ok(Self { policy, mean, value, log_deviation })
+        Ok(Self { policy_trunk, value_trunk, policy, mean, value, log_deviation })
     }
 
-    /// What the policy's network gives for observations, f32 `[rows, inputs]`.
+    /// What the policy's network gives for observations, f32 `[rows, inputs]`; a network with a memory has to know how
+    /// they follow one another.
     ///
     /// # Errors
     /// [`AgentError`] when the shape does not fit.
@@ -153,20 +228,78 @@ impl ActorCritic {
         &self,
         parameters: &Parameters,
         x: &Tensor,
+        sequences: Option<Sequences<'_>>,
+        mode: Mode,
+    ) -> Result<PolicyOutputs, AgentError> {
+        let trunk = self.policy_trunk.forward(parameters, x, sequences, mode)?;
+        Ok(PolicyOutputs { states: trunk.states, ..self.policy_head(parameters, &trunk.features, mode)? })
+    }
+
+    fn policy_head(
+        &self,
+        parameters: &Parameters,
+        x: &Tensor,
         mode: Mode,
     ) -> Result<PolicyOutputs, AgentError> {
         let outputs = self.policy.forward(parameters, x, mode)?;
-        let Some(mean) = &self.mean else { return Ok(PolicyOutputs { outputs, features: None }) };
+        let Some(mean) = &self.mean else {
+            return Ok(PolicyOutputs { outputs, features: None, states: None });
+        };
         let features = Some(outputs.f_detach()?);
-        Ok(PolicyOutputs { outputs: mean.forward(parameters, &outputs, mode)?, features })
+        Ok(PolicyOutputs { outputs: mean.forward(parameters, &outputs, mode)?, features, states: None })
     }
 
-    /// The values of observations (f32 `[rows, inputs]`): f32 `[rows, 1]`.
+    /// The values of observations (f32 `[rows, inputs]`).
     ///
     /// # Errors
     /// [`AgentError`] when the shape does not fit.
-    pub fn value(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<Tensor, AgentError> {
-        Ok(self.value.forward(parameters, x, mode)?)
+    pub fn value(
+        &self,
+        parameters: &Parameters,
+        x: &Tensor,
+        sequences: Option<Sequences<'_>>,
+        mode: Mode,
+    ) -> Result<ValueOutputs, AgentError> {
+        let trunk = self.value_trunk.as_ref().unwrap_or(&self.policy_trunk);
+        let TrunkOutputs { features, states } = trunk.forward(parameters, x, sequences, mode)?;
+        Ok(ValueOutputs { values: self.value.forward(parameters, &features, mode)?, states })
+    }
+
+    /// What both networks give, recorded by autograd; sequences are the policy's and the value's.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the shape does not fit.
+    pub fn both(
+        &self,
+        parameters: &Parameters,
+        x: &Tensor,
+        (policy, value): (Option<Sequences<'_>>, Option<Sequences<'_>>),
+        mode: Mode,
+    ) -> Result<Outputs, AgentError> {
+        if self.value_trunk.is_some() || self.policy_trunk.is_identity() {
+            return Ok(Outputs {
+                policy: self.policy(parameters, x, policy, mode)?,
+                values: self.value(parameters, x, value, mode)?.values,
+                shared: None,
+            });
+        }
+        let features = self.policy_trunk.forward(parameters, x, policy, mode)?.features;
+        let leaf = features.f_detach()?.f_set_requires_grad(true)?;
+        Ok(Outputs {
+            policy: self.policy_head(parameters, &leaf, mode)?,
+            values: self.value.forward(parameters, &leaf, mode)?,
+            shared: Some((features, leaf)),
+        })
+    }
+
+    /// How many numbers the policy remembers of each environment; 0 without a memory.
+    pub fn policy_state_width(&self) -> usize {
+        self.policy_trunk.state_width()
+    }
+
+    /// The same of the value's network.
+    pub fn value_state_width(&self) -> usize {
+        self.value_trunk.as_ref().unwrap_or(&self.policy_trunk).state_width()
     }
 
     /// Where the logarithm of a continuous policy's deviation stands: `[actions]`, or `[features, actions]` where it

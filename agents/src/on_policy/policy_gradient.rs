@@ -42,20 +42,26 @@ pub fn differentiate(
     weights: Weights,
     gradients: &mut RowGradients,
 ) -> Losses {
-    let count = minibatch.len() as f64;
-    let share = 1.0 / minibatch.len() as f32;
+    let count = minibatch.learned() as f64;
+    let share = 1.0 / minibatch.learned() as f32;
     let value_share = 2.0 * weights.value as f32 * share;
-    let errors = evaluation.values.iter().zip(&minibatch.returns).map(|(value, returned)| value - returned);
+    let (mut policy, mut value, mut entropy) = (0.0, 0.0, 0.0);
     gradients.by_value.clear();
-    gradients.by_value.extend(errors.clone().map(|error| value_share * error));
     gradients.by_log_prob.clear();
-    gradients.by_log_prob.extend(minibatch.advantages.iter().map(|advantage| -advantage * share));
     gradients.by_entropy = -(weights.entropy as f32) * share;
-
-    let surprises = evaluation.log_probs.iter().zip(&minibatch.advantages);
-    let policy = surprises.map(|(log_prob, advantage)| -f64::from(log_prob * advantage)).sum::<f64>() / count;
-    let value = errors.map(|error| f64::from(error).powi(2)).sum::<f64>() / count;
-    let entropy = evaluation.entropies.iter().map(|&entropy| f64::from(entropy)).sum::<f64>() / count;
+    for row in 0..minibatch.len() {
+        if minibatch.is_skipped(row) {
+            gradients.by_value.push(0.0);
+            gradients.by_log_prob.push(0.0);
+            continue;
+        }
+        let (advantage, error) = (minibatch.advantages[row], evaluation.values[row] - minibatch.returns[row]);
+        gradients.by_value.push(value_share * error);
+        gradients.by_log_prob.push(-advantage * share);
+        policy -= f64::from(evaluation.log_probs[row] * advantage) / count;
+        value += f64::from(error).powi(2) / count;
+        entropy += f64::from(evaluation.entropies[row]) / count;
+    }
     Losses { policy, value, entropy, total: policy + weights.value * value - weights.entropy * entropy }
 }
 

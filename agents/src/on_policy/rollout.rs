@@ -8,7 +8,8 @@ use rand::RngExt;
 use tch::Tensor;
 
 use super::advantages::{Steps, gae};
-use super::{Actor, advantages};
+use super::memory::{GatheredMemory, RolloutMemory, read_states};
+use super::{Actor, OwnSequences, advantages};
 use crate::{AgentError, Experience};
 
 /// The steps of one policy, `[steps, envs]`, and, once they are all there, their advantages and returns.
@@ -36,6 +37,9 @@ pub struct Rollout {
     advantages: Vec<f32>,
     returns: Vec<f32>,
     widths: Widths,
+    memory: Option<RolloutMemory>,
+    /// Steps of the sequences to learn from, where there is a memory.
+    sequence_length: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -46,11 +50,24 @@ struct Widths {
 }
 
 impl Rollout {
-    /// Room for `steps` steps of `num_envs` environments.
+    /// Room for `steps` steps of `num_envs` environments. An actor with a memory learns from sequences of
+    /// `sequence_length` steps, or of all with 0.
     ///
     /// # Errors
-    /// [`AgentError`] when memory runs out.
-    pub fn new(steps: usize, num_envs: usize, actor: &Actor) -> Result<Self, AgentError> {
+    /// [`AgentError::Config`] when the steps cannot be cut into sequences, another when memory runs out.
+    pub fn new(
+        steps: usize,
+        num_envs: usize,
+        sequence_length: usize,
+        actor: &Actor,
+    ) -> Result<Self, AgentError> {
+        let sequence_length = if sequence_length == 0 { steps } else { sequence_length };
+        if actor.memory.is_some() && !steps.is_multiple_of(sequence_length) {
+            return Err(AgentError::Config(format!(
+                "rollout_steps is {steps}, no multiple of net.sequence_length, {sequence_length}: give one that is, or a \
+                 sequence_length of 0 for whole rollouts"
+            )));
+        }
         let widths = Widths {
             observation: actor.encoder.width(),
             mask: actor.encoder.mask_width(),
@@ -74,6 +91,8 @@ impl Rollout {
             advantages: vec![0.0; rows],
             returns: vec![0.0; rows],
             widths,
+            memory: RolloutMemory::new(steps, num_envs, actor),
+            sequence_length,
         })
     }
 
@@ -135,6 +154,9 @@ impl Rollout {
         let inputs = &mut self.observations.as_mut_slice()[inputs];
         actor.encode(observations, inputs, &mut self.masks[masks.clone()]);
         let inputs = self.observations.tensor().f_narrow(0, rows.start as i64, self.num_envs as i64)?;
+        if let (Some(memory), Some(own)) = (&mut self.memory, &mut actor.memory) {
+            memory.record(own, self.filled);
+        }
         let asked = (&inputs, &self.masks[masks]);
         let answers = (&mut self.draws[draws.clone()], &mut self.log_probs[rows]);
         actor.draw(parameters, asked, (crate::ActMode::Explore, rng), answers)?;
@@ -156,7 +178,7 @@ impl Rollout {
     }
 
     /// Takes in what came of the actions that [`Rollout::act`] drew last.
-    pub fn observe(&mut self, actor: &Actor, experience: Experience<'_>) {
+    pub fn observe(&mut self, actor: &mut Actor, experience: Experience<'_>) {
         let rows = self.row_range(self.filled);
         let step = experience.step;
         for (env, row) in rows.clone().enumerate() {
@@ -171,7 +193,13 @@ impl Rollout {
             }
         }
         self.filled += 1;
+        if let Some(memory) = &mut actor.memory {
+            memory.observe(step);
+        }
         if self.is_full() {
+            if let (Some(memory), Some(own)) = (&mut self.memory, &mut actor.memory) {
+                memory.record(own, self.filled);
+            }
             // What to act on next: its value is what the last rows are bootstrapped from.
             let width = self.widths.observation;
             let after = &mut self.observations.as_mut_slice()[rows.end * width..];
@@ -192,8 +220,15 @@ impl Rollout {
         parameters: &Parameters,
         (discount, lambda): (f64, f64),
     ) -> Result<(), AgentError> {
-        actor.values(parameters, self.observations.tensor(), &mut self.values)?;
-        let next_values = self.next_values(actor, parameters)?;
+        let inputs = self.observations.tensor();
+        let whole = self.memory.as_ref().map(|memory| memory.whole(parameters.device())).transpose()?;
+        let sequences = whole.as_ref().map(OwnSequences::sequences);
+        let states = actor.values(parameters, inputs, sequences, &mut self.values)?;
+        let states = read_states(states.as_ref())?;
+        let next_values = self.next_values(actor, parameters, &states)?;
+        if let Some(memory) = &mut self.memory {
+            memory.finish(&states);
+        }
         let steps = Steps {
             rewards: &self.rewards,
             values: &self.values[..self.rewards.len()],
@@ -208,8 +243,13 @@ impl Rollout {
     }
 
     /// The value of what truly followed each row: nothing after a termination, the final observation's after a
-    /// truncation.
-    fn next_values(&self, actor: &Actor, parameters: &Parameters) -> Result<Vec<f32>, AgentError> {
+    /// truncation. `states` is what the value's network remembers after each step.
+    fn next_values(
+        &self,
+        actor: &Actor,
+        parameters: &Parameters,
+        states: &[f32],
+    ) -> Result<Vec<f32>, AgentError> {
         let mut next = self.values[self.num_envs..].to_vec();
         for (next, end) in next.iter_mut().zip(&self.ends) {
             if *end == End::Terminated {
@@ -220,18 +260,27 @@ impl Rollout {
             let finals =
                 Tensor::f_from_slice(&self.finals)?.f_reshape([-1, self.widths.observation as i64])?;
             let mut values = vec![0.0; self.final_rows.len()];
-            actor.values(parameters, &finals, &mut values)?;
+            let after = |memory: &RolloutMemory| memory.after(states, &self.final_rows, parameters.device());
+            let after = self.memory.as_ref().map(after).transpose()?;
+            actor.values(parameters, &finals, after.as_ref().map(OwnSequences::sequences), &mut values)?;
             self.final_rows.iter().zip(values).for_each(|(row, value)| next[*row as usize] = value);
         }
         Ok(next)
     }
 
-    /// The rows to learn from, in order: all but those in whose place an environment was reset.
+    /// What there is to learn from, in order: the rows, but those in whose place an environment was reset; or, where there
+    /// is a memory, the rows at which sequences begin.
     pub fn learnable(&self) -> Vec<usize> {
-        (0..self.rows()).filter(|row| !self.resets[*row]).collect()
+        match self.memory {
+            None => (0..self.rows()).filter(|row| !self.resets[*row]).collect(),
+            Some(_) => {
+                let firsts = (0..self.steps).step_by(self.sequence_length);
+                firsts.flat_map(|step| self.row_range(step)).collect()
+            }
+        }
     }
 
-    /// The rows to learn from, in a random order.
+    /// The same in a random order.
     pub fn shuffled(&self, rng: &mut EnvRng) -> Vec<usize> {
         let mut rows = self.learnable();
         for last in (1..rows.len()).rev() {
@@ -240,11 +289,29 @@ impl Rollout {
         rows
     }
 
-    /// Gathers rows into a minibatch.
+    /// How many of [`Rollout::learnable`] make a minibatch of about so many rows: sequences stay whole.
+    pub fn share_of(&self, minibatch_size: usize) -> usize {
+        match self.memory {
+            None => minibatch_size,
+            Some(_) => (minibatch_size / self.sequence_length).max(1),
+        }
+    }
+
+    /// Gathers some of [`Rollout::learnable`] into a minibatch.
     ///
     /// # Errors
     /// [`AgentError`] when memory runs out.
-    pub fn gather(&self, rows: &[usize], minibatch: &mut Minibatch) -> Result<(), AgentError> {
+    pub fn gather(&self, chosen: &[usize], minibatch: &mut Minibatch) -> Result<(), AgentError> {
+        let Some(memory) = &self.memory else { return self.gather_rows(chosen, minibatch) };
+        let steps = 0..self.sequence_length;
+        let rows: Vec<usize> =
+            steps.flat_map(|step| chosen.iter().map(move |row| row + step * self.num_envs)).collect();
+        self.gather_rows(&rows, minibatch)?;
+        minibatch.memory = Some(memory.gather(chosen, self.sequence_length));
+        Ok(())
+    }
+
+    fn gather_rows(&self, rows: &[usize], minibatch: &mut Minibatch) -> Result<(), AgentError> {
         fn pick<T: Copy>(from: &[T], rows: &[usize], width: usize, to: &mut Vec<T>) {
             to.clear();
             rows.iter().for_each(|row| to.extend_from_slice(&from[row * width..(row + 1) * width]));
@@ -261,6 +328,7 @@ impl Rollout {
         pick(&self.values, rows, 1, &mut minibatch.values);
         pick(&self.advantages, rows, 1, &mut minibatch.advantages);
         pick(&self.returns, rows, 1, &mut minibatch.returns);
+        pick(&self.resets, rows, 1, &mut minibatch.skipped);
         Ok(())
     }
 
@@ -297,6 +365,9 @@ impl Rollout {
         state.put_value("filled", &self.filled)?;
         state.put_value("ends", &&self.ends[..rows])?;
         state.put_value("resets", &&self.resets[..rows])?;
+        if let Some(memory) = &self.memory {
+            state.nest("memory", memory.state(self.filled));
+        }
         Ok(state)
     }
 
@@ -329,12 +400,15 @@ impl Rollout {
         }
         self.ends[..rows].copy_from_slice(&ends);
         self.resets[..rows].copy_from_slice(&resets);
+        if let Some(memory) = &mut self.memory {
+            memory.load_state(&state.part("memory"), filled)?;
+        }
         self.filled = filled;
         Ok(())
     }
 }
 
-fn fill(state: &StateView<'_>, name: &str, to: &mut [f32]) -> Result<(), AgentError> {
+pub(super) fn fill(state: &StateView<'_>, name: &str, to: &mut [f32]) -> Result<(), AgentError> {
     let numbers: Vec<f32> = state.vec(name)?;
     if numbers.len() != to.len() {
         let (have, want) = (numbers.len(), to.len());
@@ -362,6 +436,9 @@ pub struct Minibatch {
     pub advantages: Vec<f32>,
     /// What the value should be, `[batch]`.
     pub returns: Vec<f32>,
+    /// Rows that belong to a sequence but are nothing to learn from, `[batch]`; empty where there are none.
+    pub skipped: Vec<bool>,
+    pub(super) memory: Option<GatheredMemory>,
 }
 
 impl Minibatch {
@@ -378,6 +455,8 @@ impl Minibatch {
             values: Vec::new(),
             advantages: Vec::new(),
             returns: Vec::new(),
+            skipped: Vec::new(),
+            memory: None,
         })
     }
 
@@ -396,9 +475,28 @@ impl Minibatch {
         self.observations.tensor()
     }
 
+    /// Whether row `row` is nothing to learn from.
+    pub fn is_skipped(&self, row: usize) -> bool {
+        self.skipped.get(row).is_some_and(|skipped| *skipped)
+    }
+
+    /// How many rows there are to learn from.
+    pub fn learned(&self) -> usize {
+        self.len() - self.skipped.iter().filter(|skipped| **skipped).count()
+    }
+
     /// Brings the advantages to mean 0 and deviation 1.
     pub fn normalize_advantages(&mut self) {
-        advantages::normalize(&mut self.advantages);
+        if self.learned() == self.len() {
+            return advantages::normalize(&mut self.advantages);
+        }
+        let taken = |(advantage, skipped): (&f32, &bool)| (!skipped).then_some(*advantage);
+        let mut own: Vec<f32> = self.advantages.iter().zip(&self.skipped).filter_map(taken).collect();
+        advantages::normalize(&mut own);
+        let mut own = own.into_iter();
+        for (advantage, skipped) in self.advantages.iter_mut().zip(&self.skipped) {
+            *advantage = if *skipped { 0.0 } else { own.next().unwrap_or(0.0) };
+        }
     }
 
     /// Room for the observations of `rows` rows, to be written: `[rows, width]`.

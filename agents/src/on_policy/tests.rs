@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 use super::*;
 use crate::{AgentContext, Experience};
 
-fn context(observations: Space, actions: Space, num_envs: usize) -> AgentContext {
+pub(super) fn context(observations: Space, actions: Space, num_envs: usize) -> AgentContext {
     AgentContext {
         observation_space: observations,
         action_space: actions,
@@ -20,7 +20,7 @@ fn context(observations: Space, actions: Space, num_envs: usize) -> AgentContext
     }
 }
 
-fn small_net() -> ActorCriticConfig {
+pub(super) fn small_net() -> ActorCriticConfig {
     ActorCriticConfig {
         hidden_sizes: vec![8],
         value_hidden_sizes: vec![8],
@@ -40,7 +40,19 @@ fn every_kind_of_actions() -> Vec<Space> {
 
 /// A full rollout of made-up experience, in which episodes end in every way.
 fn rollout(context: &AgentContext, actor: &mut Actor, parameters: &Parameters, steps: usize) -> Rollout {
-    let mut rollout = Rollout::new(steps, context.num_envs, actor).unwrap();
+    let mut rollout = Rollout::new(steps, context.num_envs, 0, actor).unwrap();
+    play(&mut rollout, context, actor, parameters, steps);
+    rollout
+}
+
+/// Fills a rollout with made-up experience.
+pub(super) fn play(
+    rollout: &mut Rollout,
+    context: &AgentContext,
+    actor: &mut Actor,
+    parameters: &Parameters,
+    steps: usize,
+) {
     let mut rng = EnvRng::seeded(3);
     let mut observations = ObsBatch::new(&context.observation_space, context.num_envs);
     let mut actions = ActionBatch::new(&context.action_space, context.num_envs).unwrap();
@@ -57,7 +69,6 @@ fn rollout(context: &AgentContext, actor: &mut Actor, parameters: &Parameters, s
         rollout.observe(actor, Experience { observations: &observations, actions: &actions, step: &step });
         std::mem::swap(&mut observations, &mut step.observations);
     }
-    rollout
 }
 
 #[test]
@@ -111,8 +122,8 @@ fn a_hand_derived_step_is_that_of_autograd() {
 
             let (_, twin) = actor_of(&config, &context).unwrap();
             let inputs = minibatch.observations();
-            let PolicyOutputs { mut outputs, features } =
-                actor.net.policy(&twin, inputs, Mode::Train).unwrap();
+            let PolicyOutputs { mut outputs, features, .. } =
+                actor.net.policy(&twin, inputs, None, Mode::Train).unwrap();
             if let Some(id) = actor.net.log_deviation() {
                 let deviation = match features {
                     Some(features) => {
@@ -127,7 +138,7 @@ fn a_hand_derived_step_is_that_of_autograd() {
             let draws = Tensor::from_slice(&minibatch.draws).reshape([count as i64, -1]);
             let log_probs = family.log_prob(&outputs, None, &draws).unwrap();
             let entropies = family.entropy(&outputs, None).unwrap();
-            let values = actor.net.value(&twin, inputs, Mode::Train).unwrap().squeeze_dim(1);
+            let values = actor.net.value(&twin, inputs, None, Mode::Train).unwrap().values.squeeze_dim(1);
             let loss = (log_probs * Tensor::from_slice(&by.by_log_prob)).sum(Kind::Float)
                 + entropies.sum(Kind::Float) * f64::from(by.by_entropy)
                 + (values * Tensor::from_slice(&by.by_value)).sum(Kind::Float);
@@ -200,7 +211,7 @@ fn what_follows_a_truncation_is_the_final_observation() {
     // The last final observation that `rollout` made up is still known to its generator's twin: the state holds it.
     let state = rollout.state().unwrap();
     let last = state.view().tensor("finals").unwrap().get(0).unsqueeze(0);
-    let value = actor.net.value(&parameters, &last, Mode::Eval).unwrap().double_value(&[0, 0]);
+    let value = actor.net.value(&parameters, &last, None, Mode::Eval).unwrap().values.double_value(&[0, 0]);
     assert!((f64::from(returns[4]) - 0.4 - value).abs() < 1e-6, "a truncation by its final observation");
 }
 
@@ -213,7 +224,7 @@ fn both_autoreset_modes_give_the_same_transitions() {
         let mut envs = spec.make_vector(&Default::default(), &options).unwrap();
         let context = context(envs.observation_space().clone(), envs.action_space().clone(), 2);
         let (mut actor, parameters) = actor_of(&small_net(), &context).unwrap();
-        let mut rollout = Rollout::new(44, 2, &actor).unwrap();
+        let mut rollout = Rollout::new(44, 2, 0, &actor).unwrap();
         let mut observations = ObsBatch::new(envs.observation_space(), 2);
         let mut actions = ActionBatch::new(envs.action_space(), 2).unwrap();
         let mut step = StepBatch::new(envs.observation_space(), 2);
@@ -222,8 +233,10 @@ fn both_autoreset_modes_give_the_same_transitions() {
         while !rollout.is_full() {
             rollout.act(&mut actor, &parameters, &observations, &mut rng, &mut actions).unwrap();
             envs.step(&actions, &mut step).unwrap();
-            rollout
-                .observe(&actor, Experience { observations: &observations, actions: &actions, step: &step });
+            rollout.observe(
+                &mut actor,
+                Experience { observations: &observations, actions: &actions, step: &step },
+            );
             std::mem::swap(&mut observations, &mut step.observations);
         }
         rollout.finish(&actor, &parameters, (0.9, 1.0)).unwrap();
@@ -244,7 +257,7 @@ fn a_masked_choice_is_never_drawn_and_gets_no_gradient() {
         Space::Dict(vec![("x".into(), Space::unbounded(&[1])), (ACTION_MASK.into(), Space::MultiBinary(3))]);
     let context = context(observations.clone(), Space::Discrete(3), 1);
     let (mut actor, parameters) = actor_of(&small_net(), &context).unwrap();
-    let mut rollout = Rollout::new(60, 1, &actor).unwrap();
+    let mut rollout = Rollout::new(60, 1, 0, &actor).unwrap();
     let (mut seen, mut step) = (ObsBatch::new(&observations, 1), StepBatch::new(&observations, 1));
     seen.floats_mut().copy_from_slice(&[0.5, 1.0, 0.0, 1.0]);
     step.observations = seen.clone();
@@ -255,7 +268,7 @@ fn a_masked_choice_is_never_drawn_and_gets_no_gradient() {
         rollout.act(&mut actor, &parameters, &seen, &mut rng, &mut actions).unwrap();
         let ActionBatch::Discrete(choices) = &actions else { panic!() };
         drawn[choices[0] as usize] += 1;
-        rollout.observe(&actor, Experience { observations: &seen, actions: &actions, step: &step });
+        rollout.observe(&mut actor, Experience { observations: &seen, actions: &actions, step: &step });
     }
     assert!(drawn[0] > 10 && drawn[1] == 0 && drawn[2] > 10, "{drawn:?}");
     let mut minibatch = Minibatch::new().unwrap();

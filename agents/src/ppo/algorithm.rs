@@ -46,8 +46,12 @@ impl RolloutAlgorithm for Ppo {
         let before = trained.updates();
         rollout.finish(actor, trained.parameters(), (self.config.discount, self.config.gae_lambda))?;
         'training: for _ in 0..self.config.epochs {
-            for rows in rollout.shuffled(rng).chunks(self.config.minibatch_size) {
+            let share = rollout.share_of(self.config.minibatch_size);
+            for rows in rollout.shuffled(rng).chunks(share) {
                 rollout.gather(rows, &mut self.minibatch)?;
+                if self.minibatch.learned() == 0 {
+                    continue;
+                }
                 if self.config.normalize_advantages {
                     self.minibatch.normalize_advantages();
                 }
@@ -110,13 +114,18 @@ impl Ppo {
         let Self { config, minibatch, gradients } = self;
         let range = now.clip_range as f32;
         let value_clip = config.value_clip_range.map(|range| (range as f32, config.value_clip_rule));
-        let share = 1.0 / minibatch.len() as f32;
+        let share = 1.0 / minibatch.learned() as f32;
         let value_share = share * config.value_coefficient as f32;
         let mut sums = Losses::default();
         gradients.by_log_prob.clear();
         gradients.by_value.clear();
         gradients.by_entropy = -(now.entropy_coefficient as f32) * share;
         for row in 0..minibatch.len() {
+            if minibatch.is_skipped(row) {
+                gradients.by_log_prob.push(0.0);
+                gradients.by_value.push(0.0);
+                continue;
+            }
             let log_ratio = evaluation.log_probs[row] - minibatch.log_probs[row];
             let policy = losses::clipped_surrogate(log_ratio, minibatch.advantages[row], range);
             let (value, old) = (evaluation.values[row], minibatch.values[row]);
@@ -129,7 +138,7 @@ impl Ppo {
             sums.approximate_kl += f64::from(losses::approximate_kl(log_ratio));
             sums.clipped += f64::from(u8::from(log_ratio.exp_m1().abs() > range));
         }
-        let count = minibatch.len() as f64;
+        let count = minibatch.learned() as f64;
         Losses {
             policy: sums.policy / count,
             value: sums.value / count,

@@ -43,7 +43,7 @@ impl Reinforce {
         };
         Ok(Self {
             trained: Trainable::new(parameters, &config.optimizer, config.gradient_clip_norm)?,
-            step: Rollout::new(1, context.num_envs, &actor)?,
+            step: Rollout::new(1, context.num_envs, 0, &actor)?,
             episodes: Episodes::new(config.episodes_per_update, context.num_envs, widths),
             minibatch: Minibatch::new()?,
             gradients: RowGradients::default(),
@@ -79,9 +79,9 @@ impl Reinforce {
         minibatch.values = vec![0.0; steps];
         if config.baseline {
             let tensor = Tensor::f_from_slice(&together(|played| &played.finals))?;
-            actor.values(trained.parameters(), &tensor.f_reshape([-1, width as i64])?, &mut finals)?;
+            actor.values(trained.parameters(), &tensor.f_reshape([-1, width as i64])?, None, &mut finals)?;
             let inputs = minibatch.observations().shallow_clone();
-            actor.values(trained.parameters(), &inputs, &mut minibatch.values)?;
+            actor.values(trained.parameters(), &inputs, None, &mut minibatch.values)?;
         }
         let ends = episodes.each().iter().flat_map(|played| played.ends.iter().copied()).collect::<Vec<_>>();
         minibatch.returns = together(|played| &played.rewards);

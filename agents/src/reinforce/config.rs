@@ -4,7 +4,7 @@ use pavlov_nn::{OptimizerConfig, Schedule, optional};
 use serde::{Deserialize, Serialize};
 
 use super::Reinforce;
-use crate::on_policy::ActorCriticConfig;
+use crate::on_policy::{ActorCriticConfig, RecurrentConfig};
 use crate::{Agent, AgentConfig, AgentContext, AgentError};
 
 /// The configuration of REINFORCE.
@@ -63,6 +63,10 @@ impl AgentConfig for ReinforceConfig {
         not_negative("value_coefficient", self.value_coefficient)?;
         positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
         self.net.validate()?;
+        if self.net.recurrent != RecurrentConfig::Off {
+            let message = "net.recurrent must be \"off\": reinforce learns from single steps; a2c and ppo take a memory";
+            return Err(AgentError::Config(message.into()));
+        }
         self.optimizer.validate()?;
         self.learning_rate.validate()?;
         self.entropy_coefficient.validate()?;

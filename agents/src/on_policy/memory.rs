@@ -1,0 +1,231 @@
+//! What a recurrent actor-critic remembers: while it acts, and along a rollout.
+
+use pavlov_envs::StepBatch;
+use pavlov_nn::{StateDict, StateView};
+use tch::{Device, Tensor};
+
+use super::rollout::fill;
+use super::{Actor, Sequences};
+use crate::AgentError;
+use crate::host::{on_device, read};
+
+/// What a policy remembers of each environment.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    width: usize,
+    /// `[rows, width]`
+    states: Vec<f32>,
+    /// 1 where an episode begins, so that nothing is remembered: `[rows]`.
+    starts: Vec<f32>,
+}
+
+impl Memory {
+    /// A memory of `width` numbers for each environment.
+    pub fn new(width: usize) -> Self {
+        Self { width, states: Vec::new(), starts: Vec::new() }
+    }
+
+    /// Room for so many environments; those that are new begin an episode.
+    pub fn resize(&mut self, rows: usize) {
+        self.states.resize(rows * self.width, 0.0);
+        self.starts.resize(rows, 1.0);
+    }
+
+    /// Forgets what environment `row` was like.
+    pub fn forget(&mut self, row: usize) {
+        if let Some(start) = self.starts.get_mut(row) {
+            *start = 1.0;
+        }
+    }
+
+    /// Forgets where an episode ended with this step, or begins after it.
+    pub fn observe(&mut self, step: &StepBatch) {
+        for (row, end) in step.ends.iter().enumerate() {
+            if end.is_over() || step.resets[row] {
+                self.forget(row);
+            }
+        }
+    }
+
+    /// One step of all environments, as the networks take it.
+    pub fn step(&self, device: Device) -> Result<OwnSequences, AgentError> {
+        OwnSequences::new(&self.starts, &self.states, 1, self.starts.len(), device)
+    }
+
+    /// Takes over what is remembered after a step, f32 `[1, rows, width]`.
+    pub fn update(&mut self, states: &Tensor) -> Result<(), AgentError> {
+        self.starts.fill(0.0);
+        read(states, &mut self.states)
+    }
+
+    /// Everything to continue from.
+    pub fn state(&self) -> StateDict<'_> {
+        let mut state = StateDict::new();
+        state.put_slice("states", &[self.starts.len(), self.width], &self.states);
+        state.put_slice("starts", &[self.starts.len()], &self.starts);
+        state
+    }
+
+    /// Continues from a saved state.
+    pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        self.starts = state.vec("starts")?;
+        self.states = vec![0.0; self.starts.len() * self.width];
+        fill(state, "states", &mut self.states)
+    }
+}
+
+/// The starts and first states of sequences, as tensors.
+#[derive(Debug)]
+pub struct OwnSequences {
+    starts: Tensor,
+    state: Tensor,
+}
+
+impl OwnSequences {
+    /// `starts` is `[steps, count]`, `states` `[count, width]`.
+    ///
+    /// # Errors
+    /// [`AgentError`] when they do not fit.
+    pub fn new(
+        starts: &[f32],
+        states: &[f32],
+        steps: usize,
+        count: usize,
+        device: Device,
+    ) -> Result<Self, AgentError> {
+        let tensor = |numbers: &[f32], rows: usize| -> Result<Tensor, AgentError> {
+            let columns = (numbers.len() / rows.max(1)) as i64;
+            on_device(&Tensor::f_from_slice(numbers)?.f_reshape([rows as i64, columns])?, device)
+        };
+        Ok(Self { starts: tensor(starts, steps)?, state: tensor(states, count)? })
+    }
+
+    /// As the networks take them.
+    pub fn sequences(&self) -> Sequences<'_> {
+        Sequences { starts: &self.starts, state: &self.state }
+    }
+}
+
+/// What was remembered along a rollout.
+#[derive(Debug)]
+pub(super) struct RolloutMemory {
+    num_envs: usize,
+    policy_width: usize,
+    value_width: usize,
+    /// What the policy remembered before each step, `[steps, envs, policy width]`.
+    policy: Vec<f32>,
+    /// The same of the value network, known once the rollout is finished: `[steps, envs, value width]`.
+    value: Vec<f32>,
+    /// Where episodes began, `[steps + 1, envs]`.
+    starts: Vec<f32>,
+    /// What the value network remembered before the first step, `[envs, value width]`.
+    value_before: Vec<f32>,
+}
+
+impl RolloutMemory {
+    /// For rollouts of so many steps; `None` for an actor without memory.
+    pub fn new(steps: usize, num_envs: usize, actor: &Actor) -> Option<Self> {
+        let policy_width = actor.memory.as_ref()?.width;
+        let value_width = actor.net.value_state_width();
+        let rows = steps * num_envs;
+        Some(Self {
+            num_envs,
+            policy_width,
+            value_width,
+            policy: vec![0.0; rows * policy_width],
+            value: vec![0.0; rows * value_width],
+            starts: vec![1.0; rows + num_envs],
+            value_before: vec![0.0; num_envs * value_width],
+        })
+    }
+
+    /// Keeps what is remembered before step `step`; that after the last one too.
+    pub fn record(&mut self, memory: &mut Memory, step: usize) {
+        memory.resize(self.num_envs);
+        let rows = step * self.num_envs..(step + 1) * self.num_envs;
+        self.starts[rows.clone()].copy_from_slice(&memory.starts);
+        let width = self.policy_width;
+        if let Some(states) = self.policy.get_mut(rows.start * width..rows.end * width) {
+            states.copy_from_slice(&memory.states);
+        }
+    }
+
+    /// The whole rollout and one step more, for the value network.
+    pub fn whole(&self, device: Device) -> Result<OwnSequences, AgentError> {
+        let steps = self.starts.len() / self.num_envs;
+        OwnSequences::new(&self.starts, &self.value_before, steps, self.num_envs, device)
+    }
+
+    /// What the value network remembers after the steps of these rows: the first states of sequences of one step.
+    pub fn after(&self, states: &[f32], rows: &[i64], device: Device) -> Result<OwnSequences, AgentError> {
+        let width = self.value_width;
+        let each = rows.iter().flat_map(|&row| &states[row as usize * width..(row as usize + 1) * width]);
+        let states: Vec<f32> = each.copied().collect();
+        OwnSequences::new(&vec![0.0; rows.len()], &states, 1, rows.len(), device)
+    }
+
+    /// Takes in what the value network remembers after each step of the rollout, `[steps + 1, envs, value width]`.
+    pub fn finish(&mut self, states: &[f32]) {
+        let first = self.num_envs * self.value_width;
+        let last = self.value.len();
+        self.value[..first].copy_from_slice(&self.value_before);
+        self.value[first..].copy_from_slice(&states[..last - first]);
+        self.value_before.copy_from_slice(&states[last - first..last]);
+    }
+
+    /// The first states and the starts of sequences of `steps` steps, given by the rows at which they begin.
+    pub fn gather(&self, firsts: &[usize], steps: usize) -> GatheredMemory {
+        let pick = |from: &[f32], width: usize| -> Vec<f32> {
+            firsts.iter().flat_map(|row| &from[row * width..(row + 1) * width]).copied().collect()
+        };
+        let each = |step: usize| firsts.iter().map(move |row| self.starts[row + step * self.num_envs]);
+        GatheredMemory {
+            steps,
+            count: firsts.len(),
+            starts: (0..steps).flat_map(each).collect(),
+            policy: pick(&self.policy, self.policy_width),
+            value: pick(&self.value, self.value_width),
+        }
+    }
+
+    pub fn state(&self, filled: usize) -> StateDict<'_> {
+        let (rows, width) = (filled * self.num_envs, self.policy_width);
+        let mut state = StateDict::new();
+        state.put_slice("policy", &[rows, width], &self.policy[..rows * width]);
+        state.put_slice("starts", &[rows], &self.starts[..rows]);
+        state.put_slice("value_before", &[self.num_envs, self.value_width], &self.value_before);
+        state
+    }
+
+    pub fn load_state(&mut self, state: &StateView<'_>, filled: usize) -> Result<(), AgentError> {
+        let (rows, width) = (filled * self.num_envs, self.policy_width);
+        fill(state, "policy", &mut self.policy[..rows * width])?;
+        fill(state, "starts", &mut self.starts[..rows])?;
+        fill(state, "value_before", &mut self.value_before)
+    }
+}
+
+/// The starts and first states of a minibatch's sequences.
+#[derive(Debug)]
+pub(super) struct GatheredMemory {
+    pub steps: usize,
+    pub count: usize,
+    starts: Vec<f32>,
+    policy: Vec<f32>,
+    value: Vec<f32>,
+}
+
+impl GatheredMemory {
+    /// For the policy's and for the value's network.
+    pub fn on(&self, device: Device) -> Result<(OwnSequences, OwnSequences), AgentError> {
+        let of = |states: &[f32]| OwnSequences::new(&self.starts, states, self.steps, self.count, device);
+        Ok((of(&self.policy)?, of(&self.value)?))
+    }
+}
+
+/// What a value network remembers, as plain numbers.
+pub(super) fn read_states(states: Option<&Tensor>) -> Result<Vec<f32>, AgentError> {
+    let mut numbers = Vec::new();
+    states.map_or(Ok(()), |states| read(states, &mut numbers))?;
+    Ok(numbers)
+}

@@ -1,0 +1,177 @@
+//! What lies between observations and a network's own hidden layers: convolutions for images, and a memory.
+
+use pavlov_nn::features::Architecture;
+use pavlov_nn::{
+    Cell, CnnConfig, Features, Init, Layout, Mode, NnError, Parameters, Part, Recurrent, Sequence,
+};
+use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor, value::SeqAccessDeserializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::fmt;
+use tch::Tensor;
+
+use super::ActorCriticConfig;
+use crate::Encoder;
+
+/// What images go through.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum ImageConfig {
+    /// The Nature network, or for images of less than 36 pixels MinAtar's; in a file the word "auto".
+    #[default]
+    Auto,
+    /// Nothing: their numbers go to the hidden layers as they are; in a file the word "off".
+    Off,
+    /// These convolutions.
+    Cnn(CnnConfig),
+}
+
+impl Serialize for ImageConfig {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Off => serializer.serialize_str("off"),
+            Self::Cnn(config) => config.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ImageConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WordOrLayers;
+
+        impl<'de> Visitor<'de> for WordOrLayers {
+            type Value = ImageConfig;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("\"auto\", \"off\", \"nature\", \"impala\", \"minatar\" or a list of layers")
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<ImageConfig, E> {
+                match word {
+                    "auto" => Ok(ImageConfig::Auto),
+                    "off" => Ok(ImageConfig::Off),
+                    name => CnnConfig::deserialize(name.into_deserializer()).map(ImageConfig::Cnn),
+                }
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, layers: A) -> Result<ImageConfig, A::Error> {
+                CnnConfig::deserialize(SeqAccessDeserializer::new(layers)).map(ImageConfig::Cnn)
+            }
+        }
+
+        deserializer.deserialize_any(WordOrLayers)
+    }
+}
+
+/// What remembers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RecurrentConfig {
+    /// Nothing does.
+    #[default]
+    Off,
+    /// An LSTM layer.
+    Lstm,
+    /// A GRU layer.
+    Gru,
+}
+
+impl RecurrentConfig {
+    fn cell(self) -> Option<Cell> {
+        match self {
+            Self::Off => None,
+            Self::Lstm => Some(Cell::Lstm),
+            Self::Gru => Some(Cell::Gru),
+        }
+    }
+}
+
+/// How rows follow one another in time: they lie `[steps, count]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Sequences<'a> {
+    /// Not 0 where an episode begins: f32 `[steps, count]`.
+    pub starts: &'a Tensor,
+    /// What is remembered before the first step: f32 `[count, width]`.
+    pub state: &'a Tensor,
+}
+
+/// Convolutions and memory. A description: the numbers are given with each call.
+#[derive(Clone, Debug)]
+pub(super) struct Trunk {
+    features: Features,
+    memory: Option<Recurrent>,
+}
+
+/// What a trunk gives.
+#[derive(Debug)]
+pub(super) struct TrunkOutputs {
+    /// f32 `[rows, outputs]`
+    pub features: Tensor,
+    /// What is remembered after each step, f32 `[steps, count, width]`.
+    pub states: Option<Tensor>,
+}
+
+impl Trunk {
+    pub fn new(
+        layout: &mut Layout,
+        prefix: &str,
+        encoder: &Encoder,
+        config: &ActorCriticConfig,
+    ) -> Result<Self, NnError> {
+        let init = match config.orthogonal_init {
+            true => Init::Orthogonal { gain: 2f64.sqrt() },
+            false => Init::Torch,
+        };
+        let parts = encoder.parts(config.cnn != ImageConfig::Off);
+        let smallest = parts.iter().filter_map(|part| match part {
+            Part::Image(image) => Some(image.height.min(image.width)),
+            Part::Numbers(_) => None,
+        });
+        let cnn = match &config.cnn {
+            ImageConfig::Cnn(cnn) => cnn.clone(),
+            _ if smallest.min().is_some_and(|side| side < 36) => CnnConfig::Named(Architecture::MinAtar),
+            _ => CnnConfig::Named(Architecture::Nature),
+        };
+        let features = Features::new(layout, &format!("{prefix}features."), &parts, &cnn, init)?;
+        let memory = config.recurrent.cell().map(|cell| {
+            // PyTorch's start also where other layers begin orthogonal, as recurrent layers do everywhere.
+            let (inputs, size) = (features.outputs(), config.recurrent_size);
+            Recurrent::new(layout, &format!("{prefix}memory."), cell, inputs, size, Init::Torch)
+        });
+        Ok(Self { memory: memory.transpose()?, features })
+    }
+
+    /// Whether what comes out is what went in.
+    pub fn is_identity(&self) -> bool {
+        self.features.is_identity() && self.memory.is_none()
+    }
+
+    pub fn outputs(&self) -> i64 {
+        self.memory.as_ref().map_or(self.features.outputs(), Recurrent::outputs)
+    }
+
+    pub fn state_width(&self) -> usize {
+        self.memory.as_ref().map_or(0, |memory| memory.state_width() as usize)
+    }
+
+    /// From rows (f32 `[rows, inputs]`) to features.
+    pub fn forward(
+        &self,
+        parameters: &Parameters,
+        x: &Tensor,
+        sequences: Option<Sequences<'_>>,
+        mode: Mode,
+    ) -> Result<TrunkOutputs, NnError> {
+        let features = self.features.forward(parameters, x, mode)?;
+        let Some(memory) = &self.memory else { return Ok(TrunkOutputs { features, states: None }) };
+        let Some(Sequences { starts, state }) = sequences else {
+            return Err(NnError::Shape(
+                "a network with a memory was asked without saying what it remembers".into(),
+            ));
+        };
+        let (steps, count) = (starts.size()[0], state.size()[0]);
+        let x = features.f_reshape([steps, count, self.features.outputs()])?;
+        let answer = memory.forward(parameters, &Sequence { x: &x, starts, state })?;
+        let features = answer.outputs.f_reshape([steps * count, memory.outputs()])?;
+        Ok(TrunkOutputs { features, states: Some(answer.states) })
+    }
+}
