@@ -99,7 +99,7 @@ impl Recurrent {
             init => (init, init.bias(size)),
         };
         let rows = cell.gates() * size;
-        let mut add = |name: &str, shape: &[i64], init| layout.add(&format!("{prefix}{name}"), shape, init);
+        let mut add = |name: &str, shape: &[i64], init| layout.add(format!("{prefix}{name}"), shape, init);
         Ok(Self {
             cell,
             inputs,

@@ -1,10 +1,10 @@
 //! What agents share that learn from their own fresh experience: the policy-and-value network, the rollout, advantages.
 //!
 //! Read in this order: `head` (from a distribution's draws to an environment's actions), `trunk` (convolutions and
-//! memory), `network` (from there to the distribution and the value), `actor` (how it is asked for actions), `rollout` (what was
-//! done, and with which advantages), `memory` (what was remembered meanwhile), `evaluate` (how likely it is now, and where a loss's gradient goes), `trainable` (a
-//! gradient step), `agent` (the loop's side of it). An algorithm is then a [`RolloutAlgorithm`]: from a rollout to better
-//! weights.
+//! memory), `network` (from there to the distribution and the value), `actor` (how it is asked for actions), `rollout`
+//! (what was done, and with which advantages), `memory` (what was remembered meanwhile), `minibatch` (what is learned from
+//! at a time), `evaluate` (how likely it is now, and where a loss's gradient goes), `trainable` (a gradient step), `agent`
+//! (the loop's side of it). An algorithm is then a [`RolloutAlgorithm`]: from a rollout to better weights.
 
 mod actor;
 pub mod advantages;
@@ -13,6 +13,7 @@ mod evaluate;
 pub mod exploration;
 mod head;
 mod memory;
+mod minibatch;
 mod network;
 pub mod policy_gradient;
 mod rollout;
@@ -29,7 +30,8 @@ pub use agent::{OnPolicyAgent, OnPolicySetup, RolloutAlgorithm, actor_of};
 pub use evaluate::{Evaluation, Evaluator, RowGradients};
 pub use head::ActionHead;
 pub use memory::{Memory, OwnSequences};
+pub use minibatch::Minibatch;
 pub use network::{ActorCritic, ActorCriticConfig, Outputs, PolicyOutputs, ValueOutputs};
-pub use rollout::{Minibatch, Rollout};
+pub use rollout::Rollout;
 pub use trainable::Trainable;
 pub use trunk::{ImageConfig, RecurrentConfig, Sequences};

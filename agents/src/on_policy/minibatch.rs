@@ -1,0 +1,99 @@
+//! A minibatch of a rollout.
+
+use pavlov_nn::HostBuffer;
+use tch::Tensor;
+
+use super::advantages;
+use super::memory::GatheredMemory;
+use crate::AgentError;
+
+/// Some rows of a rollout, gathered to learn from.
+#[derive(Debug)]
+pub struct Minibatch {
+    observations: HostBuffer<f32>,
+    /// `[batch, choices]`, or empty where the environment gives no masks.
+    pub masks: Vec<f32>,
+    /// What was drawn, `[batch, width]`.
+    pub draws: Vec<f32>,
+    /// How likely that was to the policy that drew it, `[batch]`.
+    pub log_probs: Vec<f32>,
+    /// The value of the observation to the network of that time, `[batch]`.
+    pub values: Vec<f32>,
+    /// `[batch]`
+    pub advantages: Vec<f32>,
+    /// What the value should be, `[batch]`.
+    pub returns: Vec<f32>,
+    /// Rows that belong to a sequence but are nothing to learn from, `[batch]`; empty where there are none.
+    pub skipped: Vec<bool>,
+    pub(super) memory: Option<GatheredMemory>,
+}
+
+impl Minibatch {
+    /// An empty minibatch.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn new() -> Result<Self, AgentError> {
+        Ok(Self {
+            observations: HostBuffer::new(&[0, 0])?,
+            masks: Vec::new(),
+            draws: Vec::new(),
+            log_probs: Vec::new(),
+            values: Vec::new(),
+            advantages: Vec::new(),
+            returns: Vec::new(),
+            skipped: Vec::new(),
+            memory: None,
+        })
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.advantages.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.advantages.is_empty()
+    }
+
+    /// What was acted on, f32 `[batch, width]` in ordinary memory.
+    pub fn observations(&self) -> &Tensor {
+        self.observations.tensor()
+    }
+
+    /// Whether row `row` is nothing to learn from.
+    pub fn is_skipped(&self, row: usize) -> bool {
+        self.skipped.get(row).is_some_and(|skipped| *skipped)
+    }
+
+    /// How many rows there are to learn from.
+    pub fn learned(&self) -> usize {
+        self.len() - self.skipped.iter().filter(|skipped| **skipped).count()
+    }
+
+    /// Brings the advantages to mean 0 and deviation 1.
+    pub fn normalize_advantages(&mut self) {
+        if self.learned() == self.len() {
+            return advantages::normalize(&mut self.advantages);
+        }
+        let taken = |(advantage, skipped): (&f32, &bool)| (!skipped).then_some(*advantage);
+        let mut own: Vec<f32> = self.advantages.iter().zip(&self.skipped).filter_map(taken).collect();
+        advantages::normalize(&mut own);
+        let mut own = own.into_iter();
+        for (advantage, skipped) in self.advantages.iter_mut().zip(&self.skipped) {
+            *advantage = if *skipped { 0.0 } else { own.next().unwrap_or(0.0) };
+        }
+    }
+
+    /// Room for the observations of `rows` rows, to be written: `[rows, width]`.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn observations_mut(&mut self, rows: usize, width: usize) -> Result<&mut [f32], AgentError> {
+        if self.observations.tensor().size() != [rows as i64, width as i64] {
+            self.observations = HostBuffer::new(&[rows as i64, width as i64])?;
+        }
+        Ok(self.observations.as_mut_slice())
+    }
+}
