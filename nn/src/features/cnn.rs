@@ -1,9 +1,9 @@
 //! Convolutional networks from an image to a row of features.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::config::{Architecture, CnnConfig, ConvLayer};
-use crate::{Init, Layout, Mode, NnError, ParameterId, Parameters, Precision};
+use crate::{Init, Layout, Mode, NnError, ParameterId, Parameters, Precision, shim};
 
 /// What an image is and how its numbers lie in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,14 +29,17 @@ impl Image {
         self.len() == 0
     }
 
-    /// The rows as a batch of images, `[batch, channels, height, width]`, without a copy.
+    /// The rows as a batch of images, `[batch, channels, height, width]`, in the memory order that libtorch calls
+    /// "channels last": its convolutions take it as it is, and any other they reorder at each layer. Without a copy
+    /// where the rows have that order.
     fn view(&self, x: &Tensor) -> Result<Tensor, NnError> {
         let &Self { height, width, channels, channels_first } = self;
-        Ok(match channels_first {
-            true => x.f_reshape([x.size()[0], channels, height, width])?,
-            // Which is what libtorch calls "channels last": its convolutions take it as it is.
-            false => x.f_reshape([x.size()[0], height, width, channels])?.f_permute([0, 3, 1, 2])?,
-        })
+        let batch = x.size()[0];
+        let x = match channels_first {
+            true => x.f_reshape([batch, channels, height * width])?.f_transpose(1, 2)?.f_contiguous()?,
+            false => x.shallow_clone(),
+        };
+        Ok(x.f_reshape([batch, height, width, channels])?.f_permute([0, 3, 1, 2])?)
     }
 }
 
@@ -152,7 +155,32 @@ impl Cnn {
     /// [`NnError::Shape`] for an input of another shape or type.
     pub fn forward(&self, parameters: &Parameters, x: &Tensor, _mode: Mode) -> Result<Tensor, NnError> {
         super::check_input(x, self.inputs())?;
-        self.forward_by_operations(parameters, x)
+        match self.fused_layers(parameters, x) {
+            Some(layers) => {
+                let Image { height, width, channels_first, .. } = self.image;
+                shim::cnn::forward(x, (height, width), channels_first, &layers)
+            }
+            None => self.forward_by_operations(parameters, x),
+        }
+    }
+
+    /// The layers as the fused pass takes them; `None` where that is not for this network or this device.
+    fn fused_layers<'a>(&self, parameters: &'a Parameters, x: &Tensor) -> Option<Vec<shim::cnn::Layer<'a>>> {
+        let on_cpu = x.device() == Device::Cpu && parameters.device() == Device::Cpu;
+        if !on_cpu || self.precision != Precision::F32 || !shim::cnn::is_available() {
+            return None;
+        }
+        let layer = |stage: &Stage| match stage {
+            Stage::Plain(conv) => Some(shim::cnn::Layer {
+                weight: parameters.get(conv.weight),
+                bias: parameters.get(conv.bias),
+                gradients: parameters.gradient(conv.weight).zip(parameters.gradient(conv.bias)),
+                stride: conv.layer.stride,
+                padding: conv.layer.padding,
+            }),
+            Stage::Residual { .. } => None,
+        };
+        self.stages.iter().map(layer).collect()
     }
 
     /// The forward pass by libtorch's own convolutions, each recorded by autograd.

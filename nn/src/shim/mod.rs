@@ -4,6 +4,7 @@
 //! pointers to C++ for the length of the call and turns an error message into [`NnError::Shim`].
 #![allow(unsafe_code)]
 
+pub mod cnn;
 mod host;
 pub mod mlp;
 pub mod optim;

@@ -1,0 +1,96 @@
+//! A stack of convolutions as one node of the autograd graph (cnn.cpp).
+
+use std::ffi::{c_char, c_int};
+
+use tch::Tensor;
+use torch_sys::C_tensor;
+
+use super::{check, pointer};
+use crate::NnError;
+
+unsafe extern "C" {
+    fn pavlov_cnn_is_available() -> c_int;
+    fn pavlov_cnn_forward(
+        out: *mut *mut C_tensor,
+        x: *mut C_tensor,
+        height: i64,
+        width: i64,
+        channels_first: c_int,
+        count: c_int,
+        weights: *const *mut C_tensor,
+        biases: *const *mut C_tensor,
+        weight_gradients: *const *mut C_tensor,
+        bias_gradients: *const *mut C_tensor,
+        strides: *const i64,
+        paddings: *const i64,
+    ) -> *mut c_char;
+}
+
+/// One layer's tensors, and how it walks over the image.
+pub struct Layer<'a> {
+    /// `[filters, channels, kernel, kernel]`
+    pub weight: &'a Tensor,
+    /// `[filters]`
+    pub bias: &'a Tensor,
+    /// Where the gradients of weight and bias accumulate; `None` for a frozen network.
+    pub gradients: Option<(&'a Tensor, &'a Tensor)>,
+    /// In pixels.
+    pub stride: i64,
+    /// In pixels.
+    pub padding: i64,
+}
+
+/// Whether [`forward`] can run with this libtorch.
+pub fn is_available() -> bool {
+    // SAFETY: takes nothing.
+    unsafe { pavlov_cnn_is_available() != 0 }
+}
+
+/// The output of these layers, a ReLU after each, for `x`: f32 `[batch, numbers]` on the CPU, each row an image of
+/// `size` (height, width).
+///
+/// # Errors
+/// [`NnError::Shim`] when shapes do not fit or the tensors are not f32 on the CPU.
+pub fn forward(
+    x: &Tensor,
+    size: (i64, i64),
+    channels_first: bool,
+    layers: &[Layer<'_>],
+) -> Result<Tensor, NnError> {
+    let pointers = |pick: fn(&Layer<'_>) -> *mut C_tensor| layers.iter().map(pick).collect::<Vec<_>>();
+    let numbers = |pick: fn(&Layer<'_>) -> i64| layers.iter().map(pick).collect::<Vec<_>>();
+    let weights = pointers(|layer| pointer(layer.weight));
+    let biases = pointers(|layer| pointer(layer.bias));
+    let gradients: Option<(Vec<_>, Vec<_>)> = layers
+        .iter()
+        .map(|layer| layer.gradients.map(|(weight, bias)| (pointer(weight), pointer(bias))))
+        .collect();
+    let (weight_gradients, bias_gradients) = match &gradients {
+        Some((weights, biases)) => (weights.as_ptr(), biases.as_ptr()),
+        None => (std::ptr::null(), std::ptr::null()),
+    };
+    let (strides, paddings) = (numbers(|layer| layer.stride), numbers(|layer| layer.padding));
+    if layers.is_empty() {
+        return Err(NnError::Shape("a convolutional network without layers".into()));
+    }
+    let mut out = std::ptr::null_mut();
+    // SAFETY: every array holds as many entries as there are layers, the pointers are of tensors that live through the
+    // call; what the graph needs later C++ keeps by references of its own; `out` is a tensor that is now ours.
+    unsafe {
+        check(pavlov_cnn_forward(
+            &mut out,
+            pointer(x),
+            size.0,
+            size.1,
+            channels_first.into(),
+            layers.len() as c_int,
+            weights.as_ptr(),
+            biases.as_ptr(),
+            weight_gradients,
+            bias_gradients,
+            strides.as_ptr(),
+            paddings.as_ptr(),
+        ))?;
+        Ok(Tensor::from_ptr(out))
+    }
+}

@@ -1,0 +1,305 @@
+#include "convolution.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "blas.h"
+#include "product.h"
+#include "team.h"
+#include "transpose.h"
+#include "vectorised.h"
+
+// Each image goes through all layers by itself, its numbers in the order height, width, channels: what one output sees of
+// one row of the image then lies side by side, and is copied as one piece. The windows of some outputs make a matrix,
+// small enough for the nearest caches, whose product with the weight is those outputs.
+
+namespace pavlov {
+namespace {
+
+using Numbers = std::vector<float>;
+
+// Weights in the order of windows, and sums of gradients in that order.
+struct Folded {
+  Numbers by_window;  // [window, filters]
+  Numbers by_filter;  // [filters, window]
+};
+
+Folded fold(const ConvLayer& layer) {
+  const int64_t window = layer.window(), square = layer.kernel * layer.kernel;
+  Folded folded{Numbers(window * layer.filters), Numbers(window * layer.filters)};
+  for (int64_t f = 0; f < layer.filters; ++f)
+    transpose(layer.weight + f * window, square, layer.channels, square, folded.by_filter.data() + f * window,
+              layer.channels);
+  transpose(folded.by_filter.data(), window, layer.filters, window, folded.by_window.data(), layer.filters);
+  return folded;
+}
+
+// Adds sums in the order [window, filters] to a gradient in the order of the weight.
+void add_unfolded(const ConvLayer& layer, const float* sums) {
+  const int64_t window = layer.window(), square = layer.kernel * layer.kernel;
+  for (int64_t f = 0; f < layer.filters; ++f)
+    for (int64_t c = 0; c < layer.channels; ++c)
+      for (int64_t s = 0; s < square; ++s)
+        layer.weight_gradient[f * window + c * square + s] += sums[(s * layer.channels + c) * layer.filters + f];
+}
+
+// A layer's input with its padding.
+struct Frame {
+  int64_t height, width, row;  // a row's length in numbers
+  int64_t size() const { return height * row; }
+};
+
+Frame frame_of(const ConvLayer& layer) {
+  const int64_t width = layer.width + 2 * layer.padding;
+  return {layer.height + 2 * layer.padding, width, width * layer.channels};
+}
+
+// The input in its frame: where it is if it needs none, else in `room`.
+const float* framed(const ConvLayer& layer, const float* input, Numbers& room) {
+  if (layer.padding == 0) return input;
+  const Frame frame = frame_of(layer);
+  room.assign(frame.size(), 0.0f);
+  const int64_t row = layer.width * layer.channels;
+  float* inside = room.data() + layer.padding * (frame.row + layer.channels);
+  for (int64_t y = 0; y < layer.height; ++y) std::copy_n(input + y * row, row, inside + y * frame.row);
+  return room.data();
+}
+
+// So many numbers of windows are multiplied at a time: half of a nearest cache.
+constexpr int64_t kBlock = 8192;
+
+int64_t rows_at_a_time(const ConvLayer& layer) {
+  return std::clamp<int64_t>(kBlock / (layer.out_width() * layer.window()), 1, layer.out_height());
+}
+
+// The windows of `count` rows of outputs, [count * out_width, window].
+VECTORISED void gather(const ConvLayer& layer, const float* input, int64_t first, int64_t count, float* windows) {
+  const int64_t piece = layer.kernel * layer.channels, row = frame_of(layer).row, step = layer.stride * layer.channels;
+  const int64_t width = layer.out_width();
+  for (int64_t y = first; y < first + count; ++y)
+    for (int64_t x = 0; x < width; ++x) {
+      const float* from = input + y * layer.stride * row + x * step;
+      for (int64_t k = 0; k < layer.kernel; ++k, windows += piece)
+        for (int64_t i = 0; i < piece; ++i) windows[i] = from[k * row + i];
+    }
+}
+
+// Adds the windows' gradients to those of the input.
+VECTORISED void scatter(const ConvLayer& layer, float* input, int64_t first, int64_t count, const float* windows) {
+  const int64_t piece = layer.kernel * layer.channels, row = frame_of(layer).row, step = layer.stride * layer.channels;
+  const int64_t width = layer.out_width();
+  for (int64_t y = first; y < first + count; ++y)
+    for (int64_t x = 0; x < width; ++x) {
+      float* to = input + y * layer.stride * row + x * step;
+      for (int64_t k = 0; k < layer.kernel; ++k, windows += piece)
+        for (int64_t i = 0; i < piece; ++i) to[k * row + i] += windows[i];
+    }
+}
+
+// Written so that NaN passes through: a network that has diverged must show it.
+VECTORISED void relu(float* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) y[i] = y[i] < 0.0f ? 0.0f : y[i];
+}
+
+// The gradient of the ReLU's input, whose output was y.
+VECTORISED void relu_backward(float* out, const float* gradient, const float* y, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) out[i] = y[i] <= 0.0f ? 0.0f : gradient[i];
+}
+
+VECTORISED void add_rows(float* sums, const float* rows, int64_t count, int64_t width) {
+  for (int64_t r = 0; r < count; ++r)
+    for (int64_t c = 0; c < width; ++c) sums[c] += rows[r * width + c];
+}
+
+// Parts are images. How many depends on shapes alone, so that sums over parts are the same for any number of threads.
+int parts_of(const std::vector<ConvLayer>& layers, int64_t batch) {
+  // Below this many products a part is over before another thread has noticed it.
+  constexpr int64_t kWorthwhile = 1 << 19;
+  constexpr int64_t kParts = 4;
+  int64_t products = 0;
+  for (const ConvLayer& layer : layers) products += batch * layer.positions() * layer.window() * layer.filters;
+  return static_cast<int>(std::clamp<int64_t>(std::min(batch, products / kWorthwhile), 1, kParts));
+}
+
+// What one thread needs besides the tensors. Kept from call to call.
+struct Workspace {
+  Numbers windows, frame, image;
+  Numbers between[2];
+};
+
+Workspace& workspace() {
+  thread_local Workspace room;
+  return room;
+}
+
+float* room_for(Numbers& numbers, int64_t count) {
+  if (static_cast<int64_t>(numbers.size()) < count) numbers.resize(count);
+  return numbers.data();
+}
+
+// The image in the order height, width, channels.
+const float* image_of(const ConvLayer& first, const ConvBatch& batch, int64_t index, Numbers& room) {
+  const float* image = batch.images + index * batch.stride;
+  if (!batch.channels_first || first.channels == 1) return image;
+  const int64_t pixels = first.height * first.width;
+  float* out = room_for(room, pixels * first.channels);
+  transpose(image, pixels, first.channels, pixels, out, first.channels);
+  return out;
+}
+
+void forward(const ConvLayer& layer, const Folded& weight, const float* input, float* output, Numbers& room) {
+  const int64_t rows = rows_at_a_time(layer), width = layer.out_width(), window = layer.window();
+  float* windows = room_for(room, rows * width * window);
+  for (int64_t y = 0; y < layer.out_height(); y += rows) {
+    const int64_t count = std::min(rows, layer.out_height() - y), positions = count * width;
+    float* out = output + y * width * layer.filters;
+    gather(layer, input, y, count, windows);
+    product(positions, layer.filters, window, {windows, window}, {weight.by_window.data(), layer.filters}, Start::kRow,
+            layer.bias, out, layer.filters);
+    relu(out, positions * layer.filters);
+  }
+}
+
+// Adds to `sums` ([window, filters]) and to the gradient of the framed input; either may be null.
+void backward(const ConvLayer& layer, const Folded& weight, const float* input, const float* gradient, float* sums,
+              float* input_gradient, Numbers& room) {
+  const int64_t rows = rows_at_a_time(layer), width = layer.out_width(), window = layer.window();
+  const int64_t filters = layer.filters;
+  float* windows = room_for(room, rows * width * window);
+  for (int64_t y = 0; y < layer.out_height(); y += rows) {
+    const int64_t count = std::min(rows, layer.out_height() - y), positions = count * width;
+    const float* g = gradient + y * width * filters;
+    if (sums) {
+      gather(layer, input, y, count, windows);
+      product(window, filters, positions, {windows, window, true}, {g, filters}, Start::kItself, nullptr, sums, filters);
+    }
+    if (input_gradient) {
+      product(positions, window, filters, {g, filters}, {weight.by_filter.data(), window}, Start::kZero, nullptr, windows,
+              window);
+      scatter(layer, input_gradient, y, count, windows);
+    }
+  }
+}
+
+// What a part of the batch adds to the gradients of all layers: weights in the order [window, filters], then biases.
+struct Sums {
+  std::vector<Numbers> weights, biases;
+};
+
+class Backward {
+ public:
+  Backward(const std::vector<ConvLayer>& layers, const ConvBatch& batch, const std::vector<Folded>& weights,
+           const float* gradient, float* image_gradient)
+      : layers_(layers), batch_(batch), weights_(weights), gradient_(gradient), image_gradient_(image_gradient) {}
+
+  void image(int64_t index, Sums& sums) const {
+    Workspace& room = workspace();
+    const ConvLayer& last = layers_.back();
+    int64_t widest = 0;
+    for (const ConvLayer& layer : layers_)
+      widest = std::max({widest, layer.positions() * layer.filters, frame_of(layer).size()});
+    float* gradient = room_for(room.between[0], widest);
+    float* other = room_for(room.between[1], widest);
+    // Through the last ReLU in the output's order, then into ours.
+    const int64_t outputs = last.positions() * last.filters, at = index * outputs;
+    relu_backward(other, gradient_ + at, batch_.output + at, outputs);
+    transpose(other, last.positions(), last.filters, last.positions(), gradient, last.filters);
+    for (size_t i = layers_.size(); i-- > 0;) {
+      const ConvLayer& layer = layers_[i];
+      const bool trained = layer.weight_gradient != nullptr, wanted = i > 0 || image_gradient_;
+      const float* input = i > 0 ? layers_[i - 1].output + index * layers_[i - 1].positions() * layer.channels
+                                 : image_of(layer, batch_, index, room.image);
+      const Frame frame = frame_of(layer);
+      if (wanted) std::fill_n(other, frame.size(), 0.0f);
+      backward(layer, weights_[i], framed(layer, input, room.frame), gradient,
+               trained ? sums.weights[i].data() : nullptr, wanted ? other : nullptr, room.windows);
+      if (trained) add_rows(sums.biases[i].data(), gradient, layer.positions(), layer.filters);
+      if (!wanted) return;
+      unframe(layer, frame, other);
+      const int64_t count = layer.height * layer.width * layer.channels;
+      if (i == 0) return hand_out(layer, index, other);
+      relu_backward(gradient, other, input, count);
+    }
+  }
+
+ private:
+  // Takes the padding away, in place.
+  static void unframe(const ConvLayer& layer, const Frame& frame, float* numbers) {
+    if (layer.padding == 0) return;
+    const int64_t row = layer.width * layer.channels;
+    const float* inside = numbers + layer.padding * (frame.row + layer.channels);
+    for (int64_t y = 0; y < layer.height; ++y) std::copy_n(inside + y * frame.row, row, numbers + y * row);
+  }
+
+  void hand_out(const ConvLayer& first, int64_t index, const float* gradient) const {
+    const int64_t pixels = first.height * first.width, count = pixels * first.channels;
+    float* out = image_gradient_ + index * count;
+    if (batch_.channels_first) transpose(gradient, first.channels, pixels, first.channels, out, pixels);
+    else std::copy_n(gradient, count, out);
+  }
+
+  const std::vector<ConvLayer>& layers_;
+  const ConvBatch& batch_;
+  const std::vector<Folded>& weights_;
+  const float* gradient_;
+  float* image_gradient_;
+};
+
+std::vector<Folded> fold_all(const std::vector<ConvLayer>& layers) {
+  std::vector<Folded> folded;
+  folded.reserve(layers.size());
+  for (const ConvLayer& layer : layers) folded.push_back(fold(layer));
+  return folded;
+}
+
+}  // namespace
+
+void convolution_forward(const std::vector<ConvLayer>& layers, const ConvBatch& batch) {
+  const OneBlasThread guard;
+  const std::vector<Folded> weights = fold_all(layers);
+  const int parts = parts_of(layers, batch.count);
+  auto images = [&](int part) {
+    Workspace& room = workspace();
+    const Range range = part_of(batch.count, part, parts);
+    for (int64_t index = range.begin; index < range.begin + range.count; ++index) {
+      const float* input = image_of(layers.front(), batch, index, room.image);
+      for (size_t i = 0; i < layers.size(); ++i) {
+        const ConvLayer& layer = layers[i];
+        const int64_t outputs = layer.positions() * layer.filters;
+        float* output = layer.output ? layer.output + index * outputs : room_for(room.between[i % 2], outputs);
+        forward(layer, weights[i], framed(layer, input, room.frame), output, room.windows);
+        input = output;
+      }
+      const ConvLayer& last = layers.back();
+      const int64_t outputs = last.positions() * last.filters;
+      transpose(input, last.filters, last.positions(), last.filters, batch.output + index * outputs, last.positions());
+    }
+  };
+  share(parts, images);
+}
+
+void convolution_backward(const std::vector<ConvLayer>& layers, const ConvBatch& batch, const float* gradient,
+                          float* image_gradient) {
+  const OneBlasThread guard;
+  const std::vector<Folded> weights = fold_all(layers);
+  const Backward pass(layers, batch, weights, gradient, image_gradient);
+  const int parts = parts_of(layers, batch.count);
+  std::vector<Sums> sums(parts);
+  auto images = [&](int part) {
+    for (const ConvLayer& layer : layers) {
+      sums[part].weights.emplace_back(layer.window() * layer.filters);
+      sums[part].biases.emplace_back(layer.filters);
+    }
+    const Range range = part_of(batch.count, part, parts);
+    for (int64_t index = range.begin; index < range.begin + range.count; ++index) pass.image(index, sums[part]);
+  };
+  share(parts, images);
+  for (const Sums& part : sums)
+    for (size_t i = 0; i < layers.size(); ++i) {
+      if (!layers[i].weight_gradient) continue;
+      add_unfolded(layers[i], part.weights[i].data());
+      add_rows(layers[i].bias_gradient, part.biases[i].data(), 1, layers[i].filters);
+    }
+}
+
+}  // namespace pavlov
