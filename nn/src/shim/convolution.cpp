@@ -1,6 +1,7 @@
 #include "convolution.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include "blas.h"
@@ -18,20 +19,28 @@ namespace {
 
 using Numbers = std::vector<float>;
 
-// Weights in the order of windows, and sums of gradients in that order.
-struct Folded {
-  Numbers by_window;  // [window, filters]
-  Numbers by_filter;  // [filters, window]
-};
-
-Folded fold(const ConvLayer& layer) {
+// The weight in the order of windows, [filters, window].
+Numbers by_filter(const ConvLayer& layer) {
   const int64_t window = layer.window(), square = layer.kernel * layer.kernel;
-  Folded folded{Numbers(window * layer.filters), Numbers(window * layer.filters)};
+  Numbers out(window * layer.filters);
   for (int64_t f = 0; f < layer.filters; ++f)
-    transpose(layer.weight + f * window, square, layer.channels, square, folded.by_filter.data() + f * window,
-              layer.channels);
-  transpose(folded.by_filter.data(), window, layer.filters, window, folded.by_window.data(), layer.filters);
-  return folded;
+    transpose(layer.weight + f * window, square, layer.channels, square, out.data() + f * window, layer.channels);
+  return out;
+}
+
+// Turned round, [window, filters].
+Numbers by_window(const ConvLayer& layer) {
+  const Numbers turned = by_filter(layer);
+  Numbers out(turned.size());
+  transpose(turned.data(), layer.window(), layer.filters, layer.window(), out.data(), layer.filters);
+  return out;
+}
+
+std::vector<Numbers> of_each(const std::vector<ConvLayer>& layers, Numbers (*order)(const ConvLayer&)) {
+  std::vector<Numbers> weights;
+  weights.reserve(layers.size());
+  for (const ConvLayer& layer : layers) weights.push_back(order(layer));
+  return weights;
 }
 
 // Adds sums in the order [window, filters] to a gradient in the order of the weight.
@@ -65,35 +74,49 @@ const float* framed(const ConvLayer& layer, const float* input, Numbers& room) {
   return room.data();
 }
 
-// So many numbers of windows are multiplied at a time: half of a nearest cache.
-constexpr int64_t kBlock = 8192;
+// So many numbers of windows are multiplied at a time: a quarter of a second cache, whose rest the weight takes. With
+// fewer rows the weight would be read too often.
+constexpr int64_t kBlock = 65536;
+
+// And so many numbers of a weight, which products take as a small factor (product.cpp).
+constexpr int64_t kPiece = 32768;
 
 int64_t rows_at_a_time(const ConvLayer& layer) {
   return std::clamp<int64_t>(kBlock / (layer.out_width() * layer.window()), 1, layer.out_height());
 }
 
+// So much of each window goes into one product: whole vectors.
+int64_t piece_of(const ConvLayer& layer) { return std::max<int64_t>(16, kPiece / layer.filters / 16 * 16); }
+
+// to[i] = from[i], in vectors of 4 to 16: pieces are short, and mostly of a length that such vectors fill.
+INLINED void copy_piece(float* to, const float* from, int64_t count) {
+  int64_t i = 0;
+  for (; i + 16 <= count; i += 16) std::memcpy(to + i, from + i, 16 * sizeof(float));
+  for (; i + 4 <= count; i += 4) std::memcpy(to + i, from + i, 4 * sizeof(float));
+  for (; i < count; ++i) to[i] = from[i];
+}
+
 // The windows of `count` rows of outputs, [count * out_width, window].
 VECTORISED void gather(const ConvLayer& layer, const float* input, int64_t first, int64_t count, float* windows) {
   const int64_t piece = layer.kernel * layer.channels, row = frame_of(layer).row, step = layer.stride * layer.channels;
-  const int64_t width = layer.out_width();
-  for (int64_t y = first; y < first + count; ++y)
-    for (int64_t x = 0; x < width; ++x) {
-      const float* from = input + y * layer.stride * row + x * step;
-      for (int64_t k = 0; k < layer.kernel; ++k, windows += piece)
-        for (int64_t i = 0; i < piece; ++i) windows[i] = from[k * row + i];
-    }
+  const int64_t width = layer.out_width(), kernel = layer.kernel;
+  for (int64_t y = first; y < first + count; ++y) {
+    const float* from = input + y * layer.stride * row;
+    for (int64_t x = 0; x < width; ++x, from += step)
+      for (int64_t k = 0; k < kernel; ++k, windows += piece) copy_piece(windows, from + k * row, piece);
+  }
 }
 
 // Adds the windows' gradients to those of the input.
 VECTORISED void scatter(const ConvLayer& layer, float* input, int64_t first, int64_t count, const float* windows) {
   const int64_t piece = layer.kernel * layer.channels, row = frame_of(layer).row, step = layer.stride * layer.channels;
-  const int64_t width = layer.out_width();
-  for (int64_t y = first; y < first + count; ++y)
-    for (int64_t x = 0; x < width; ++x) {
-      float* to = input + y * layer.stride * row + x * step;
-      for (int64_t k = 0; k < layer.kernel; ++k, windows += piece)
+  const int64_t width = layer.out_width(), kernel = layer.kernel;
+  for (int64_t y = first; y < first + count; ++y) {
+    float* to = input + y * layer.stride * row;
+    for (int64_t x = 0; x < width; ++x, to += step)
+      for (int64_t k = 0; k < kernel; ++k, windows += piece)
         for (int64_t i = 0; i < piece; ++i) to[k * row + i] += windows[i];
-    }
+  }
 }
 
 // Written so that NaN passes through: a network that has diverged must show it.
@@ -147,24 +170,29 @@ const float* image_of(const ConvLayer& first, const ConvBatch& batch, int64_t in
   return out;
 }
 
-void forward(const ConvLayer& layer, const Folded& weight, const float* input, float* output, Numbers& room) {
+// `weight` by window.
+void forward(const ConvLayer& layer, const Numbers& weight, const float* input, float* output, Numbers& room) {
   const int64_t rows = rows_at_a_time(layer), width = layer.out_width(), window = layer.window();
+  const int64_t piece = piece_of(layer);
   float* windows = room_for(room, rows * width * window);
   for (int64_t y = 0; y < layer.out_height(); y += rows) {
     const int64_t count = std::min(rows, layer.out_height() - y), positions = count * width;
     float* out = output + y * width * layer.filters;
     gather(layer, input, y, count, windows);
-    product(positions, layer.filters, window, {windows, window}, {weight.by_window.data(), layer.filters}, Start::kRow,
-            layer.bias, out, layer.filters);
+    for (int64_t k = 0; k < window; k += piece)
+      product(positions, layer.filters, std::min(piece, window - k), {windows + k, window},
+              {weight.data() + k * layer.filters, layer.filters}, k == 0 ? Start::kRow : Start::kItself,
+              layer.bias, out, layer.filters);
     relu(out, positions * layer.filters);
   }
 }
 
-// Adds to `sums` ([window, filters]) and to the gradient of the framed input; either may be null.
-void backward(const ConvLayer& layer, const Folded& weight, const float* input, const float* gradient, float* sums,
+// `weight` by filter. Adds to `sums` ([window, filters]) and to the gradient of the framed input; either may be null.
+void backward(const ConvLayer& layer, const Numbers& weight, const float* input, const float* gradient, float* sums,
               float* input_gradient, Numbers& room) {
   const int64_t rows = rows_at_a_time(layer), width = layer.out_width(), window = layer.window();
   const int64_t filters = layer.filters;
+  const int64_t piece = piece_of(layer);
   float* windows = room_for(room, rows * width * window);
   for (int64_t y = 0; y < layer.out_height(); y += rows) {
     const int64_t count = std::min(rows, layer.out_height() - y), positions = count * width;
@@ -174,8 +202,9 @@ void backward(const ConvLayer& layer, const Folded& weight, const float* input, 
       product(window, filters, positions, {windows, window, true}, {g, filters}, Start::kItself, nullptr, sums, filters);
     }
     if (input_gradient) {
-      product(positions, window, filters, {g, filters}, {weight.by_filter.data(), window}, Start::kZero, nullptr, windows,
-              window);
+      for (int64_t k = 0; k < window; k += piece)
+        product(positions, std::min(piece, window - k), filters, {g, filters}, {weight.data() + k, window},
+                Start::kZero, nullptr, windows + k, window);
       scatter(layer, input_gradient, y, count, windows);
     }
   }
@@ -188,7 +217,7 @@ struct Sums {
 
 class Backward {
  public:
-  Backward(const std::vector<ConvLayer>& layers, const ConvBatch& batch, const std::vector<Folded>& weights,
+  Backward(const std::vector<ConvLayer>& layers, const ConvBatch& batch, const std::vector<Numbers>& weights,
            const float* gradient, float* image_gradient)
       : layers_(layers), batch_(batch), weights_(weights), gradient_(gradient), image_gradient_(image_gradient) {}
 
@@ -240,23 +269,16 @@ class Backward {
 
   const std::vector<ConvLayer>& layers_;
   const ConvBatch& batch_;
-  const std::vector<Folded>& weights_;
+  const std::vector<Numbers>& weights_;
   const float* gradient_;
   float* image_gradient_;
 };
-
-std::vector<Folded> fold_all(const std::vector<ConvLayer>& layers) {
-  std::vector<Folded> folded;
-  folded.reserve(layers.size());
-  for (const ConvLayer& layer : layers) folded.push_back(fold(layer));
-  return folded;
-}
 
 }  // namespace
 
 void convolution_forward(const std::vector<ConvLayer>& layers, const ConvBatch& batch) {
   const OneBlasThread guard;
-  const std::vector<Folded> weights = fold_all(layers);
+  const std::vector<Numbers> weights = of_each(layers, by_window);
   const int parts = parts_of(layers, batch.count);
   auto images = [&](int part) {
     Workspace& room = workspace();
@@ -281,7 +303,7 @@ void convolution_forward(const std::vector<ConvLayer>& layers, const ConvBatch& 
 void convolution_backward(const std::vector<ConvLayer>& layers, const ConvBatch& batch, const float* gradient,
                           float* image_gradient) {
   const OneBlasThread guard;
-  const std::vector<Folded> weights = fold_all(layers);
+  const std::vector<Numbers> weights = of_each(layers, by_filter);
   const Backward pass(layers, batch, weights, gradient, image_gradient);
   const int parts = parts_of(layers, batch.count);
   std::vector<Sums> sums(parts);
@@ -294,12 +316,13 @@ void convolution_backward(const std::vector<ConvLayer>& layers, const ConvBatch&
     for (int64_t index = range.begin; index < range.begin + range.count; ++index) pass.image(index, sums[part]);
   };
   share(parts, images);
-  for (const Sums& part : sums)
-    for (size_t i = 0; i < layers.size(); ++i) {
-      if (!layers[i].weight_gradient) continue;
-      add_unfolded(layers[i], part.weights[i].data());
-      add_rows(layers[i].bias_gradient, part.biases[i].data(), 1, layers[i].filters);
-    }
+  for (size_t i = 0; i < layers.size(); ++i) {
+    if (!layers[i].weight_gradient) continue;
+    Numbers& total = sums[0].weights[i];
+    for (int part = 1; part < parts; ++part) add_rows(total.data(), sums[part].weights[i].data(), 1, total.size());
+    add_unfolded(layers[i], total.data());
+    for (const Sums& part : sums) add_rows(layers[i].bias_gradient, part.biases[i].data(), 1, layers[i].filters);
+  }
 }
 
 }  // namespace pavlov
