@@ -7,9 +7,9 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use pavlov::agents::dqn::{DqnConfig, DqnLearner};
 use pavlov::agents::replay::{Batch, UniformReplay};
-use pavlov::agents::{Encoder, Experience};
+use pavlov::agents::{Encoder, Experience, Network};
 use pavlov::envs::{ActionBatch, EnvRng, ObsBatch, Registry, StepBatch, SyncVectorEnv, VectorEnv};
-use pavlov::nn::{Activation, Layout, Mlp, MlpConfig, Mode, Parameters, set_team_size};
+use pavlov::nn::{Activation, Layout, MlpConfig, Mode, Parameters, set_team_size};
 use tch::Device;
 
 const ID: &str = "CartPole-v1";
@@ -72,7 +72,7 @@ fn updates(criterion: &mut Criterion) {
             set_team_size(threads);
             let config = DqnConfig { net: net.clone(), batch_size: 64, ..Default::default() };
             let mut layout = Layout::new();
-            let mlp = Mlp::new(&mut layout, "", 4, 2, &net).expect("a network");
+            let net = Network::new(&mut layout, "", (&encoder, 2), (&config.cnn, &net)).expect("a network");
             let parameters =
                 Parameters::new(&layout, &mut EnvRng::seeded(1), Device::Cpu).expect("parameters");
             let mut batch = Batch::new(16 * 64, &encoder, &actions).expect("a batch");
@@ -82,10 +82,10 @@ fn updates(criterion: &mut Criterion) {
                 |b| {
                     let _guard = tch::no_grad_guard();
                     let x = tch::Tensor::zeros([1, 4], tch::kind::FLOAT_CPU);
-                    b.iter(|| black_box(mlp.forward(&parameters, &x, Mode::Eval).expect("an output")));
+                    b.iter(|| black_box(net.forward(&parameters, &x, Mode::Eval).expect("an output")));
                 },
             );
-            let mut learner = DqnLearner::new(config, mlp, parameters).expect("a learner");
+            let mut learner = DqnLearner::new(config, net, parameters).expect("a learner");
             group.bench_function(format!("16 updates {width}-{width}, batch 64, {threads} threads"), |b| {
                 b.iter(|| {
                     replay.sample(&mut rng, &encoder, 16 * 64, &mut batch).expect("a sample");

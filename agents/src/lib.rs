@@ -12,6 +12,7 @@ mod encoding;
 mod error;
 mod host;
 mod means;
+mod network;
 pub mod off_policy;
 pub mod on_policy;
 pub mod ppo;
@@ -27,6 +28,7 @@ pub use crate::core::{ActMode, Agent, AgentContext, Experience, Metrics, Policy}
 pub use encoding::Encoder;
 pub use error::AgentError;
 pub use means::Means;
+pub use network::{ImageConfig, Network, PolicyNetwork};
 pub use random::RandomPolicy;
 pub use registry::{AgentConfig, AgentRegistry, AgentSpec};
 pub use trained::Trained;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::off_policy::{NoiseConfig, UpdatesPerTraining};
 use crate::td3::Td3Config;
-use crate::{Agent, AgentConfig, AgentContext, AgentError};
+use crate::{Agent, AgentConfig, AgentContext, AgentError, ImageConfig};
 
 /// The configuration of DDPG. The defaults are TD3's where both have the number; each environment's preset says what
 /// differs.
@@ -33,6 +33,8 @@ pub struct DdpgConfig {
     /// The largest norm of an update's gradient, of the policy and of the critic each, or "off".
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
+    /// What images go through before the hidden layers of policy and critic.
+    pub cnn: ImageConfig,
     /// The network from observations to actions; its output is pressed through tanh whatever `output_activation` says.
     pub net: MlpConfig,
     /// The network from observations and actions to values.
@@ -55,6 +57,7 @@ impl Default for DdpgConfig {
             target_update_tau: td3.target_update_tau,
             exploration: td3.exploration,
             gradient_clip_norm: td3.gradient_clip_norm,
+            cnn: td3.cnn,
             net: td3.net,
             critic_net: td3.critic_net,
             optimizer: td3.optimizer,
@@ -79,6 +82,7 @@ impl DdpgConfig {
             target_noise_clip: 0.0,
             exploration: self.exploration,
             gradient_clip_norm: self.gradient_clip_norm,
+            cnn: self.cnn.clone(),
             net: self.net.clone(),
             critic_net: self.critic_net.clone(),
             optimizer: self.optimizer,

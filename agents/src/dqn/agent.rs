@@ -1,12 +1,12 @@
 //! DQN as a training loop drives it: when to act at random, when to update, what to save.
 
 use pavlov_envs::{ACTION_MASK, ActionBatch, EnvRng, ObsBatch, Space, derive_seed};
-use pavlov_nn::{Layout, Mlp, Parameters, StateDict, StateView};
+use pavlov_nn::{Layout, Parameters, StateDict, StateView};
 
 use super::policy::QNetwork;
 use super::{DqnConfig, DqnLearner, QPolicy, losses};
 use crate::replay::{Batch, UniformReplay};
-use crate::{Agent, AgentContext, AgentError, Encoder, Experience, Metrics, Policy};
+use crate::{Agent, AgentContext, AgentError, Encoder, Experience, Metrics, Network, Policy, PolicyNetwork};
 
 /// A DQN agent.
 #[derive(Debug)]
@@ -47,7 +47,7 @@ impl Dqn {
             return Err(AgentError::Unsupported(message));
         }
         let mut layout = Layout::new();
-        let net = Mlp::new(&mut layout, "", encoder.width() as i64, actions, &config.net)?;
+        let net = Network::new(&mut layout, "", (&encoder, actions as usize), (&config.cnn, &config.net))?;
         let seed = |purpose| EnvRng::seeded(derive_seed(context.seed, purpose, 0));
         let online = Parameters::new(&layout, &mut seed("weights"), context.device)?;
         Ok(Self {
@@ -58,7 +58,7 @@ impl Dqn {
             )?,
             batch: Batch::new(config.batch_size * updates_at_once(&config), &encoder, &context.action_space)?,
             learner: DqnLearner::new(config.clone(), net.clone(), online)?,
-            network: QNetwork::new(net, encoder)?,
+            network: QNetwork(PolicyNetwork::new(net, encoder)?),
             total_env_steps: context.total_env_steps,
             env_steps: 0,
             observed: 0,
@@ -121,7 +121,7 @@ impl Agent for Dqn {
         let mut left = updates as usize * self.config.batch_size;
         while left > 0 {
             let count = left.min(self.batch.capacity());
-            self.replay.sample(&mut self.sample_rng, &self.network.encoder, count, &mut self.batch)?;
+            self.replay.sample(&mut self.sample_rng, &self.network.0.encoder, count, &mut self.batch)?;
             self.learner.update(&self.batch, learning_rate)?;
             left -= count;
         }
@@ -130,7 +130,7 @@ impl Agent for Dqn {
 
     fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
         Ok(Box::new(QPolicy {
-            network: self.network.twin()?,
+            network: QNetwork(self.network.0.twin()?),
             parameters: self.learner.online.frozen_copy()?,
             epsilon: self.epsilon(),
         }))

@@ -5,7 +5,7 @@ use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule, optional};
 use serde::{Deserialize, Serialize};
 
 use super::Dqn;
-use crate::{Agent, AgentConfig, AgentContext, AgentError};
+use crate::{Agent, AgentConfig, AgentContext, AgentError, ImageConfig};
 
 /// The configuration of DQN. The defaults are those of the Nature paper where it trains small networks well, and
 /// Stable-Baselines3's for the rest; each environment's preset says what differs.
@@ -43,6 +43,8 @@ pub struct DqnConfig {
     pub epsilon_end: f64,
     /// The share of all env steps over which epsilon falls, linearly.
     pub epsilon_decay_fraction: f64,
+    /// What images go through before the hidden layers.
+    pub cnn: ImageConfig,
     /// The network from observations to action values.
     pub net: MlpConfig,
     /// What turns gradients into steps.
@@ -67,6 +69,7 @@ impl Default for DqnConfig {
             epsilon_start: 1.0,
             epsilon_end: 0.05,
             epsilon_decay_fraction: 0.1,
+            cnn: ImageConfig::default(),
             net: MlpConfig::default(),
             optimizer: OptimizerConfig::default(),
         }
@@ -119,6 +122,7 @@ impl AgentConfig for DqnConfig {
                 "batch_size ({batch}) is above replay_capacity ({capacity}): raise the capacity or lower the batch"
             ));
         }
+        self.cnn.validate()?;
         self.net.validate()?;
         self.optimizer.validate()?;
         self.learning_rate.validate()?;

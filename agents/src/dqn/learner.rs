@@ -1,12 +1,12 @@
 //! One update of DQN: from a batch of transitions to better weights.
 
 use pavlov_nn::losses::regress_columns;
-use pavlov_nn::{Mlp, Mode, Optimizer, Parameters, StateDict, StateView, backward, optim};
+use pavlov_nn::{Mode, Optimizer, Parameters, StateDict, StateView, backward, optim};
 use tch::{Kind, Tensor};
 
 use super::{DqnConfig, losses};
-use crate::AgentError;
 use crate::replay::{Batch, Transitions};
+use crate::{AgentError, Network};
 
 /// What the action values of a batch should be.
 enum Targets {
@@ -21,7 +21,7 @@ enum Targets {
 #[derive(Debug)]
 pub struct DqnLearner {
     config: DqnConfig,
-    net: Mlp,
+    net: Network,
     pub(super) online: Parameters,
     target: Parameters,
     optimizer: Optimizer,
@@ -37,7 +37,7 @@ impl DqnLearner {
     ///
     /// # Errors
     /// [`AgentError`] when the optimiser's configuration makes no sense or memory runs out.
-    pub fn new(config: DqnConfig, net: Mlp, online: Parameters) -> Result<Self, AgentError> {
+    pub fn new(config: DqnConfig, net: Network, online: Parameters) -> Result<Self, AgentError> {
         let target = online.frozen_copy()?;
         let optimizer = Optimizer::new(&config.optimizer, &online)?;
         let zero = || Tensor::f_zeros([0; 0], (Kind::Double, online.device()));

@@ -1,30 +1,17 @@
 //! Epsilon-greedy over a Q-network.
 
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, ObsRef};
-use pavlov_nn::{HostBuffer, Mlp, Mode, Parameters};
+use pavlov_nn::Parameters;
 use rand::RngExt;
 
 use crate::random::sensible;
-use crate::{ActMode, AgentError, Encoder, Policy};
+use crate::{ActMode, AgentError, Policy, PolicyNetwork};
 
-/// A Q-network's description and the buffers to ask it with; the weights are given with each call.
+/// How a Q-network is asked for actions; the weights are given with each call.
 #[derive(Debug)]
-pub struct QNetwork {
-    pub(super) net: Mlp,
-    pub(super) encoder: Encoder,
-    rows: HostBuffer<f32>,
-    values: Vec<f32>,
-}
+pub struct QNetwork(pub(super) PolicyNetwork);
 
 impl QNetwork {
-    pub(super) fn new(net: Mlp, encoder: Encoder) -> Result<Self, AgentError> {
-        Ok(Self { rows: HostBuffer::new(&[0, net.inputs()])?, net, encoder, values: Vec::new() })
-    }
-
-    pub(super) fn twin(&self) -> Result<Self, AgentError> {
-        Self::new(self.net.clone(), self.encoder.clone())
-    }
-
     /// Writes a random action with chance `epsilon`, the best known one else, for each observation.
     pub(super) fn epsilon_greedy(
         &mut self,
@@ -47,11 +34,11 @@ impl QNetwork {
         if !asked {
             return Ok(());
         }
-        self.evaluate(parameters, observations)?;
-        let count = self.net.outputs() as usize;
-        for (row, (choice, values)) in choices.iter_mut().zip(self.values.chunks_exact(count)).enumerate() {
+        let count = self.0.net.outputs() as usize;
+        let (values, encoder) = self.0.evaluate(parameters, observations)?;
+        for (row, (choice, values)) in choices.iter_mut().zip(values.chunks_exact(count)).enumerate() {
             if *choice < 0 {
-                *choice = argmax(values, self.encoder.mask(observations.row(row)))
+                *choice = argmax(values, encoder.mask(observations.row(row)))
                     .ok_or_else(|| AgentError::Diverged(format!("the action values are {values:?}")))?;
             }
         }
@@ -60,29 +47,10 @@ impl QNetwork {
 
     /// One of the actions that make sense, all equally likely.
     fn any_action(&self, observation: ObsRef<'_>, rng: &mut EnvRng) -> i64 {
-        match self.encoder.mask(observation) {
+        match self.0.encoder.mask(observation) {
             Some(mask) => sensible(mask, rng),
-            None => rng.random_range(0..self.net.outputs()),
+            None => rng.random_range(0..self.0.net.outputs()),
         }
-    }
-
-    fn evaluate(&mut self, parameters: &Parameters, observations: &ObsBatch) -> Result<(), AgentError> {
-        let (rows, width) = (observations.rows(), self.encoder.width());
-        if self.rows.tensor().size()[0] != rows as i64 {
-            self.rows = HostBuffer::new(&[rows as i64, width as i64])?;
-            self.values = vec![0.0; rows * self.net.outputs() as usize];
-        }
-        let encoded = self.rows.as_mut_slice();
-        for row in 0..rows {
-            self.encoder.encode(observations.row(row), &mut encoded[row * width..(row + 1) * width]);
-        }
-        let _guard = tch::no_grad_guard();
-        let on_device = match parameters.device() {
-            tch::Device::Cpu => self.net.forward(parameters, self.rows.tensor(), Mode::Eval)?,
-            device => self.net.forward(parameters, &self.rows.tensor().f_to_device(device)?, Mode::Eval)?,
-        };
-        let count = self.values.len();
-        Ok(on_device.f_copy_data(&mut self.values, count)?)
     }
 }
 

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Reduction, Tensor};
 
 use super::{DqnConfig, DqnLearner};
 use crate::replay::{Batch, Transitions, UniformReplay};
-use crate::{Encoder, Experience};
+use crate::{Encoder, Experience, Network};
 
 const BATCH: usize = 64;
 const LEARNING_RATE: f64 = 1e-3;
@@ -76,7 +76,8 @@ fn compare(config: DqnConfig) {
     let mut layout = Layout::new();
     let net = Mlp::new(&mut layout, "", 4, 3, &config.net).unwrap();
     let weights = || Parameters::new(&layout, &mut EnvRng::seeded(9), Device::Cpu).unwrap();
-    let mut learner = DqnLearner::new(config.clone(), net.clone(), weights()).unwrap();
+    let own = Network::new(&mut Layout::new(), "", (&encoder, 3), (&config.cnn, &config.net)).unwrap();
+    let mut learner = DqnLearner::new(config.clone(), own, weights()).unwrap();
     let mut online = weights();
     let mut target = online.frozen_copy().unwrap();
     let mut optimizer = Optimizer::new(&config.optimizer, &online).unwrap();

@@ -2,24 +2,28 @@
 
 use pavlov_envs::EnvRng;
 use pavlov_nn::{
-    Ensemble, HostBuffer, Layout, MlpConfig, Mode, OptimizerConfig, Parameters, StateDict, StateView,
-    backward,
+    Ensemble, Features, HostBuffer, Layout, MlpConfig, Mode, NnError, OptimizerConfig, Parameters, StateDict,
+    StateView, backward,
 };
 use tch::{Device, Tensor};
 
 use super::losses;
 use crate::host::{on_device, read};
-use crate::{AgentError, Trained};
+use crate::{AgentError, Encoder, ImageConfig, Trained};
 
 /// What critics are made of.
 #[derive(Clone, Debug)]
 pub struct CriticsSetup<'a> {
     /// How many there are.
     pub count: usize,
-    /// How many numbers go in: the encoded observation, and the action unless it is discrete.
-    pub inputs: usize,
+    /// What observations are encoded by.
+    pub encoder: &'a Encoder,
+    /// How many numbers of an action go in after them: none of a discrete one.
+    pub action_inputs: usize,
     /// How many come out: 1, or a value for each discrete action.
     pub outputs: usize,
+    /// What images go through: one front for all critics.
+    pub cnn: &'a ImageConfig,
     /// What each looks like.
     pub net: &'a MlpConfig,
     /// What turns gradients into steps.
@@ -39,10 +43,30 @@ pub enum Judge {
     Smallest,
 }
 
-/// Critics of one shape and their slowly following targets. All weights lie in one arena, named `q0.`, `q1.` ...
+/// One front for images, and the critics behind it.
+#[derive(Debug)]
+struct CriticsNetwork {
+    features: Features,
+    ensemble: Ensemble,
+}
+
+impl CriticsNetwork {
+    /// From `x` (f32 `[batch, inputs]`) to f32 `[critics, batch, outputs]`.
+    fn forward(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<Tensor, NnError> {
+        self.ensemble.forward(parameters, &self.features.forward(parameters, x, mode)?, mode)
+    }
+
+    /// The first critic's values alone, f32 `[batch, outputs]`.
+    fn first(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<Tensor, NnError> {
+        self.ensemble.members()[0].forward(parameters, &self.features.forward(parameters, x, mode)?, mode)
+    }
+}
+
+/// Critics of one shape and their slowly following targets. All weights lie in one arena, named `q0.`, `q1.` ...,
+/// and `features.` where there are images.
 #[derive(Debug)]
 pub struct Critics {
-    net: Ensemble,
+    net: CriticsNetwork,
     trained: Trained,
     /// The same weights, through which a gradient reaches the actions and is left nowhere else.
     view: Parameters,
@@ -58,8 +82,11 @@ impl Critics {
     /// [`AgentError`] when a configuration makes no sense.
     pub fn new(setup: &CriticsSetup<'_>, rng: &mut EnvRng) -> Result<Self, AgentError> {
         let mut layout = Layout::new();
-        let (inputs, outputs) = (setup.inputs as i64, setup.outputs as i64);
-        let net = Ensemble::new(&mut layout, "q", setup.count, inputs, outputs, setup.net)?;
+        let seen = (setup.encoder, setup.action_inputs);
+        let features = setup.cnn.features(&mut layout, "features.", seen, setup.net.init)?;
+        let (inputs, outputs) = (features.outputs(), setup.outputs as i64);
+        let ensemble = Ensemble::new(&mut layout, "q", setup.count, inputs, outputs, setup.net)?;
+        let net = CriticsNetwork { features, ensemble };
         let parameters = Parameters::new(&layout, rng, setup.device)?;
         Ok(Self {
             net,
@@ -81,13 +108,8 @@ impl Critics {
         &self.target
     }
 
-    /// The networks.
-    pub fn net(&self) -> &Ensemble {
-        &self.net
-    }
-
     fn count(&self) -> usize {
-        self.net.members().len()
+        self.net.ensemble.members().len()
     }
 
     /// The smallest of the targets' values of each row of `inputs`, `[batch, outputs]`.
@@ -150,7 +172,7 @@ impl Critics {
     ) -> Result<f64, AgentError> {
         let inputs = Tensor::f_cat(&[observations, actions], 1)?.f_set_requires_grad(true)?;
         let outputs = match judge {
-            Judge::First => self.net.members()[0].forward(&self.view, &inputs, Mode::Eval)?,
+            Judge::First => self.net.first(&self.view, &inputs, Mode::Eval)?,
             Judge::Smallest => self.net.forward(&self.view, &inputs, Mode::Eval)?,
         };
         read(&outputs, &mut self.values)?;

@@ -34,4 +34,4 @@ pub use minibatch::Minibatch;
 pub use network::{ActorCritic, ActorCriticConfig, Outputs, PolicyOutputs, ValueOutputs};
 pub use rollout::Rollout;
 pub use trainable::Trainable;
-pub use trunk::{ImageConfig, RecurrentConfig, Sequences};
+pub use trunk::{RecurrentConfig, Sequences};

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::ActionHead;
-use super::trunk::{ImageConfig, RecurrentConfig, Sequences, Trunk, TrunkOutputs};
-use crate::{AgentError, Encoder};
+use super::trunk::{RecurrentConfig, Sequences, Trunk, TrunkOutputs};
+use crate::{AgentError, Encoder, ImageConfig};
 
 /// What the networks of policy and value look like.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -79,9 +79,7 @@ impl ActorCriticConfig {
             let message = "net.state_dependent_exploration needs a hidden layer: give net.hidden_sizes one";
             return Err(AgentError::Config(message.into()));
         }
-        if let ImageConfig::Cnn(cnn) = &self.cnn {
-            cnn.validate()?;
-        }
+        self.cnn.validate()?;
         if self.recurrent_size < 1 {
             let message = format!("net.recurrent_size is {}: give at least 1", self.recurrent_size);
             return Err(AgentError::Config(message));

@@ -1,66 +1,11 @@
 //! What lies between observations and a network's own hidden layers: convolutions for images, and a memory.
 
-use pavlov_nn::features::Architecture;
-use pavlov_nn::{
-    Cell, CnnConfig, Features, Init, Layout, Mode, NnError, Parameters, Part, Recurrent, Sequence,
-};
-use serde::de::{Error, IntoDeserializer, SeqAccess, Visitor, value::SeqAccessDeserializer};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::fmt;
+use pavlov_nn::{Cell, Features, Init, Layout, Mode, NnError, Parameters, Recurrent, Sequence};
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::ActorCriticConfig;
 use crate::Encoder;
-
-/// What images go through.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub enum ImageConfig {
-    /// The Nature network, or for images of less than 36 pixels MinAtar's; in a file the word "auto".
-    #[default]
-    Auto,
-    /// Nothing: their numbers go to the hidden layers as they are; in a file the word "off".
-    Off,
-    /// These convolutions.
-    Cnn(CnnConfig),
-}
-
-impl Serialize for ImageConfig {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Auto => serializer.serialize_str("auto"),
-            Self::Off => serializer.serialize_str("off"),
-            Self::Cnn(config) => config.serialize(serializer),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for ImageConfig {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct WordOrLayers;
-
-        impl<'de> Visitor<'de> for WordOrLayers {
-            type Value = ImageConfig;
-
-            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-                out.write_str("\"auto\", \"off\", \"nature\", \"impala\", \"minatar\" or a list of layers")
-            }
-
-            fn visit_str<E: Error>(self, word: &str) -> Result<ImageConfig, E> {
-                match word {
-                    "auto" => Ok(ImageConfig::Auto),
-                    "off" => Ok(ImageConfig::Off),
-                    name => CnnConfig::deserialize(name.into_deserializer()).map(ImageConfig::Cnn),
-                }
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, layers: A) -> Result<ImageConfig, A::Error> {
-                CnnConfig::deserialize(SeqAccessDeserializer::new(layers)).map(ImageConfig::Cnn)
-            }
-        }
-
-        deserializer.deserialize_any(WordOrLayers)
-    }
-}
 
 /// What remembers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,17 +66,7 @@ impl Trunk {
             true => Init::Orthogonal { gain: 2f64.sqrt() },
             false => Init::Torch,
         };
-        let parts = encoder.parts(config.cnn != ImageConfig::Off);
-        let smallest = parts.iter().filter_map(|part| match part {
-            Part::Image(image) => Some(image.height.min(image.width)),
-            Part::Numbers(_) => None,
-        });
-        let cnn = match &config.cnn {
-            ImageConfig::Cnn(cnn) => cnn.clone(),
-            _ if smallest.min().is_some_and(|side| side < 36) => CnnConfig::Named(Architecture::MinAtar),
-            _ => CnnConfig::Named(Architecture::Nature),
-        };
-        let features = Features::new(layout, &format!("{prefix}features."), &parts, &cnn, init)?;
+        let features = config.cnn.features(layout, &format!("{prefix}features."), (encoder, 0), init)?;
         let memory = config.recurrent.cell().map(|cell| {
             // PyTorch's start also where other layers begin orthogonal, as recurrent layers do everywhere.
             let (inputs, size) = (features.outputs(), config.recurrent_size);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Sac;
 use crate::off_policy::{OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerTraining};
-use crate::{Agent, AgentConfig, AgentContext, AgentError};
+use crate::{Agent, AgentConfig, AgentContext, AgentError, ImageConfig};
 
 /// What entropy is worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -95,6 +95,8 @@ pub struct SacConfig {
     /// The largest norm of an update's gradient, of the policy and of the critics each, or "off".
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
+    /// What images go through before the hidden layers of policy and critics.
+    pub cnn: ImageConfig,
     /// The network from observations to the distribution of actions.
     pub net: MlpConfig,
     /// The networks from observations (and continuous actions) to values.
@@ -122,6 +124,7 @@ impl Default for SacConfig {
             target_entropy: None,
             gradient_clip_norm: None,
             net: net.clone(),
+            cnn: ImageConfig::default(),
             critic_net: net,
             optimizer: OptimizerConfig::default(),
         }
@@ -157,6 +160,7 @@ impl AgentConfig for SacConfig {
         positive("temperature_start", self.temperature_start)?;
         self.target_entropy.map_or(Ok(()), |entropy| finite("target_entropy", entropy))?;
         positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
+        self.cnn.validate()?;
         self.net.validate()?;
         self.critic_net.validate()?;
         self.optimizer.validate()?;

@@ -1,13 +1,15 @@
 //! Soft actor-critic as an off-policy agent drives it: what both forms of it hold, and what is saved.
 
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, derive_seed};
-use pavlov_nn::{Layout, Mlp, Parameters, StateDict, StateView};
+use pavlov_nn::{Layout, Parameters, StateDict, StateView};
 
 use super::policy::OwnPolicy;
 use super::{Continuous, Discrete, SacConfig, SoftPolicy, TrainedTemperature};
-use crate::off_policy::{Critics, CriticsSetup, OffPolicyLearner, PolicyNetwork, UnitBox};
+use crate::off_policy::{Critics, CriticsSetup, OffPolicyLearner, UnitBox};
 use crate::replay::Batch;
-use crate::{ActMode, AgentContext, AgentError, Encoder, Means, Metrics, Policy, Trained};
+use crate::{
+    ActMode, AgentContext, AgentError, Encoder, Means, Metrics, Network, Policy, PolicyNetwork, Trained,
+};
 
 /// How an update goes, which depends on the actions.
 #[derive(Debug)]
@@ -57,13 +59,15 @@ impl SacParts {
         let encoder = Encoder::new(&context.observation_space);
         let seed = |purpose| EnvRng::seeded(derive_seed(context.seed, purpose, 0));
         let (mut rng, mut layout) = (seed("weights"), Layout::new());
-        let (inputs, outputs) = (encoder.width() as i64, shape.policy_outputs as i64);
-        let net = Mlp::new(&mut layout, "policy.", inputs, outputs, &config.net)?;
+        let ends = (&encoder, shape.policy_outputs);
+        let net = Network::new(&mut layout, "policy.", ends, (&config.cnn, &config.net))?;
         let parameters = Parameters::new(&layout, &mut rng, context.device)?;
         let critics = CriticsSetup {
             count: config.critics,
-            inputs: encoder.width() + shape.action_inputs,
+            encoder: &encoder,
+            action_inputs: shape.action_inputs,
             outputs: shape.critic_outputs,
+            cnn: &config.cnn,
             net: &config.critic_net,
             optimizer: &config.optimizer,
             gradient_clip_norm: config.gradient_clip_norm,

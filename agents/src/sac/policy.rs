@@ -6,8 +6,8 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use super::losses;
-use crate::off_policy::{PolicyNetwork, UnitBox};
-use crate::{ActMode, AgentError, Policy};
+use crate::off_policy::UnitBox;
+use crate::{ActMode, AgentError, Policy, PolicyNetwork};
 
 /// From a network's outputs to actions: a tanh-squashed Gaussian within bounds, or a choice of discrete ones.
 #[derive(Debug)]
@@ -40,9 +40,7 @@ impl SoftPolicy {
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let count = self.network.net.outputs() as usize;
-        // The encoder's masks are asked for below, while the outputs are borrowed.
-        let encoder = self.network.encoder.clone();
-        let outputs = self.network.evaluate(parameters, observations)?;
+        let (outputs, encoder) = self.network.evaluate(parameters, observations)?;
         match (&self.bounds, actions) {
             (Some(bounds), ActionBatch::Box { points, width }) => {
                 let (mut noise, mut unit) = (vec![0.0; *width], vec![0.0; *width]);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Td3Learner;
 use crate::off_policy::{NoiseConfig, OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerTraining};
-use crate::{Agent, AgentConfig, AgentContext, AgentError};
+use crate::{Agent, AgentConfig, AgentContext, AgentError, ImageConfig};
 
 /// The configuration of TD3. The defaults are the paper's, with Stable-Baselines3's networks' sizes replaced by the
 /// paper's authors' later 256-256; each environment's preset says what differs.
@@ -41,6 +41,8 @@ pub struct Td3Config {
     /// The largest norm of an update's gradient, of the policy and of the critics each, or "off".
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
+    /// What images go through before the hidden layers of policy and critics.
+    pub cnn: ImageConfig,
     /// The network from observations to actions; its output is pressed through tanh whatever `output_activation` says.
     pub net: MlpConfig,
     /// The networks from observations and actions to values.
@@ -68,6 +70,7 @@ impl Default for Td3Config {
             exploration: NoiseConfig::Normal { deviation: 0.1 },
             gradient_clip_norm: None,
             net: net.clone(),
+            cnn: ImageConfig::default(),
             critic_net: net,
             optimizer: OptimizerConfig::default(),
         }
@@ -113,6 +116,7 @@ impl AgentConfig for Td3Config {
         not_negative("target_noise_clip", self.target_noise_clip)?;
         positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
         self.exploration.validate()?;
+        self.cnn.validate()?;
         self.net.validate()?;
         self.critic_net.validate()?;
         self.optimizer.validate()?;

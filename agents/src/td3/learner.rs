@@ -1,7 +1,7 @@
 //! One update of TD3: from a batch of transitions to better weights.
 
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, StepBatch, derive_seed};
-use pavlov_nn::{Activation, HostBuffer, Layout, Mlp, MlpConfig, Mode, Parameters, StateDict, StateView};
+use pavlov_nn::{Activation, HostBuffer, Layout, MlpConfig, Mode, Parameters, StateDict, StateView};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use tch::Tensor;
@@ -9,11 +9,11 @@ use tch::Tensor;
 use super::policy::OwnPolicy;
 use super::{DeterministicPolicy, Td3Config};
 use crate::host::{on_device, read};
-use crate::off_policy::{
-    ActionNoise, Critics, CriticsSetup, Judge, OffPolicyLearner, PolicyNetwork, UnitBox, losses,
-};
+use crate::off_policy::{ActionNoise, Critics, CriticsSetup, Judge, OffPolicyLearner, UnitBox, losses};
 use crate::replay::{Batch, Transitions};
-use crate::{ActMode, AgentContext, AgentError, Encoder, Means, Metrics, Policy, Trained};
+use crate::{
+    ActMode, AgentContext, AgentError, Encoder, Means, Metrics, Network, Policy, PolicyNetwork, Trained,
+};
 
 /// The policy and the critics of TD3, with their targets.
 #[derive(Debug)]
@@ -39,17 +39,19 @@ impl Td3Learner {
     /// [`AgentError`] when a configuration makes no sense or memory runs out.
     pub fn new(config: Td3Config, bounds: UnitBox, context: &AgentContext) -> Result<Self, AgentError> {
         let encoder = Encoder::new(&context.observation_space);
-        let (observed, width) = (encoder.width(), bounds.width());
+        let width = bounds.width();
         let seed = |purpose| EnvRng::seeded(derive_seed(context.seed, purpose, 0));
         let mut rng = seed("weights");
         let mut layout = Layout::new();
         let net = MlpConfig { output_activation: Activation::Tanh, ..config.net.clone() };
-        let net = Mlp::new(&mut layout, "policy.", observed as i64, width as i64, &net)?;
+        let net = Network::new(&mut layout, "policy.", (&encoder, width), (&config.cnn, &net))?;
         let parameters = Parameters::new(&layout, &mut rng, context.device)?;
         let critics = CriticsSetup {
             count: config.critics,
-            inputs: observed + width,
+            encoder: &encoder,
+            action_inputs: width,
             outputs: 1,
+            cnn: &config.cnn,
             net: &config.critic_net,
             optimizer: &config.optimizer,
             gradient_clip_norm: config.gradient_clip_norm,

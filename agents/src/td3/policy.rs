@@ -3,8 +3,8 @@
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
 use pavlov_nn::Parameters;
 
-use crate::off_policy::{ActionNoise, PolicyNetwork, UnitBox};
-use crate::{ActMode, AgentError, Policy};
+use crate::off_policy::{ActionNoise, UnitBox};
+use crate::{ActMode, AgentError, Policy, PolicyNetwork};
 
 /// Maps observations to actions between -1 and 1, disturbs them where it explores, and stretches them to the bounds of
 /// the environment.
@@ -33,7 +33,7 @@ impl DeterministicPolicy {
         let ActionBatch::Box { points, width } = actions else {
             return Err(AgentError::Unsupported("a deterministic policy needs continuous actions".into()));
         };
-        let outputs = self.network.evaluate(parameters, observations)?;
+        let (outputs, _) = self.network.evaluate(parameters, observations)?;
         let rows = outputs.chunks_exact_mut(*width).zip(points.chunks_exact_mut(*width));
         for (row, (unit, point)) in rows.enumerate() {
             if mode == ActMode::Explore {

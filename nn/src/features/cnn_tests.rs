@@ -3,6 +3,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use tch::{Device, kind::FLOAT_CPU};
 
 use super::*;
+use crate::set_team_size;
 
 fn image(height: i64, width: i64, channels: i64, channels_first: bool) -> Image {
     Image { height, width, channels, channels_first }
@@ -115,6 +116,33 @@ fn gradients_are_those_of_libtorch_and_accumulate_in_the_arena() {
             (cnn.forward(&parameters, &x, Mode::Train).unwrap() * &weights).sum(Kind::Float).backward();
             assert!(distance(&(without.1 * 2.0), parameters.gradients().unwrap()) < 1e-3, "accumulated");
         }
+    }
+}
+
+/// Windows that are multiplied in several pieces, and images enough for several threads.
+#[test]
+fn wide_windows_are_those_of_libtorch_and_any_team_gives_the_same_bits() {
+    let shape: &[[i64; 4]] = &[[64, 8, 4, 0], [64, 4, 1, 1]];
+    let image = image(20, 16, 16, false);
+    let (cnn, mut parameters) = network(image, &layers(shape));
+    let x = input(40, image.len());
+    let weights = input(40, cnn.outputs());
+    let mut pass = |own: bool| {
+        parameters.zero_gradients();
+        let y = match own {
+            true => cnn.forward(&parameters, &x, Mode::Train).unwrap(),
+            false => cnn.forward_by_operations(&parameters, &x).unwrap(),
+        };
+        (&y * &weights).sum(Kind::Float).backward();
+        (y.detach(), parameters.gradients().unwrap().copy())
+    };
+    let (one, plain) = (pass(true), pass(false));
+    assert!(distance(&one.0, &plain.0) < 1e-4, "outputs");
+    let scale = plain.1.abs().max().double_value(&[]);
+    assert!(distance(&one.1, &plain.1) < 1e-4 * scale, "gradients");
+    for threads in [2, 3, 1] {
+        set_team_size(threads);
+        assert_eq!(pass(true), one, "{threads} threads");
     }
 }
 

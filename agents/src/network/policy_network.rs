@@ -1,8 +1,9 @@
 //! Asking a policy's network.
 
 use pavlov_envs::ObsBatch;
-use pavlov_nn::{HostBuffer, Mlp, Mode, Parameters};
+use pavlov_nn::{HostBuffer, Mode, Parameters};
 
+use super::Network;
 use crate::host::{on_device, read};
 use crate::{AgentError, Encoder};
 
@@ -10,7 +11,7 @@ use crate::{AgentError, Encoder};
 #[derive(Debug)]
 pub struct PolicyNetwork {
     /// From encoded observations to the policy's outputs.
-    pub net: Mlp,
+    pub net: Network,
     /// From observations to the network's input.
     pub encoder: Encoder,
     rows: HostBuffer<f32>,
@@ -22,7 +23,7 @@ impl PolicyNetwork {
     ///
     /// # Errors
     /// [`AgentError`] when memory runs out.
-    pub fn new(net: Mlp, encoder: Encoder) -> Result<Self, AgentError> {
+    pub fn new(net: Network, encoder: Encoder) -> Result<Self, AgentError> {
         Ok(Self { rows: HostBuffer::new(&[0, net.inputs()])?, net, encoder, outputs: Vec::new() })
     }
 
@@ -34,7 +35,7 @@ impl PolicyNetwork {
         Self::new(self.net.clone(), self.encoder.clone())
     }
 
-    /// The outputs for each observation, `[rows, outputs]`.
+    /// The outputs for each observation, `[rows, outputs]`, and the encoder, which knows the masks.
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when one of them is NaN.
@@ -42,7 +43,7 @@ impl PolicyNetwork {
         &mut self,
         parameters: &Parameters,
         observations: &ObsBatch,
-    ) -> Result<&mut [f32], AgentError> {
+    ) -> Result<(&mut [f32], &Encoder), AgentError> {
         let (rows, width) = (observations.rows(), self.encoder.width());
         if self.rows.tensor().size()[0] != rows as i64 {
             self.rows = HostBuffer::new(&[rows as i64, width as i64])?;
@@ -57,6 +58,6 @@ impl PolicyNetwork {
         if self.outputs.iter().any(|output| output.is_nan()) {
             return Err(AgentError::Diverged("the policy's outputs are not numbers".into()));
         }
-        Ok(&mut self.outputs)
+        Ok((&mut self.outputs, &self.encoder))
     }
 }
