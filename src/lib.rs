@@ -34,7 +34,7 @@ pub use pavlov_agents as agents;
 pub use pavlov_envs as envs;
 pub use pavlov_nn as nn;
 
-pub use config::{Overrides, Registries, RunConfig};
+pub use config::{Overrides, Registries, RunConfig, presets};
 pub use run::RunFolder;
 pub use training::{Outcome, Session};
 

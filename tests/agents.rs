@@ -1,41 +1,73 @@
 //! The laws that every registered agent keeps.
 
+use std::fmt;
+
 use pavlov::agents::{ActMode, Agent, Experience};
 use pavlov::envs::{ActionBatch, EnvRng, ObsBatch, StepBatch, SyncVectorEnv, VectorEnv};
 use pavlov::nn::StateDict;
-use pavlov::{Overrides, Registries, RunConfig, Session};
+use pavlov::{Overrides, Registries, RunConfig, Session, presets};
 
 const NUM_ENVS: usize = 2;
 
-/// An environment that the agent can play, and settings under which it updates often.
-fn small(agent: &str) -> (&'static str, &'static [&'static str]) {
+/// An agent, an environment that it can play, and settings under which it updates often.
+struct Case {
+    agent: &'static str,
+    environment: &'static str,
+    sets: Vec<&'static str>,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {} with {:?}", self.agent, self.environment, self.sets)
+    }
+}
+
+/// What every agent is tried on, in each of its forms.
+fn cases(agent: &'static str) -> Vec<Case> {
+    const PPO: [&str; 5] =
+        ["net.hidden_sizes=[16]", "rollout_steps=16", "minibatch_size=10", "epochs=2", "target_kl=1.0"];
+    const LSTM: [&str; 3] = ["net.recurrent=lstm", "net.recurrent_size=8", "net.sequence_length=8"];
+    const DQN: [&str; 4] = [
+        "net.hidden_sizes=[16]",
+        "warmup_env_steps=100",
+        "train_every_env_steps=8",
+        "updates_per_training=3",
+    ];
+    const OFF_POLICY: [&str; 6] = [
+        "net.hidden_sizes=[16]",
+        "critic_net.hidden_sizes=[16]",
+        "batch_size=32",
+        "warmup_env_steps=100",
+        "train_every_env_steps=8",
+        "updates_per_training=3",
+    ];
+    let case = |environment, sets: &[&[&'static str]]| Case { agent, environment, sets: sets.concat() };
     match agent {
-        "dqn" => (
-            "CartPole-v1",
-            &[
-                "net.hidden_sizes=[16]",
-                "warmup_env_steps=100",
-                "train_every_env_steps=8",
-                "updates_per_training=3",
-            ],
-        ),
-        "reinforce" => ("CartPole-v1", &["net.hidden_sizes=[16]", "episodes_per_update=1"]),
-        "a2c" => ("CartPole-v1", &["net.hidden_sizes=[16]"]),
-        "ddpg" | "td3" | "sac" => (
-            "Pendulum-v1",
-            &[
-                "net.hidden_sizes=[16]",
-                "critic_net.hidden_sizes=[16]",
-                "batch_size=32",
-                "warmup_env_steps=100",
-                "train_every_env_steps=8",
-                "updates_per_training=3",
-            ],
-        ),
-        "ppo" => (
-            "CartPole-v1",
-            &["net.hidden_sizes=[16]", "rollout_steps=16", "minibatch_size=10", "epochs=2", "target_kl=1.0"],
-        ),
+        "dqn" => vec![
+            case("CartPole-v1", &[&DQN]),
+            case("MinAtar/Breakout-v1", &[&DQN, &["cnn=[{ filters = 2, kernel = 3 }]"]]),
+        ],
+        "reinforce" => {
+            vec![case(
+                "CartPole-v1",
+                &[&["net.hidden_sizes=[16]", "episodes_per_update=1", "baseline=false"]],
+            )]
+        }
+        "a2c" => vec![
+            case("CartPole-v1", &[&["net.hidden_sizes=[16]"]]),
+            case("TMaze-v0", &[&["net.recurrent=gru", "net.recurrent_size=8", "net.shared=true"]]),
+        ],
+        "ddpg" | "td3" => vec![case("Pendulum-v1", &[&OFF_POLICY])],
+        "sac" => vec![
+            case("Pendulum-v1", &[&OFF_POLICY]),
+            case("MinAtar/Asterix-v1", &[&OFF_POLICY, &["cnn=[{ filters = 2, kernel = 3 }]"]]),
+        ],
+        "ppo" => vec![
+            case("CartPole-v1", &[&PPO]),
+            case("CartPoleNoVel-v1", &[&PPO, &LSTM]),
+            case("MinAtar/Breakout-v1", &[&PPO, &["net.shared=true"]]),
+            case("Pendulum-v1", &[&PPO, &["net.state_dependent_exploration=true"]]),
+        ],
         other => panic!("{other} is registered and has no settings here: add them"),
     }
 }
@@ -50,12 +82,12 @@ struct Player {
 }
 
 impl Player {
-    fn new(registries: &Registries, agent: &str) -> Self {
-        let (id, sets) = small(agent);
-        let mut sets: Vec<String> = sets.iter().map(ToString::to_string).collect();
-        sets.push(format!("num_envs={NUM_ENVS}"));
+    fn new(registries: &Registries, case: &Case) -> Self {
+        let id = case.environment;
+        let mut sets: Vec<String> = case.sets.iter().map(ToString::to_string).collect();
+        sets.extend([format!("num_envs={NUM_ENVS}"), "wrappers=[]".into()]);
         let config =
-            RunConfig::resolve(registries, agent, id, &Overrides { file: None, sets }).expect("valid");
+            RunConfig::resolve(registries, case.agent, id, &Overrides { file: None, sets }).expect("valid");
         let mut envs = SyncVectorEnv::new(NUM_ENVS, |_| registries.envs.make(id)).expect("environments");
         let mut observations = ObsBatch::new(envs.observation_space(), NUM_ENVS);
         envs.reset(Some(1), &mut observations).expect("a reset");
@@ -95,10 +127,10 @@ impl Player {
     }
 }
 
-fn over_every_agent(law: impl Fn(&Registries, &str)) {
+fn over_every_agent(law: impl Fn(&Registries, &Case)) {
     let registries = Registries::bundled();
     for spec in registries.agents.specs() {
-        law(&registries, spec.name);
+        cases(spec.name).iter().for_each(|case| law(&registries, case));
     }
 }
 
@@ -154,4 +186,24 @@ fn a_policy_is_a_copy_and_weights_are_all_that_it_needs() {
         policy.act(&observations, ActMode::Exploit, &mut EnvRng::seeded(1), &mut actions).expect("an action");
         assert_eq!(actions, before, "{name}: a policy does not change with its agent");
     });
+}
+
+/// What can be played has a preset, and what has one can be played.
+#[test]
+fn every_world_that_an_agent_can_play_has_a_preset() {
+    let registries = Registries::bundled();
+    let pairs: Vec<_> = presets().collect();
+    for env in registries.envs.specs().filter(|env| !env.id.starts_with("Probe/")) {
+        for agent in registries.agents.specs() {
+            let overrides = Overrides { file: None, sets: vec!["num_envs=1".into()] };
+            let config = RunConfig::resolve(&registries, agent.name, &env.id, &overrides)
+                .unwrap_or_else(|error| panic!("{} on {}: {error}", agent.name, env.id));
+            let built = Session::agent(&config, &registries);
+            let has_preset = pairs.contains(&(agent.name, env.id.to_string()));
+            match built {
+                Ok(_) => assert!(has_preset, "{} can play {}, and has no preset", agent.name, env.id),
+                Err(error) => assert!(!has_preset, "{} has a preset for {}: {error}", agent.name, env.id),
+            }
+        }
+    }
 }

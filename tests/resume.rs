@@ -19,14 +19,13 @@ fn moments() -> impl Iterator<Item = u64> {
     })
 }
 
-#[test]
-fn killed_ten_times_and_resumed_is_the_same_as_never_interrupted() {
+/// Trains with these arguments once as a whole, and once killed so often and resumed: the same must come out.
+fn killed_and_resumed(times: usize, train: &[&str]) {
     let place = Workplace::new();
-    let more = ["--seed", "3", "--set", "env_steps=12000"];
-    let whole = place.train_small("whole", &more);
+    let whole = place.pavlov(&[train, &["--run-dir", "whole"]].concat());
     assert!(whole.success, "{}", whole.err);
 
-    let arguments = [&["train", "dqn", "CartPole-v1", "--run-dir", "killed"], SMALL, &more].concat();
+    let arguments = [train, &["--run-dir", "killed"]].concat();
     let next = || {
         let checkpoints = std::fs::read_dir(place.path("killed/checkpoints"));
         if checkpoints.is_ok_and(|mut entries| entries.next().is_some()) {
@@ -36,7 +35,7 @@ fn killed_ten_times_and_resumed_is_the_same_as_never_interrupted() {
         let _ = std::fs::remove_dir_all(place.path("killed"));
         arguments.clone()
     };
-    for milliseconds in moments().take(10) {
+    for milliseconds in moments().take(times) {
         let mut child = place
             .command(&next())
             .stdout(Stdio::null())
@@ -51,11 +50,38 @@ fn killed_ten_times_and_resumed_is_the_same_as_never_interrupted() {
     assert!(said.success, "{}", said.err);
     assert!(
         tensors(&place.path("killed")) == tensors(&place.path("whole")),
-        "weights, moments or replay differ"
+        "weights, moments or experience differ"
     );
     assert_eq!(log(&place.path("killed")), log(&place.path("whole")));
     let leftovers = files(&place.path("killed"));
     assert!(leftovers.iter().all(|path| !path.to_string_lossy().contains(".part")), "{leftovers:?}");
+}
+
+#[test]
+fn killed_ten_times_and_resumed_is_the_same_as_never_interrupted() {
+    let more = ["--seed", "3", "--set", "env_steps=12000"];
+    killed_and_resumed(10, &[&["train", "dqn", "CartPole-v1"], SMALL, &more].concat());
+}
+
+/// What is remembered, what was normalised by and what dropout draws come back as well.
+#[test]
+fn a_recurrent_agent_with_dropout_goes_on_exactly_in_the_middle_of_a_rollout() {
+    let sets = [
+        "env_steps=6000",
+        "num_envs=3",
+        "checkpoint.every_env_steps=500",
+        "evaluation.every_env_steps=0",
+        "rollout_steps=64",
+        "epochs=2",
+        "net.recurrent=gru",
+        "net.recurrent_size=8",
+        "net.hidden_sizes=[16]",
+        "net.dropout=0.2",
+        "wrappers=[{ kind = \"normalize_observation\" }, { kind = \"normalize_reward\" }]",
+    ];
+    let mut arguments = vec!["train", "ppo", "CartPoleNoVel-v1", "--seed", "3", "--quiet"];
+    sets.iter().for_each(|set| arguments.extend(["--set", set]));
+    killed_and_resumed(4, &arguments);
 }
 
 #[test]

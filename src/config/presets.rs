@@ -1,44 +1,82 @@
 //! Tuned hyper-parameters for an agent on an environment, embedded in the binary.
+//!
+//! A file per agent holds a list of `[[presets]]`. Each names its `environments` and sets what differs from the agent's
+//! defaults, or from the preset of the environment that it is `like`.
 
-use toml::Table;
+use toml::{Table, Value};
 
-/// Agent, environment and the preset: the fields of a configuration that differ from the agent's defaults.
-const PRESETS: &[(&str, &str, &str)] = &[
-    ("a2c", "CartPole-v1", include_str!("../presets/a2c/CartPole-v1.toml")),
-    ("ddpg", "Pendulum-v1", include_str!("../presets/ddpg/Pendulum-v1.toml")),
-    ("dqn", "Acrobot-v1", include_str!("../presets/dqn/Acrobot-v1.toml")),
-    ("dqn", "CartPole-v0", include_str!("../presets/dqn/CartPole-v0.toml")),
-    ("dqn", "CartPole-v1", include_str!("../presets/dqn/CartPole-v1.toml")),
-    ("dqn", "LunarLander-v3", include_str!("../presets/dqn/LunarLander-v3.toml")),
-    ("dqn", "MountainCar-v0", include_str!("../presets/dqn/MountainCar-v0.toml")),
-    ("ppo", "CartPoleNoVel-v1", include_str!("../presets/ppo/CartPoleNoVel-v1.toml")),
-    ("ppo", "CartPole-v1", include_str!("../presets/ppo/CartPole-v1.toml")),
-    ("ppo", "LunarLander-v3", include_str!("../presets/ppo/LunarLander-v3.toml")),
-    ("ppo", "Pendulum-v1", include_str!("../presets/ppo/Pendulum-v1.toml")),
-    ("reinforce", "CartPole-v1", include_str!("../presets/reinforce/CartPole-v1.toml")),
-    ("sac", "Pendulum-v1", include_str!("../presets/sac/Pendulum-v1.toml")),
-    ("td3", "Pendulum-v1", include_str!("../presets/td3/Pendulum-v1.toml")),
+use super::tables;
+
+const FILES: &[(&str, &str)] = &[
+    ("a2c", include_str!("../presets/a2c.toml")),
+    ("ddpg", include_str!("../presets/ddpg.toml")),
+    ("dqn", include_str!("../presets/dqn.toml")),
+    ("ppo", include_str!("../presets/ppo.toml")),
+    ("reinforce", include_str!("../presets/reinforce.toml")),
+    ("sac", include_str!("../presets/sac.toml")),
+    ("td3", include_str!("../presets/td3.toml")),
 ];
 
-/// The preset for this pair, if there is one.
+/// The preset for this pair, if there is one: the fields of a configuration.
 pub fn preset(agent: &str, environment: &str) -> Option<Table> {
-    let (_, _, text) = PRESETS.iter().find(|(a, e, _)| (*a, *e) == (agent, environment))?;
-    text.parse().ok()
+    let mut preset =
+        presets_of(agent).into_iter().find(|preset| names(preset).any(|id| id == environment))?;
+    preset.remove("environments");
+    let Some(Value::String(like)) = preset.remove("like") else { return Some(preset) };
+    let mut table = self::preset(agent, &like)?;
+    tables::merge(&mut table, preset);
+    Some(table)
 }
 
 /// All pairs that have a preset.
-pub fn pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
-    PRESETS.iter().map(|(agent, environment, _)| (*agent, *environment))
+pub fn pairs() -> impl Iterator<Item = (&'static str, String)> {
+    FILES.iter().flat_map(|(agent, _)| {
+        let ids = |preset: &Table| names(preset).map(str::to_string).collect::<Vec<_>>();
+        presets_of(agent).iter().flat_map(ids).map(|id| (*agent, id)).collect::<Vec<_>>()
+    })
+}
+
+fn presets_of(agent: &str) -> Vec<Table> {
+    let Some((_, text)) = FILES.iter().find(|(name, _)| *name == agent) else { return Vec::new() };
+    // That the files are what they should be is tested, below and in the laws of the agents.
+    let Some(Value::Array(presets)) = text.parse().ok().and_then(|mut file: Table| file.remove("presets"))
+    else {
+        return Vec::new();
+    };
+    presets.into_iter().filter_map(|preset| preset.try_into().ok()).collect()
+}
+
+/// The environments that a preset is for.
+fn names(preset: &Table) -> impl Iterator<Item = &str> {
+    preset.get("environments").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
-    fn every_preset_is_toml() {
-        for (agent, environment) in pairs() {
-            assert!(preset(agent, environment).is_some(), "{agent} {environment}");
+    fn every_file_is_toml_and_names_each_environment_once() {
+        for (agent, text) in FILES {
+            let file: Table = text.parse().unwrap();
+            let count = file["presets"].as_array().unwrap().len();
+            assert_eq!((file.len(), presets_of(agent).len()), (1, count), "{agent}");
+            assert!(presets_of(agent).iter().all(|preset| names(preset).next().is_some()), "{agent}");
         }
+        let mut seen = HashSet::new();
+        for pair in pairs() {
+            assert!(preset(pair.0, &pair.1).is_some(), "{pair:?}");
+            assert!(seen.insert(pair.clone()), "{pair:?} twice");
+        }
+    }
+
+    #[test]
+    fn a_preset_like_another_changes_only_what_it_says() {
+        let (with, without) =
+            (preset("dqn", "MountainCar-v0").unwrap(), preset("dqn", "MountainCarNoVel-v0").unwrap());
+        assert_eq!(with["hyperparameters"], without["hyperparameters"]);
+        assert!(!with.contains_key("wrappers") && without.contains_key("wrappers"));
     }
 }
