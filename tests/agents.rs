@@ -55,7 +55,16 @@ fn cases(agent: &'static str) -> Vec<Case> {
         }
         "a2c" => vec![
             case("CartPole-v1", &[&["net.hidden_sizes=[16]"]]),
-            case("TMaze-v0", &[&["net.recurrent=gru", "net.recurrent_size=8", "net.shared=true"]]),
+            case(
+                "TMaze-v0",
+                &[&[
+                    "net.hidden_sizes=[]",
+                    "net.recurrent=gru",
+                    "net.recurrent_size=8",
+                    "net.trunk_sizes=[8]",
+                    "net.shared=true",
+                ]],
+            ),
         ],
         "ddpg" | "td3" => vec![case("Pendulum-v1", &[&OFF_POLICY])],
         "sac" => vec![

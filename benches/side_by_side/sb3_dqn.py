@@ -38,4 +38,4 @@ start = time.perf_counter()
 model.learn(total_timesteps=50_000)
 seconds = time.perf_counter() - start
 mean, deviation = evaluate_policy(model, gymnasium.make("CartPole-v1"), n_eval_episodes=100)
-print(f"sb3 seed {seed} threads {threads}: {seconds:.1f} s, return {mean:.1f} +- {deviation:.1f}")
+print(f"sb3 seed {seed} threads {threads}: return {mean:.1f} +- {deviation:.1f}, seconds {seconds:.2f}")

@@ -36,13 +36,16 @@ pub struct ActorCriticConfig {
     pub dropout: f64,
     /// The convolutions that images go through: "auto", "off", a name, or a list of layers.
     pub cnn: ImageConfig,
-    /// The memory between observations (or their convolutions) and hidden layers: "off", "lstm" or "gru".
+    /// The widths of layers after the convolutions and before the memory, which policy and value share where `shared`
+    /// says so.
+    pub trunk_sizes: Vec<i64>,
+    /// The memory between what comes before and the hidden layers: "off", "lstm" or "gru".
     pub recurrent: RecurrentConfig,
     /// The units of the memory.
     pub recurrent_size: i64,
     /// Steps of the sequences that a memory learns from; 0 takes whole rollouts.
     pub sequence_length: usize,
-    /// Whether policy and value share convolutions and memory; else each has its own.
+    /// Whether policy and value share convolutions, trunk and memory; else each has its own.
     pub shared: bool,
 }
 
@@ -59,6 +62,7 @@ impl Default for ActorCriticConfig {
             layer_norm: false,
             dropout: 0.0,
             cnn: ImageConfig::default(),
+            trunk_sizes: Vec::new(),
             recurrent: RecurrentConfig::default(),
             recurrent_size: 256,
             sequence_length: 0,
@@ -75,6 +79,7 @@ impl ActorCriticConfig {
     pub fn validate(&self) -> Result<(), AgentError> {
         self.mlp(&self.hidden_sizes, 0.01).validate()?;
         self.mlp(&self.value_hidden_sizes, 1.0).validate()?;
+        self.mlp(&self.trunk_sizes, 1.0).validate()?;
         if self.state_dependent_exploration && self.hidden_sizes.is_empty() {
             let message = "net.state_dependent_exploration needs a hidden layer: give net.hidden_sizes one";
             return Err(AgentError::Config(message.into()));
@@ -91,7 +96,7 @@ impl ActorCriticConfig {
         Ok(())
     }
 
-    fn mlp(&self, hidden_sizes: &[i64], output_gain: f64) -> MlpConfig {
+    pub(super) fn mlp(&self, hidden_sizes: &[i64], output_gain: f64) -> MlpConfig {
         let orthogonal = |gain| match self.orthogonal_init {
             true => Init::Orthogonal { gain },
             false => Init::Torch,
@@ -109,8 +114,8 @@ impl ActorCriticConfig {
 }
 
 /// The policy's and the value's network, named `policy.` and `value.`; a continuous policy has `log_deviation` besides.
-/// What images and a memory need is named `policy_features.`, `policy_memory.` and so on, or, where both share it,
-/// `features.` and `memory.`. A description: the numbers are given with each call.
+/// What images, trunk layers and a memory need is named `policy_features.`, `policy_trunk.`, `policy_memory.` and so on, or,
+/// where both share it, `features.`, `trunk.` and `memory.`. A description: the numbers are given with each call.
 #[derive(Clone, Debug)]
 pub struct ActorCritic {
     policy_trunk: Trunk,

@@ -1,6 +1,9 @@
-//! What lies between observations and a network's own hidden layers: convolutions for images, and a memory.
+//! What lies between observations and a network's own hidden layers: convolutions for images, layers that policy and value
+//! may share, and a memory.
 
-use pavlov_nn::{Cell, Features, Init, Layout, Mode, NnError, Parameters, Recurrent, Sequence};
+use pavlov_nn::{
+    Cell, Features, Init, Layout, Mlp, MlpConfig, Mode, NnError, Parameters, Recurrent, Sequence,
+};
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
@@ -39,10 +42,11 @@ pub struct Sequences<'a> {
     pub state: &'a Tensor,
 }
 
-/// Convolutions and memory. A description: the numbers are given with each call.
+/// Convolutions, layers and memory. A description: the numbers are given with each call.
 #[derive(Clone, Debug)]
 pub(super) struct Trunk {
     features: Features,
+    dense: Option<Mlp>,
     memory: Option<Recurrent>,
 }
 
@@ -67,21 +71,35 @@ impl Trunk {
             false => Init::Torch,
         };
         let features = config.cnn.features(layout, &format!("{prefix}features."), (encoder, 0), init)?;
+        let dense = config.trunk_sizes.split_last().map(|(last, before)| {
+            let layers = MlpConfig {
+                output_activation: config.activation,
+                output_init: init,
+                ..config.mlp(before, 1.0)
+            };
+            Mlp::new(layout, &format!("{prefix}trunk."), features.outputs(), *last, &layers)
+        });
+        let dense = dense.transpose()?;
+        let inputs = dense.as_ref().map_or(features.outputs(), Mlp::outputs);
         let memory = config.recurrent.cell().map(|cell| {
             // PyTorch's start also where other layers begin orthogonal, as recurrent layers do everywhere.
-            let (inputs, size) = (features.outputs(), config.recurrent_size);
+            let size = config.recurrent_size;
             Recurrent::new(layout, &format!("{prefix}memory."), cell, inputs, size, Init::Torch)
         });
-        Ok(Self { memory: memory.transpose()?, features })
+        Ok(Self { memory: memory.transpose()?, features, dense })
     }
 
     /// Whether what comes out is what went in.
     pub fn is_identity(&self) -> bool {
-        self.features.is_identity() && self.memory.is_none()
+        self.features.is_identity() && self.dense.is_none() && self.memory.is_none()
     }
 
     pub fn outputs(&self) -> i64 {
-        self.memory.as_ref().map_or(self.features.outputs(), Recurrent::outputs)
+        self.memory.as_ref().map_or(self.before_memory(), Recurrent::outputs)
+    }
+
+    fn before_memory(&self) -> i64 {
+        self.dense.as_ref().map_or(self.features.outputs(), Mlp::outputs)
     }
 
     pub fn state_width(&self) -> usize {
@@ -96,7 +114,10 @@ impl Trunk {
         sequences: Option<Sequences<'_>>,
         mode: Mode,
     ) -> Result<TrunkOutputs, NnError> {
-        let features = self.features.forward(parameters, x, mode)?;
+        let mut features = self.features.forward(parameters, x, mode)?;
+        if let Some(dense) = &self.dense {
+            features = dense.forward(parameters, &features, mode)?;
+        }
         let Some(memory) = &self.memory else { return Ok(TrunkOutputs { features, states: None }) };
         let Some(Sequences { starts, state }) = sequences else {
             return Err(NnError::Shape(
@@ -104,7 +125,7 @@ impl Trunk {
             ));
         };
         let (steps, count) = (starts.size()[0], state.size()[0]);
-        let x = features.f_reshape([steps, count, self.features.outputs()])?;
+        let x = features.f_reshape([steps, count, self.before_memory()])?;
         let answer = memory.forward(parameters, &Sequence { x: &x, starts, state })?;
         let features = answer.outputs.f_reshape([steps * count, memory.outputs()])?;
         Ok(TrunkOutputs { features, states: Some(answer.states) })
