@@ -91,6 +91,7 @@ def main():
         "Frames of 84x84x4: the Nature network, 8 x 128 steps, 4 epochs of minibatches of 256",
         {
             "Pavlov": lambda: rate(16_384, "PixelPong-v0", *CNN),
+            "Pavlov, net.precision = bf16": lambda: rate(16_384, "PixelPong-v0", "net.precision=bf16", *CNN),
             "Stable-Baselines3, 1 thread": lambda: script("sb3.py", "cnn", 1),
             "Stable-Baselines3, 2 threads": lambda: script("sb3.py", "cnn", 2),
         },

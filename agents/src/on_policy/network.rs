@@ -1,7 +1,8 @@
 //! The network of an actor-critic: from observations to a distribution of actions and a value.
 
 use pavlov_nn::{
-    Activation, Distribution, Init, Layout, Mlp, MlpConfig, Mode, ParameterId, Parameters, backward,
+    Activation, Distribution, Init, Layout, Mlp, MlpConfig, Mode, ParameterId, Parameters, Precision,
+    backward,
 };
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -36,6 +37,8 @@ pub struct ActorCriticConfig {
     pub dropout: f64,
     /// The convolutions that images go through: "auto", "off", a name, or a list of layers.
     pub cnn: ImageConfig,
+    /// What the convolutions compute in: "f32" or "bf16".
+    pub precision: Precision,
     /// The widths of layers after the convolutions and before the memory, which policy and value share where `shared`
     /// says so.
     pub trunk_sizes: Vec<i64>,
@@ -62,6 +65,7 @@ impl Default for ActorCriticConfig {
             layer_norm: false,
             dropout: 0.0,
             cnn: ImageConfig::default(),
+            precision: Precision::default(),
             trunk_sizes: Vec::new(),
             recurrent: RecurrentConfig::default(),
             recurrent_size: 256,

@@ -71,6 +71,7 @@ impl Trunk {
             false => Init::Torch,
         };
         let features = config.cnn.features(layout, &format!("{prefix}features."), (encoder, 0), init)?;
+        let features = features.with_precision(config.precision);
         let dense = config.trunk_sizes.split_last().map(|(last, before)| {
             let layers = MlpConfig {
                 output_activation: config.activation,
