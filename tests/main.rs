@@ -8,6 +8,7 @@ mod examples;
 mod probes;
 mod probes_off_policy;
 mod probes_on_policy;
+mod pytorch;
 mod reproducible;
 mod resume;
 mod tensorboard;
