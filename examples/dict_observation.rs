@@ -98,12 +98,14 @@ fn main() -> Result<()> {
 
     let mut registries = Registries::bundled();
     registries.envs.register(EnvSpec::new("Lift-v0", |_| Lift::boxed()).max_episode_steps(60))?;
-    let settings = ["env_steps=20000", "learning_rate=1e-3", "evaluation.episodes=50"];
-    let outcome = train(&registries, "dqn", "Lift-v0", &settings)?;
-
     // On average 3.5 people wait; whoever fetches them without a detour earns 2.5 of it.
-    let best = outcome.best_evaluation.unwrap_or_default();
-    anyhow::ensure!(best > 2.2, "the best return was {best}");
-    println!("fetched everybody: mean return {best:.2}");
+    let dqn = ["env_steps=20000", "learning_rate=1e-3", "evaluation.episodes=50"];
+    let ppo = ["env_steps=40000", "num_envs=8", "rollout_steps=128", "evaluation.episodes=50"];
+    for (agent, settings) in [("dqn", &dqn[..]), ("ppo", &ppo[..])] {
+        let outcome = train(&registries, agent, "Lift-v0", settings)?;
+        let best = outcome.best_evaluation.unwrap_or_default();
+        anyhow::ensure!(best > 2.2, "the best return of {agent} was {best}");
+        println!("{agent} fetched everybody: mean return {best:.2}");
+    }
     Ok(())
 }
