@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::{Activation, Init, Layout, NnError, ParameterId, Parameters, shim};
+use crate::{Activation, Init, Layout, NnError, ParameterId, Parameters, Precision, shim};
 
 /// Whether a network is being trained (dropout acts) or used (it does not).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct MlpConfig {
     pub layer_norm: bool,
     /// The share of hidden units that dropout silences in training, `0 <= dropout < 1`.
     pub dropout: f64,
+    /// What products are computed in. With layer norm, and in updates with dropout, f32 whatever this says.
+    pub precision: Precision,
 }
 
 impl Default for MlpConfig {
@@ -44,6 +46,7 @@ impl Default for MlpConfig {
             output_init: Init::Torch,
             layer_norm: false,
             dropout: 0.0,
+            precision: Precision::F32,
         }
     }
 }
@@ -219,7 +222,7 @@ pub(crate) fn forward_fused(
         return Err(NnError::Config("an ensemble of no networks".into()));
     };
     let (activation, output) = (first.config.activation.code(), first.config.output_activation.code());
-    shim::mlp::forward(x, stacked, layers, activation, output)
+    shim::mlp::forward(x, stacked, layers, (activation, output), first.config.precision)
 }
 
 #[cfg(test)]

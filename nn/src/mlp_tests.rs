@@ -3,6 +3,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use tch::{Device, Kind, kind::FLOAT_CPU};
 
 use super::*;
+use crate::set_team_size;
 
 const ALL: [Activation; 8] = [
     Activation::Identity,
@@ -309,5 +310,65 @@ fn products_of_any_shape_are_right() {
             let inferred = mlp.forward(&parameters, &input(rows), Mode::Eval).unwrap();
             assert!(distance(&inferred, &plain.0) < 1e-5, "{what}");
         }
+    }
+}
+
+/// Numbers that bf16 holds exactly: rounding loses nothing, only the order of the sums differs.
+fn exact(rows: i64, columns: i64, step: f64) -> Tensor {
+    let numbers = (Tensor::arange(rows * columns, FLOAT_CPU) * step).sin();
+    numbers.to_kind(Kind::BFloat16).to_kind(Kind::Float).reshape([rows, columns])
+}
+
+#[test]
+fn bf16_multiplies_what_f32_does_where_nothing_is_rounded_away() {
+    for (batch, inputs, outputs) in [(16, 16, 16), (33, 37, 31), (130, 64, 130), (17, 100, 65), (64, 129, 48)]
+    {
+        let pass = |precision: Precision| {
+            let config = MlpConfig { hidden_sizes: vec![], precision, ..MlpConfig::default() };
+            let mut layout = Layout::new();
+            let net = Mlp::new(&mut layout, "", inputs, outputs, &config).unwrap();
+            let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
+            let mut parameters = Parameters::new(&layout, &mut rng, Device::Cpu).unwrap();
+            tch::no_grad(|| {
+                parameters.values().shallow_clone().copy_(&exact(1, parameters.len(), 0.7).squeeze())
+            });
+            parameters.zero_gradients();
+            let x = exact(batch, inputs, 0.37).set_requires_grad(true);
+            let y = net.forward(&parameters, &x, Mode::Train).unwrap();
+            (&y * exact(batch, outputs, 0.11)).sum(Kind::Float).backward();
+            [y.detach(), x.grad(), parameters.gradients().unwrap().copy()]
+        };
+        for (rounded, whole) in pass(Precision::Bf16).iter().zip(&pass(Precision::F32)) {
+            let distance = (rounded - whole).abs().max().double_value(&[]);
+            let scale = whole.abs().max().double_value(&[]);
+            // By ATen, where the processor lacks the instructions, products themselves are rounded to bf16.
+            let allowed = if shim::mlp::has_bf16() { 1e-5 } else { 1e-2 };
+            assert!(distance < allowed * scale.max(1.0), "{batch} x {inputs} to {outputs}: {distance}");
+        }
+    }
+}
+
+#[test]
+fn bf16_is_near_f32_for_any_team() {
+    let pass = |precision: Precision| {
+        let config = MlpConfig { hidden_sizes: vec![192, 160], precision, ..MlpConfig::default() };
+        let mut layout = Layout::new();
+        let net = Mlp::new(&mut layout, "", 11, 3, &config).unwrap();
+        let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
+        let mut parameters = Parameters::new(&layout, &mut rng, Device::Cpu).unwrap();
+        parameters.zero_gradients();
+        let y = net.forward(&parameters, &exact(140, 11, 0.37), Mode::Train).unwrap();
+        (&y * exact(140, 3, 0.11)).sum(Kind::Float).backward();
+        let free = tch::no_grad(|| net.forward(&parameters, &exact(140, 11, 0.37), Mode::Eval).unwrap());
+        assert!((free - &y).abs().max().double_value(&[]) < 1e-2, "with and without a graph");
+        (y.detach(), parameters.gradients().unwrap().copy())
+    };
+    let (whole, rounded) = (pass(Precision::F32), pass(Precision::Bf16));
+    let distance = |a: &Tensor, b: &Tensor| (a - b).norm().double_value(&[]) / b.norm().double_value(&[]);
+    assert!(distance(&rounded.0, &whole.0) < 0.02 && distance(&rounded.1, &whole.1) < 0.05);
+    assert!(rounded.0 != whole.0, "bf16 was asked for");
+    for threads in [2, 3, 1] {
+        set_team_size(threads);
+        assert_eq!(pass(Precision::Bf16), rounded, "{threads} threads");
     }
 }

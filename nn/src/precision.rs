@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 
 use crate::NnError;
 
-/// What convolutions compute in. Parameters, gradients and what goes in and comes out are f32 in any case.
+/// What costly layers multiply in. Parameters, gradients and what goes in and comes out are f32 in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {

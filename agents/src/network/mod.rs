@@ -31,6 +31,7 @@ impl Network {
         (images, config): (&ImageConfig, &MlpConfig),
     ) -> Result<Self, NnError> {
         let features = images.features(layout, &format!("{prefix}features."), (encoder, 0), config.init)?;
+        let features = features.with_precision(config.precision);
         let mlp = Mlp::new(layout, prefix, features.outputs(), outputs as i64, config)?;
         Ok(Self { features, mlp })
     }

@@ -84,6 +84,7 @@ impl Critics {
         let mut layout = Layout::new();
         let seen = (setup.encoder, setup.action_inputs);
         let features = setup.cnn.features(&mut layout, "features.", seen, setup.net.init)?;
+        let features = features.with_precision(setup.net.precision);
         let (inputs, outputs) = (features.outputs(), setup.outputs as i64);
         let ensemble = Ensemble::new(&mut layout, "q", setup.count, inputs, outputs, setup.net)?;
         let net = CriticsNetwork { features, ensemble };

@@ -37,7 +37,7 @@ pub struct ActorCriticConfig {
     pub dropout: f64,
     /// The convolutions that images go through: "auto", "off", a name, or a list of layers.
     pub cnn: ImageConfig,
-    /// What the convolutions compute in: "f32" or "bf16".
+    /// What convolutions and layers multiply in: "f32" or "bf16".
     pub precision: Precision,
     /// The widths of layers after the convolutions and before the memory, which policy and value share where `shared`
     /// says so.
@@ -113,6 +113,7 @@ impl ActorCriticConfig {
             output_init: orthogonal(output_gain),
             layer_norm: self.layer_norm,
             dropout: self.dropout,
+            precision: self.precision,
         }
     }
 }

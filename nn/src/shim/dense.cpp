@@ -6,6 +6,7 @@
 #include "blas.h"
 #include "functions.h"
 #include "product.h"
+#include "product_bf16.h"
 #include "team.h"
 #include "vectorised.h"
 
@@ -93,11 +94,19 @@ Cut cut(const std::vector<DenseLayer>& layers, int64_t batch) {
   return {static_cast<int>(std::clamp<int64_t>(std::max(batch, widest) / kThinnest, 1, kParts)), by_rows};
 }
 
+// The layer's products. Thin ones have more to pack than to multiply.
+void multiply(const DenseLayer& layer, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, Start start, const float* row,
+              float* c, int64_t stride) {
+  constexpr int64_t kThin = 16;
+  if (layer.bf16 && std::min({m, n, k}) >= kThin) return product_bf16(m, n, k, a, b, start, row, c, stride);
+  product(m, n, k, a, b, start, row, c, stride);
+}
+
 void forward(const DenseLayer& layer, Range rows, Range units) {
   if (rows.count == 0 || units.count == 0) return;
   float* z = layer.output + rows.begin * layer.out + units.begin;
-  product(rows.count, units.count, layer.in, {layer.input + rows.begin * layer.in, layer.in},
-          {layer.weight + units.begin * layer.in, layer.in, true}, Start::kRow, layer.bias + units.begin, z, layer.out);
+  multiply(layer, rows.count, units.count, layer.in, {layer.input + rows.begin * layer.in, layer.in},
+           {layer.weight + units.begin * layer.in, layer.in, true}, Start::kRow, layer.bias + units.begin, z, layer.out);
   activate(layer.activation, {z, rows.count, units.count, layer.out});
 }
 
@@ -105,8 +114,8 @@ void forward(const DenseLayer& layer, Range rows, Range units) {
 void backward(const DenseLayer& layer, const DenseLayer* before, Range rows, Range inputs, float* input_gradient) {
   if (rows.count == 0 || inputs.count == 0) return;
   const int64_t at = rows.begin * layer.in + inputs.begin;
-  product(rows.count, inputs.count, layer.out, {layer.gradient + rows.begin * layer.out, layer.out},
-          {layer.weight + inputs.begin, layer.in}, Start::kZero, nullptr, input_gradient + at, layer.in);
+  multiply(layer, rows.count, inputs.count, layer.out, {layer.gradient + rows.begin * layer.out, layer.out},
+           {layer.weight + inputs.begin, layer.in}, Start::kZero, nullptr, input_gradient + at, layer.in);
   if (!before) return;
   activate_backward(before->activation, {input_gradient + at, rows.count, inputs.count, layer.in}, before->output + at);
 }
@@ -115,8 +124,8 @@ void backward(const DenseLayer& layer, const DenseLayer* before, Range rows, Ran
 void add_weight_gradient(const DenseLayer& layer, int64_t batch, Range units) {
   if (!layer.weight_gradient || units.count == 0) return;
   const float* gradient = layer.gradient + units.begin;
-  product(units.count, layer.in, batch, {gradient, layer.out, true}, {layer.input, layer.in}, Start::kItself, nullptr,
-          layer.weight_gradient + units.begin * layer.in, layer.in);
+  multiply(layer, units.count, layer.in, batch, {gradient, layer.out, true}, {layer.input, layer.in}, Start::kItself, nullptr,
+           layer.weight_gradient + units.begin * layer.in, layer.in);
   add_column_sums(layer.bias_gradient + units.begin, gradient, batch, units.count, layer.out);
 }
 
@@ -141,8 +150,9 @@ bool dense_knows(Activation activation) {
 }
 
 void dense_infer(const std::vector<DenseLayer>& layers, int64_t batch) {
-  // So many rows at a time go through all layers: what lies between two layers stays in the nearest cache.
-  constexpr int64_t kBlock = 64;
+  // So many rows at a time go through all layers: what lies between two layers stays in the nearest cache. In bf16 more,
+  // since weights are packed for each block.
+  const int64_t block = layers.front().bf16 ? 256 : 64;
   const OneBlasThread guard;
   int64_t widest = 0;
   for (const DenseLayer& layer : layers) widest = std::max(widest, layer.out);
@@ -151,15 +161,15 @@ void dense_infer(const std::vector<DenseLayer>& layers, int64_t batch) {
   const int jobs = by_rows ? parts : 1;
   auto rows = [&, parts = parts](int job) {
     thread_local std::vector<float> between;
-    between.resize(2 * kBlock * widest);
+    between.resize(2 * block * widest);
     const Range range = part_of(batch, job, jobs);
-    for (int64_t done = 0; done < range.count; done += kBlock) {
-      const int64_t begin = range.begin + done, count = std::min(kBlock, range.count - done);
+    for (int64_t done = 0; done < range.count; done += block) {
+      const int64_t begin = range.begin + done, count = std::min(block, range.count - done);
       const float* x = layers.front().input + begin * layers.front().in;
       for (size_t i = 0; i < layers.size(); ++i) {
         DenseLayer layer = layers[i];
         layer.input = x;
-        layer.output = i + 1 < layers.size() ? between.data() + (i % 2) * kBlock * widest
+        layer.output = i + 1 < layers.size() ? between.data() + (i % 2) * block * widest
                                              : layer.output + begin * layer.out;
         auto units = [&, parts = parts](int part) { forward(layer, {0, count}, part_of(layer.out, part, parts)); };
         if (jobs == 1) share(parts, units);

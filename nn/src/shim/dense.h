@@ -1,4 +1,4 @@
-// The passes of a multi-layer perceptron in f32 on the CPU, over plain memory.
+// The passes of a multi-layer perceptron on the CPU, over plain memory, in f32 or with products of bf16.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,7 @@ struct DenseLayer {
   float* weight_gradient;    // [out, in], or null for a frozen layer
   float* bias_gradient;      // [out], likewise
   Activation activation;
+  bool bf16;                 // whether the factors of large products are rounded to bf16 (product_bf16.h)
   const float* input;        // [batch, in]
   float* output;             // [batch, out], written by the forward pass
   float* gradient;           // [batch, out], of the output; overwritten by that of the activation's input

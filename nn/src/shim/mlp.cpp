@@ -2,7 +2,7 @@
 //
 // Autograd's price is per operation; on small networks it is several times the arithmetic. Here the forward pass runs
 // without recording, and the hand-derived backward pass accumulates straight into the gradient views of the parameter
-// arena. On the CPU in f32 both passes run over plain memory (dense.h); everywhere else, and for the activations that
+// arena. On the CPU both passes run over plain memory (dense.h); everywhere else, and for the activations that
 // those do not know, they are written in ATen operations. Networks side by side are one thread's work each.
 
 #include "shim.h"
@@ -17,6 +17,7 @@
 #include "blas.h"
 #include "dense.h"
 #include "functions.h"
+#include "product_bf16.h"
 #include "team.h"
 
 namespace {
@@ -31,9 +32,14 @@ struct Layer {
   Tensor weight_gradient;  // undefined for a frozen network
   Tensor bias_gradient;    // likewise
   Activation activation;
+  bool bf16;
   uint32_t version;  // of the weight when the forward pass ran
   Tensor input;      // [batch, in]
   Tensor saved;      // what the activation's derivative is computed from
+
+  // A factor in the type that products are computed in, and their result in f32 again.
+  Tensor in_kind(const Tensor& factor) const { return bf16 ? factor.to(at::kBFloat16) : factor; }
+  Tensor widened(const Tensor& product) const { return bf16 ? product.to(at::kFloat) : product; }
 };
 
 bool plain(const Tensor& tensor) {
@@ -44,6 +50,7 @@ bool takes_dense(const std::vector<Layer>& layers, const Tensor& x) {
   if (!pavlov::has_blas() || !plain(x) || x.size(0) == 0) return false;
   int64_t width = x.size(1);
   for (const Layer& layer : layers) {
+    if (layer.bf16 && !pavlov::has_bf16()) return false;
     if (!pavlov::dense_knows(layer.activation) || !plain(layer.weight) || !plain(layer.bias)) return false;
     // A shape that does not fit is ATen's to explain.
     if (layer.weight.dim() != 2 || layer.weight.size(1) != width) return false;
@@ -59,6 +66,7 @@ DenseLayer dense(const Layer& layer) {
   dense.weight = layer.weight.const_data_ptr<float>();
   dense.bias = layer.bias.const_data_ptr<float>();
   dense.activation = layer.activation;
+  dense.bf16 = layer.bf16;
   return dense;
 }
 
@@ -178,7 +186,7 @@ Tensor forward_by_operations(Layers& layers, const Tensor& x) {
   Tensor y = x;
   for (Layer& layer : layers) {
     layer.input = y;
-    Tensor z = at::addmm(layer.bias, y, layer.weight.t());
+    Tensor z = layer.widened(at::addmm(layer.in_kind(layer.bias), layer.in_kind(y), layer.in_kind(layer.weight).t()));
     if (needs_input(layer.activation)) layer.saved = z.clone();
     activate_(z, layer.activation);
     if (!layer.saved.defined()) layer.saved = z;
@@ -192,11 +200,12 @@ Tensor backward_by_operations(Layers& layers, Tensor gradient, bool wants_input)
     Layer& layer = layers[i];
     gradient = activation_backward(gradient, layer.saved, layer.activation);
     if (layer.weight_gradient.defined()) {
-      layer.weight_gradient.addmm_(gradient.t(), layer.input);
+      if (layer.bf16) layer.weight_gradient.add_(at::mm(layer.in_kind(gradient).t(), layer.in_kind(layer.input)));
+      else layer.weight_gradient.addmm_(gradient.t(), layer.input);
       layer.bias_gradient.add_(gradient.sum(0));
     }
     if (i == 0 && !wants_input) return Tensor();
-    gradient = at::mm(gradient, layer.weight);
+    gradient = layer.widened(at::mm(layer.in_kind(gradient), layer.in_kind(layer.weight)));
   }
   return gradient;
 }
@@ -247,12 +256,14 @@ struct MlpBackward : public torch::autograd::Node {
 
 extern "C" {
 
+bool pavlov_has_bf16() { return pavlov::has_bf16(); }
+
 // `out` = the output for `x` [batch, in]: [batch, out], or [networks, batch, out] where they are `stacked`. There are
 // `count` layers of each network, one network after the other. The gradients are null for frozen networks, which still
-// pass a gradient to their input.
+// pass a gradient to their input. With `bf16` products round their factors.
 char* pavlov_mlp_forward(Handle* out, Handle x, int networks, bool stacked, int count, const Handle* weights,
                          const Handle* biases, const Handle* weight_gradients, const Handle* bias_gradients,
-                         int activation, int output_activation) {
+                         int activation, int output_activation, bool bf16) {
   return guarded([&] {
     const bool trained = weight_gradients != nullptr;
     const bool recorded = at::GradMode::is_enabled() && (trained || x->requires_grad());
@@ -267,6 +278,7 @@ char* pavlov_mlp_forward(Handle* out, Handle x, int networks, bool stacked, int 
         layer.bias_gradient = *bias_gradients[i];
       }
       layer.activation = static_cast<Activation>(i % count + 1 < count ? activation : output_activation);
+      layer.bf16 = bf16;
       layer.version = layer.weight._version();
     }
     Tensor y;

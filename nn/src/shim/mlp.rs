@@ -6,9 +6,11 @@ use tch::Tensor;
 use torch_sys::C_tensor;
 
 use super::{check, pointer};
-use crate::NnError;
+use crate::{NnError, Precision};
 
 unsafe extern "C" {
+    #[cfg(test)]
+    fn pavlov_has_bf16() -> bool;
     fn pavlov_mlp_forward(
         out: *mut *mut C_tensor,
         x: *mut C_tensor,
@@ -21,7 +23,15 @@ unsafe extern "C" {
         bias_gradients: *const *mut C_tensor,
         activation: c_int,
         output_activation: c_int,
+        bf16: bool,
     ) -> *mut c_char;
+}
+
+/// Whether this processor multiplies pairs of bf16 itself.
+#[cfg(test)]
+pub fn has_bf16() -> bool {
+    // SAFETY: takes nothing.
+    unsafe { pavlov_has_bf16() }
 }
 
 /// The most layers that the pass takes, of all networks together: their pointers stand on the stack.
@@ -55,8 +65,8 @@ pub fn forward<'a>(
     x: &Tensor,
     networks: Networks,
     layers: impl Iterator<Item = Layer<'a>>,
-    activation: i32,
-    output_activation: i32,
+    (activation, output_activation): (i32, i32),
+    precision: Precision,
 ) -> Result<Tensor, NnError> {
     let mut weights = [std::ptr::null_mut(); MAX_LAYERS];
     let (mut biases, mut weight_gradients, mut bias_gradients) = (weights, weights, weights);
@@ -103,6 +113,7 @@ pub fn forward<'a>(
             or_null(&bias_gradients),
             activation,
             output_activation,
+            precision == Precision::Bf16,
         ))?;
         Ok(Tensor::from_ptr(out))
     }
