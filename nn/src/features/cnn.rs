@@ -158,7 +158,7 @@ impl Cnn {
         match self.fused_layers(parameters, x) {
             Some(layers) => {
                 let Image { height, width, channels_first, .. } = self.image;
-                shim::cnn::forward(x, (height, width), channels_first, &layers)
+                shim::cnn::forward(x, (height, width), channels_first, &layers, self.precision)
             }
             None => self.forward_by_operations(parameters, x),
         }
@@ -167,7 +167,7 @@ impl Cnn {
     /// The layers as the fused pass takes them; `None` where that is not for this network or this device.
     fn fused_layers<'a>(&self, parameters: &'a Parameters, x: &Tensor) -> Option<Vec<shim::cnn::Layer<'a>>> {
         let on_cpu = x.device() == Device::Cpu && parameters.device() == Device::Cpu;
-        if !on_cpu || self.precision != Precision::F32 || !shim::cnn::is_available() {
+        if !on_cpu || !shim::cnn::is_available(self.precision) {
             return None;
         }
         let layer = |stage: &Stage| match stage {

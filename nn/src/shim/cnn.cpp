@@ -1,5 +1,5 @@
-// A stack of convolutions, each with a bias and a ReLU, as one node of the autograd graph: on the CPU in f32, over plain
-// memory (convolution.h). The backward pass accumulates straight into the gradient views of the parameter arena.
+// A stack of convolutions, each with a bias and a ReLU, as one node of the autograd graph: on the CPU, over plain memory
+// (convolution.h). The backward pass accumulates straight into the gradient views of the parameter arena.
 
 #include "shim.h"
 
@@ -12,6 +12,7 @@
 
 #include "blas.h"
 #include "convolution.h"
+#include "product_bf16.h"
 
 namespace {
 
@@ -32,11 +33,13 @@ struct Stack {
   std::vector<Layer> layers;
   std::vector<ConvLayer> passes;  // the same, over plain memory
   bool channels_first;
+  bool bf16;
   Tensor images;  // [batch, numbers], rows contiguous
   Tensor output;  // [batch, numbers]
 
   ConvBatch batch() const {
-    return {images.size(0), images.const_data_ptr<float>(), images.stride(0), channels_first, output.data_ptr<float>()};
+    return {images.size(0), images.const_data_ptr<float>(), images.stride(0), channels_first, bf16,
+            output.data_ptr<float>()};
   }
 };
 
@@ -122,19 +125,21 @@ struct CnnBackward : public torch::autograd::Node {
 
 extern "C" {
 
-// Whether the passes can run here: libtorch must carry a BLAS for large products.
-int pavlov_cnn_is_available() { return pavlov::has_blas(); }
+// Whether the passes can run here: libtorch must carry a BLAS for large products, and the processor know bf16 if it is asked
+// for.
+bool pavlov_cnn_is_available(bool bf16) { return bf16 ? pavlov::has_bf16() : pavlov::has_blas(); }
 
 // `out` = the network's output [batch, numbers] for the images `x` [batch, numbers]. The gradients are null for a frozen
 // network, which still passes a gradient to its input.
 char* pavlov_cnn_forward(Handle* out, Handle x, int64_t height, int64_t width, int channels_first, int count,
                          const Handle* weights, const Handle* biases, const Handle* weight_gradients,
-                         const Handle* bias_gradients, const int64_t* strides, const int64_t* paddings) {
+                         const Handle* bias_gradients, const int64_t* strides, const int64_t* paddings, bool bf16) {
   return guarded([&] {
     const bool trained = weight_gradients != nullptr;
     const bool recorded = at::GradMode::is_enabled() && (trained || x->requires_grad());
     Stack stack;
     stack.channels_first = channels_first != 0;
+    stack.bf16 = bf16;
     stack.layers.resize(count);
     for (int i = 0; i < count; ++i) {
       Layer& layer = stack.layers[i];

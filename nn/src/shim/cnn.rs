@@ -6,10 +6,10 @@ use tch::Tensor;
 use torch_sys::C_tensor;
 
 use super::{check, pointer};
-use crate::NnError;
+use crate::{NnError, Precision};
 
 unsafe extern "C" {
-    fn pavlov_cnn_is_available() -> c_int;
+    fn pavlov_cnn_is_available(bf16: bool) -> bool;
     fn pavlov_cnn_forward(
         out: *mut *mut C_tensor,
         x: *mut C_tensor,
@@ -23,6 +23,7 @@ unsafe extern "C" {
         bias_gradients: *const *mut C_tensor,
         strides: *const i64,
         paddings: *const i64,
+        bf16: bool,
     ) -> *mut c_char;
 }
 
@@ -40,10 +41,10 @@ pub struct Layer<'a> {
     pub padding: i64,
 }
 
-/// Whether [`forward`] can run with this libtorch.
-pub fn is_available() -> bool {
-    // SAFETY: takes nothing.
-    unsafe { pavlov_cnn_is_available() != 0 }
+/// Whether [`forward`] can run with this libtorch on this processor.
+pub fn is_available(precision: Precision) -> bool {
+    // SAFETY: takes no pointer.
+    unsafe { pavlov_cnn_is_available(precision == Precision::Bf16) }
 }
 
 /// The output of these layers, a ReLU after each, for `x`: f32 `[batch, numbers]` on the CPU, each row an image of
@@ -56,6 +57,7 @@ pub fn forward(
     size: (i64, i64),
     channels_first: bool,
     layers: &[Layer<'_>],
+    precision: Precision,
 ) -> Result<Tensor, NnError> {
     let pointers = |pick: fn(&Layer<'_>) -> *mut C_tensor| layers.iter().map(pick).collect::<Vec<_>>();
     let numbers = |pick: fn(&Layer<'_>) -> i64| layers.iter().map(pick).collect::<Vec<_>>();
@@ -90,6 +92,7 @@ pub fn forward(
             bias_gradients,
             strides.as_ptr(),
             paddings.as_ptr(),
+            precision == Precision::Bf16,
         ))?;
         Ok(Tensor::from_ptr(out))
     }

@@ -6,6 +6,7 @@
 
 #include "blas.h"
 #include "product.h"
+#include "product_bf16.h"
 #include "team.h"
 #include "transpose.h"
 #include "vectorised.h"
@@ -170,8 +171,11 @@ const float* image_of(const ConvLayer& first, const ConvBatch& batch, int64_t in
   return out;
 }
 
+using Product = decltype(&product);
+
 // `weight` by window.
-void forward(const ConvLayer& layer, const Numbers& weight, const float* input, float* output, Numbers& room) {
+void forward(const ConvLayer& layer, Product multiply, const Numbers& weight, const float* input, float* output,
+             Numbers& room) {
   const int64_t rows = rows_at_a_time(layer), width = layer.out_width(), window = layer.window();
   const int64_t piece = piece_of(layer);
   float* windows = room_for(room, rows * width * window);
@@ -180,16 +184,16 @@ void forward(const ConvLayer& layer, const Numbers& weight, const float* input, 
     float* out = output + y * width * layer.filters;
     gather(layer, input, y, count, windows);
     for (int64_t k = 0; k < window; k += piece)
-      product(positions, layer.filters, std::min(piece, window - k), {windows + k, window},
-              {weight.data() + k * layer.filters, layer.filters}, k == 0 ? Start::kRow : Start::kItself,
-              layer.bias, out, layer.filters);
+      multiply(positions, layer.filters, std::min(piece, window - k), {windows + k, window},
+               {weight.data() + k * layer.filters, layer.filters}, k == 0 ? Start::kRow : Start::kItself,
+               layer.bias, out, layer.filters);
     relu(out, positions * layer.filters);
   }
 }
 
 // `weight` by filter. Adds to `sums` ([window, filters]) and to the gradient of the framed input; either may be null.
-void backward(const ConvLayer& layer, const Numbers& weight, const float* input, const float* gradient, float* sums,
-              float* input_gradient, Numbers& room) {
+void backward(const ConvLayer& layer, Product multiply, const Numbers& weight, const float* input, const float* gradient,
+              float* sums, float* input_gradient, Numbers& room) {
   const int64_t rows = rows_at_a_time(layer), width = layer.out_width(), window = layer.window();
   const int64_t filters = layer.filters;
   const int64_t piece = piece_of(layer);
@@ -199,12 +203,12 @@ void backward(const ConvLayer& layer, const Numbers& weight, const float* input,
     const float* g = gradient + y * width * filters;
     if (sums) {
       gather(layer, input, y, count, windows);
-      product(window, filters, positions, {windows, window, true}, {g, filters}, Start::kItself, nullptr, sums, filters);
+      multiply(window, filters, positions, {windows, window, true}, {g, filters}, Start::kItself, nullptr, sums, filters);
     }
     if (input_gradient) {
       for (int64_t k = 0; k < window; k += piece)
-        product(positions, std::min(piece, window - k), filters, {g, filters}, {weight.data() + k, window},
-                Start::kZero, nullptr, windows + k, window);
+        multiply(positions, std::min(piece, window - k), filters, {g, filters}, {weight.data() + k, window},
+                 Start::kZero, nullptr, windows + k, window);
       scatter(layer, input_gradient, y, count, windows);
     }
   }
@@ -240,7 +244,7 @@ class Backward {
                                  : image_of(layer, batch_, index, room.image);
       const Frame frame = frame_of(layer);
       if (wanted) std::fill_n(other, frame.size(), 0.0f);
-      backward(layer, weights_[i], framed(layer, input, room.frame), gradient,
+      backward(layer, batch_.bf16 ? product_bf16 : product, weights_[i], framed(layer, input, room.frame), gradient,
                trained ? sums.weights[i].data() : nullptr, wanted ? other : nullptr, room.windows);
       if (trained) add_rows(sums.biases[i].data(), gradient, layer.positions(), layer.filters);
       if (!wanted) return;
@@ -289,7 +293,7 @@ void convolution_forward(const std::vector<ConvLayer>& layers, const ConvBatch& 
         const ConvLayer& layer = layers[i];
         const int64_t outputs = layer.positions() * layer.filters;
         float* output = layer.output ? layer.output + index * outputs : room_for(room.between[i % 2], outputs);
-        forward(layer, weights[i], framed(layer, input, room.frame), output, room.windows);
+        forward(layer, batch.bf16 ? product_bf16 : product, weights[i], framed(layer, input, room.frame), output, room.windows);
         input = output;
       }
       const ConvLayer& last = layers.back();

@@ -1,4 +1,5 @@
-// The passes of a stack of convolutions, each with a bias and a ReLU, in f32 on the CPU, over plain memory.
+// The passes of a stack of convolutions, each with a bias and a ReLU, on the CPU, over plain memory, in f32 or with products
+// of bf16.
 #pragma once
 
 #include <cstdint>
@@ -28,6 +29,7 @@ struct ConvBatch {
   const float* images;  // rows of [channels, height, width] if `channels_first`, else of [height, width, channels]
   int64_t stride;       // how far apart the rows lie
   bool channels_first;
+  bool bf16;            // whether the factors of products are rounded to bf16 (product_bf16.h)
   float* output;        // [count, filters, out_height, out_width]
 };
 
