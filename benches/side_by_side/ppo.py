@@ -24,7 +24,7 @@ WORKLOAD = """
     env_steps=512000 num_envs=8 rollout_steps=128 minibatch_size=256 epochs=10 learning_rate=3e-4 clip_range=0.2
     discount=0.99 gae_lambda=0.95
 """.split()
-MODURL_STEPS = 40_960
+MODURL_STEPS = 102_400
 MODURL_WORKLOAD = f"""
     env_steps={MODURL_STEPS} num_envs=8 rollout_steps=256 minibatch_size=64 epochs=10 learning_rate=3e-4 clip_range=0.2
     discount=0.99 gae_lambda=0.95
