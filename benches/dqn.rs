@@ -5,8 +5,8 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use pavlov::agents::dqn::{DqnConfig, DqnLearner};
-use pavlov::agents::replay::{Batch, UniformReplay};
+use pavlov::agents::dqn::{DqnConfig, DqnLearner, EpsilonGreedy};
+use pavlov::agents::replay::{Batch, Replay, ReplayConfig};
 use pavlov::agents::{Encoder, Experience, Network};
 use pavlov::envs::{ActionBatch, EnvRng, ObsBatch, Registry, StepBatch, SyncVectorEnv, VectorEnv};
 use pavlov::nn::{Activation, Layout, MlpConfig, Mode, Parameters, set_team_size};
@@ -44,9 +44,10 @@ impl Play {
     }
 }
 
-fn replay(play: &mut Play) -> UniformReplay {
+fn replay(play: &mut Play) -> Replay {
     let (observations, actions) = (play.envs.observation_space().clone(), play.envs.action_space().clone());
-    let mut replay = UniformReplay::new(20_000, &observations, &actions).expect("a replay");
+    let mut replay =
+        Replay::new((20_000, ReplayConfig::default()), 0.99, &observations, &actions).expect("a replay");
     for _ in 0..20_000 {
         play.step();
         replay.insert(Experience {
@@ -62,7 +63,7 @@ fn replay(play: &mut Play) -> UniformReplay {
 fn updates(criterion: &mut Criterion) {
     tch::set_num_threads(1);
     let mut play = Play::new(1);
-    let replay = replay(&mut play);
+    let mut replay = replay(&mut play);
     let (observations, actions) = (play.envs.observation_space().clone(), play.envs.action_space().clone());
     let encoder = Encoder::new(&observations);
     let mut group = criterion.benchmark_group("dqn");
@@ -85,11 +86,12 @@ fn updates(criterion: &mut Criterion) {
                     b.iter(|| black_box(net.forward(&parameters, &x, Mode::Eval).expect("an output")));
                 },
             );
-            let mut learner = DqnLearner::new(config, net, parameters).expect("a learner");
+            let explorer = EpsilonGreedy::new(config.clone(), net, encoder.clone(), 1).expect("an explorer");
+            let mut learner = DqnLearner::new(config, explorer, parameters).expect("a learner");
             group.bench_function(format!("16 updates {width}-{width}, batch 64, {threads} threads"), |b| {
                 b.iter(|| {
-                    replay.sample(&mut rng, &encoder, 16 * 64, &mut batch).expect("a sample");
-                    learner.update(&batch, 1e-4).expect("updates");
+                    replay.sample(&mut rng, 0.0, 16 * 64, &mut batch).expect("a sample");
+                    learner.descend(&batch, 1e-4).expect("updates");
                 });
             });
         }

@@ -4,6 +4,9 @@ use std::ops::Range;
 
 use pavlov_envs::{ACTION_MASK, BoxSpace, Dtype, ObsLayout, ObsRef, Space};
 use pavlov_nn::Image;
+use tch::{Kind, TchError, Tensor};
+
+use crate::AgentError;
 
 /// Flattens an observation into one row of `f32`: boxes of `f32` and bits as they are, bytes divided by the largest
 /// that their box allows, each discrete number as a one-hot code. A dict's entries follow one another.
@@ -59,6 +62,62 @@ impl Encoder {
         self.width
     }
 
+    /// How many of them come from numbers that are no bytes.
+    pub fn numbers_width(&self) -> usize {
+        self.width - self.bytes_width()
+    }
+
+    /// How many of them come from bytes.
+    pub fn bytes_width(&self) -> usize {
+        let bytes = |part: &Part| matches!(part, Part::Bytes { .. }).then(|| part.width());
+        self.parts.iter().filter_map(bytes).sum()
+    }
+
+    /// Writes what comes from the floats of an observation, [`Encoder::numbers_width`] numbers; bytes are left out.
+    pub fn encode_numbers(&self, floats: &[f32], row: &mut [f32]) {
+        if self.plain {
+            row.copy_from_slice(floats);
+            return;
+        }
+        let (mut floats, mut row) = (floats, row);
+        for part in &self.parts {
+            if !matches!(part, Part::Bytes { .. }) {
+                let (head, tail) = row.split_at_mut(part.width());
+                floats = part.encode_floats(floats, head);
+                row = tail;
+            }
+        }
+    }
+
+    /// The encoded observations of numbers that [`Encoder::encode_numbers`] wrote, f32 `[batch, numbers_width]`, and of
+    /// bytes, u8 with the batch first, on one device: f32 `[batch, width]`, the numbers that [`Encoder::encode`] writes.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when libtorch fails.
+    pub fn assemble(&self, numbers: &Tensor, bytes: &Tensor) -> Result<Tensor, AgentError> {
+        let batch = numbers.size()[0];
+        let scaled = |bytes: &Tensor, largest: f32| -> Result<Tensor, TchError> {
+            let numbers = bytes.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([batch, -1])?;
+            if largest == 1.0 { Ok(numbers) } else { numbers.f_divide_scalar(f64::from(largest)) }
+        };
+        if let [Part::Bytes { largest, .. }] = self.parts.as_slice() {
+            return Ok(scaled(bytes, *largest)?);
+        }
+        let bytes = bytes.f_reshape([batch, -1])?;
+        let (mut parts, mut number, mut byte) = (Vec::new(), 0, 0);
+        for part in &self.parts {
+            let width = part.width() as i64;
+            if let Part::Bytes { largest, .. } = part {
+                parts.push(scaled(&bytes.f_narrow(1, byte, width)?, *largest)?);
+                byte += width;
+            } else {
+                parts.push(numbers.f_narrow(1, number, width)?);
+                number += width;
+            }
+        }
+        Ok(Tensor::f_cat(&parts, 1)?)
+    }
+
     /// What an encoded observation consists of, in order: numbers, and, if they are to be told apart, images.
     pub fn parts(&self, images: bool) -> Vec<pavlov_nn::Part> {
         let seen = |part: &Part| match part {
@@ -77,21 +136,11 @@ impl Encoder {
         let (mut floats, mut bytes, mut row) = (observation.floats, observation.bytes, row);
         for part in &self.parts {
             let (head, tail) = row.split_at_mut(part.width());
-            match part {
-                Part::Floats(n) => {
-                    head.copy_from_slice(&floats[..*n]);
-                    floats = &floats[*n..];
-                }
-                Part::Bytes { count, largest, .. } => {
-                    head.iter_mut().zip(bytes).for_each(|(out, &byte)| *out = f32::from(byte) / largest);
-                    bytes = &bytes[*count..];
-                }
-                Part::OneHot(n) => {
-                    head.fill(0.0);
-                    head[(floats[0] as usize).min(n - 1)] = 1.0;
-                    floats = &floats[1..];
-                }
-                Part::Skipped(n) => floats = &floats[*n..],
+            if let Part::Bytes { count, largest, .. } = part {
+                head.iter_mut().zip(bytes).for_each(|(out, &byte)| *out = f32::from(byte) / largest);
+                bytes = &bytes[*count..];
+            } else {
+                floats = part.encode_floats(floats, head);
             }
             row = tail;
         }
@@ -134,6 +183,23 @@ impl Part {
             Self::Floats(n) | Self::OneHot(n) => *n,
             Self::Bytes { count, .. } => *count,
             Self::Skipped(_) => 0,
+        }
+    }
+
+    /// Writes what a part that is no bytes makes of the first of these floats; gives the others.
+    fn encode_floats<'f>(&self, floats: &'f [f32], row: &mut [f32]) -> &'f [f32] {
+        match self {
+            Self::Floats(n) => {
+                row.copy_from_slice(&floats[..*n]);
+                &floats[*n..]
+            }
+            Self::OneHot(n) => {
+                row.fill(0.0);
+                row[(floats[0] as usize).min(n - 1)] = 1.0;
+                &floats[1..]
+            }
+            Self::Skipped(n) => &floats[*n..],
+            Self::Bytes { .. } => floats,
         }
     }
 }
@@ -180,6 +246,32 @@ mod tests {
         assert_eq!(encoder.mask(observation), Some(&[0.0, 1.0, 0.0][..]));
         assert_eq!(encoder.mask(ObsRef { floats: &[5.0, 0.0, 0.0, 0.0, 7.0], bytes: &[] }), None);
         assert_eq!(Encoder::new(&Space::MultiBinary(3)).mask_width(), 0);
+    }
+
+    #[test]
+    fn what_is_put_together_later_is_what_is_encoded_at_once() {
+        let pixels = |shape: &[usize]| {
+            Space::Box(BoxSpace::new(vec![0.0; 4], vec![255.0; 4], shape, Dtype::U8).unwrap())
+        };
+        let mixed = Space::Dict(vec![
+            ("choice".into(), Space::Discrete(3)),
+            ("left".into(), pixels(&[4])),
+            (ACTION_MASK.into(), Space::MultiBinary(2)),
+            ("numbers".into(), Space::unbounded(&[2])),
+            ("right".into(), pixels(&[1, 2, 2])),
+        ]);
+        for (space, floats) in [(mixed, vec![1.0, 0.0, 1.0, -2.5, 7.0]), (pixels(&[2, 2]), vec![])] {
+            let encoder = Encoder::new(&space);
+            let bytes: Vec<u8> =
+                (0..encoder.bytes_width()).map(|index| (250 - 37 * index % 200) as u8).collect();
+            let mut whole = vec![0.0; encoder.width()];
+            encoder.encode(ObsRef { floats: &floats, bytes: &bytes }, &mut whole);
+            let mut numbers = vec![0.0; encoder.numbers_width()];
+            encoder.encode_numbers(&floats, &mut numbers);
+            let numbers = Tensor::from_slice(&numbers).reshape([1, -1]);
+            let assembled = encoder.assemble(&numbers, &Tensor::from_slice(&bytes).reshape([1, -1])).unwrap();
+            assert_eq!(Vec::<f32>::try_from(assembled.reshape([-1])).unwrap(), whole);
+        }
     }
 
     #[test]

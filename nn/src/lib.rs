@@ -42,5 +42,7 @@ pub use parameters::{Layout, ParameterId, ParameterSpec, Parameters};
 pub use precision::Precision;
 pub use recurrent::{Cell, Recurrent, Sequence, SequenceOutputs};
 pub use schedule::Schedule;
-pub use shim::{HostBuffer, HostElement, backward, generator_state, set_generator_state, set_team_size};
+pub use shim::{
+    HostBuffer, HostElement, backward, gather, generator_state, set_generator_state, set_team_size,
+};
 pub use state::{Array, ArrayElement, ArrayKind, StateDict, StateView};

@@ -23,6 +23,8 @@ pub enum ArrayKind {
     F64,
     /// 64-bit integers.
     I64,
+    /// 32-bit integers without a sign; libtorch has no such tensors.
+    U32,
     /// Bytes.
     U8,
 }
@@ -38,19 +40,20 @@ impl ArrayKind {
         }
     }
 
-    fn tensor_kind(self) -> Kind {
+    fn tensor_kind(self) -> Option<Kind> {
         match self {
-            Self::F32 => Kind::Float,
-            Self::F64 => Kind::Double,
-            Self::I64 => Kind::Int64,
-            Self::U8 => Kind::Uint8,
+            Self::F32 => Some(Kind::Float),
+            Self::F64 => Some(Kind::Double),
+            Self::I64 => Some(Kind::Int64),
+            Self::U8 => Some(Kind::Uint8),
+            Self::U32 => None,
         }
     }
 
     /// How many bytes a number takes.
     pub fn size(self) -> usize {
         match self {
-            Self::F32 => 4,
+            Self::F32 | Self::U32 => 4,
             Self::F64 | Self::I64 => 8,
             Self::U8 => 1,
         }
@@ -70,6 +73,9 @@ impl ArrayElement for f64 {
 }
 impl ArrayElement for i64 {
     const KIND: ArrayKind = ArrayKind::I64;
+}
+impl ArrayElement for u32 {
+    const KIND: ArrayKind = ArrayKind::U32;
 }
 impl ArrayElement for u8 {
     const KIND: ArrayKind = ArrayKind::U8;
@@ -179,7 +185,10 @@ impl<'s> StateView<'s> {
     pub fn tensor(&self, name: &str) -> Result<Tensor, NnError> {
         let array = self.array(name)?;
         let shape: Vec<i64> = array.shape.iter().map(|&n| n as i64).collect();
-        Ok(Tensor::f_from_data_size(&array.data, &shape, array.kind.tensor_kind())?)
+        let kind = array.kind.tensor_kind();
+        let kind =
+            kind.ok_or_else(|| NnError::State(format!("the array `{name}` is of no type of tensors")))?;
+        Ok(Tensor::f_from_data_size(&array.data, &shape, kind)?)
     }
 
     /// An array's numbers.

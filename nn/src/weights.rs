@@ -20,6 +20,7 @@ impl View for &Array<'_> {
             ArrayKind::F32 => Dtype::F32,
             ArrayKind::F64 => Dtype::F64,
             ArrayKind::I64 => Dtype::I64,
+            ArrayKind::U32 => Dtype::U32,
             ArrayKind::U8 => Dtype::U8,
         }
     }
@@ -71,6 +72,7 @@ pub fn read(path: &Path) -> Result<StateDict<'static>, NnError> {
             Dtype::F32 => ArrayKind::F32,
             Dtype::F64 => ArrayKind::F64,
             Dtype::I64 => ArrayKind::I64,
+            Dtype::U32 => ArrayKind::U32,
             Dtype::U8 => ArrayKind::U8,
             other => {
                 let advice = "save it as float32, float64, int64 or uint8";

@@ -21,7 +21,7 @@ use crate::record::{Note, Position, Recorder, Row};
 use crate::run::{Checkpoint, RunFolder};
 
 /// The form of the state that this version writes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Steps of the loop from one look at the clock to the next.
 const REPORT_EVERY: u64 = 64;
 

@@ -4,6 +4,7 @@ use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule, optional};
 use serde::{Deserialize, Serialize};
 
 use crate::off_policy::{NoiseConfig, UpdatesPerTraining};
+use crate::replay::ReplayConfig;
 use crate::td3::Td3Config;
 use crate::{Agent, AgentConfig, AgentContext, AgentError, ImageConfig};
 
@@ -20,6 +21,8 @@ pub struct DdpgConfig {
     pub batch_size: usize,
     /// Transitions that the replay holds.
     pub replay_capacity: usize,
+    /// What the replay makes of them, and how it is sampled.
+    pub replay: ReplayConfig,
     /// Env steps before the first update; until then all actions are random.
     pub warmup_env_steps: u64,
     /// Env steps from one training to the next, counted over all environments.
@@ -51,6 +54,7 @@ impl Default for DdpgConfig {
             discount: td3.discount,
             batch_size: td3.batch_size,
             replay_capacity: td3.replay_capacity,
+            replay: td3.replay,
             warmup_env_steps: td3.warmup_env_steps,
             train_every_env_steps: td3.train_every_env_steps,
             updates_per_training: td3.updates_per_training,
@@ -72,6 +76,7 @@ impl DdpgConfig {
             discount: self.discount,
             batch_size: self.batch_size,
             replay_capacity: self.replay_capacity,
+            replay: self.replay,
             warmup_env_steps: self.warmup_env_steps,
             train_every_env_steps: self.train_every_env_steps,
             updates_per_training: self.updates_per_training,

@@ -4,7 +4,9 @@ use pavlov_nn::losses::Regression;
 use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule, optional};
 use serde::{Deserialize, Serialize};
 
-use super::Dqn;
+use super::DqnLearner;
+use crate::off_policy::{OffPolicyAgent, OffPolicySetup, UpdatesPerTraining};
+use crate::replay::ReplayConfig;
 use crate::{Agent, AgentConfig, AgentContext, AgentError, ImageConfig};
 
 /// The configuration of DQN. The defaults are those of the Nature paper where it trains small networks well, and
@@ -20,6 +22,8 @@ pub struct DqnConfig {
     pub batch_size: usize,
     /// Transitions that the replay holds.
     pub replay_capacity: usize,
+    /// What the replay makes of them, and how it is sampled.
+    pub replay: ReplayConfig,
     /// Env steps before the first update; until then all actions are random.
     pub warmup_env_steps: u64,
     /// Env steps from one training to the next, counted over all environments.
@@ -43,6 +47,9 @@ pub struct DqnConfig {
     pub epsilon_end: f64,
     /// The share of all env steps over which epsilon falls, linearly.
     pub epsilon_decay_fraction: f64,
+    /// How much more greedily each environment is played than the one before it: of `N` environments number `i` has
+    /// `epsilon ^ (1 + spread i / (N - 1))` (Horgan et al. 2018, where it is 7 and epsilon 0.4), 0 for all alike.
+    pub epsilon_spread: f64,
     /// What images go through before the hidden layers.
     pub cnn: ImageConfig,
     /// The network from observations to action values.
@@ -58,6 +65,7 @@ impl Default for DqnConfig {
             discount: 0.99,
             batch_size: 32,
             replay_capacity: 100_000,
+            replay: ReplayConfig::default(),
             warmup_env_steps: 1_000,
             train_every_env_steps: 4,
             updates_per_training: 1,
@@ -69,6 +77,7 @@ impl Default for DqnConfig {
             epsilon_start: 1.0,
             epsilon_end: 0.05,
             epsilon_decay_fraction: 0.1,
+            epsilon_spread: 0.0,
             cnn: ImageConfig::default(),
             net: MlpConfig::default(),
             optimizer: OptimizerConfig::default(),
@@ -76,50 +85,44 @@ impl Default for DqnConfig {
     }
 }
 
+impl DqnConfig {
+    fn setup(&self) -> OffPolicySetup {
+        OffPolicySetup {
+            discount: self.discount,
+            batch_size: self.batch_size,
+            replay_capacity: self.replay_capacity,
+            replay: self.replay,
+            warmup_env_steps: self.warmup_env_steps,
+            train_every_env_steps: self.train_every_env_steps,
+            updates_per_training: UpdatesPerTraining::Count(self.updates_per_training),
+        }
+    }
+}
+
 impl AgentConfig for DqnConfig {
     const NAME: &'static str = "dqn";
-    const SUMMARY: &'static str = "Deep Q-network (Mnih et al. 2015), with Double DQN (van Hasselt et al. 2016) as an option; discrete actions";
+    const SUMMARY: &'static str = "Deep Q-network (Mnih et al. 2015), with Double DQN, n-step returns and prioritised replay as options; discrete actions";
 
     fn validate(&self) -> Result<(), AgentError> {
+        use crate::checks::{at_least_one, not_negative, positive_or_off, share};
+        self.setup().validate()?;
+        share("epsilon_start", self.epsilon_start)?;
+        share("epsilon_end", self.epsilon_end)?;
+        share("epsilon_decay_fraction", self.epsilon_decay_fraction)?;
+        not_negative("epsilon_spread", self.epsilon_spread)?;
+        at_least_one("target_update_every_env_steps", self.target_update_every_env_steps)?;
+        positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
         let refuse = |message: String| Err(AgentError::Config(message));
-        let shares = [
-            ("discount", self.discount),
-            ("epsilon_start", self.epsilon_start),
-            ("epsilon_end", self.epsilon_end),
-            ("epsilon_decay_fraction", self.epsilon_decay_fraction),
-        ];
-        if let Some((name, value)) = shares.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
-            return refuse(format!("{name} is {value}: give a number from 0 to 1"));
-        }
         if !(self.target_update_tau > 0.0 && self.target_update_tau <= 1.0) {
             let tau = self.target_update_tau;
             return refuse(format!(
                 "target_update_tau is {tau}: give more than 0 and at most 1 (1 copies the network)"
             ));
         }
-        if self.gradient_clip_norm.is_some_and(|norm| !(norm.is_finite() && norm > 0.0)) {
-            return refuse("gradient_clip_norm must be a number above 0, or \"off\"".into());
-        }
-        let counts = [
-            ("batch_size", self.batch_size as u64),
-            ("replay_capacity", self.replay_capacity as u64),
-            ("train_every_env_steps", self.train_every_env_steps),
-            ("updates_per_training", self.updates_per_training),
-            ("target_update_every_env_steps", self.target_update_every_env_steps),
-        ];
-        if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return refuse(format!("{name} is 0: give at least 1"));
-        }
         if self.epsilon_end > self.epsilon_start {
             let (start, end) = (self.epsilon_start, self.epsilon_end);
             return refuse(format!(
                 "epsilon_end ({end}) is above epsilon_start ({start}): exploration would grow"
-            ));
-        }
-        if self.batch_size > self.replay_capacity {
-            let (batch, capacity) = (self.batch_size, self.replay_capacity);
-            return refuse(format!(
-                "batch_size ({batch}) is above replay_capacity ({capacity}): raise the capacity or lower the batch"
             ));
         }
         self.cnn.validate()?;
@@ -130,6 +133,7 @@ impl AgentConfig for DqnConfig {
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
-        Ok(Box::new(Dqn::new(self.clone(), context)?))
+        let learner = DqnLearner::for_environments(self.clone(), context)?;
+        Ok(Box::new(OffPolicyAgent::new(learner, &self.setup(), None, context)?))
     }
 }

@@ -41,7 +41,7 @@ pub fn masked(q: Tensor, masks: &Tensor) -> Result<Tensor, AgentError> {
 
 /// What an action value should be: `r + gamma V(s')` where the world goes on or was cut off, `r` where it ended.
 ///
-/// `rewards`, `continues` (1 or 0) and `next_values` are f32 `[batch]`.
+/// `rewards`, `continues` (1 or 0; of several steps a power of the discount or 0) and `next_values` are f32 `[batch]`.
 ///
 /// # Errors
 /// [`AgentError::Nn`] when the shapes do not fit.
@@ -60,6 +60,15 @@ pub fn epsilon(env_steps: u64, start: f64, end: f64, decay_env_steps: f64) -> f6
         return end;
     }
     start + (end - start) * env_steps as f64 / decay_env_steps
+}
+
+/// Environment `index`'s share of epsilon, of `total` environments: `epsilon ^ (1 + spread index / (total - 1))`. What
+/// is certain stays certain.
+pub fn spread(epsilon: f64, index: usize, total: usize, spread: f64) -> f64 {
+    if spread == 0.0 || total < 2 {
+        return epsilon;
+    }
+    epsilon.powf(1.0 + spread * index as f64 / (total - 1) as f64)
 }
 
 #[cfg(test)]
@@ -103,5 +112,13 @@ mod tests {
         assert!((epsilon(50, 1.0, 0.1, 100.0) - 0.55).abs() < 1e-12);
         assert_eq!(epsilon(100, 1.0, 0.1, 100.0), 0.1);
         assert_eq!(epsilon(7, 1.0, 0.1, 0.0), 0.1);
+    }
+
+    #[test]
+    fn epsilon_is_spread_as_in_ape_x() {
+        assert_eq!(spread(0.4, 0, 8, 7.0), 0.4);
+        assert!((spread(0.4, 7, 8, 7.0) - 0.4f64.powi(8)).abs() < 1e-12);
+        assert!((spread(0.4, 1, 8, 7.0) - 0.4f64.powi(2)).abs() < 1e-12);
+        assert_eq!((spread(0.4, 3, 8, 0.0), spread(0.4, 0, 1, 7.0), spread(1.0, 5, 8, 7.0)), (0.4, 0.4, 1.0));
     }
 }

@@ -1,9 +1,8 @@
-//! Deep Q-networks: DQN (Mnih et al. 2015) and Double DQN (van Hasselt et al. 2016).
+//! Deep Q-networks: DQN (Mnih et al. 2015), Double DQN (van Hasselt et al. 2016), prioritised (Schaul et al. 2016).
 //!
 //! Read in this order: `config` (every number that can be set), `losses` (the mathematics, free functions), `policy`
-//! (epsilon-greedy), `learner` (one update), `agent` (when to update, and what is saved).
+//! (epsilon-greedy), `learner` (one update). When updates are made is the business of [`crate::off_policy`].
 
-mod agent;
 mod config;
 mod learner;
 pub mod losses;
@@ -11,7 +10,6 @@ mod policy;
 #[cfg(test)]
 mod tests;
 
-pub use agent::Dqn;
 pub use config::DqnConfig;
 pub use learner::DqnLearner;
-pub use policy::QPolicy;
+pub use policy::EpsilonGreedy;

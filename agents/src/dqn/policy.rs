@@ -4,21 +4,53 @@ use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, ObsRef};
 use pavlov_nn::Parameters;
 use rand::RngExt;
 
+use super::{DqnConfig, losses};
+use crate::off_policy::Explorer;
 use crate::random::sensible;
-use crate::{ActMode, AgentError, Policy, PolicyNetwork};
+use crate::{ActMode, AgentError, Encoder, Generators, Metrics, Network, PolicyNetwork};
 
-/// How a Q-network is asked for actions; the weights are given with each call.
+/// A random action with chance epsilon, the best known one else; of masked ones always one that makes sense.
 #[derive(Debug)]
-pub struct QNetwork(pub(super) PolicyNetwork);
+pub struct EpsilonGreedy {
+    pub(super) network: PolicyNetwork,
+    config: DqnConfig,
+    total_env_steps: u64,
+    /// The first environment's number, and how many there are, those of others included.
+    place: (usize, usize),
+}
 
-impl QNetwork {
-    /// Writes a random action with chance `epsilon`, the best known one else, for each observation.
-    pub(super) fn epsilon_greedy(
+impl EpsilonGreedy {
+    /// Acts by this network for a training of `total_env_steps`.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn new(
+        config: DqnConfig,
+        net: Network,
+        encoder: Encoder,
+        total_env_steps: u64,
+    ) -> Result<Self, AgentError> {
+        let network = PolicyNetwork::new(net, encoder)?;
+        Ok(Self { network, config, total_env_steps, place: (0, 1) })
+    }
+
+    /// The chance of a random action after so many env steps, before it is spread over environments; before the first
+    /// update there is nothing to follow but chance.
+    pub fn epsilon(&self, env_steps: u64) -> f64 {
+        if env_steps < self.config.warmup_env_steps {
+            return 1.0;
+        }
+        let DqnConfig { epsilon_start, epsilon_end, epsilon_decay_fraction, .. } = self.config;
+        let decay_env_steps = epsilon_decay_fraction * self.total_env_steps as f64;
+        losses::epsilon(env_steps, epsilon_start, epsilon_end, decay_env_steps)
+    }
+
+    fn epsilon_greedy(
         &mut self,
-        parameters: &Parameters,
+        weights: &Parameters,
         observations: &ObsBatch,
         epsilon: f64,
-        rng: &mut EnvRng,
+        mut generators: Generators<'_>,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let ActionBatch::Discrete(choices) = actions else {
@@ -27,6 +59,9 @@ impl QNetwork {
         // Random choices first: where all are random the network is not asked at all.
         let mut asked = false;
         for (row, choice) in choices.iter_mut().enumerate() {
+            let rng = generators.of(row);
+            let epsilon =
+                losses::spread(epsilon, self.place.0 + row, self.place.1, self.config.epsilon_spread);
             let random = epsilon > 0.0 && rng.random::<f64>() < epsilon;
             *choice = if random { self.any_action(observations.row(row), rng) } else { -1 };
             asked |= !random;
@@ -34,8 +69,8 @@ impl QNetwork {
         if !asked {
             return Ok(());
         }
-        let count = self.0.net.outputs() as usize;
-        let (values, encoder) = self.0.evaluate(parameters, observations)?;
+        let count = self.network.net.outputs() as usize;
+        let (values, encoder) = self.network.evaluate(weights, observations)?;
         for (row, (choice, values)) in choices.iter_mut().zip(values.chunks_exact(count)).enumerate() {
             if *choice < 0 {
                 *choice = argmax(values, encoder.mask(observations.row(row)))
@@ -47,9 +82,9 @@ impl QNetwork {
 
     /// One of the actions that make sense, all equally likely.
     fn any_action(&self, observation: ObsRef<'_>, rng: &mut EnvRng) -> i64 {
-        match self.0.encoder.mask(observation) {
+        match self.network.encoder.mask(observation) {
             Some(mask) => sensible(mask, rng),
-            None => rng.random_range(0..self.0.net.outputs()),
+            None => rng.random_range(0..self.network.net.outputs()),
         }
     }
 }
@@ -69,27 +104,33 @@ fn argmax(values: &[f32], mask: Option<&[f32]>) -> Option<i64> {
     best.map(|index| index as i64)
 }
 
-/// A Q-network with weights of its own and a fixed chance of a random action.
-#[derive(Debug)]
-pub struct QPolicy {
-    pub(super) network: QNetwork,
-    pub(super) parameters: Parameters,
-    pub(super) epsilon: f64,
-}
-
-impl Policy for QPolicy {
+impl Explorer for EpsilonGreedy {
     fn act(
         &mut self,
+        weights: &Parameters,
         observations: &ObsBatch,
-        mode: ActMode,
-        rng: &mut EnvRng,
+        (mode, env_steps): (ActMode, u64),
+        generators: Generators<'_>,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let epsilon = match mode {
-            ActMode::Explore => self.epsilon,
+            ActMode::Explore => self.epsilon(env_steps),
             ActMode::Exploit => 0.0,
         };
-        self.network.epsilon_greedy(&self.parameters, observations, epsilon, rng, actions)
+        self.epsilon_greedy(weights, observations, epsilon, generators, actions)
+    }
+
+    fn twin(&self, first: usize, total: usize) -> Result<Box<dyn Explorer>, AgentError> {
+        Ok(Box::new(Self {
+            network: self.network.twin()?,
+            config: self.config.clone(),
+            place: (first, total),
+            ..*self
+        }))
+    }
+
+    fn metrics(&self, env_steps: u64) -> Metrics {
+        Metrics::from([("rollout/exploration_rate", self.epsilon(env_steps))])
     }
 }
 

@@ -5,17 +5,17 @@ use pavlov_nn::losses::Regression;
 use pavlov_nn::{Layout, Mlp, MlpConfig, Mode, Optimizer, Parameters};
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::{DqnConfig, DqnLearner};
-use crate::replay::{Batch, Transitions, UniformReplay};
+use super::{DqnConfig, DqnLearner, EpsilonGreedy};
+use crate::replay::{Batch, Replay, ReplayConfig, Transitions};
 use crate::{Encoder, Experience, Network};
 
 const BATCH: usize = 64;
 const LEARNING_RATE: f64 = 1e-3;
 
 /// A replay of transitions that look like a world's: some end, some are cut off.
-fn replay(rng: &mut EnvRng) -> (UniformReplay, Encoder, Space) {
+fn replay(rng: &mut EnvRng) -> (Replay, Encoder, Space) {
     let (space, actions) = (Space::unbounded(&[4]), Space::Discrete(3));
-    let mut replay = UniformReplay::new(1_000, &space, &actions).unwrap();
+    let mut replay = Replay::new((1_000, ReplayConfig::default()), 0.99, &space, &actions).unwrap();
     let mut observations = ObsBatch::new(&space, 1);
     let mut step = StepBatch::new(&space, 1);
     for time in 0..500 {
@@ -72,12 +72,13 @@ fn textbook(
 
 fn compare(config: DqnConfig) {
     let mut rng = EnvRng::seeded(4);
-    let (replay, encoder, actions) = replay(&mut rng);
+    let (mut replay, encoder, actions) = replay(&mut rng);
     let mut layout = Layout::new();
     let net = Mlp::new(&mut layout, "", 4, 3, &config.net).unwrap();
     let weights = || Parameters::new(&layout, &mut EnvRng::seeded(9), Device::Cpu).unwrap();
     let own = Network::new(&mut Layout::new(), "", (&encoder, 3), (&config.cnn, &config.net)).unwrap();
-    let mut learner = DqnLearner::new(config.clone(), own, weights()).unwrap();
+    let explorer = EpsilonGreedy::new(config.clone(), own, encoder.clone(), 1_000).unwrap();
+    let mut learner = DqnLearner::new(config.clone(), explorer, weights()).unwrap();
     let mut online = weights();
     let mut target = online.frozen_copy().unwrap();
     let mut optimizer = Optimizer::new(&config.optimizer, &online).unwrap();
@@ -86,14 +87,14 @@ fn compare(config: DqnConfig) {
     for round in 0..8 {
         // The last batch of a training may hold fewer minibatches.
         let minibatches = if round % 4 == 3 { 1 } else { 3 };
-        replay.sample(&mut rng, &encoder, minibatches * BATCH, &mut batch).unwrap();
+        replay.sample(&mut rng, 0.0, minibatches * BATCH, &mut batch).unwrap();
         let all = batch.transitions(Device::Cpu).unwrap();
         let mut losses = 0.0;
         for minibatch in 0..minibatches {
             let start = (minibatch * BATCH) as i64;
             losses += textbook(&config, &net, (&mut online, &target), &mut optimizer, &all, start);
         }
-        learner.update(&batch, LEARNING_RATE).unwrap();
+        learner.descend(&batch, LEARNING_RATE).unwrap();
         let (loss, _) = learner.take_means().unwrap().unwrap();
         assert!((loss - losses / minibatches as f64).abs() < 1e-4, "round {round}: {loss}");
         if round % 3 == 2 {

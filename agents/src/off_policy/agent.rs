@@ -1,125 +1,22 @@
 //! An agent that learns from a replay, as a training loop drives it. What it does with a batch is its learner's business.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, Space, StepBatch, derive_seed};
+use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, derive_seed};
 use pavlov_nn::{StateDict, StateView};
 
-use super::{Pace, UnitBox, UpdatesPerTraining};
-use crate::checks::at_least_one;
-use crate::replay::{Batch, UniformReplay};
-use crate::{ActMode, Agent, AgentContext, AgentError, Encoder, Experience, Metrics, Policy, RandomPolicy};
+use super::explorer::OwnPolicy;
+use super::{Explorer, OffPolicyLearner, OffPolicySetup, Pace, Store, UnitBox};
+use crate::replay::Batch;
+use crate::{ActMode, Agent, AgentContext, AgentError, Experience, Generators, Metrics, Policy};
 
-/// What makes a better policy of a batch. Implementing this is all that a new agent of this kind needs.
-pub trait OffPolicyLearner: Send {
-    /// Chooses actions in training, with the exploration; `rng` draws it.
-    ///
-    /// # Errors
-    /// [`AgentError::Diverged`] when the network gives NaN.
-    fn act(
-        &mut self,
-        observations: &ObsBatch,
-        rng: &mut EnvRng,
-        actions: &mut ActionBatch,
-    ) -> Result<(), AgentError>;
-
-    /// Takes note of which episodes ended with a step.
-    fn observe(&mut self, _step: &StepBatch) {}
-
-    /// One update. Continuous actions of the batch are numbers from -1 to 1. `progress` is the share of training that is
-    /// done.
-    ///
-    /// # Errors
-    /// [`AgentError::Diverged`] when a loss is no longer finite.
-    fn update(&mut self, batch: &Batch, progress: f64) -> Result<(), AgentError>;
-
-    /// A policy with a copy of the present weights.
-    ///
-    /// # Errors
-    /// [`AgentError`] when memory runs out.
-    fn policy(&self) -> Result<Box<dyn Policy>, AgentError>;
-
-    /// What there is to log since the last call.
-    fn take_metrics(&mut self, progress: f64) -> Metrics;
-
-    /// The updates made so far.
-    fn updates(&self) -> u64;
-
-    /// The policy's weights.
-    ///
-    /// # Errors
-    /// [`AgentError`] when a tensor cannot be copied.
-    fn weights(&self) -> Result<StateDict<'static>, AgentError>;
-
-    /// Takes over the policy's weights.
-    ///
-    /// # Errors
-    /// [`AgentError`] when they do not fit.
-    fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError>;
-
-    /// Everything to continue from.
-    ///
-    /// # Errors
-    /// [`AgentError`] when a tensor cannot be copied.
-    fn state(&self) -> Result<StateDict<'_>, AgentError>;
-
-    /// Continues from a saved state.
-    ///
-    /// # Errors
-    /// [`AgentError`] when it does not fit.
-    fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError>;
-}
-
-/// How such an agent is put together.
-#[derive(Clone, Copy, Debug)]
-pub struct OffPolicySetup {
-    /// Transitions per update.
-    pub batch_size: usize,
-    /// Transitions that the replay holds.
-    pub replay_capacity: usize,
-    /// Env steps before the first update.
-    pub warmup_env_steps: u64,
-    /// Env steps from one training to the next.
-    pub train_every_env_steps: u64,
-    /// Updates of one training.
-    pub updates_per_training: UpdatesPerTraining,
-}
-
-impl OffPolicySetup {
-    /// Checks the numbers of a configuration.
-    ///
-    /// # Errors
-    /// [`AgentError::Config`] naming the one that makes no sense.
-    pub fn validate(&self) -> Result<(), AgentError> {
-        at_least_one("batch_size", self.batch_size as u64)?;
-        at_least_one("train_every_env_steps", self.train_every_env_steps)?;
-        if let UpdatesPerTraining::Count(count) = self.updates_per_training {
-            at_least_one("updates_per_training", count)?;
-        }
-        if self.batch_size > self.replay_capacity {
-            let (batch, capacity) = (self.batch_size, self.replay_capacity);
-            return Err(AgentError::Config(format!(
-                "batch_size ({batch}) is above replay_capacity ({capacity}): raise the capacity or lower the batch"
-            )));
-        }
-        Ok(())
-    }
-}
-
-/// A learner with its replay.
-#[derive(Debug)]
+/// A learner with its explorer and its replay.
 pub struct OffPolicyAgent<L> {
     learner: L,
-    pace: Pace,
-    encoder: Encoder,
-    /// The bounds of continuous actions, and room for those that the replay takes.
-    unit: Option<(UnitBox, ActionBatch)>,
-    replay: UniformReplay,
+    explorer: Box<dyn Explorer>,
+    store: Store,
     batch: Batch,
-    /// What acts until the first update.
-    random: RandomPolicy,
+    pace: Pace,
     /// Draws the actions.
     act_rng: EnvRng,
-    /// Draws the batches.
-    sample_rng: EnvRng,
 }
 
 impl<L: OffPolicyLearner> OffPolicyAgent<L> {
@@ -133,74 +30,61 @@ impl<L: OffPolicyLearner> OffPolicyAgent<L> {
         bounds: Option<UnitBox>,
         context: &AgentContext,
     ) -> Result<Self, AgentError> {
-        let (observations, actions): (&Space, &Space) = (&context.observation_space, &context.action_space);
-        let encoder = Encoder::new(observations);
-        let seed = |purpose| EnvRng::seeded(derive_seed(context.seed, purpose, 0));
-        let room = ActionBatch::new(actions, context.num_envs)?;
+        let store = Store::new(setup, bounds, context)?;
         Ok(Self {
+            explorer: learner.explorer()?.twin(0, context.num_envs)?,
+            batch: store.room(learner.updates_at_once())?,
             learner,
+            store,
             pace: Pace::new(setup, context.total_env_steps),
-            unit: bounds.map(|bounds| (bounds, room)),
-            replay: UniformReplay::new(setup.replay_capacity, observations, actions)?,
-            batch: Batch::new(setup.batch_size, &encoder, actions)?,
-            encoder,
-            random: RandomPolicy::new(observations, actions),
-            act_rng: seed("act"),
-            sample_rng: seed("sample"),
+            act_rng: EnvRng::seeded(derive_seed(context.seed, "act", 0)),
         })
-    }
-}
-
-/// Writes the actions as the policy knows them, from -1 to 1.
-fn to_unit(bounds: &UnitBox, actions: &ActionBatch, unit: &mut ActionBatch) {
-    let (ActionBatch::Box { points, width }, ActionBatch::Box { points: unit, .. }) = (actions, unit) else {
-        return;
-    };
-    unit.resize(points.len(), 0.0);
-    for (point, unit) in points.chunks_exact(*width).zip(unit.chunks_exact_mut(*width)) {
-        bounds.to_unit(point, unit);
     }
 }
 
 impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {
     fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError> {
-        if self.pace.is_warming_up() {
-            return self.random.act(observations, ActMode::Explore, &mut self.act_rng, actions);
-        }
-        self.learner.act(observations, &mut self.act_rng, actions)
+        let how = (ActMode::Explore, self.pace.env_steps());
+        let generators = Generators::One(&mut self.act_rng);
+        self.explorer.act(self.learner.acting(), observations, how, generators, actions)
     }
 
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
-        match &mut self.unit {
-            None => self.replay.insert(experience),
-            Some((bounds, unit)) => {
-                to_unit(bounds, experience.actions, unit);
-                self.replay.insert(Experience { actions: unit, ..experience });
-            }
-        }
-        self.learner.observe(experience.step);
+        self.store.insert(0, experience);
+        self.explorer.observe(experience.step);
         self.pace.observe(experience.observations.rows());
         Ok(())
     }
 
     fn learn(&mut self) -> Result<u64, AgentError> {
-        let updates = self.pace.updates_due();
-        for _ in 0..updates {
-            let count = self.batch.capacity();
-            self.replay.sample(&mut self.sample_rng, &self.encoder, count, &mut self.batch)?;
-            self.learner.update(&self.batch, self.pace.progress())?;
+        let (before, now) = self.pace.observed();
+        self.learner.advance(before, now)?;
+        let updates = self.pace.updates_due(before, now);
+        let (progress, mut left) = (self.pace.progress(), updates as usize);
+        // Several steps may pass before the first whole transition.
+        while left > 0 && !self.store.replay().is_empty() {
+            let together = left.min(self.learner.updates_at_once());
+            self.store.sample(together, progress, &mut self.batch)?;
+            self.learner.update(&self.batch, progress)?;
+            self.store.learned(&self.batch, self.learner.errors());
+            left -= together;
         }
-        Ok(updates)
+        Ok(updates - left as u64)
     }
 
     fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
-        self.learner.policy()
+        Ok(Box::new(OwnPolicy {
+            explorer: self.learner.explorer()?,
+            weights: self.learner.acting().frozen_copy()?,
+            env_steps: self.pace.env_steps(),
+        }))
     }
 
     fn take_metrics(&mut self) -> Result<Metrics, AgentError> {
-        let mut metrics = self.learner.take_metrics(self.pace.progress());
+        let mut metrics = self.learner.take_metrics(self.pace.progress())?;
+        metrics.extend(self.explorer.metrics(self.pace.env_steps()));
         metrics.insert("train/n_updates", self.learner.updates() as f64);
-        metrics.insert("train/replay_size", self.replay.len() as f64);
+        metrics.insert("train/replay_size", self.store.replay().len() as f64);
         Ok(metrics)
     }
 
@@ -219,19 +103,19 @@ impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {
     fn state(&self) -> Result<StateDict<'_>, AgentError> {
         let mut state = StateDict::new();
         state.nest("learner", self.learner.state()?);
-        state.nest("replay", self.replay.state()?);
+        state.nest("explorer", self.explorer.state()?);
+        state.nest("replay", self.store.state()?);
         state.nest("pace", self.pace.state()?);
         state.put_value("act_rng", &self.act_rng)?;
-        state.put_value("sample_rng", &self.sample_rng)?;
         Ok(state)
     }
 
     fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
         self.learner.load_state(&state.part("learner"))?;
-        self.replay.load_state(&state.part("replay"))?;
+        self.explorer.load_state(&state.part("explorer"))?;
+        self.store.load_state(&state.part("replay"))?;
         self.pace.load_state(&state.part("pace"))?;
         self.act_rng = state.value("act_rng")?;
-        self.sample_rng = state.value("sample_rng")?;
         Ok(())
     }
 }

@@ -72,6 +72,7 @@ pub struct Critics {
     view: Parameters,
     target: Parameters,
     values: Vec<f32>,
+    errors: Vec<f32>,
     gradient: HostBuffer<f32>,
 }
 
@@ -95,6 +96,7 @@ impl Critics {
             target: parameters.frozen_copy()?,
             trained: Trained::new(parameters, setup.optimizer, setup.gradient_clip_norm)?,
             values: Vec::new(),
+            errors: Vec::new(),
             gradient: HostBuffer::new(&[0])?,
         })
     }
@@ -107,6 +109,11 @@ impl Critics {
     /// The targets' weights.
     pub fn target(&self) -> &Parameters {
         &self.target
+    }
+
+    /// How far the values were from their targets when they were last regressed, the mean over the critics: `[batch]`.
+    pub fn errors(&self) -> &[f32] {
+        &self.errors
     }
 
     fn count(&self) -> usize {
@@ -143,14 +150,15 @@ impl Critics {
         &mut self,
         inputs: &Tensor,
         choices: &[i64],
-        targets: &[f32],
+        (targets, weights): (&[f32], &[f32]),
         learning_rate: f64,
     ) -> Result<f64, AgentError> {
         let outputs = self.net.forward(&self.trained.parameters, inputs, Mode::Train)?;
         read(&outputs, &mut self.values)?;
         self.make_room(&outputs)?;
-        let (columns, gradient) = (outputs.size()[2] as usize, self.gradient.as_mut_slice());
-        let loss = losses::regress(&self.values, columns, choices, targets, gradient);
+        let (values, gradient) =
+            ((&self.values[..], outputs.size()[2] as usize), self.gradient.as_mut_slice());
+        let loss = losses::regress(values, choices, (targets, weights), gradient, &mut self.errors);
         if !loss.is_finite() {
             return Err(AgentError::Diverged(format!("the critics' loss is {loss}")));
         }

@@ -26,27 +26,32 @@ pub fn td_targets(rewards: &[f32], continues: &[f32], discount: f64, targets: &m
     }
 }
 
-/// Half the mean squared error of each critic's values, summed over the critics, and its gradient into `gradient`.
+/// Half the weighted mean squared error of each critic's values, summed over the critics, and its gradient into
+/// `gradient`. Each row's mean absolute error, over the critics, goes into `errors`.
 ///
-/// `values` and `gradient` are `[critics, batch, columns]`, `targets` is `[batch]`. Of each row the column counts that
-/// `choices` (`[batch]`) names; the first one where that is empty.
+/// `values` and `gradient` are `[critics, batch, columns]`, `targets`, `weights` and `errors` are `[batch]`. Of each row
+/// the column counts that `choices` (`[batch]`) names; the first one where that is empty.
 pub fn regress(
-    values: &[f32],
-    columns: usize,
+    (values, columns): (&[f32], usize),
     choices: &[i64],
-    targets: &[f32],
+    (targets, weights): (&[f32], &[f32]),
     gradient: &mut [f32],
+    errors: &mut Vec<f32>,
 ) -> f64 {
     let per_row = 1.0 / targets.len() as f32;
+    let per_critic = (targets.len() * columns) as f32 / values.len() as f32;
     gradient.fill(0.0);
+    errors.clear();
+    errors.resize(targets.len(), 0.0);
     let mut sum = 0.0;
     let critics = values.chunks_exact(targets.len() * columns);
     for (values, gradient) in critics.zip(gradient.chunks_exact_mut(targets.len() * columns)) {
         for (row, target) in targets.iter().enumerate() {
             let at = row * columns + choices.get(row).map_or(0, |&choice| choice as usize);
             let error = values[at] - target;
-            gradient[at] = error * per_row;
-            sum += f64::from(0.5 * error * error);
+            gradient[at] = weights[row] * error * per_row;
+            errors[row] += error.abs() * per_critic;
+            sum += f64::from(0.5 * weights[row] * error * error);
         }
     }
     sum * f64::from(per_row)
@@ -101,14 +106,19 @@ mod tests {
     fn a_regression_by_hand() {
         // Two critics, two rows: errors 1, -2 and 0, 4.
         let mut gradient = [9.0; 4];
-        let loss = regress(&[2.0, 1.0, 1.0, 7.0], 1, &[], &[1.0, 3.0], &mut gradient);
+        let mut errors = Vec::new();
+        let all = (&[1.0, 3.0][..], &[1.0, 1.0][..]);
+        let loss = regress((&[2.0, 1.0, 1.0, 7.0], 1), &[], all, &mut gradient, &mut errors);
         assert_eq!(gradient, [0.5, -1.0, 0.0, 2.0]);
         assert_eq!(loss, (1.0 + 4.0) / 4.0 + 16.0 / 4.0);
-        // One critic of two discrete actions.
+        assert_eq!(errors, [0.5, 3.0]);
+        // One critic of two discrete actions, of which the second row weighs half.
         let mut gradient = [9.0; 4];
-        let loss = regress(&[2.0, 9.0, 9.0, 7.0], 2, &[0, 1], &[1.0, 3.0], &mut gradient);
-        assert_eq!(gradient, [0.5, 0.0, 0.0, 2.0]);
-        assert_eq!(loss, (1.0 + 16.0) / 4.0);
+        let weighted = (&[1.0, 3.0][..], &[1.0, 0.5][..]);
+        let loss = regress((&[2.0, 9.0, 9.0, 7.0], 2), &[0, 1], weighted, &mut gradient, &mut errors);
+        assert_eq!(gradient, [0.5, 0.0, 0.0, 1.0]);
+        assert_eq!(loss, (1.0 + 8.0) / 4.0);
+        assert_eq!(errors, [1.0, 4.0]);
     }
 
     #[test]

@@ -1,18 +1,27 @@
-//! What agents share that learn from a replay with a policy and critics: TD3, DDPG and SAC.
+//! What agents share that learn from a replay: DQN, TD3, DDPG and SAC.
 //!
-//! Read in this order: `pace` (when an update is due), `unit_box` (from the policy's actions to the environment's and
-//! back), `losses` (the critics' mathematics), `critics`, `agent` (the loop's side of it). An algorithm is then an
-//! [`OffPolicyLearner`]: from a batch of transitions to better weights.
+//! Read in this order: `setup` and `pace` (when an update is due), `unit_box` (from the policy's actions to the
+//! environment's and back), `store` (the replay as an agent uses it), `explorer` (the acting half), `learner` (the
+//! learning half), `agent` (the loop's side of both). `losses`, `critics` and `noise` are for those that have a policy
+//! and critics. An algorithm is an [`OffPolicyLearner`]: from a batch of transitions to better weights.
 
 mod agent;
 mod critics;
+mod explorer;
+mod learner;
 pub mod losses;
 mod noise;
 mod pace;
+mod setup;
+mod store;
 mod unit_box;
 
-pub use agent::{OffPolicyAgent, OffPolicyLearner, OffPolicySetup};
+pub use agent::OffPolicyAgent;
 pub use critics::{Critics, CriticsSetup, Judge};
+pub use explorer::{Explorer, RandomFirst};
+pub use learner::OffPolicyLearner;
 pub use noise::{ActionNoise, NoiseConfig};
 pub use pace::{Pace, UpdatesPerTraining};
+pub use setup::OffPolicySetup;
+pub use store::Store;
 pub use unit_box::UnitBox;

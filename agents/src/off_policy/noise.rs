@@ -72,6 +72,11 @@ impl ActionNoise {
         Self { config, width, lasting: Vec::new() }
     }
 
+    /// The same noise, which has not begun yet.
+    pub fn fresh(&self) -> Self {
+        Self::new(self.config, self.width)
+    }
+
     /// Adds the noise of environment `row` to its action, which stays between -1 and 1.
     pub fn disturb(&mut self, row: usize, action: &mut [f32], rng: &mut EnvRng) {
         let end = (row + 1) * self.width;

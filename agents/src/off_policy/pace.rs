@@ -90,19 +90,23 @@ impl Pace {
         self.observed += num_envs as u64;
     }
 
-    /// Whether there is nothing to follow yet but chance.
-    pub fn is_warming_up(&self) -> bool {
-        self.env_steps < self.warmup_env_steps
-    }
-
     /// The share of training that is done.
     pub fn progress(&self) -> f64 {
         (self.env_steps as f64 / self.total_env_steps.max(1) as f64).min(1.0)
     }
 
-    /// How many updates are due for the env steps observed since the last call.
-    pub fn updates_due(&mut self) -> u64 {
-        let (before, now) = (self.env_steps - std::mem::take(&mut self.observed), self.env_steps);
+    /// The env steps so far.
+    pub fn env_steps(&self) -> u64 {
+        self.env_steps
+    }
+
+    /// From where to where env steps were counted since the last call.
+    pub fn observed(&mut self) -> (u64, u64) {
+        (self.env_steps - std::mem::take(&mut self.observed), self.env_steps)
+    }
+
+    /// How many updates are due for the env steps from `before` on until `now`.
+    pub fn updates_due(&self, before: u64, now: u64) -> u64 {
         if now < self.warmup_env_steps {
             return 0;
         }
@@ -141,8 +145,10 @@ mod tests {
 
     fn pace(warmup: u64, every: u64, updates: UpdatesPerTraining, total: u64) -> Pace {
         let setup = OffPolicySetup {
+            discount: 1.0,
             batch_size: 1,
             replay_capacity: 1,
+            replay: crate::replay::ReplayConfig::default(),
             warmup_env_steps: warmup,
             train_every_env_steps: every,
             updates_per_training: updates,
@@ -155,7 +161,8 @@ mod tests {
         (0..4800 / num_envs)
             .map(|_| {
                 pace.observe(num_envs);
-                pace.updates_due()
+                let (before, now) = pace.observed();
+                pace.updates_due(before, now)
             })
             .sum()
     }
@@ -173,11 +180,10 @@ mod tests {
     fn nothing_is_due_while_warming_up_and_nothing_is_made_up_for() {
         let mut pace = pace(100, 1, UpdatesPerTraining::Count(1), 1000);
         for step in 1..=100 {
-            assert!(pace.is_warming_up());
             pace.observe(1);
-            assert_eq!(pace.updates_due(), u64::from(step == 100));
+            let (before, now) = pace.observed();
+            assert_eq!(pace.updates_due(before, now), u64::from(step == 100));
         }
-        assert!(!pace.is_warming_up());
         assert_eq!(pace.progress(), 0.1);
     }
 

@@ -7,29 +7,57 @@ use tch::{Device, Tensor};
 use crate::{AgentError, Encoder};
 
 /// Room for transitions, gathered in ordinary memory.
+///
+/// Numbers are encoded as they are gathered, bytes wait until they are where the network is: a quarter of the way to
+/// go, and often shared by an observation and the next.
 #[derive(Debug)]
 pub struct Batch {
     count: usize,
+    encoder: Encoder,
     observations: HostBuffer<f32>,
     next_observations: HostBuffer<f32>,
+    planes: HostBuffer<u8>,
+    frames: Frames,
     masks: HostBuffer<f32>,
     next_masks: HostBuffer<f32>,
     choices: HostBuffer<i64>,
     points: HostBuffer<f32>,
     rewards: HostBuffer<f32>,
     continues: HostBuffer<f32>,
+    weights: HostBuffer<f32>,
+    /// Where each transition was found, and which one it was: the place may have been taken by another since.
+    pub(super) origins: Vec<Origin>,
+}
+
+/// Where a transition of a batch comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Origin {
+    pub slot: usize,
+    pub number: u64,
+}
+
+/// How the bytes of observations stand in a batch: each row has `per_row` planes of `length` bytes, of which the first
+/// `count` are the observation, and `count` from `next` on the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Frames {
+    pub count: usize,
+    pub length: usize,
+    pub per_row: usize,
+    pub next: usize,
 }
 
 /// A batch's memory, row by row.
 pub(super) struct RowsMut<'a> {
     pub observations: &'a mut [f32],
     pub next_observations: &'a mut [f32],
+    pub planes: &'a mut [u8],
     pub masks: &'a mut [f32],
     pub next_masks: &'a mut [f32],
     pub choices: &'a mut [i64],
     pub points: &'a mut [f32],
     pub rewards: &'a mut [f32],
     pub continues: &'a mut [f32],
+    pub weights: &'a mut [f32],
 }
 
 impl Batch {
@@ -39,17 +67,22 @@ impl Batch {
     /// [`AgentError`] for a space that no action can have, or when memory runs out.
     pub fn new(capacity: usize, encoder: &Encoder, space: &Space) -> Result<Self, AgentError> {
         let (choices, points) = widths(&ActionBatch::new(space, 1)?);
-        let (rows, width) = (capacity as i64, encoder.width() as i64);
+        let (rows, width) = (capacity as i64, encoder.numbers_width() as i64);
         Ok(Self {
             count: 0,
+            encoder: encoder.clone(),
             observations: HostBuffer::new(&[rows, width])?,
             next_observations: HostBuffer::new(&[rows, width])?,
+            planes: HostBuffer::new(&[rows, 2 * encoder.bytes_width() as i64])?,
+            frames: Frames::default(),
             masks: HostBuffer::new(&[rows, encoder.mask_width() as i64])?,
             next_masks: HostBuffer::new(&[rows, encoder.mask_width() as i64])?,
             choices: HostBuffer::new(&[rows, choices as i64])?,
             points: HostBuffer::new(&[rows, points as i64])?,
             rewards: HostBuffer::new(&[rows])?,
             continues: HostBuffer::new(&[rows])?,
+            weights: HostBuffer::new(&[rows])?,
+            origins: Vec::with_capacity(capacity),
         })
     }
 
@@ -58,23 +91,26 @@ impl Batch {
         self.rewards.as_slice().len()
     }
 
-    /// The memory, of which `count` rows are about to be written.
-    pub(super) fn rows_mut(&mut self, count: usize) -> Result<RowsMut<'_>, AgentError> {
+    /// The memory, of which `count` rows are about to be written, with bytes in this form.
+    pub(super) fn rows_mut(&mut self, count: usize, frames: Frames) -> Result<RowsMut<'_>, AgentError> {
         let capacity = self.capacity();
         if count > capacity {
             let message = format!("a batch with room for {capacity} transitions cannot take {count}");
             return Err(AgentError::State(message));
         }
         self.count = count;
+        self.frames = frames;
         Ok(RowsMut {
             observations: self.observations.as_mut_slice(),
             next_observations: self.next_observations.as_mut_slice(),
+            planes: self.planes.as_mut_slice(),
             masks: self.masks.as_mut_slice(),
             next_masks: self.next_masks.as_mut_slice(),
             choices: self.choices.as_mut_slice(),
             points: self.points.as_mut_slice(),
             rewards: self.rewards.as_mut_slice(),
             continues: self.continues.as_mut_slice(),
+            weights: self.weights.as_mut_slice(),
         })
     }
 
@@ -84,16 +120,51 @@ impl Batch {
     /// # Errors
     /// [`AgentError::Nn`] when the device's memory runs out.
     pub fn transitions(&self, device: Device) -> Result<Transitions, AgentError> {
+        let (observations, next_observations) = self.seen(device)?;
         Ok(Transitions {
-            observations: self.tensor(&self.observations, device)?,
-            next_observations: self.tensor(&self.next_observations, device)?,
+            observations,
+            next_observations,
             masks: self.tensor(&self.masks, device)?,
             next_masks: self.tensor(&self.next_masks, device)?,
             choices: self.tensor(&self.choices, device)?,
             points: self.tensor(&self.points, device)?,
             rewards: self.tensor(&self.rewards, device)?,
             continues: self.tensor(&self.continues, device)?,
+            weights: self.tensor(&self.weights, device)?,
         })
+    }
+
+    /// What was acted on, and what followed.
+    fn seen(&self, device: Device) -> Result<(Tensor, Tensor), AgentError> {
+        let numbers = self.tensor(&self.observations, device)?;
+        let next_numbers = self.tensor(&self.next_observations, device)?;
+        if self.encoder.bytes_width() == 0 {
+            return Ok((numbers, next_numbers));
+        }
+        let planes = on(&self.planes()?, device)?;
+        let of = |first: usize, numbers: &Tensor| -> Result<Tensor, AgentError> {
+            let planes = planes.f_narrow(1, first as i64, self.frames.count as i64)?;
+            self.encoder.assemble(numbers, &planes)
+        };
+        Ok((of(0, &numbers)?, of(self.frames.next, &next_numbers)?))
+    }
+
+    /// The bytes of the observations, u8 `[batch, planes, length]`; the next observations' are among them.
+    fn planes(&self) -> Result<Tensor, AgentError> {
+        let Frames { per_row, length, .. } = self.frames;
+        let (count, per_row, length) = (self.count as i64, per_row as i64, length as i64);
+        let all = self.planes.tensor().f_view([-1])?.f_narrow(0, 0, count * per_row * length)?;
+        Ok(all.f_view([count, per_row, length])?)
+    }
+
+    /// The bytes of what was acted on and of what followed, as they are, u8 `[batch, planes, length]` each; views of
+    /// the batch's memory.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when libtorch fails.
+    pub fn bytes(&self) -> Result<(Tensor, Tensor), AgentError> {
+        let (planes, count) = (self.planes()?, self.frames.count as i64);
+        Ok((planes.f_narrow(1, 0, count)?, planes.f_narrow(1, self.frames.next as i64, count)?))
     }
 
     /// The small numbers of the transitions as slices of ordinary memory.
@@ -110,13 +181,17 @@ impl Batch {
             points: filled(&self.points, self.count),
             rewards: filled(&self.rewards, self.count),
             continues: filled(&self.continues, self.count),
+            weights: filled(&self.weights, self.count),
         }
     }
 
     fn tensor<T: HostElement>(&self, buffer: &HostBuffer<T>, device: Device) -> Result<Tensor, AgentError> {
-        let filled = buffer.tensor().f_narrow(0, 0, self.count as i64)?;
-        Ok(if device == Device::Cpu { filled } else { filled.f_to_device(device)? })
+        on(&buffer.tensor().f_narrow(0, 0, self.count as i64)?, device)
     }
+}
+
+fn on(tensor: &Tensor, device: Device) -> Result<Tensor, AgentError> {
+    crate::host::on_device(tensor, device)
 }
 
 /// The small numbers of transitions, row-major; each is what [`Transitions`] has by the same name.
@@ -134,6 +209,8 @@ pub struct Numbers<'a> {
     pub rewards: &'a [f32],
     /// `[batch]`
     pub continues: &'a [f32],
+    /// `[batch]`
+    pub weights: &'a [f32],
 }
 
 /// Transitions as tensors.
@@ -141,7 +218,8 @@ pub struct Numbers<'a> {
 pub struct Transitions {
     /// What was acted on, f32 `[batch, width]`.
     pub observations: Tensor,
-    /// What truly followed, the final observation of an episode included: f32 `[batch, width]`.
+    /// What truly followed after as many steps as rewards were added up over, the final observation of an episode
+    /// included: f32 `[batch, width]`.
     pub next_observations: Tensor,
     /// Which discrete actions made sense then, 1 or 0, at least one of them: f32 `[batch, actions]`; `[batch, 0]` where the
     /// environment does not say.
@@ -153,11 +231,13 @@ pub struct Transitions {
     pub choices: Tensor,
     /// Continuous actions, f32 `[batch, dimensions]`, else `[batch, 0]`.
     pub points: Tensor,
-    /// f32 `[batch]`
+    /// The reward, or the discounted sum of several: f32 `[batch]`
     pub rewards: Tensor,
-    /// 0 where the world ended with the step (terminated), 1 where it goes on or was merely cut off: what the next
-    /// value is multiplied with. f32 `[batch]`.
+    /// What the discounted next value is multiplied with: 0 where the world ended (terminated); else 1 after one
+    /// step, and `discount ^ (k - 1)` after `k`, also where the episode was merely cut off. f32 `[batch]`.
     pub continues: Tensor,
+    /// How much each one's loss weighs: 1, or less for those that were drawn more often than others. f32 `[batch]`.
+    pub weights: Tensor,
 }
 
 /// The widths of discrete and of continuous actions; one of them is 0.

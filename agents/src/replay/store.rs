@@ -1,70 +1,109 @@
-//! A replay that is sampled uniformly.
+//! The latest transitions.
 
 use std::sync::Arc;
 
-use pavlov_envs::{ActionBatch, End, EnvRng, ObsLayout, ObsRef, Space};
-use pavlov_nn::{StateDict, StateView};
+use pavlov_envs::{Action, ActionBatch, End, EnvRng, ObsLayout, ObsRef, Space};
+use pavlov_nn::{ArrayElement, StateDict, StateView, gather};
 use rand::RngExt;
 
-use super::Batch;
-use super::batch::widths;
+use super::ReplayConfig;
+use super::batch::{Batch, Frames, Origin, RowsMut, widths};
+use super::observations::{Observations, Places};
+use super::priorities::Priorities;
+use super::streams::{Outcome, Start, Stream};
 use crate::{AgentError, Encoder, Experience};
 
-/// The last `capacity` transitions, sampled uniformly with replacement (Lin 1992; Mnih et al. 2015).
+/// The latest `capacity` transitions, drawn uniformly with replacement (Lin 1992; Mnih et al. 2015), or by priority
+/// (Schaul et al. 2016), of one step or of several (Sutton 1988).
 ///
-/// A struct of arrays. Each transition keeps its own next observation, so that a truncated episode's final
-/// observation, which no other transition holds, is not lost. Memory is taken as transitions come.
+/// A struct of arrays. Observations are kept once, in parts: what a transition leads to is what the next one begins
+/// with, and of a stack of frames only the newest is new. The final observation of an episode, which no other transition
+/// begins with, is kept like any other. Memory is taken as transitions come.
 #[derive(Clone, Debug)]
-pub struct UniformReplay {
+pub struct Replay {
     capacity: usize,
-    layout: Arc<ObsLayout>,
-    observations: Rows,
-    next_observations: Rows,
+    config: ReplayConfig,
+    discount: f32,
+    encoder: Encoder,
+    observations: Observations,
+    streams: Vec<Stream>,
+    ring: Ring,
+    priorities: Option<Priorities>,
+    /// Room for the places of an observation.
+    places: Vec<u32>,
+    slots: Vec<usize>,
+}
+
+/// The transitions, by slot.
+#[derive(Clone, Debug)]
+struct Ring {
+    capacity: usize,
+    /// Where an observation's parts are, `[slots, width]` both.
+    observations: Vec<u32>,
+    nexts: Vec<u32>,
+    width: usize,
     choices: Vec<i64>,
     points: Vec<f32>,
     widths: (usize, usize),
     rewards: Vec<f32>,
-    terminated: Vec<u8>,
-    head: usize,
+    continues: Vec<f32>,
+    /// How many transitions there have ever been: the next one's slot is this modulo the capacity.
+    written: u64,
 }
 
-#[derive(Clone, Debug, Default)]
-struct Rows {
-    floats: Vec<f32>,
-    bytes: Vec<u8>,
+/// One step of an environment.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// What was acted on.
+    pub observation: ObsRef<'a>,
+    /// What was done.
+    pub action: Action<'a>,
+    /// The reward.
+    pub reward: f32,
+    /// Whether, and how, the episode ended with it.
+    pub end: End,
+    /// What truly followed: the final observation, if the episode ended.
+    pub next: ObsRef<'a>,
 }
 
-impl UniformReplay {
-    /// An empty replay for transitions with these spaces.
+impl Replay {
+    /// An empty replay for the steps of environments with these spaces.
     ///
     /// # Errors
     /// [`AgentError::Config`] for a capacity of 0, [`AgentError::Env`] for a space that no action can have.
-    pub fn new(capacity: usize, observations: &Space, actions: &Space) -> Result<Self, AgentError> {
+    pub fn new(
+        (capacity, config): (usize, ReplayConfig),
+        discount: f64,
+        observations: &Space,
+        actions: &Space,
+    ) -> Result<Self, AgentError> {
         if capacity == 0 {
             return Err(AgentError::Config("a replay of capacity 0: give at least 1".into()));
         }
+        let layout = Arc::new(ObsLayout::new(observations));
+        let parts = Observations::new(layout, capacity);
         Ok(Self {
             capacity,
-            layout: Arc::new(ObsLayout::new(observations)),
-            observations: Rows::default(),
-            next_observations: Rows::default(),
-            choices: Vec::new(),
-            points: Vec::new(),
-            widths: widths(&ActionBatch::new(actions, 1)?),
-            rewards: Vec::new(),
-            terminated: Vec::new(),
-            head: 0,
+            config,
+            discount: discount as f32,
+            encoder: Encoder::new(observations),
+            streams: Vec::new(),
+            ring: Ring::new(capacity, parts.width(), widths(&ActionBatch::new(actions, 1)?)),
+            priorities: config.priority_exponent.map(|exponent| Priorities::new(exponent, capacity)),
+            places: vec![0; parts.width()],
+            observations: parts,
+            slots: Vec::new(),
         })
     }
 
     /// How many transitions there are.
     pub fn len(&self) -> usize {
-        self.rewards.len()
+        self.ring.rewards.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.rewards.is_empty()
+        self.ring.rewards.is_empty()
     }
 
     /// How many transitions there can be.
@@ -72,98 +111,248 @@ impl UniformReplay {
         self.capacity
     }
 
-    /// Adds the transition of each environment, in order; the oldest ones give way. Rows that are resets are none.
+    /// How many transitions there have ever been.
+    pub fn written(&self) -> u64 {
+        self.ring.written
+    }
+
+    /// Adds a step of each environment, in order. Rows that are resets are none.
     pub fn insert(&mut self, experience: Experience<'_>) {
         for row in 0..experience.observations.rows() {
-            if !experience.step.resets[row] {
-                self.insert_row(experience, row);
+            if experience.step.resets[row] {
+                continue;
             }
+            let step = Step {
+                observation: experience.observations.row(row),
+                action: experience.actions.row(row),
+                reward: experience.step.rewards[row] as f32,
+                end: experience.step.ends[row],
+                next: experience.step.next_observation(row),
+            };
+            self.push(row, step);
         }
     }
 
-    fn insert_row(&mut self, experience: Experience<'_>, row: usize) {
-        let slot = self.head;
-        let ObsLayout { floats, bytes, .. } = *self.layout;
-        self.observations.put(slot, floats, bytes, experience.observations.row(row));
-        self.next_observations.put(slot, floats, bytes, experience.step.next_observation(row));
-        match experience.actions {
-            ActionBatch::Discrete(choices) => put(&mut self.choices, slot, &choices[row..=row]),
-            ActionBatch::MultiDiscrete { choices, width } => {
-                put(&mut self.choices, slot, &choices[row * width..(row + 1) * width]);
-            }
-            ActionBatch::Box { points, width } => {
-                put(&mut self.points, slot, &points[row * width..(row + 1) * width]);
-            }
+    /// Adds a step of environment `env`. The oldest transitions give way to those that it completes.
+    pub fn push(&mut self, env: usize, step: Step<'_>) {
+        if self.streams.len() <= env {
+            self.streams.resize_with(env + 1, Stream::default);
         }
-        put(&mut self.rewards, slot, &[experience.step.rewards[row] as f32]);
-        put(&mut self.terminated, slot, &[u8::from(experience.step.ends[row] == End::Terminated)]);
-        self.head = (slot + 1) % self.capacity;
+        let mut stream = std::mem::take(&mut self.streams[env]);
+        if stream.going_on && !self.observations.is(&stream.latest, step.observation) {
+            // The environment was set to another place in between.
+            self.cut_stream(&mut stream);
+        }
+        let mut start = stream.spare.pop().unwrap_or_default();
+        self.begin(&mut stream, step, &mut start);
+        self.observations.put(step.next, Some(&start.observation), &mut self.places);
+        stream.starts.push_back(start);
+
+        let (of, places) = ((self.config.n_steps, self.discount), std::mem::take(&mut self.places));
+        stream.advance((step.reward, step.end), of, &places, |start, outcome| {
+            self.ring.write(&mut self.observations, self.priorities.as_mut(), start, outcome);
+        });
+        stream.going_on = !step.end.is_over();
+        if stream.going_on {
+            stream.latest.clear();
+            stream.latest.extend_from_slice(&places);
+        } else {
+            self.observations.release(&places);
+        }
+        self.places = places;
+        self.streams[env] = stream;
     }
 
-    /// Fills `batch` with `count` transitions drawn uniformly, with replacement. There must be at least one, and room
-    /// in the batch.
+    /// A start at what the step acted on.
+    fn begin(&mut self, stream: &mut Stream, step: Step<'_>, start: &mut Start) {
+        start.observation.resize(self.places.len(), 0);
+        match stream.going_on {
+            // The stream's ownership goes over to the start.
+            true => start.observation.copy_from_slice(&stream.latest),
+            false => self.observations.put(step.observation, None, &mut start.observation),
+        }
+        start.choices.clear();
+        start.points.clear();
+        match step.action {
+            Action::Discrete(choice) => start.choices.push(choice),
+            Action::MultiDiscrete(choices) => start.choices.extend_from_slice(choices),
+            Action::Box(point) => start.points.extend_from_slice(point),
+        }
+        (start.rewards, start.discount, start.steps) = (0.0, 1.0, 0);
+    }
+
+    /// Environment `env` goes on somewhere else, though its episode has not ended: what it was in the middle of counts as
+    /// truncated.
+    pub fn cut(&mut self, env: usize) {
+        let Some(stream) = self.streams.get_mut(env) else { return };
+        let mut stream = std::mem::take(stream);
+        if stream.going_on {
+            self.cut_stream(&mut stream);
+        }
+        self.streams[env] = stream;
+    }
+
+    fn cut_stream(&mut self, stream: &mut Stream) {
+        stream.cut(self.discount, |start, outcome| {
+            self.ring.write(&mut self.observations, self.priorities.as_mut(), start, outcome);
+        });
+        self.observations.release(&stream.latest);
+    }
+
+    /// Fills `batch` with `count` transitions. `progress` is the share of training that is done.
     ///
     /// # Errors
     /// [`AgentError::State`] when the replay is empty or the batch too small.
     pub fn sample(
-        &self,
+        &mut self,
         rng: &mut EnvRng,
-        encoder: &Encoder,
+        progress: f64,
         count: usize,
         batch: &mut Batch,
     ) -> Result<(), AgentError> {
         if self.is_empty() {
             return Err(AgentError::State("an empty replay cannot be sampled".into()));
         }
-        let rows = batch.rows_mut(count)?;
-        let (width, masks) = (encoder.width(), encoder.mask_width());
-        let (choices, points) = self.widths;
-        for row in 0..count {
-            let slot = rng.random_range(0..self.len());
-            let span = row * width..(row + 1) * width;
-            encoder.encode(self.observation(slot), &mut rows.observations[span.clone()]);
-            encoder.encode(self.next_observation(slot), &mut rows.next_observations[span]);
-            let span = row * masks..(row + 1) * masks;
-            put_mask(encoder.mask(self.observation(slot)), &mut rows.masks[span.clone()]);
-            put_mask(encoder.mask(self.next_observation(slot)), &mut rows.next_masks[span]);
-            take(&self.choices, slot, choices, rows.choices, row);
-            take(&self.points, slot, points, rows.points, row);
-            rows.rewards[row] = self.rewards[slot];
-            rows.continues[row] = 1.0 - f32::from(self.terminated[slot]);
+        let mut slots = std::mem::take(&mut self.slots);
+        match &self.priorities {
+            Some(priorities) => priorities.draw(count, rng, &mut slots),
+            None => {
+                slots.clear();
+                slots.extend((0..count).map(|_| rng.random_range(0..self.len())));
+            }
         }
+        let frames = self.frames(&slots);
+        batch.origins.clear();
+        batch.origins.extend(slots.iter().map(|&slot| Origin { slot, number: self.ring.number(slot) }));
+        let mut rows = batch.rows_mut(count, frames)?;
+        for (row, &slot) in slots.iter().enumerate() {
+            self.gather(slot, row, &mut rows);
+        }
+        self.gather_planes(&slots, frames, rows.planes);
+        self.weigh(&slots, progress, &mut rows.weights[..count]);
+        self.slots = slots;
         Ok(())
     }
 
-    /// What was acted on in transition `slot`.
-    pub fn observation(&self, slot: usize) -> ObsRef<'_> {
-        self.observations.get(slot, &self.layout)
+    /// `(N P)^-beta`, divided by the largest of them.
+    fn weigh(&self, slots: &[usize], progress: f64, weights: &mut [f32]) {
+        let Some(priorities) = &self.priorities else { return weights.fill(1.0) };
+        let exponent = self.config.importance_exponent.value(progress);
+        let least = slots.iter().map(|&slot| priorities.of(slot)).fold(f64::INFINITY, f64::min);
+        for (weight, &slot) in weights.iter_mut().zip(slots) {
+            *weight = (least / priorities.of(slot)).powf(exponent) as f32;
+        }
     }
 
-    /// What truly followed in transition `slot`.
-    pub fn next_observation(&self, slot: usize) -> ObsRef<'_> {
-        self.next_observations.get(slot, &self.layout)
+    /// By how much the values of a batch's transitions turned out to be wrong. Those that were overwritten since are
+    /// left alone.
+    pub fn learned(&mut self, batch: &Batch, errors: &[f32]) {
+        let Some(priorities) = &mut self.priorities else { return };
+        for (origin, &error) in batch.origins.iter().zip(errors) {
+            if self.ring.number(origin.slot) == origin.number {
+                priorities.learned(origin.slot, error);
+            }
+        }
     }
 
-    /// Reward of transition `slot`, and whether the world ended with it.
-    pub fn outcome(&self, slot: usize) -> (f32, bool) {
-        (self.rewards[slot], self.terminated[slot] == 1)
+    /// Whether what updates turn out to be wrong by is of use.
+    pub fn is_prioritized(&self) -> bool {
+        self.priorities.is_some()
     }
 
-    /// All transitions and the place of the next one; nothing is copied.
+    /// How long ago the transitions of a batch came in, in transitions, on average.
+    pub fn age(&self, batch: &Batch) -> f64 {
+        let ages = batch.origins.iter().map(|origin| (self.ring.written - origin.number) as f64);
+        ages.sum::<f64>() / batch.origins.len().max(1) as f64
+    }
+
+    fn gather(&self, slot: usize, row: usize, rows: &mut RowsMut<'_>) {
+        let (width, masks) = (self.encoder.numbers_width(), self.encoder.mask_width());
+        let (observation, next) = (self.observation_floats(slot), self.next_floats(slot));
+        let span = row * width..(row + 1) * width;
+        self.encoder.encode_numbers(observation, &mut rows.observations[span.clone()]);
+        self.encoder.encode_numbers(next, &mut rows.next_observations[span]);
+        if masks > 0 {
+            let span = row * masks..(row + 1) * masks;
+            put_mask(&self.encoder, observation, &mut rows.masks[span.clone()]);
+            put_mask(&self.encoder, next, &mut rows.next_masks[span]);
+        }
+        let (choices, points) = self.ring.widths;
+        take(&self.ring.choices, slot, choices, rows.choices, row);
+        take(&self.ring.points, slot, points, rows.points, row);
+        rows.rewards[row] = self.ring.rewards[slot];
+        rows.continues[row] = self.ring.continues[slot];
+    }
+
+    /// How the planes of these transitions go into a batch: those that an observation shares with the next one once, if
+    /// that is so for all of them.
+    fn frames(&self, slots: &[usize]) -> Frames {
+        let (count, length) = self.observations.planes();
+        let shared = |shift: usize| {
+            slots.iter().all(|&slot| {
+                let (now, next) = self.plane_places(slot);
+                now[shift..] == next[..count - shift]
+            })
+        };
+        let shift = (0..count).find(|&shift| shared(shift)).unwrap_or(count);
+        Frames { count, length, per_row: count + shift, next: shift }
+    }
+
+    fn gather_planes(&self, slots: &[usize], frames: Frames, out: &mut [u8]) {
+        let Frames { count, length, per_row, next } = frames;
+        if count == 0 {
+            return;
+        }
+        let mut planes = Vec::with_capacity(slots.len() * per_row);
+        for &slot in slots {
+            let (first, second) = self.plane_places(slot);
+            let places = first.iter().chain(&second[count - next..]);
+            planes.extend(places.map(|&place| self.observations.plane(place)));
+        }
+        gather(&planes, &mut out[..slots.len() * per_row * length]);
+    }
+
+    fn plane_places(&self, slot: usize) -> (&Places, &Places) {
+        let (first, second) = self.ring.places(slot);
+        (self.observations.plane_places(first), self.observations.plane_places(second))
+    }
+
+    /// The floats of what was acted on in transition `slot`.
+    pub fn observation_floats(&self, slot: usize) -> &[f32] {
+        self.observations.floats(self.ring.places(slot).0)
+    }
+
+    /// The floats of what transition `slot` led to.
+    pub fn next_floats(&self, slot: usize) -> &[f32] {
+        self.observations.floats(self.ring.places(slot).1)
+    }
+
+    /// The reward of transition `slot`, and what the discounted next value is multiplied with.
+    pub fn outcome(&self, slot: usize) -> (f32, f32) {
+        (self.ring.rewards[slot], self.ring.continues[slot])
+    }
+
+    /// How many rows of floats and how many planes are held.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> (usize, usize) {
+        self.observations.held()
+    }
+
+    /// All transitions and what the environments are in the middle of; the large arrays are not copied.
     ///
     /// # Errors
     /// [`AgentError`] when a value cannot be expressed.
     pub fn state(&self) -> Result<StateDict<'_>, AgentError> {
         let mut state = StateDict::new();
-        put_array(&mut state, "observations.floats", self.len(), &self.observations.floats);
-        put_array(&mut state, "observations.bytes", self.len(), &self.observations.bytes);
-        put_array(&mut state, "next_observations.floats", self.len(), &self.next_observations.floats);
-        put_array(&mut state, "next_observations.bytes", self.len(), &self.next_observations.bytes);
-        put_array(&mut state, "choices", self.len(), &self.choices);
-        put_array(&mut state, "points", self.len(), &self.points);
-        put_array(&mut state, "rewards", self.len(), &self.rewards);
-        put_array(&mut state, "terminated", self.len(), &self.terminated);
-        state.put_value("head", &self.head)?;
+        state.nest("observations", self.observations.state()?);
+        self.ring.put_state(&mut state)?;
+        state.put_value("streams", &self.streams.len())?;
+        for (index, stream) in self.streams.iter().enumerate() {
+            stream.put_state(&mut state, &format!("stream.{index}"))?;
+        }
+        if let Some(priorities) = &self.priorities {
+            state.nest("priorities", priorities.state(self.len())?);
+        }
         Ok(state)
     }
 
@@ -172,46 +361,114 @@ impl UniformReplay {
     /// # Errors
     /// [`AgentError`] when they belong to other spaces or do not fit the capacity.
     pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        self.observations.load_state(&state.part("observations"))?;
+        self.ring.load_state(state, &mut self.observations)?;
+        let streams: usize = state.value("streams")?;
+        self.streams = (0..streams)
+            .map(|index| Stream::load_state(state, &format!("stream.{index}"), &mut self.observations))
+            .collect::<Result<_, _>>()?;
+        self.observations.settle();
+        match &mut self.priorities {
+            Some(priorities) => priorities.load_state(&state.part("priorities"), self.ring.rewards.len()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Ring {
+    fn new(capacity: usize, width: usize, widths: (usize, usize)) -> Self {
+        Self {
+            capacity,
+            observations: Vec::new(),
+            nexts: Vec::new(),
+            width,
+            choices: Vec::new(),
+            points: Vec::new(),
+            widths,
+            rewards: Vec::new(),
+            continues: Vec::new(),
+            written: 0,
+        }
+    }
+
+    /// Adds a transition, which takes over the start's ownership of its observation.
+    fn write(
+        &mut self,
+        observations: &mut Observations,
+        priorities: Option<&mut Priorities>,
+        start: &Start,
+        outcome: Outcome<'_>,
+    ) {
+        let slot = (self.written % self.capacity as u64) as usize;
+        if slot < self.rewards.len() {
+            let (observation, next) = self.places(slot);
+            observations.release(observation);
+            observations.release(next);
+        }
+        observations.retain(outcome.next);
+        put(&mut self.observations, slot, &start.observation);
+        put(&mut self.nexts, slot, outcome.next);
+        put(&mut self.choices, slot, &start.choices);
+        put(&mut self.points, slot, &start.points);
+        put(&mut self.rewards, slot, &[start.rewards]);
+        put(&mut self.continues, slot, &[outcome.continues]);
+        self.written += 1;
+        priorities.into_iter().for_each(|priorities| priorities.welcome(slot));
+    }
+
+    /// Where the parts of the two observations of a transition are.
+    fn places(&self, slot: usize) -> (&Places, &Places) {
+        let span = slot * self.width..(slot + 1) * self.width;
+        (&self.observations[span.clone()], &self.nexts[span])
+    }
+
+    /// How many transitions came before the one in this slot.
+    fn number(&self, slot: usize) -> u64 {
+        let (capacity, head) = (self.capacity as u64, self.written % self.capacity as u64);
+        let round = self.written / capacity;
+        if (slot as u64) < head {
+            round * capacity + slot as u64
+        } else {
+            (round - 1) * capacity + slot as u64
+        }
+    }
+
+    fn put_state<'a>(&'a self, state: &mut StateDict<'a>) -> Result<(), AgentError> {
+        let len = self.rewards.len();
+        put_array(state, "from", len, &self.observations);
+        put_array(state, "to", len, &self.nexts);
+        put_array(state, "choices", len, &self.choices);
+        put_array(state, "points", len, &self.points);
+        put_array(state, "rewards", len, &self.rewards);
+        put_array(state, "continues", len, &self.continues);
+        Ok(state.put_value("written", &self.written)?)
+    }
+
+    fn load_state(
+        &mut self,
+        state: &StateView<'_>,
+        observations: &mut Observations,
+    ) -> Result<(), AgentError> {
         let rewards: Vec<f32> = state.vec("rewards")?;
         let len = rewards.len();
-        let head: usize = state.value("head")?;
-        let wrapped = len == self.capacity && head < len;
-        if !(wrapped || (len < self.capacity && head == len)) {
+        let written: u64 = state.value("written")?;
+        if len as u64 != written.min(self.capacity as u64) {
             let capacity = self.capacity;
             let message = format!("a replay of {len} transitions does not fit a capacity of {capacity}");
             return Err(AgentError::State(message));
         }
-        let ObsLayout { floats, bytes, .. } = *self.layout;
-        let rows = |name: &str| -> Result<Rows, AgentError> {
-            Ok(Rows {
-                floats: array(state, &format!("{name}.floats"), len * floats)?,
-                bytes: array(state, &format!("{name}.bytes"), len * bytes)?,
-            })
-        };
-        self.observations = rows("observations")?;
-        self.next_observations = rows("next_observations")?;
+        self.observations = array(state, "from", len * self.width)?;
+        self.nexts = array(state, "to", len * self.width)?;
         self.choices = array(state, "choices", len * self.widths.0)?;
         self.points = array(state, "points", len * self.widths.1)?;
-        self.terminated = array(state, "terminated", len)?;
+        self.continues = array(state, "continues", len)?;
         self.rewards = rewards;
-        self.head = head;
-        Ok(())
-    }
-}
-
-impl Rows {
-    fn put(&mut self, slot: usize, floats: usize, bytes: usize, row: ObsRef<'_>) {
-        debug_assert!(row.floats.len() == floats && row.bytes.len() == bytes);
-        put(&mut self.floats, slot, row.floats);
-        put(&mut self.bytes, slot, row.bytes);
-    }
-
-    fn get(&self, slot: usize, layout: &ObsLayout) -> ObsRef<'_> {
-        let (f, b) = (layout.floats, layout.bytes);
-        ObsRef {
-            floats: &self.floats[slot * f..(slot + 1) * f],
-            bytes: &self.bytes[slot * b..(slot + 1) * b],
-        }
+        self.written = written;
+        (0..len).try_for_each(|slot| {
+            let (observation, next) = self.places(slot);
+            observations.adopt(observation)?;
+            observations.adopt(next)
+        })
     }
 }
 
@@ -225,8 +482,8 @@ fn put<T: Copy>(array: &mut Vec<T>, slot: usize, row: &[T]) {
     }
 }
 
-fn put_mask(known: Option<&[f32]>, mask: &mut [f32]) {
-    match known {
+fn put_mask(encoder: &Encoder, floats: &[f32], mask: &mut [f32]) {
+    match encoder.mask(ObsRef { floats, bytes: &[] }) {
         Some(known) => mask.copy_from_slice(known),
         None => mask.fill(1.0),
     }
@@ -236,20 +493,11 @@ fn take<T: Copy>(array: &[T], slot: usize, width: usize, out: &mut [T], row: usi
     out[row * width..(row + 1) * width].copy_from_slice(&array[slot * width..(slot + 1) * width]);
 }
 
-fn put_array<'a, T: pavlov_nn::ArrayElement>(
-    state: &mut StateDict<'a>,
-    name: &str,
-    rows: usize,
-    array: &'a [T],
-) {
+fn put_array<'a, T: ArrayElement>(state: &mut StateDict<'a>, name: &str, rows: usize, array: &'a [T]) {
     state.put_slice(name, &[rows, array.len() / rows.max(1)], array);
 }
 
-fn array<T: pavlov_nn::ArrayElement>(
-    state: &StateView<'_>,
-    name: &str,
-    len: usize,
-) -> Result<Vec<T>, AgentError> {
+fn array<T: ArrayElement>(state: &StateView<'_>, name: &str, len: usize) -> Result<Vec<T>, AgentError> {
     let array: Vec<T> = state.vec(name)?;
     if array.len() == len {
         return Ok(array);

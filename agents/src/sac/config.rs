@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Sac;
 use crate::off_policy::{OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerTraining};
+use crate::replay::ReplayConfig;
 use crate::{Agent, AgentConfig, AgentContext, AgentError, ImageConfig};
 
 /// What entropy is worth.
@@ -72,6 +73,8 @@ pub struct SacConfig {
     pub batch_size: usize,
     /// Transitions that the replay holds.
     pub replay_capacity: usize,
+    /// What the replay makes of them, and how it is sampled.
+    pub replay: ReplayConfig,
     /// Env steps before the first update; until then all actions are random.
     pub warmup_env_steps: u64,
     /// Env steps from one training to the next, counted over all environments.
@@ -113,6 +116,7 @@ impl Default for SacConfig {
             discount: 0.99,
             batch_size: 256,
             replay_capacity: 1_000_000,
+            replay: ReplayConfig::default(),
             warmup_env_steps: 100,
             train_every_env_steps: 1,
             updates_per_training: UpdatesPerTraining::Count(1),
@@ -134,8 +138,10 @@ impl Default for SacConfig {
 impl SacConfig {
     fn setup(&self) -> OffPolicySetup {
         OffPolicySetup {
+            discount: self.discount,
             batch_size: self.batch_size,
             replay_capacity: self.replay_capacity,
+            replay: self.replay,
             warmup_env_steps: self.warmup_env_steps,
             train_every_env_steps: self.train_every_env_steps,
             updates_per_training: self.updates_per_training,
@@ -150,7 +156,6 @@ impl AgentConfig for SacConfig {
     fn validate(&self) -> Result<(), AgentError> {
         use crate::checks::{at_least_one, finite, not_negative, positive, positive_or_off, share};
         self.setup().validate()?;
-        share("discount", self.discount)?;
         share("target_update_tau", self.target_update_tau)?;
         at_least_one("target_update_every_updates", self.target_update_every_updates)?;
         at_least_one("critics", self.critics as u64)?;

@@ -89,7 +89,8 @@ impl Continuous {
 
         self.find_targets(parts, batch, &all, temperature)?;
         let inputs = Tensor::f_cat(&[&all.observations, &all.points], 1)?;
-        let critic_loss = parts.critics.regress(&inputs, &[], &self.targets, learning_rate)?;
+        let critic_loss =
+            parts.critics.regress(&inputs, &[], (&self.targets, batch.numbers().weights), learning_rate)?;
 
         let actions = on_device(self.now.actions.tensor(), all.rewards.device())?;
         let value =

@@ -43,8 +43,12 @@ impl Discrete {
         let (numbers, temperature) = (batch.numbers(), parts.temperature.value() as f32);
 
         self.find_targets(parts, batch, &all, temperature)?;
-        let critic_loss =
-            parts.critics.regress(&all.observations, numbers.choices, &self.targets, learning_rate)?;
+        let critic_loss = parts.critics.regress(
+            &all.observations,
+            numbers.choices,
+            (&self.targets, numbers.weights),
+            learning_rate,
+        )?;
 
         let outputs =
             parts.policy.network.net.forward(&parts.trained.parameters, &all.observations, Mode::Train)?;

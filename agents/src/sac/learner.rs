@@ -1,14 +1,13 @@
 //! Soft actor-critic as an off-policy agent drives it: what both forms of it hold, and what is saved.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, derive_seed};
+use pavlov_envs::{EnvRng, derive_seed};
 use pavlov_nn::{Layout, Parameters, StateDict, StateView};
 
-use super::policy::OwnPolicy;
 use super::{Continuous, Discrete, SacConfig, SoftPolicy, TrainedTemperature};
-use crate::off_policy::{Critics, CriticsSetup, OffPolicyLearner, UnitBox};
+use crate::off_policy::{Critics, CriticsSetup, Explorer, OffPolicyLearner, RandomFirst, UnitBox};
 use crate::replay::Batch;
 use crate::{
-    ActMode, AgentContext, AgentError, Encoder, Means, Metrics, Network, Policy, PolicyNetwork, Trained,
+    AgentContext, AgentError, Encoder, Means, Metrics, Network, PolicyNetwork, RandomPolicy, Trained,
 };
 
 /// How an update goes, which depends on the actions.
@@ -40,6 +39,8 @@ pub struct Sac {
 pub(super) struct SacParts {
     pub config: SacConfig,
     pub policy: SoftPolicy,
+    /// What acts until the first update.
+    pub random: RandomPolicy,
     pub trained: Trained,
     pub critics: Critics,
     pub temperature: TrainedTemperature,
@@ -85,6 +86,7 @@ impl SacParts {
                 &config.optimizer,
             )?,
             policy: SoftPolicy { network: PolicyNetwork::new(net, encoder)?, bounds },
+            random: RandomPolicy::new(&context.observation_space, &context.action_space),
             rng: seed("learn"),
             updates: 0,
             means: Means::default(),
@@ -132,14 +134,16 @@ impl Sac {
 }
 
 impl OffPolicyLearner for Sac {
-    fn act(
-        &mut self,
-        observations: &ObsBatch,
-        rng: &mut EnvRng,
-        actions: &mut ActionBatch,
-    ) -> Result<(), AgentError> {
-        let parts = &mut self.parts;
-        parts.policy.act_by(&parts.trained.parameters, observations, (ActMode::Explore, rng), actions)
+    fn explorer(&self) -> Result<Box<dyn Explorer>, AgentError> {
+        Ok(Box::new(RandomFirst {
+            explorer: self.parts.policy.twin()?,
+            random: self.parts.random.clone(),
+            warmup_env_steps: self.parts.config.warmup_env_steps,
+        }))
+    }
+
+    fn acting(&self) -> &Parameters {
+        &self.parts.trained.parameters
     }
 
     fn update(&mut self, batch: &Batch, progress: f64) -> Result<(), AgentError> {
@@ -156,19 +160,18 @@ impl OffPolicyLearner for Sac {
         }
     }
 
-    fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
-        let parameters = self.parts.trained.parameters.frozen_copy()?;
-        Ok(Box::new(OwnPolicy { policy: self.parts.policy.twin()?, parameters }))
+    fn errors(&self) -> &[f32] {
+        self.parts.critics.errors()
     }
 
-    fn take_metrics(&mut self, progress: f64) -> Metrics {
+    fn take_metrics(&mut self, progress: f64) -> Result<Metrics, AgentError> {
         let parts = &mut self.parts;
         let mut metrics = Metrics::from([
             ("train/learning_rate", parts.config.learning_rate.value(progress)),
             ("train/temperature", parts.temperature.value()),
         ]);
         metrics.extend(parts.means.take(&["train/actor_loss", "train/critic_loss", "train/entropy"]));
-        metrics
+        Ok(metrics)
     }
 
     fn updates(&self) -> u64 {

@@ -1,13 +1,13 @@
 //! How soft policies act.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
+use pavlov_envs::{ActionBatch, ObsBatch};
 use pavlov_nn::{Distribution, Parameters};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use super::losses;
-use crate::off_policy::UnitBox;
-use crate::{ActMode, AgentError, Policy, PolicyNetwork};
+use crate::off_policy::{Explorer, UnitBox};
+use crate::{ActMode, AgentError, Generators, PolicyNetwork};
 
 /// From a network's outputs to actions: a tanh-squashed Gaussian within bounds, or a choice of discrete ones.
 #[derive(Debug)]
@@ -26,26 +26,27 @@ impl SoftPolicy {
     pub fn twin(&self) -> Result<Self, AgentError> {
         Ok(Self { network: self.network.twin()?, bounds: self.bounds.clone() })
     }
+}
 
-    /// Writes one action for each observation, by the network with these weights: drawn, or the most likely one (of a
-    /// squashed Gaussian the tanh of its mean).
-    ///
-    /// # Errors
-    /// [`AgentError::Diverged`] when the network gives NaN.
-    pub fn act_by(
+impl Explorer for SoftPolicy {
+    /// Draws actions, or takes the most likely ones (of a squashed Gaussian the tanh of its mean).
+    fn act(
         &mut self,
-        parameters: &Parameters,
+        weights: &Parameters,
         observations: &ObsBatch,
-        (mode, rng): (ActMode, &mut EnvRng),
+        (mode, _): (ActMode, u64),
+        mut generators: Generators<'_>,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let count = self.network.net.outputs() as usize;
-        let (outputs, encoder) = self.network.evaluate(parameters, observations)?;
+        let (outputs, encoder) = self.network.evaluate(weights, observations)?;
         match (&self.bounds, actions) {
             (Some(bounds), ActionBatch::Box { points, width }) => {
                 let (mut noise, mut unit) = (vec![0.0; *width], vec![0.0; *width]);
-                for (outputs, point) in outputs.chunks_exact(count).zip(points.chunks_exact_mut(*width)) {
+                let rows = outputs.chunks_exact(count).zip(points.chunks_exact_mut(*width));
+                for (row, (outputs, point)) in rows.enumerate() {
                     if mode == ActMode::Explore {
+                        let rng = generators.of(row);
                         noise.fill_with(|| rng.sample(StandardNormal));
                     }
                     losses::draw(outputs, &noise, &mut unit);
@@ -58,7 +59,9 @@ impl SoftPolicy {
                 for (row, (logits, choice)) in outputs.chunks_exact(count).zip(choices).enumerate() {
                     let (mask, mut draw) = (encoder.mask(observations.row(row)), [0.0]);
                     let drawn = match mode {
-                        ActMode::Explore => distribution.sample_row(logits, mask, rng, &mut draw),
+                        ActMode::Explore => {
+                            distribution.sample_row(logits, mask, generators.of(row), &mut draw)
+                        }
                         ActMode::Exploit => distribution.mode_row(logits, mask, &mut draw),
                     };
                     if !drawn {
@@ -73,23 +76,8 @@ impl SoftPolicy {
             }
         }
     }
-}
 
-/// The policy with weights of its own.
-#[derive(Debug)]
-pub(super) struct OwnPolicy {
-    pub policy: SoftPolicy,
-    pub parameters: Parameters,
-}
-
-impl Policy for OwnPolicy {
-    fn act(
-        &mut self,
-        observations: &ObsBatch,
-        mode: ActMode,
-        rng: &mut EnvRng,
-        actions: &mut ActionBatch,
-    ) -> Result<(), AgentError> {
-        self.policy.act_by(&self.parameters, observations, (mode, rng), actions)
+    fn twin(&self, _first: usize, _total: usize) -> Result<Box<dyn Explorer>, AgentError> {
+        Ok(Box::new(self.twin()?))
     }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Td3Learner;
 use crate::off_policy::{NoiseConfig, OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerTraining};
+use crate::replay::ReplayConfig;
 use crate::{Agent, AgentConfig, AgentContext, AgentError, ImageConfig};
 
 /// The configuration of TD3. The defaults are the paper's, with Stable-Baselines3's networks' sizes replaced by the
@@ -20,6 +21,8 @@ pub struct Td3Config {
     pub batch_size: usize,
     /// Transitions that the replay holds.
     pub replay_capacity: usize,
+    /// What the replay makes of them, and how it is sampled.
+    pub replay: ReplayConfig,
     /// Env steps before the first update; until then all actions are random.
     pub warmup_env_steps: u64,
     /// Env steps from one training to the next, counted over all environments.
@@ -59,6 +62,7 @@ impl Default for Td3Config {
             discount: 0.99,
             batch_size: 256,
             replay_capacity: 1_000_000,
+            replay: ReplayConfig::default(),
             warmup_env_steps: 10_000,
             train_every_env_steps: 1,
             updates_per_training: UpdatesPerTraining::Count(1),
@@ -80,8 +84,10 @@ impl Default for Td3Config {
 impl Td3Config {
     pub(crate) fn setup(&self) -> OffPolicySetup {
         OffPolicySetup {
+            discount: self.discount,
             batch_size: self.batch_size,
             replay_capacity: self.replay_capacity,
+            replay: self.replay,
             warmup_env_steps: self.warmup_env_steps,
             train_every_env_steps: self.train_every_env_steps,
             updates_per_training: self.updates_per_training,
@@ -108,7 +114,6 @@ impl AgentConfig for Td3Config {
     fn validate(&self) -> Result<(), AgentError> {
         use crate::checks::{at_least_one, not_negative, positive_or_off, share};
         self.setup().validate()?;
-        share("discount", self.discount)?;
         share("target_update_tau", self.target_update_tau)?;
         at_least_one("critics", self.critics as u64)?;
         at_least_one("policy_every_updates", self.policy_every_updates)?;

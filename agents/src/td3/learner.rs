@@ -1,18 +1,19 @@
 //! One update of TD3: from a batch of transitions to better weights.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, StepBatch, derive_seed};
+use pavlov_envs::{EnvRng, derive_seed};
 use pavlov_nn::{Activation, HostBuffer, Layout, MlpConfig, Mode, Parameters, StateDict, StateView};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use tch::Tensor;
 
-use super::policy::OwnPolicy;
 use super::{DeterministicPolicy, Td3Config};
 use crate::host::{on_device, read};
-use crate::off_policy::{ActionNoise, Critics, CriticsSetup, Judge, OffPolicyLearner, UnitBox, losses};
+use crate::off_policy::{
+    ActionNoise, Critics, CriticsSetup, Explorer, Judge, OffPolicyLearner, RandomFirst, UnitBox, losses,
+};
 use crate::replay::{Batch, Transitions};
 use crate::{
-    ActMode, AgentContext, AgentError, Encoder, Means, Metrics, Network, Policy, PolicyNetwork, Trained,
+    AgentContext, AgentError, Encoder, Means, Metrics, Network, PolicyNetwork, RandomPolicy, Trained,
 };
 
 /// The policy and the critics of TD3, with their targets.
@@ -20,6 +21,8 @@ use crate::{
 pub struct Td3Learner {
     config: Td3Config,
     policy: DeterministicPolicy,
+    /// What acts until the first update.
+    random: RandomPolicy,
     trained: Trained,
     target: Parameters,
     critics: Critics,
@@ -67,6 +70,7 @@ impl Td3Learner {
                 noise: ActionNoise::new(config.exploration, width),
                 bounds,
             },
+            random: RandomPolicy::new(&context.observation_space, &context.action_space),
             rng: seed("target_noise"),
             updates: 0,
             means: Means::default(),
@@ -113,17 +117,16 @@ impl Td3Learner {
 }
 
 impl OffPolicyLearner for Td3Learner {
-    fn act(
-        &mut self,
-        observations: &ObsBatch,
-        rng: &mut EnvRng,
-        actions: &mut ActionBatch,
-    ) -> Result<(), AgentError> {
-        self.policy.act_by(&self.trained.parameters, observations, (ActMode::Explore, rng), actions)
+    fn explorer(&self) -> Result<Box<dyn Explorer>, AgentError> {
+        Ok(Box::new(RandomFirst {
+            explorer: self.policy.twin()?,
+            random: self.random.clone(),
+            warmup_env_steps: self.config.warmup_env_steps,
+        }))
     }
 
-    fn observe(&mut self, step: &StepBatch) {
-        self.policy.noise.observe(step);
+    fn acting(&self) -> &Parameters {
+        &self.trained.parameters
     }
 
     fn update(&mut self, batch: &Batch, progress: f64) -> Result<(), AgentError> {
@@ -132,7 +135,7 @@ impl OffPolicyLearner for Td3Learner {
 
         let targets = self.targets(batch, &all)?;
         let inputs = Tensor::f_cat(&[&all.observations, &all.points], 1)?;
-        let loss = self.critics.regress(&inputs, &[], &targets, learning_rate)?;
+        let loss = self.critics.regress(&inputs, &[], (&targets, batch.numbers().weights), learning_rate)?;
         self.means.add("train/critic_loss", loss);
 
         self.updates += 1;
@@ -144,19 +147,14 @@ impl OffPolicyLearner for Td3Learner {
         Ok(())
     }
 
-    fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
-        let policy = DeterministicPolicy {
-            network: self.policy.network.twin()?,
-            noise: ActionNoise::new(self.config.exploration, self.policy.bounds.width()),
-            bounds: self.policy.bounds.clone(),
-        };
-        Ok(Box::new(OwnPolicy { policy, parameters: self.trained.parameters.frozen_copy()? }))
+    fn errors(&self) -> &[f32] {
+        self.critics.errors()
     }
 
-    fn take_metrics(&mut self, progress: f64) -> Metrics {
+    fn take_metrics(&mut self, progress: f64) -> Result<Metrics, AgentError> {
         let mut metrics = Metrics::from([("train/learning_rate", self.config.learning_rate.value(progress))]);
         metrics.extend(self.means.take(&["train/actor_loss", "train/critic_loss"]));
-        metrics
+        Ok(metrics)
     }
 
     fn updates(&self) -> u64 {
@@ -176,7 +174,6 @@ impl OffPolicyLearner for Td3Learner {
         state.nest("policy", self.trained.state()?);
         state.nest("target", self.target.state()?);
         state.nest("critics", self.critics.state()?);
-        state.nest("noise", self.policy.noise.state()?);
         state.put_value("rng", &self.rng)?;
         state.put_value("means", &self.means)?;
         state.put_value("updates", &self.updates)?;
@@ -187,7 +184,6 @@ impl OffPolicyLearner for Td3Learner {
         self.trained.load_state(&state.part("policy"))?;
         self.target.load_state(&state.part("target"))?;
         self.critics.load_state(&state.part("critics"))?;
-        self.policy.noise.load_state(&state.part("noise"))?;
         self.rng = state.value("rng")?;
         self.means = state.value("means")?;
         self.updates = state.value("updates")?;

@@ -1,10 +1,10 @@
 //! A deterministic policy with noise on top.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
-use pavlov_nn::Parameters;
+use pavlov_envs::{ActionBatch, ObsBatch, StepBatch};
+use pavlov_nn::{Parameters, StateDict, StateView};
 
-use crate::off_policy::{ActionNoise, UnitBox};
-use crate::{ActMode, AgentError, Policy, PolicyNetwork};
+use crate::off_policy::{ActionNoise, Explorer, UnitBox};
+use crate::{ActMode, AgentError, Generators, PolicyNetwork};
 
 /// Maps observations to actions between -1 and 1, disturbs them where it explores, and stretches them to the bounds of
 /// the environment.
@@ -19,47 +19,51 @@ pub struct DeterministicPolicy {
 }
 
 impl DeterministicPolicy {
-    /// Writes one action for each observation, by the network with these weights.
+    /// The same with buffers and noise of its own.
     ///
     /// # Errors
-    /// [`AgentError::Diverged`] when the network gives NaN.
-    pub fn act_by(
+    /// [`AgentError`] when memory runs out.
+    pub fn twin(&self) -> Result<Self, AgentError> {
+        Ok(Self { network: self.network.twin()?, noise: self.noise.fresh(), bounds: self.bounds.clone() })
+    }
+}
+
+impl Explorer for DeterministicPolicy {
+    fn act(
         &mut self,
-        parameters: &Parameters,
+        weights: &Parameters,
         observations: &ObsBatch,
-        (mode, rng): (ActMode, &mut EnvRng),
+        (mode, _): (ActMode, u64),
+        mut generators: Generators<'_>,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let ActionBatch::Box { points, width } = actions else {
             return Err(AgentError::Unsupported("a deterministic policy needs continuous actions".into()));
         };
-        let (outputs, _) = self.network.evaluate(parameters, observations)?;
+        let (outputs, _) = self.network.evaluate(weights, observations)?;
         let rows = outputs.chunks_exact_mut(*width).zip(points.chunks_exact_mut(*width));
         for (row, (unit, point)) in rows.enumerate() {
             if mode == ActMode::Explore {
-                self.noise.disturb(row, unit, rng);
+                self.noise.disturb(row, unit, generators.of(row));
             }
             self.bounds.to_world(unit, point);
         }
         Ok(())
     }
-}
 
-/// The policy with weights of its own.
-#[derive(Debug)]
-pub(super) struct OwnPolicy {
-    pub policy: DeterministicPolicy,
-    pub parameters: Parameters,
-}
+    fn observe(&mut self, step: &StepBatch) {
+        self.noise.observe(step);
+    }
 
-impl Policy for OwnPolicy {
-    fn act(
-        &mut self,
-        observations: &ObsBatch,
-        mode: ActMode,
-        rng: &mut EnvRng,
-        actions: &mut ActionBatch,
-    ) -> Result<(), AgentError> {
-        self.policy.act_by(&self.parameters, observations, (mode, rng), actions)
+    fn twin(&self, _first: usize, _total: usize) -> Result<Box<dyn Explorer>, AgentError> {
+        Ok(Box::new(self.twin()?))
+    }
+
+    fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        self.noise.state()
+    }
+
+    fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        self.noise.load_state(state)
     }
 }

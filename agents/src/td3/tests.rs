@@ -106,7 +106,7 @@ fn the_world_gets_its_own_units_and_the_replay_the_policys() {
 fn lasting_noise_is_saved() {
     let (agent, _) = play(&config(), 2, 20, 1.0).unwrap();
     let state = agent.state().unwrap();
-    let lasting: Vec<f32> = state.view().part("learner").part("noise").vec("lasting").unwrap();
+    let lasting: Vec<f32> = state.view().part("explorer").vec("lasting").unwrap();
     assert!(lasting.len() == 4 && lasting.iter().all(|number| *number != 0.0), "{lasting:?}");
 }
 

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 pub mod cnn;
+mod gather;
 mod host;
 pub mod mlp;
 pub mod optim;
@@ -18,6 +19,7 @@ use torch_sys::C_tensor;
 
 use crate::NnError;
 
+pub use gather::gather;
 pub use host::{HostBuffer, HostElement};
 
 unsafe extern "C" {

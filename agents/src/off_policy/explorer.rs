@@ -1,0 +1,159 @@
+//! How an agent acts while it learns: all but the weights, which are given with each call.
+
+use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, StepBatch};
+use pavlov_nn::{Parameters, StateDict, StateView};
+
+use crate::{ActMode, AgentError, Generators, Metrics, Policy, RandomPolicy};
+
+/// The acting half of an agent that learns from a replay. The plain loop asks it with the learner's own weights, an actor
+/// with a copy of them.
+pub trait Explorer: Send {
+    /// Writes one action for each row of `observations`. `env_steps` is how many the training has done, over all
+    /// environments: exploration may fall with them.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] when the network gives NaN.
+    fn act(
+        &mut self,
+        weights: &Parameters,
+        observations: &ObsBatch,
+        how: (ActMode, u64),
+        generators: Generators<'_>,
+        actions: &mut ActionBatch,
+    ) -> Result<(), AgentError>;
+
+    /// Takes note of which episodes ended with a step.
+    fn observe(&mut self, _step: &StepBatch) {}
+
+    /// The same, untouched, for environments `first` and on of `total`.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    fn twin(&self, first: usize, total: usize) -> Result<Box<dyn Explorer>, AgentError>;
+
+    /// What there is to log.
+    fn metrics(&self, _env_steps: u64) -> Metrics {
+        Metrics::new()
+    }
+
+    /// Everything to continue from.
+    ///
+    /// # Errors
+    /// [`AgentError`] when a value cannot be expressed.
+    fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        Ok(StateDict::new())
+    }
+
+    /// Continues from a saved state.
+    ///
+    /// # Errors
+    /// [`AgentError`] when it does not fit.
+    fn load_state(&mut self, _state: &StateView<'_>) -> Result<(), AgentError> {
+        Ok(())
+    }
+}
+
+/// Acts at random until there is something to follow.
+pub struct RandomFirst<E> {
+    /// What acts then.
+    pub explorer: E,
+    /// What acts until then.
+    pub random: RandomPolicy,
+    /// Until when, in env steps.
+    pub warmup_env_steps: u64,
+}
+
+impl<E: Explorer + 'static> RandomFirst<E> {
+    fn with(&self, explorer: Box<dyn Explorer>) -> RandomFirst<Box<dyn Explorer>> {
+        RandomFirst { explorer, random: self.random.clone(), warmup_env_steps: self.warmup_env_steps }
+    }
+}
+
+impl<E: Explorer + 'static> Explorer for RandomFirst<E> {
+    fn act(
+        &mut self,
+        weights: &Parameters,
+        observations: &ObsBatch,
+        (mode, env_steps): (ActMode, u64),
+        mut generators: Generators<'_>,
+        actions: &mut ActionBatch,
+    ) -> Result<(), AgentError> {
+        if mode == ActMode::Explore && env_steps < self.warmup_env_steps {
+            return self.random.act_each(observations, &mut generators, actions);
+        }
+        self.explorer.act(weights, observations, (mode, env_steps), generators, actions)
+    }
+
+    fn observe(&mut self, step: &StepBatch) {
+        self.explorer.observe(step);
+    }
+
+    fn twin(&self, first: usize, total: usize) -> Result<Box<dyn Explorer>, AgentError> {
+        Ok(Box::new(self.with(self.explorer.twin(first, total)?)))
+    }
+
+    fn metrics(&self, env_steps: u64) -> Metrics {
+        self.explorer.metrics(env_steps)
+    }
+
+    fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        self.explorer.state()
+    }
+
+    fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        self.explorer.load_state(state)
+    }
+}
+
+impl Explorer for Box<dyn Explorer> {
+    fn act(
+        &mut self,
+        weights: &Parameters,
+        observations: &ObsBatch,
+        how: (ActMode, u64),
+        generators: Generators<'_>,
+        actions: &mut ActionBatch,
+    ) -> Result<(), AgentError> {
+        self.as_mut().act(weights, observations, how, generators, actions)
+    }
+
+    fn observe(&mut self, step: &StepBatch) {
+        self.as_mut().observe(step);
+    }
+
+    fn twin(&self, first: usize, total: usize) -> Result<Box<dyn Explorer>, AgentError> {
+        self.as_ref().twin(first, total)
+    }
+
+    fn metrics(&self, env_steps: u64) -> Metrics {
+        self.as_ref().metrics(env_steps)
+    }
+
+    fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        self.as_ref().state()
+    }
+
+    fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        self.as_mut().load_state(state)
+    }
+}
+
+/// An explorer with weights of its own.
+pub(super) struct OwnPolicy {
+    pub explorer: Box<dyn Explorer>,
+    pub weights: Parameters,
+    pub env_steps: u64,
+}
+
+impl Policy for OwnPolicy {
+    fn act(
+        &mut self,
+        observations: &ObsBatch,
+        mode: ActMode,
+        rng: &mut EnvRng,
+        actions: &mut ActionBatch,
+    ) -> Result<(), AgentError> {
+        let how = (mode, self.env_steps);
+        self.explorer.act(&self.weights, observations, how, Generators::One(rng), actions)
+    }
+}

@@ -1,0 +1,127 @@
+//! The replay as an agent uses it: actions between -1 and 1, and a generator that draws the batches.
+
+use pavlov_envs::{Action, EnvRng, derive_seed};
+use pavlov_nn::{StateDict, StateView};
+
+use super::{OffPolicySetup, UnitBox};
+use crate::replay::{Batch, Replay, Step};
+use crate::{AgentContext, AgentError, Encoder, Experience};
+
+/// A replay with what draws from it.
+#[derive(Debug)]
+pub struct Store {
+    replay: Replay,
+    /// The bounds of continuous actions, and room for one as the replay takes it.
+    unit: Option<(UnitBox, Vec<f32>)>,
+    encoder: Encoder,
+    action_space: pavlov_envs::Space,
+    batch_size: usize,
+    /// Draws the batches.
+    rng: EnvRng,
+}
+
+impl Store {
+    /// An empty one. `bounds` are those of continuous actions.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the setup makes no sense.
+    pub fn new(
+        setup: &OffPolicySetup,
+        bounds: Option<UnitBox>,
+        context: &AgentContext,
+    ) -> Result<Self, AgentError> {
+        let (observations, actions) = (&context.observation_space, &context.action_space);
+        Ok(Self {
+            replay: Replay::new(
+                (setup.replay_capacity, setup.replay),
+                setup.discount,
+                observations,
+                actions,
+            )?,
+            unit: bounds.map(|bounds| (bounds.clone(), vec![0.0; bounds.width()])),
+            encoder: Encoder::new(observations),
+            action_space: actions.clone(),
+            batch_size: setup.batch_size,
+            rng: EnvRng::seeded(derive_seed(context.seed, "sample", 0)),
+        })
+    }
+
+    /// The replay.
+    pub fn replay(&self) -> &Replay {
+        &self.replay
+    }
+
+    /// Room for `minibatches` minibatches.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn room(&self, minibatches: usize) -> Result<Batch, AgentError> {
+        Batch::new(minibatches * self.batch_size, &self.encoder, &self.action_space)
+    }
+
+    /// Takes in a step of each environment, of which the first has number `first`.
+    pub fn insert(&mut self, first: usize, experience: Experience<'_>) {
+        for row in 0..experience.observations.rows() {
+            if experience.step.resets[row] {
+                continue;
+            }
+            let step = Step {
+                observation: experience.observations.row(row),
+                action: experience.actions.row(row),
+                reward: experience.step.rewards[row] as f32,
+                end: experience.step.ends[row],
+                next: experience.step.next_observation(row),
+            };
+            self.push(first + row, step);
+        }
+    }
+
+    /// Takes in a step of environment `env`.
+    pub fn push(&mut self, env: usize, step: Step<'_>) {
+        match (&mut self.unit, step.action) {
+            (Some((bounds, unit)), Action::Box(point)) => {
+                bounds.to_unit(point, unit);
+                self.replay.push(env, Step { action: Action::Box(unit), ..step });
+            }
+            _ => self.replay.push(env, step),
+        }
+    }
+
+    /// Environment `env` goes on somewhere else, though its episode has not ended.
+    pub fn cut(&mut self, env: usize) {
+        self.replay.cut(env);
+    }
+
+    /// Draws so many minibatches. `progress` is the share of training that is done.
+    ///
+    /// # Errors
+    /// [`AgentError`] when there is nothing to draw.
+    pub fn sample(&mut self, minibatches: usize, progress: f64, batch: &mut Batch) -> Result<(), AgentError> {
+        self.replay.sample(&mut self.rng, progress, minibatches * self.batch_size, batch)
+    }
+
+    /// Takes note of how wrong an update found the values of a batch to be.
+    pub fn learned(&mut self, batch: &Batch, errors: &[f32]) {
+        self.replay.learned(batch, errors);
+    }
+
+    /// Everything to continue from.
+    ///
+    /// # Errors
+    /// [`AgentError`] when a value cannot be expressed.
+    pub fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        let mut state = self.replay.state()?;
+        state.put_value("rng", &self.rng)?;
+        Ok(state)
+    }
+
+    /// Continues from a saved state.
+    ///
+    /// # Errors
+    /// [`AgentError`] when it does not fit.
+    pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        self.replay.load_state(state)?;
+        self.rng = state.value("rng")?;
+        Ok(())
+    }
+}
