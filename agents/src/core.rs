@@ -17,6 +17,8 @@ use pavlov_nn::{StateDict, StateView};
 use tch::Device;
 
 use crate::AgentError;
+use crate::off_policy::OffPolicyHalves;
+use crate::on_policy::RolloutLearner;
 
 /// How a policy chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +88,11 @@ pub trait Agent: Send {
     /// [`AgentError`] when memory runs out.
     fn policy(&self) -> Result<Box<dyn Policy>, AgentError>;
 
+    /// The agent's halves, for threads of their own; `None` if it can only act and learn in turns.
+    fn halves(&mut self) -> Option<Halves<'_>> {
+        None
+    }
+
     /// What there is to log since the last call: means over the updates since then, and present values. Clears the
     /// means.
     ///
@@ -119,6 +126,14 @@ pub trait Agent: Send {
     /// # Errors
     /// [`AgentError`] when it does not fit. The agent must not be used after that.
     fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError>;
+}
+
+/// An agent's acting and learning halves, for as long as they are borrowed.
+pub enum Halves<'a> {
+    /// Of an agent that learns from a replay.
+    OffPolicy(OffPolicyHalves<'a>),
+    /// Of an agent that learns from rollouts.
+    OnPolicy(&'a mut dyn RolloutLearner),
 }
 
 /// What an agent is made for.

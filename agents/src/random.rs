@@ -3,7 +3,7 @@
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, Space};
 use rand::RngExt;
 
-use crate::{ActMode, AgentError, Encoder, Generators, Policy};
+use crate::{ActMode, AgentError, Encoder, Policy};
 
 /// Draws each action uniformly from the action space; with an action mask, from the actions that make sense.
 #[derive(Clone, Debug)]
@@ -19,28 +19,6 @@ impl RandomPolicy {
     }
 }
 
-impl RandomPolicy {
-    /// The same with generators of the rows' own.
-    ///
-    /// # Errors
-    /// None; policies may fail.
-    pub fn act_each(
-        &mut self,
-        observations: &ObsBatch,
-        generators: &mut Generators<'_>,
-        actions: &mut ActionBatch,
-    ) -> Result<(), AgentError> {
-        for row in 0..observations.rows() {
-            let rng = generators.of(row);
-            match (self.encoder.mask(observations.row(row)), &mut *actions) {
-                (Some(mask), ActionBatch::Discrete(choices)) => choices[row] = sensible(mask, rng),
-                (_, actions) => actions.sample_row(row, &self.actions, rng),
-            }
-        }
-        Ok(())
-    }
-}
-
 impl Policy for RandomPolicy {
     fn act(
         &mut self,
@@ -49,7 +27,13 @@ impl Policy for RandomPolicy {
         rng: &mut EnvRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
-        self.act_each(observations, &mut Generators::One(rng), actions)
+        for row in 0..observations.rows() {
+            match (self.encoder.mask(observations.row(row)), &mut *actions) {
+                (Some(mask), ActionBatch::Discrete(choices)) => choices[row] = sensible(mask, rng),
+                (_, actions) => actions.sample_row(row, &self.actions, rng),
+            }
+        }
+        Ok(())
     }
 }
 

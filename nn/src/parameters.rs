@@ -237,6 +237,30 @@ impl Parameters {
         Ok(())
     }
 
+    /// Copies all values, in the order of the layout, into ordinary memory: for another thread.
+    ///
+    /// # Errors
+    /// [`NnError::Torch`] when libtorch fails.
+    pub fn read_values(&self, values: &mut Vec<f32>) -> Result<(), NnError> {
+        let count = self.layout.len() as usize;
+        values.resize(count, 0.0);
+        Ok(self.values.f_detach()?.f_copy_data(values, count)?)
+    }
+
+    /// Takes over all values as [`Parameters::read_values`] gave them.
+    ///
+    /// # Errors
+    /// [`NnError::State`] when they are of another layout.
+    pub fn set_values(&mut self, values: &[f32]) -> Result<(), NnError> {
+        if values.len() as i64 != self.layout.len() {
+            let (have, want) = (values.len(), self.layout.len());
+            return Err(NnError::State(format!("{have} values for a network of {want}")));
+        }
+        let _guard = tch::no_grad_guard();
+        self.values.f_detach()?.f_copy_(&Tensor::f_from_slice(values)?)?;
+        Ok(())
+    }
+
     /// Moves the values towards those of `source`: `value <- (1 - tau) value + tau source` (Polyak averaging).
     ///
     /// # Errors

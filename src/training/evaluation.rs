@@ -7,6 +7,9 @@ use serde::Serialize;
 
 /// Environments that are stepped together in an evaluation.
 const TOGETHER: usize = 32;
+/// Steps after which an episode is cut off: a policy can go round in circles for ever where a world has no limit of its
+/// own. Half an hour of a game of 60 frames a second, four to a step.
+const MOST_STEPS: u64 = 27_000;
 
 /// What came of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,7 +39,7 @@ impl Evaluation {
     }
 }
 
-/// Plays `episodes` whole episodes. Each has an environment of its own, seeded from `seed` and its number, so that
+/// Plays `episodes` whole episodes, of 27,000 steps at most. Each has an environment of its own, seeded from `seed` and its number, so that
 /// short episodes are not counted more often than long ones.
 ///
 /// # Errors
@@ -86,8 +89,8 @@ fn play_together(
             let step = env.step(actions.row(row), observations.row_mut(row))?;
             result.returns[row] += step.raw_reward;
             result.lengths[row] += 1;
-            ends[row] = step.raw_end;
-            if step.end.is_over() && !step.raw_end.is_over() {
+            ends[row] = if result.lengths[row] < MOST_STEPS { step.raw_end } else { End::Truncated };
+            if step.end.is_over() && !ends[row].is_over() {
                 // A wrapper's end, a lost life say, is a new start for the agent but not for the world.
                 env.reset(None, observations.row_mut(row))?;
                 policy.forget(row);

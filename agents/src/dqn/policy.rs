@@ -7,7 +7,7 @@ use rand::RngExt;
 use super::{DqnConfig, losses};
 use crate::off_policy::Explorer;
 use crate::random::sensible;
-use crate::{ActMode, AgentError, Encoder, Generators, Metrics, Network, PolicyNetwork};
+use crate::{ActMode, AgentError, Encoder, Metrics, Network, PolicyNetwork};
 
 /// A random action with chance epsilon, the best known one else; of masked ones always one that makes sense.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl EpsilonGreedy {
         weights: &Parameters,
         observations: &ObsBatch,
         epsilon: f64,
-        mut generators: Generators<'_>,
+        rng: &mut EnvRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let ActionBatch::Discrete(choices) = actions else {
@@ -59,7 +59,6 @@ impl EpsilonGreedy {
         // Random choices first: where all are random the network is not asked at all.
         let mut asked = false;
         for (row, choice) in choices.iter_mut().enumerate() {
-            let rng = generators.of(row);
             let epsilon =
                 losses::spread(epsilon, self.place.0 + row, self.place.1, self.config.epsilon_spread);
             let random = epsilon > 0.0 && rng.random::<f64>() < epsilon;
@@ -110,14 +109,14 @@ impl Explorer for EpsilonGreedy {
         weights: &Parameters,
         observations: &ObsBatch,
         (mode, env_steps): (ActMode, u64),
-        generators: Generators<'_>,
+        rng: &mut EnvRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let epsilon = match mode {
             ActMode::Explore => self.epsilon(env_steps),
             ActMode::Exploit => 0.0,
         };
-        self.epsilon_greedy(weights, observations, epsilon, generators, actions)
+        self.epsilon_greedy(weights, observations, epsilon, rng, actions)
     }
 
     fn twin(&self, first: usize, total: usize) -> Result<Box<dyn Explorer>, AgentError> {

@@ -6,7 +6,7 @@ use pavlov_nn::{StateDict, StateView};
 use super::explorer::OwnPolicy;
 use super::{Explorer, OffPolicyLearner, OffPolicySetup, Pace, Store, UnitBox};
 use crate::replay::Batch;
-use crate::{ActMode, Agent, AgentContext, AgentError, Experience, Generators, Metrics, Policy};
+use crate::{ActMode, Agent, AgentContext, AgentError, Experience, Halves, Metrics, Policy};
 
 /// A learner with its explorer and its replay.
 pub struct OffPolicyAgent<L> {
@@ -15,6 +15,7 @@ pub struct OffPolicyAgent<L> {
     store: Store,
     batch: Batch,
     pace: Pace,
+    setup: OffPolicySetup,
     /// Draws the actions.
     act_rng: EnvRng,
 }
@@ -37,16 +38,30 @@ impl<L: OffPolicyLearner> OffPolicyAgent<L> {
             learner,
             store,
             pace: Pace::new(setup, context.total_env_steps),
+            setup: *setup,
             act_rng: EnvRng::seeded(derive_seed(context.seed, "act", 0)),
         })
     }
 }
 
+/// The halves of such an agent, for threads of their own.
+pub struct OffPolicyHalves<'a> {
+    /// What makes a better policy of a batch.
+    pub learner: &'a mut dyn OffPolicyLearner,
+    /// How it acts in the plain loop: others act as its twins.
+    pub explorer: &'a dyn Explorer,
+    /// The replay.
+    pub store: &'a mut Store,
+    /// When an update is due.
+    pub pace: &'a mut Pace,
+    /// How the agent was put together.
+    pub setup: OffPolicySetup,
+}
+
 impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {
     fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError> {
         let how = (ActMode::Explore, self.pace.env_steps());
-        let generators = Generators::One(&mut self.act_rng);
-        self.explorer.act(self.learner.acting(), observations, how, generators, actions)
+        self.explorer.act(self.learner.acting(), observations, how, &mut self.act_rng, actions)
     }
 
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
@@ -70,6 +85,16 @@ impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {
             left -= together;
         }
         Ok(updates - left as u64)
+    }
+
+    fn halves(&mut self) -> Option<Halves<'_>> {
+        Some(Halves::OffPolicy(OffPolicyHalves {
+            learner: &mut self.learner,
+            explorer: self.explorer.as_ref(),
+            store: &mut self.store,
+            pace: &mut self.pace,
+            setup: self.setup,
+        }))
     }
 
     fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {

@@ -3,7 +3,7 @@
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, StepBatch};
 use pavlov_nn::{Parameters, StateDict, StateView};
 
-use crate::{ActMode, AgentError, Generators, Metrics, Policy, RandomPolicy};
+use crate::{ActMode, AgentError, Metrics, Policy, RandomPolicy};
 
 /// The acting half of an agent that learns from a replay. The plain loop asks it with the learner's own weights, an actor
 /// with a copy of them.
@@ -18,7 +18,7 @@ pub trait Explorer: Send {
         weights: &Parameters,
         observations: &ObsBatch,
         how: (ActMode, u64),
-        generators: Generators<'_>,
+        rng: &mut EnvRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError>;
 
@@ -75,13 +75,13 @@ impl<E: Explorer + 'static> Explorer for RandomFirst<E> {
         weights: &Parameters,
         observations: &ObsBatch,
         (mode, env_steps): (ActMode, u64),
-        mut generators: Generators<'_>,
+        rng: &mut EnvRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         if mode == ActMode::Explore && env_steps < self.warmup_env_steps {
-            return self.random.act_each(observations, &mut generators, actions);
+            return self.random.act(observations, mode, rng, actions);
         }
-        self.explorer.act(weights, observations, (mode, env_steps), generators, actions)
+        self.explorer.act(weights, observations, (mode, env_steps), rng, actions)
     }
 
     fn observe(&mut self, step: &StepBatch) {
@@ -111,10 +111,10 @@ impl Explorer for Box<dyn Explorer> {
         weights: &Parameters,
         observations: &ObsBatch,
         how: (ActMode, u64),
-        generators: Generators<'_>,
+        rng: &mut EnvRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
-        self.as_mut().act(weights, observations, how, generators, actions)
+        self.as_mut().act(weights, observations, how, rng, actions)
     }
 
     fn observe(&mut self, step: &StepBatch) {
@@ -154,6 +154,6 @@ impl Policy for OwnPolicy {
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let how = (mode, self.env_steps);
-        self.explorer.act(&self.weights, observations, how, Generators::One(rng), actions)
+        self.explorer.act(&self.weights, observations, how, rng, actions)
     }
 }

@@ -16,7 +16,7 @@ mod setup;
 mod store;
 mod unit_box;
 
-pub use agent::OffPolicyAgent;
+pub use agent::{OffPolicyAgent, OffPolicyHalves};
 pub use critics::{Critics, CriticsSetup, Judge};
 pub use explorer::{Explorer, RandomFirst};
 pub use learner::OffPolicyLearner;

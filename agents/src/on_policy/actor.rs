@@ -1,7 +1,7 @@
 //! Asking an actor-critic for actions and values.
 
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
-use pavlov_nn::{HostBuffer, Mode, Parameters};
+use pavlov_nn::{HostBuffer, Mode, Parameters, StateDict, StateView};
 use tch::Tensor;
 
 use super::exploration::{ExplorationNoise, log_deviations};
@@ -45,6 +45,39 @@ impl Actor {
         let width = net.policy_state_width();
         let memory = (width > 0).then(|| Memory::new(width));
         Self { net, encoder, head, noise: None, memory, answer: DistributionRows::default() }
+    }
+
+    /// The same, having seen nothing.
+    pub fn fresh(&self) -> Self {
+        let mut fresh = self.clone();
+        fresh.noise.iter_mut().for_each(ExplorationNoise::restart);
+        fresh.memory = self.memory.as_ref().map(|_| Memory::new(self.net.policy_state_width()));
+        fresh
+    }
+
+    /// Everything to continue acting from: what it remembers, and its noise.
+    ///
+    /// # Errors
+    /// [`AgentError`] when a value cannot be expressed.
+    pub fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        let mut state = StateDict::new();
+        state.put_value("noise", &self.noise)?;
+        if let Some(memory) = &self.memory {
+            state.nest("memory", memory.state());
+        }
+        Ok(state)
+    }
+
+    /// Continues from a saved state.
+    ///
+    /// # Errors
+    /// [`AgentError`] when it does not fit.
+    pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        self.noise = state.value("noise")?;
+        match &mut self.memory {
+            Some(memory) => memory.load_state(&state.part("memory")),
+            None => Ok(()),
+        }
     }
 
     /// Writes the networks' inputs, `[rows, encoder.width()]`, and the masks, `[rows, encoder.mask_width()]`.

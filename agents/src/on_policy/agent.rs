@@ -6,7 +6,7 @@ use pavlov_nn::{Layout, OptimizerConfig, Parameters, StateDict, StateView};
 
 use super::exploration::ExplorationNoise;
 use super::{ActionHead, Actor, ActorCritic, ActorCriticConfig, Rollout, StochasticPolicy, Trainable};
-use crate::{Agent, AgentContext, AgentError, Encoder, Experience, Metrics, Policy};
+use crate::{Agent, AgentContext, AgentError, Encoder, Experience, Halves, Metrics, Policy};
 
 /// What makes a better policy of a rollout. Implementing this is all that a new on-policy agent needs.
 pub trait RolloutAlgorithm: Send {
@@ -28,6 +28,43 @@ pub trait RolloutAlgorithm: Send {
 
     /// The tags of the means that [`RolloutAlgorithm::update`] adds to.
     fn tags(&self) -> &'static [&'static str];
+}
+
+/// The learning half of an agent that learns from rollouts, and what its acting halves are made of.
+pub trait RolloutLearner: Agent {
+    /// An actor that has seen nothing, and an empty rollout of `num_envs` environments.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    fn acting_half(&self, num_envs: usize) -> Result<(Actor, Rollout), AgentError>;
+
+    /// The weights that actors act with.
+    fn acting(&self) -> &Parameters;
+
+    /// Takes over the full rollout of some environments, the first of which has number `first`. Once those of all
+    /// environments are there, [`Agent::learn`] learns from them.
+    ///
+    /// # Errors
+    /// [`AgentError::State`] when it does not fit.
+    fn join(&mut self, first: usize, rollout: &Rollout) -> Result<(), AgentError>;
+}
+
+impl<A: RolloutAlgorithm> RolloutLearner for OnPolicyAgent<A> {
+    fn acting_half(&self, num_envs: usize) -> Result<(Actor, Rollout), AgentError> {
+        let actor = self.actor.fresh();
+        Ok((actor.clone(), self.rollout.of_envs(num_envs, &actor)?))
+    }
+
+    fn acting(&self) -> &Parameters {
+        self.trained.parameters()
+    }
+
+    fn join(&mut self, first: usize, rollout: &Rollout) -> Result<(), AgentError> {
+        if self.rollout.join(first, rollout)? {
+            self.env_steps += self.rollout.env_steps();
+        }
+        Ok(())
+    }
 }
 
 /// How an on-policy agent is put together.
@@ -130,6 +167,10 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
         Ok(updates)
     }
 
+    fn halves(&mut self) -> Option<Halves<'_>> {
+        Some(Halves::OnPolicy(self))
+    }
+
     fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
         Ok(Box::new(StochasticPolicy::new(self.actor.clone(), self.trained.parameters().frozen_copy()?)?))
     }
@@ -157,10 +198,7 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
         state.nest("trained", self.trained.state()?);
         state.nest("rollout", self.rollout.state()?);
         state.put_value("env_steps", &self.env_steps)?;
-        state.put_value("noise", &self.actor.noise)?;
-        if let Some(memory) = &self.actor.memory {
-            state.nest("memory", memory.state());
-        }
+        state.nest("actor", self.actor.state()?);
         state.put_value("act_rng", &self.act_rng)?;
         state.put_value("sample_rng", &self.sample_rng)?;
         Ok(state)
@@ -170,10 +208,7 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
         self.trained.load_state(&state.part("trained"))?;
         self.rollout.load_state(&state.part("rollout"))?;
         self.env_steps = state.value("env_steps")?;
-        self.actor.noise = state.value("noise")?;
-        if let Some(memory) = &mut self.actor.memory {
-            memory.load_state(&state.part("memory"))?;
-        }
+        self.actor.load_state(&state.part("actor"))?;
         self.act_rng = state.value("act_rng")?;
         self.sample_rng = state.value("sample_rng")?;
         Ok(())

@@ -150,6 +150,19 @@ impl RolloutMemory {
         }
     }
 
+    /// Takes over what the policy of some environments remembered, the first of which has number `first`.
+    pub fn join(&mut self, first: usize, part: &Self) {
+        let (to, from) = (self.num_envs, part.num_envs);
+        let place = |to_rows: &mut [f32], from_rows: &[f32], width: usize| {
+            let steps = to_rows
+                .chunks_exact_mut((to * width).max(1))
+                .zip(from_rows.chunks_exact((from * width).max(1)));
+            steps.for_each(|(row, part)| row[first * width..(first + from) * width].copy_from_slice(part));
+        };
+        place(&mut self.policy, &part.policy, self.policy_width);
+        place(&mut self.starts, &part.starts, 1);
+    }
+
     /// The whole rollout and one step more, for the value network.
     pub fn whole(&self, device: Device) -> Result<OwnSequences, AgentError> {
         let steps = self.starts.len() / self.num_envs;
@@ -188,19 +201,25 @@ impl RolloutMemory {
         }
     }
 
-    pub fn state(&self, filled: usize) -> StateDict<'_> {
+    pub fn state(&self, filled: usize, seen: usize) -> StateDict<'_> {
         let (rows, width) = (filled * self.num_envs, self.policy_width);
         let mut state = StateDict::new();
         state.put_slice("policy", &[rows, width], &self.policy[..rows * width]);
-        state.put_slice("starts", &[rows], &self.starts[..rows]);
+        let starts = &self.starts[..seen * self.num_envs];
+        state.put_slice("starts", &[starts.len()], starts);
         state.put_slice("value_before", &[self.num_envs, self.value_width], &self.value_before);
         state
     }
 
-    pub fn load_state(&mut self, state: &StateView<'_>, filled: usize) -> Result<(), AgentError> {
+    pub fn load_state(
+        &mut self,
+        state: &StateView<'_>,
+        filled: usize,
+        seen: usize,
+    ) -> Result<(), AgentError> {
         let (rows, width) = (filled * self.num_envs, self.policy_width);
         fill(state, "policy", &mut self.policy[..rows * width])?;
-        fill(state, "starts", &mut self.starts[..rows])?;
+        fill(state, "starts", &mut self.starts[..seen * self.num_envs])?;
         fill(state, "value_before", &mut self.value_before)
     }
 }

@@ -26,7 +26,7 @@ mod recurrent_tests;
 mod tests;
 
 pub use actor::{Actor, StochasticPolicy};
-pub use agent::{OnPolicyAgent, OnPolicySetup, RolloutAlgorithm, actor_of};
+pub use agent::{OnPolicyAgent, OnPolicySetup, RolloutAlgorithm, RolloutLearner, actor_of};
 pub use evaluate::{Evaluation, Evaluator, RowGradients};
 pub use head::ActionHead;
 pub use memory::{Memory, OwnSequences};

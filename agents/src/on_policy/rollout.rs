@@ -22,6 +22,8 @@ pub struct Rollout {
     num_envs: usize,
     /// How many steps are there.
     filled: usize,
+    /// How many environments' whole rollouts were joined so far.
+    joined: usize,
     observations: HostBuffer<f32>,
     masks: Vec<f32>,
     draws: Vec<f32>,
@@ -78,6 +80,7 @@ impl Rollout {
             steps,
             num_envs,
             filled: 0,
+            joined: 0,
             observations: HostBuffer::new(&[(rows + num_envs) as i64, widths.observation as i64])?,
             masks: vec![1.0; rows * widths.mask],
             draws: vec![0.0; rows * widths.draw],
@@ -94,6 +97,74 @@ impl Rollout {
             memory: RolloutMemory::new(steps, num_envs, actor),
             sequence_length,
         })
+    }
+
+    /// An empty rollout of as many steps, of so many environments.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn of_envs(&self, num_envs: usize, actor: &Actor) -> Result<Self, AgentError> {
+        Self::new(self.steps, num_envs, self.sequence_length, actor)
+    }
+
+    /// Takes over the full rollout of some of the environments, the first of which has number `first`; says whether
+    /// those of all are there now.
+    ///
+    /// # Errors
+    /// [`AgentError::State`] when it is not full or does not fit.
+    pub fn join(&mut self, first: usize, part: &Self) -> Result<bool, AgentError> {
+        if !part.is_full() || part.steps != self.steps || first + part.num_envs > self.num_envs {
+            return Err(AgentError::State("a rollout that is not whole cannot be joined with others".into()));
+        }
+        let (to, from) = (self.num_envs, part.num_envs);
+        let Widths { observation, mask, draw } = self.widths;
+        // Row by row of steps: `width` numbers for each environment.
+        fn place<T: Copy>(to: &mut [T], from: &[T], (all, some, first): (usize, usize, usize), width: usize) {
+            for (to, from) in
+                to.chunks_exact_mut((all * width).max(1)).zip(from.chunks_exact((some * width).max(1)))
+            {
+                to[first * width..(first + some) * width].copy_from_slice(from);
+            }
+        }
+        let envs = (to, from, first);
+        place(self.observations.as_mut_slice(), part.observations.as_slice(), envs, observation);
+        place(&mut self.masks, &part.masks, envs, mask);
+        place(&mut self.draws, &part.draws, envs, draw);
+        place(&mut self.log_probs, &part.log_probs, envs, 1);
+        place(&mut self.rewards, &part.rewards, envs, 1);
+        place(&mut self.ends, &part.ends, envs, 1);
+        place(&mut self.resets, &part.resets, envs, 1);
+        self.finals.extend_from_slice(&part.finals);
+        let moved = |row: &i64| {
+            let (step, env) = (*row as usize / from, *row as usize % from);
+            (step * to + first + env) as i64
+        };
+        self.final_rows.extend(part.final_rows.iter().map(moved));
+        if let (Some(own), Some(memory)) = (&mut self.memory, &part.memory) {
+            own.join(first, memory);
+        }
+        self.joined += part.num_envs;
+        if self.joined == self.num_envs {
+            (self.filled, self.joined) = (self.steps, 0);
+        }
+        Ok(self.is_full())
+    }
+
+    /// The episodes are broken off here, for no reason of their own: the last step counts as truncated, with what it led
+    /// to as its final observation.
+    pub fn cut(&mut self, actor: &mut Actor, led_to: &pavlov_envs::ObsBatch) {
+        if self.filled > 0 {
+            for (env, row) in self.row_range(self.filled - 1).enumerate() {
+                if self.ends[row] == End::No {
+                    self.ends[row] = End::Truncated;
+                    let start = self.finals.len();
+                    self.finals.resize(start + self.widths.observation, 0.0);
+                    actor.encoder.encode(led_to.row(env), &mut self.finals[start..]);
+                    self.final_rows.push(row as i64);
+                }
+            }
+        }
+        (0..self.num_envs).for_each(|env| actor.memory.iter_mut().for_each(|memory| memory.forget(env)));
     }
 
     /// Whether all steps are there.
@@ -339,6 +410,11 @@ impl Rollout {
         self.final_rows.clear();
     }
 
+    /// Of how many steps the observations are there: of a full rollout also what the last actions led to.
+    fn seen(&self, filled: usize) -> usize {
+        filled + usize::from(filled == self.steps)
+    }
+
     fn row_range(&self, step: usize) -> Range<usize> {
         step * self.num_envs..(step + 1) * self.num_envs
     }
@@ -349,13 +425,10 @@ impl Rollout {
     /// [`AgentError`] when a value cannot be expressed.
     pub fn state(&self) -> Result<StateDict<'_>, AgentError> {
         let mut state = StateDict::new();
-        let rows = self.filled * self.num_envs;
+        let (rows, seen) = (self.filled * self.num_envs, self.seen(self.filled));
         let Widths { observation, mask, draw } = self.widths;
-        state.put_slice(
-            "observations",
-            &[rows, observation],
-            &self.observations.as_slice()[..rows * observation],
-        );
+        let observations = &self.observations.as_slice()[..seen * self.num_envs * observation];
+        state.put_slice("observations", &[seen * self.num_envs, observation], observations);
         state.put_slice("masks", &[rows, mask], &self.masks[..rows * mask]);
         state.put_slice("draws", &[rows, draw], &self.draws[..rows * draw]);
         state.put_slice("log_probs", &[rows], &self.log_probs[..rows]);
@@ -366,7 +439,7 @@ impl Rollout {
         state.put_value("ends", &&self.ends[..rows])?;
         state.put_value("resets", &&self.resets[..rows])?;
         if let Some(memory) = &self.memory {
-            state.nest("memory", memory.state(self.filled));
+            state.nest("memory", memory.state(self.filled, seen));
         }
         Ok(state)
     }
@@ -377,15 +450,16 @@ impl Rollout {
     /// [`AgentError`] when they do not fit.
     pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
         let filled: usize = state.value("filled")?;
-        if filled >= self.steps.max(1) {
+        if filled > self.steps {
             let steps = self.steps;
             return Err(AgentError::State(format!(
                 "a rollout of {filled} steps does not fit one of {steps}"
             )));
         }
         let Widths { observation, mask, draw } = self.widths;
-        let rows = filled * self.num_envs;
-        fill(state, "observations", &mut self.observations.as_mut_slice()[..rows * observation])?;
+        let (rows, seen) = (filled * self.num_envs, self.seen(filled));
+        let observations = &mut self.observations.as_mut_slice()[..seen * self.num_envs * observation];
+        fill(state, "observations", observations)?;
         fill(state, "masks", &mut self.masks[..rows * mask])?;
         fill(state, "draws", &mut self.draws[..rows * draw])?;
         fill(state, "log_probs", &mut self.log_probs[..rows])?;
@@ -401,7 +475,7 @@ impl Rollout {
         self.ends[..rows].copy_from_slice(&ends);
         self.resets[..rows].copy_from_slice(&resets);
         if let Some(memory) = &mut self.memory {
-            memory.load_state(&state.part("memory"), filled)?;
+            memory.load_state(&state.part("memory"), filled, seen)?;
         }
         self.filled = filled;
         Ok(())

@@ -1,13 +1,13 @@
 //! How soft policies act.
 
-use pavlov_envs::{ActionBatch, ObsBatch};
+use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
 use pavlov_nn::{Distribution, Parameters};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use super::losses;
 use crate::off_policy::{Explorer, UnitBox};
-use crate::{ActMode, AgentError, Generators, PolicyNetwork};
+use crate::{ActMode, AgentError, PolicyNetwork};
 
 /// From a network's outputs to actions: a tanh-squashed Gaussian within bounds, or a choice of discrete ones.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ impl Explorer for SoftPolicy {
         weights: &Parameters,
         observations: &ObsBatch,
         (mode, _): (ActMode, u64),
-        mut generators: Generators<'_>,
+        rng: &mut EnvRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let count = self.network.net.outputs() as usize;
@@ -44,9 +44,8 @@ impl Explorer for SoftPolicy {
             (Some(bounds), ActionBatch::Box { points, width }) => {
                 let (mut noise, mut unit) = (vec![0.0; *width], vec![0.0; *width]);
                 let rows = outputs.chunks_exact(count).zip(points.chunks_exact_mut(*width));
-                for (row, (outputs, point)) in rows.enumerate() {
+                for (outputs, point) in rows {
                     if mode == ActMode::Explore {
-                        let rng = generators.of(row);
                         noise.fill_with(|| rng.sample(StandardNormal));
                     }
                     losses::draw(outputs, &noise, &mut unit);
@@ -59,9 +58,7 @@ impl Explorer for SoftPolicy {
                 for (row, (logits, choice)) in outputs.chunks_exact(count).zip(choices).enumerate() {
                     let (mask, mut draw) = (encoder.mask(observations.row(row)), [0.0]);
                     let drawn = match mode {
-                        ActMode::Explore => {
-                            distribution.sample_row(logits, mask, generators.of(row), &mut draw)
-                        }
+                        ActMode::Explore => distribution.sample_row(logits, mask, rng, &mut draw),
                         ActMode::Exploit => distribution.mode_row(logits, mask, &mut draw),
                     };
                     if !drawn {

@@ -1,10 +1,10 @@
 //! A deterministic policy with noise on top.
 
-use pavlov_envs::{ActionBatch, ObsBatch, StepBatch};
+use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, StepBatch};
 use pavlov_nn::{Parameters, StateDict, StateView};
 
 use crate::off_policy::{ActionNoise, Explorer, UnitBox};
-use crate::{ActMode, AgentError, Generators, PolicyNetwork};
+use crate::{ActMode, AgentError, PolicyNetwork};
 
 /// Maps observations to actions between -1 and 1, disturbs them where it explores, and stretches them to the bounds of
 /// the environment.
@@ -34,7 +34,7 @@ impl Explorer for DeterministicPolicy {
         weights: &Parameters,
         observations: &ObsBatch,
         (mode, _): (ActMode, u64),
-        mut generators: Generators<'_>,
+        rng: &mut EnvRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let ActionBatch::Box { points, width } = actions else {
@@ -44,7 +44,7 @@ impl Explorer for DeterministicPolicy {
         let rows = outputs.chunks_exact_mut(*width).zip(points.chunks_exact_mut(*width));
         for (row, (unit, point)) in rows.enumerate() {
             if mode == ActMode::Explore {
-                self.noise.disturb(row, unit, generators.of(row));
+                self.noise.disturb(row, unit, rng);
             }
             self.bounds.to_world(unit, point);
         }

@@ -1,0 +1,118 @@
+//! The ratio of learning to data, held rather than left to luck.
+
+/// How many samples may be taken for what was put in, and the other way round: after every insert or sample
+///
+/// ```text
+/// |samples - (inserts - free) * samples_per_insert| <= tolerance * samples_per_insert
+/// ```
+///
+/// The first `free` inserts count for nothing, and until they are there nothing may be taken. As Reverb's limiter
+/// (Cassirer et al. 2021). Plain arithmetic: one thread asks and counts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RateLimiter {
+    samples_per_insert: f64,
+    free: u64,
+    tolerance: f64,
+    inserts: u64,
+    samples: f64,
+}
+
+impl RateLimiter {
+    /// A limiter that has seen nothing. `tolerance` is in inserts.
+    pub fn new(samples_per_insert: f64, free: u64, tolerance: f64) -> Self {
+        Self { samples_per_insert, free, tolerance, inserts: 0, samples: 0.0 }
+    }
+
+    /// The same after so many inserts and samples.
+    pub fn after(self, inserts: u64, samples: f64) -> Self {
+        Self { inserts, samples, ..self }
+    }
+
+    /// How many samples are due and not taken yet; below 0 if more were taken.
+    pub fn due(&self) -> f64 {
+        self.inserts.saturating_sub(self.free) as f64 * self.samples_per_insert - self.samples
+    }
+
+    /// Whether something may be put in: not while too many samples are due.
+    pub fn may_insert(&self) -> bool {
+        self.inserts < self.free || self.due() <= self.tolerance * self.samples_per_insert
+    }
+
+    /// Whether `samples` may be taken: not while too many were taken.
+    pub fn may_sample(&self, samples: u64) -> bool {
+        self.inserts >= self.free.max(1)
+            && self.due() - samples as f64 >= -self.tolerance * self.samples_per_insert
+    }
+
+    /// Something was put in.
+    pub fn inserted(&mut self, inserts: u64) {
+        self.inserts += inserts;
+    }
+
+    /// Something was taken.
+    pub fn sampled(&mut self, samples: u64) {
+        self.samples += samples as f64;
+    }
+
+    /// What was taken was of no use to anybody.
+    pub fn returned(&mut self, samples: u64) {
+        self.samples -= samples as f64;
+    }
+
+    /// What was put in so far.
+    pub fn inserts(&self) -> u64 {
+        self.inserts
+    }
+
+    /// The samples taken for each insert that counted.
+    pub fn ratio(&self) -> f64 {
+        self.samples / (self.inserts.saturating_sub(self.free).max(1)) as f64
+    }
+}
+
+#[cfg(all(test, not(feature = "model")))]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Whatever the two sides try, one of them may always go on, and the ratio holds.
+        #[test]
+        fn the_ratio_holds_and_nobody_is_stuck(
+            per_insert in 0.1f64..40.0,
+            free in 0u64..50,
+            batch in 1u64..300,
+            rows in 1u64..20,
+            wishes in prop::collection::vec(any::<bool>(), 1..400),
+        ) {
+            // Less would leave no room for one batch and the inserts between two.
+            let tolerance = rows as f64 + batch as f64 / per_insert;
+            let mut limiter = RateLimiter::new(per_insert, free, tolerance);
+            for inserts in wishes {
+                prop_assert!(limiter.may_insert() || limiter.may_sample(batch));
+                match inserts {
+                    true if limiter.may_insert() => limiter.inserted(rows),
+                    false if limiter.may_sample(batch) => limiter.sampled(batch),
+                    _ => continue,
+                }
+                let most = (tolerance + rows as f64) * per_insert + 1e-6;
+                prop_assert!(limiter.due().abs() <= most, "{} due", limiter.due());
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_taken_before_there_is_enough() {
+        let mut limiter = RateLimiter::new(1.0, 3, 10.0);
+        limiter.inserted(2);
+        assert!(limiter.may_insert() && !limiter.may_sample(1));
+        limiter.inserted(1);
+        assert!(limiter.may_sample(10) && !limiter.may_sample(11));
+        limiter.sampled(10);
+        assert!(!limiter.may_sample(1));
+        limiter.returned(4);
+        assert!(limiter.may_sample(4) && !limiter.may_sample(5));
+        assert_eq!(limiter.after(103, 50.0).ratio(), 0.5);
+    }
+}

@@ -1,0 +1,195 @@
+//! The latest of something, from one writer to many readers.
+
+use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering};
+
+/// What was published, and as which version. Never changed once it is out.
+#[derive(Debug)]
+pub struct Snapshot<T> {
+    /// 1 for the first one published, counted up by one; 0 for what the slot was made with.
+    pub version: u64,
+    /// What was published.
+    pub value: T,
+}
+
+#[derive(Debug)]
+struct Inner<T> {
+    latest: Arc<Snapshot<T>>,
+    closed: bool,
+}
+
+/// Holds the latest [`Snapshot`]. Publishing swaps a pointer and reading clones one: the lock is never held while values
+/// are written or copied, and a reader without news does not take it.
+#[derive(Debug)]
+pub struct Slot<T> {
+    inner: Mutex<Inner<T>>,
+    version: AtomicU64,
+    changed: Condvar,
+}
+
+impl<T> Slot<T> {
+    /// A slot with its first value, and the one who may publish others.
+    pub fn new(value: T, version: u64) -> (Arc<Self>, Publisher<T>) {
+        let latest = Arc::new(Snapshot { version, value });
+        let slot = Arc::new(Self {
+            inner: Mutex::new(Inner { latest, closed: false }),
+            version: AtomicU64::new(version),
+            changed: Condvar::new(),
+        });
+        (slot.clone(), Publisher { slot, retired: Vec::new() })
+    }
+
+    /// The latest version.
+    pub fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The latest snapshot.
+    pub fn latest(&self) -> Arc<Snapshot<T>> {
+        self.lock().latest.clone()
+    }
+
+    /// The latest snapshot, if it is newer than `version`.
+    pub fn newer_than(&self, version: u64) -> Option<Arc<Snapshot<T>>> {
+        (self.version() > version).then(|| self.latest())
+    }
+
+    /// Waits until there is a version of at least `version`; `None` if the slot is closed before.
+    pub fn wait_for(&self, version: u64) -> Option<Arc<Snapshot<T>>> {
+        let mut inner = self.lock();
+        loop {
+            if inner.latest.version >= version {
+                return Some(inner.latest.clone());
+            }
+            if inner.closed {
+                return None;
+            }
+            inner = self.changed.wait(inner).unwrap_or_else(|poisoned| poisoned.into_inner());
+        }
+    }
+
+    /// Nobody will publish or wait any more: who waits goes on without.
+    pub fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    // A panic cannot leave a half-written pointer behind: what the lock holds is always whole.
+    #[cfg(not(feature = "model"))]
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner<T>> {
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    #[cfg(feature = "model")]
+    fn lock(&self) -> loom::sync::MutexGuard<'_, Inner<T>> {
+        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// The one writer of a slot.
+#[derive(Debug)]
+pub struct Publisher<T> {
+    slot: Arc<Slot<T>>,
+    /// Snapshots that are no longer the latest; once nobody reads one it is written anew.
+    retired: Vec<Arc<Snapshot<T>>>,
+}
+
+impl<T: Default> Publisher<T> {
+    /// Publishes what `write` makes of an old value, or of a fresh one, and gives its version.
+    ///
+    /// # Errors
+    /// That of `write`; the slot is as before then.
+    pub fn publish<E>(&mut self, write: impl FnOnce(&mut T) -> Result<(), E>) -> Result<u64, E> {
+        let mut snapshot =
+            self.unread().unwrap_or_else(|| Arc::new(Snapshot { version: 0, value: T::default() }));
+        let version = self.slot.version() + 1;
+        if let Some(own) = Arc::get_mut(&mut snapshot) {
+            write(&mut own.value)?;
+            own.version = version;
+        }
+        let old = std::mem::replace(&mut self.slot.lock().latest, snapshot);
+        self.slot.version.store(version, Ordering::Release);
+        self.slot.changed.notify_all();
+        self.retired.push(old);
+        Ok(version)
+    }
+
+    /// A retired snapshot that nobody reads.
+    fn unread(&mut self) -> Option<Arc<Snapshot<T>>> {
+        let index = self.retired.iter_mut().position(|snapshot| Arc::get_mut(snapshot).is_some())?;
+        Some(self.retired.swap_remove(index))
+    }
+
+    /// The slot.
+    pub fn slot(&self) -> &Arc<Slot<T>> {
+        &self.slot
+    }
+}
+
+#[cfg(all(test, not(feature = "model")))]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::Barrier;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    fn publish(publisher: &mut Publisher<Vec<u64>>, number: u64) -> u64 {
+        let written = publisher.publish(|value| {
+            value.clear();
+            value.resize(64, number);
+            Ok::<(), Infallible>(())
+        });
+        let Ok(version) = written;
+        version
+    }
+
+    #[test]
+    fn readers_see_whole_values_in_order_and_buffers_go_round() {
+        let (slot, mut publisher) = Slot::new(vec![0; 64], 0);
+        let start = Barrier::new(4);
+        thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    start.wait();
+                    let mut version = 0;
+                    while version < 20_000 {
+                        let Some(snapshot) = slot.newer_than(version) else { continue };
+                        assert!(snapshot.version > version);
+                        version = snapshot.version;
+                        assert!(snapshot.value.iter().all(|&number| number == version));
+                    }
+                });
+            }
+            start.wait();
+            for number in 1..=20_000 {
+                assert_eq!(publish(&mut publisher, number), number);
+            }
+        });
+        // One for each reader that may have held one, and the one that comes next.
+        assert!(publisher.retired.len() <= 5, "{}", publisher.retired.len());
+    }
+
+    #[test]
+    fn who_waits_is_woken_by_news_and_by_the_end() {
+        let (slot, mut publisher) = Slot::new(vec![0; 64], 3);
+        assert_eq!(slot.wait_for(3).map(|snapshot| snapshot.version), Some(3));
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| slot.wait_for(5).map(|snapshot| snapshot.version));
+            let in_vain = scope.spawn(|| slot.wait_for(9).is_none());
+            thread::sleep(Duration::from_millis(5));
+            publish(&mut publisher, 4);
+            publish(&mut publisher, 5);
+            assert_eq!(waiting.join().unwrap(), Some(5));
+            slot.close();
+            assert!(in_vain.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_not_published() {
+        let (slot, mut publisher) = Slot::new(vec![7], 0);
+        assert_eq!(publisher.publish(|_| Err("full")), Err("full"));
+        assert_eq!((slot.version(), slot.latest().value.clone()), (0, vec![7]));
+    }
+}
