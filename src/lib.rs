@@ -22,6 +22,7 @@
 
 pub mod cli;
 pub mod config;
+mod parallel;
 pub mod play;
 pub mod plot;
 pub mod record;

@@ -163,6 +163,14 @@ impl Parameters {
         Self::from_flat(self.layout.clone(), self.values.f_detach_copy()?)
     }
 
+    /// The same values without gradients, in memory of their own on another device: for an actor.
+    ///
+    /// # Errors
+    /// [`NnError::Torch`] when memory runs out.
+    pub fn frozen_on(&self, device: Device) -> Result<Self, NnError> {
+        Self::from_flat(self.layout.clone(), self.values.f_detach_copy()?.f_to_device(device)?)
+    }
+
     /// The same values without gradients, in the same memory: a pass through these leaves no gradient in the network, but
     /// passes one to its input. What changes the values here or there is seen there or here.
     ///

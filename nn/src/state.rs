@@ -128,6 +128,12 @@ impl<'a> StateDict<'a> {
         self.arrays.insert(name.into(), Array { kind: T::KIND, shape: shape.to_vec(), data });
     }
 
+    /// Adds bytes that nobody else keeps.
+    pub fn put_bytes(&mut self, name: &str, bytes: Vec<u8>) {
+        self.arrays
+            .insert(name.into(), Array { kind: ArrayKind::U8, shape: vec![bytes.len()], data: bytes.into() });
+    }
+
     /// Adds a small serialisable value.
     ///
     /// # Errors

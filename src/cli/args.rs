@@ -60,6 +60,9 @@ pub(super) struct RunArgs {
     /// How many environments to step together
     #[arg(long, value_name = "N")]
     pub(super) envs: Option<usize>,
+    /// Threads that step environments while another one learns [default: none, which acts and learns in turns]
+    #[arg(long, value_name = "N")]
+    pub(super) actors: Option<usize>,
     /// Where the networks live: auto, cpu, cuda or cuda:N
     #[arg(long)]
     pub(super) device: Option<String>,

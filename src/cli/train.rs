@@ -27,6 +27,7 @@ pub(super) fn resolve(registries: &Registries, args: &RunArgs) -> Result<RunConf
         args.steps.map(|steps| format!("env_steps={steps}")),
         args.seed.map(|seed| format!("seed={seed}")),
         args.envs.map(|envs| format!("num_envs={envs}")),
+        args.actors.map(|actors| format!("actors.count={actors}")),
         args.device.as_ref().map(|device| format!("device={device}")),
         args.until_return.map(|until| format!("evaluation.until_return={until:?}")),
     ];

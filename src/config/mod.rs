@@ -4,6 +4,7 @@
 //! (`--config`), then single keys (`--set key=value`); each overrides the ones before it. A key that does not exist
 //! is an error that names the nearest one that does.
 
+mod actors;
 mod error;
 mod presets;
 mod tables;
@@ -18,6 +19,7 @@ use pavlov_nn::optional;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+pub use actors::{ActorConfig, ActorMode};
 pub use error::ConfigError;
 pub use presets::{pairs as presets, preset};
 pub(crate) use tables::parse_option;
@@ -59,6 +61,9 @@ pub struct RunConfig {
     /// pays for slow environments only.
     #[serde(default = "one")]
     pub env_threads: usize,
+    /// Threads that step the environments while others learn.
+    #[serde(default)]
+    pub actors: ActorConfig,
     /// Where networks live: `auto`, `cpu`, `cuda` or `cuda:N`.
     #[serde(default = "auto")]
     pub device: String,
@@ -192,8 +197,11 @@ impl RunConfig {
         }
         table.insert("agent".into(), agent.into());
         table.insert("environment".into(), environment.into());
-        for set in &overrides.sets {
-            tables::merge(&mut table, tables::parse_set(set)?);
+        let sets = overrides.sets.iter().map(|set| tables::parse_set(set)).collect::<Result<Vec<_>, _>>()?;
+        let asked = sets.iter().any(|set| set.contains_key("num_envs"));
+        sets.into_iter().for_each(|set| tables::merge(&mut table, set));
+        if !asked {
+            actors::give_each_an_environment(&mut table);
         }
         Self::from_table(registries, table)
     }
@@ -230,6 +238,7 @@ impl RunConfig {
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(ConfigError::Value(format!("{name} is 0: give at least 1")));
         }
+        self.actors.validate(self.num_envs)?;
         let evaluation = &self.evaluation;
         if evaluation.every_env_steps > 0 && evaluation.episodes == 0 {
             let message = "evaluation.episodes is 0: give at least 1, or set evaluation.every_env_steps = 0";

@@ -8,13 +8,14 @@ use toml::{Table, Value};
 use super::ConfigError;
 
 /// The keys of a run's configuration; `--set` takes any other for one of the agent's hyper-parameters.
-const RUN_KEYS: [&str; 15] = [
+const RUN_KEYS: [&str; 16] = [
     "agent",
     "environment",
     "seed",
     "env_steps",
     "num_envs",
     "env_threads",
+    "actors",
     "device",
     "threads",
     "update_threads",

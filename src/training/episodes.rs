@@ -29,13 +29,15 @@ impl Episodes {
             running.0 += step.raw_rewards[row];
             running.1 += 1;
             if step.raw_ends[row].is_over() {
-                if self.latest.len() == WINDOW {
-                    self.latest.pop_front();
-                }
-                self.latest.push_back(std::mem::take(running));
-                self.finished += 1;
+                let (sum, steps) = std::mem::take(running);
+                add(&mut self.latest, &mut self.finished, sum, steps);
             }
         }
+    }
+
+    /// An episode that somebody else added up.
+    pub(super) fn add(&mut self, sum: f64, steps: u64) {
+        add(&mut self.latest, &mut self.finished, sum, steps);
     }
 
     /// The episodes that may go on no more after a resume with new environments are dropped.
@@ -53,4 +55,12 @@ impl Episodes {
         let sum = |of: fn(&(f64, u64)) -> f64| self.latest.iter().map(of).sum::<f64>();
         (count > 0.0).then(|| (sum(|episode| episode.0) / count, sum(|episode| episode.1 as f64) / count))
     }
+}
+
+fn add(latest: &mut VecDeque<(f64, u64)>, finished: &mut u64, sum: f64, steps: u64) {
+    if latest.len() == WINDOW {
+        latest.pop_front();
+    }
+    latest.push_back((sum, steps));
+    *finished += 1;
 }

@@ -1,5 +1,6 @@
-//! Training: the lock-step loop, evaluation, and continuing from a checkpoint.
+//! Training: in turns or with actors, evaluation, and continuing from a checkpoint.
 
+mod clock;
 mod episodes;
 mod evaluation;
 mod normalized;
@@ -7,6 +8,7 @@ mod notes;
 mod progress;
 mod session;
 mod trained;
+mod turns;
 
 pub use evaluation::{Evaluation, evaluate};
 pub use progress::{Json, Progress, Quiet, Report, Terminal};

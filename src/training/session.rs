@@ -1,27 +1,23 @@
-//! One training, from its start or from a checkpoint, in lock-step: act, step, learn, in one thread.
+//! One training, from its start or from a checkpoint: in turns or with actors, logged, evaluated, saved.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use pavlov_agents::{ActMode, Agent, AgentContext, Experience, Policy};
-use pavlov_envs::{
-    ActionBatch, EnvFactory, EnvState, ObsBatch, Space, StepBatch, VectorEnv, VectorOptions, derive_seed,
-};
+use pavlov_agents::{ActMode, Agent, AgentContext, Policy};
+use pavlov_envs::{EnvFactory, Space, VectorOptions, derive_seed};
 use pavlov_nn::{StateDict, StateView, generator_state, set_generator_state, weights};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::episodes::Episodes;
-use super::{Evaluation, Progress, Report, evaluate, normalized};
-use crate::config::{Registries, RunConfig};
+use super::clock::{Clock, PhaseLog};
+use super::turns::Turns;
+use super::{Evaluation, Progress, evaluate, normalized};
+use crate::config::{ActorMode, Registries, RunConfig};
+use crate::parallel::Driver;
 use crate::play::{self, Film};
-use crate::record::{Note, Position, Recorder, Row};
+use crate::record::{Note, Recorder, Row};
 use crate::run::{Checkpoint, RunFolder};
 
-/// The form of the state that this version writes.
-const FORMAT: u32 = 3;
 /// Steps of the loop from one look at the clock to the next.
 const REPORT_EVERY: u64 = 64;
 
@@ -54,34 +50,12 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// What changes during training, besides the agent and the environments. Part of a checkpoint.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-struct Clock {
-    format: u32,
-    agent: String,
-    environment: String,
-    env_steps: u64,
-    episodes: Episodes,
-    last_evaluation: Option<f64>,
-    best_evaluation: Option<f64>,
-    seconds: f64,
-    log: Position,
-}
-
-impl Clock {
-    fn new(config: &RunConfig) -> Self {
-        Self {
-            format: FORMAT,
-            agent: config.agent.clone(),
-            environment: config.environment.clone(),
-            env_steps: 0,
-            episodes: Episodes::new(config.num_envs),
-            last_evaluation: None,
-            best_evaluation: None,
-            seconds: 0.0,
-            log: Position::default(),
-        }
-    }
+/// Who acts.
+enum Engine {
+    /// This thread, in turns with learning.
+    Turns(Box<Turns>),
+    /// Threads of their own.
+    Actors(Box<Driver>),
 }
 
 /// A training under way.
@@ -90,15 +64,9 @@ pub struct Session {
     folder: RunFolder,
     factory: EnvFactory,
     agent: Box<dyn Agent>,
-    envs: Box<dyn VectorEnv>,
-    observations: ObsBatch,
-    actions: ActionBatch,
-    step: StepBatch,
+    engine: Engine,
     clock: Clock,
     recorder: Recorder,
-    /// When this process took over, and how many env steps and seconds had passed before.
-    started: Instant,
-    before: (u64, f64),
     /// What the user should hear when the training starts.
     warning: Option<String>,
 }
@@ -112,8 +80,9 @@ impl Session {
         tch::manual_seed(derive_seed(config.seed, "libtorch", 0) as i64);
         let recorder = Recorder::open(folder.path(), None).with_context(|| cannot_log(&folder))?;
         let mut session = Self::build(config, folder, registries, recorder)?;
-        let seed = derive_seed(session.config.seed, "training", 0);
-        session.envs.reset(Some(seed), &mut session.observations)?;
+        if let Engine::Turns(turns) = &mut session.engine {
+            turns.start(session.config.seed)?;
+        }
         super::notes::describe(&session.config, &session.recorder)?;
         Ok(session)
     }
@@ -132,15 +101,15 @@ impl Session {
         let state = checkpoint.read()?;
         let view = state.view();
         let clock: Clock = view.value("session").context("the checkpoint was not written by this program")?;
-        check_origin(&clock, &config)?;
+        clock.check_origin(&config)?;
         folder.sweep().with_context(|| cannot_log(&folder))?;
         let recorder =
             Recorder::open(folder.path(), Some(&clock.log)).with_context(|| cannot_log(&folder))?;
         let mut session = Self::build(config, folder, registries, recorder)?;
         session.agent.load_state(&view.part("agent")).context("the checkpoint does not fit the agent")?;
         set_generator_state(&view.tensor("generator")?)?;
-        session.before = (clock.env_steps, clock.seconds);
         session.clock = clock;
+        session.clock.go_on();
         session.load_environments(&view)?;
         Ok(session)
     }
@@ -150,8 +119,13 @@ impl Session {
     /// # Errors
     /// When the agent cannot play the environment, or one of the two refuses its options.
     pub fn check(config: &RunConfig, registries: &Registries) -> Result<()> {
-        check_film(config, &config.factory(registries)?)?;
-        Self::agent(config, registries).map(drop)
+        let factory = config.factory(registries)?;
+        check_film(config, &factory)?;
+        let mut agent = Self::agent(config, registries)?;
+        if config.actors.count > 0 {
+            Driver::new(config, &factory, agent.as_mut())?;
+        }
+        Ok(())
     }
 
     /// An untrained agent of this configuration: to load weights into.
@@ -160,7 +134,7 @@ impl Session {
     /// When the agent cannot play the environment, or one of the two refuses its options.
     pub fn agent(config: &RunConfig, registries: &Registries) -> Result<Box<dyn Agent>> {
         let envs = config.factory(registries)?.make_vector(&VectorOptions::new(1))?;
-        build_agent(config, registries, envs.observation_space().clone(), envs.action_space().clone())
+        build_agent(config, registries, (envs.observation_space(), envs.action_space()))
     }
 
     fn build(
@@ -171,28 +145,27 @@ impl Session {
     ) -> Result<Self> {
         tch::set_num_threads(config.threads as i32);
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-        pavlov_nn::set_team_size(config.update_threads.min(cores));
+        // Where actors need the processors a team of threads that wait for each other only stands in their way.
+        let free = match config.actors.mode {
+            ActorMode::Free => cores.saturating_sub(config.actors.count as u32).max(1),
+            ActorMode::Lockstep => cores,
+        };
+        pavlov_nn::set_team_size(config.update_threads.min(free));
         let factory = config.factory(registries)?;
         check_film(&config, &factory)?;
-        let envs = factory.make_vector(&VectorOptions::new(config.num_envs).threads(config.env_threads))?;
-        let (observations, actions) = (envs.observation_space().clone(), envs.action_space().clone());
-        let agent = build_agent(&config, registries, observations, actions)?;
+        let (agent, engine) = match config.actors.count {
+            0 => {
+                let turns = Turns::new(&config, &factory)?;
+                (build_agent(&config, registries, turns.spaces())?, Engine::Turns(Box::new(turns)))
+            }
+            _ => {
+                let mut agent = Self::agent(&config, registries)?;
+                let driver = Driver::new(&config, &factory, agent.as_mut())?;
+                (agent, Engine::Actors(Box::new(driver)))
+            }
+        };
         let clock = Clock::new(&config);
-        Ok(Self {
-            observations: ObsBatch::new(envs.observation_space(), config.num_envs),
-            actions: ActionBatch::new(envs.action_space(), config.num_envs)?,
-            step: StepBatch::new(envs.observation_space(), config.num_envs),
-            envs,
-            config,
-            folder,
-            factory,
-            agent,
-            clock,
-            recorder,
-            started: Instant::now(),
-            before: (0, 0.0),
-            warning: None,
-        })
+        Ok(Self { config, folder, factory, agent, engine, clock, recorder, warning: None })
     }
 
     /// The run's folder.
@@ -218,20 +191,25 @@ impl Session {
             if self.clock.env_steps >= self.config.env_steps {
                 break StopReason::Completed;
             }
-            self.advance()?;
-            if self.log_if_due(progress)? {
+            let before = self.clock.env_steps;
+            let failure = self.advance(stop, progress)?;
+            if let Some(cause) = failure {
+                self.checkpoint(progress)?;
+                bail!("{cause}. A checkpoint was written; mend the environment, then resume");
+            }
+            if self.log_if_due(before, progress)? {
                 break StopReason::ReturnReached;
             }
-            if crossed(self.clock.env_steps, self.config.num_envs, self.config.checkpoint.every_env_steps) {
+            if crossed(before, self.clock.env_steps, self.config.checkpoint.every_env_steps) {
                 self.checkpoint(progress)?;
             }
             if stop.load(Ordering::Relaxed) {
                 break StopReason::Interrupted;
             }
         };
-        self.clock.seconds = self.seconds();
+        self.clock.seconds = self.clock.seconds();
         self.checkpoint(progress)?;
-        progress.report(&self.report());
+        progress.report(&self.clock.report(self.clock.env_steps, &self.config));
         progress.finish();
         Ok(Outcome {
             reason,
@@ -243,36 +221,50 @@ impl Session {
         })
     }
 
-    /// One step of every environment, and the updates that are due after it.
-    fn advance(&mut self) -> Result<()> {
-        self.agent.act(&self.observations, &mut self.actions)?;
-        self.envs.step(&self.actions, &mut self.step)?;
-        self.agent.observe(Experience {
-            observations: &self.observations,
-            actions: &self.actions,
-            step: &self.step,
-        })?;
-        self.clock.episodes.observe(&self.step);
-        std::mem::swap(&mut self.observations, &mut self.step.observations);
-        self.clock.env_steps += self.config.num_envs as u64;
-        self.agent.learn()?;
-        Ok(())
+    /// One step of every environment in turns, or with actors a phase up to where something is due. Gives why the run
+    /// must not go on, if environments have failed too often.
+    fn advance(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Option<String>> {
+        let until = self.next_due();
+        let Self { engine, agent, clock, config, recorder, .. } = self;
+        match engine {
+            Engine::Turns(turns) => {
+                turns.advance(agent.as_mut(), &mut clock.episodes)?;
+                clock.env_steps += config.num_envs as u64;
+                Ok(None)
+            }
+            Engine::Actors(driver) => {
+                let env_steps = clock.env_steps;
+                let mut log = PhaseLog { clock, config, recorder, progress, until, logged: env_steps };
+                let end = driver.phase(agent.as_mut(), (env_steps, until), stop, &mut log)?;
+                clock.env_steps = end.env_steps;
+                Ok(end.failure)
+            }
+        }
     }
 
-    /// Logs and evaluates when that is due; says whether an evaluation was good enough to stop.
-    fn log_if_due(&mut self, progress: &mut dyn Progress) -> Result<bool> {
-        let (now, num_envs) = (self.clock.env_steps, self.config.num_envs);
+    /// The env steps at which the next evaluation or checkpoint is due, or the training is over.
+    fn next_due(&self) -> u64 {
+        let every = [self.config.evaluation.every_env_steps, self.config.checkpoint.every_env_steps];
+        let next = |every: &u64| (self.clock.env_steps / every + 1) * every;
+        every.iter().filter(|every| **every > 0).map(next).fold(self.config.env_steps, u64::min)
+    }
+
+    /// Logs and evaluates when that is due after the env steps from `before` on; says whether an evaluation was good
+    /// enough to stop.
+    fn log_if_due(&mut self, before: u64, progress: &mut dyn Progress) -> Result<bool> {
+        let now = self.clock.env_steps;
         let last = now >= self.config.env_steps;
-        let log = last || crossed(now, num_envs, self.config.log.every_env_steps);
+        let log = last || crossed(before, now, self.config.log.every_env_steps);
         let every = self.config.evaluation.every_env_steps;
-        let evaluate = crossed(now, num_envs, every) || (last && every > 0);
-        if (now / num_envs as u64).is_multiple_of(REPORT_EVERY) || log {
-            progress.report(&self.report());
+        let evaluate = crossed(before, now, every) || (last && every > 0);
+        if (now / self.config.num_envs as u64).is_multiple_of(REPORT_EVERY) || log {
+            progress.report(&self.clock.report(now, &self.config));
         }
         if !log && !evaluate {
             return Ok(false);
         }
-        let mut values = self.log_values()?;
+        let mut values = self.clock.values(now);
+        values.extend(self.agent.take_metrics()?.into_iter().map(|(tag, value)| (tag.to_string(), value)));
         if evaluate {
             let result = self.evaluate()?;
             values.insert("eval/mean_reward".into(), result.mean());
@@ -284,23 +276,13 @@ impl Session {
         Ok(evaluate && good_enough.is_some_and(|(until, mean)| mean >= until))
     }
 
-    fn log_values(&mut self) -> Result<BTreeMap<String, f64>> {
-        let mut values = BTreeMap::new();
-        if let Some((mean_return, mean_length)) = self.clock.episodes.means() {
-            values.insert("rollout/ep_rew_mean".into(), mean_return);
-            values.insert("rollout/ep_len_mean".into(), mean_length);
-        }
-        values.insert("rollout/episodes".into(), self.clock.episodes.finished() as f64);
-        values.insert("time/fps".into(), self.steps_per_second());
-        values.insert("time/time_elapsed".into(), self.seconds());
-        values.extend(self.agent.take_metrics()?.into_iter().map(|(tag, value)| (tag.to_string(), value)));
-        Ok(values)
-    }
-
     /// Evaluates the present policy and keeps its weights if it is the best so far.
     fn evaluate(&mut self) -> Result<Evaluation> {
-        let normalizer = self.envs.observation_normalizer();
-        let mut policy = normalized::normalized(self.agent.policy()?, normalizer.cloned());
+        let normalizer = match &self.engine {
+            Engine::Turns(turns) => turns.normalizer().cloned(),
+            Engine::Actors(_) => None,
+        };
+        let mut policy = normalized::normalized(self.agent.policy()?, normalizer.clone());
         let seed = derive_seed(self.config.seed, "evaluation", self.clock.env_steps);
         let episodes = self.config.evaluation.episodes;
         let result = evaluate(policy.as_mut(), &self.factory, episodes, ActMode::Exploit, seed)?;
@@ -312,7 +294,7 @@ impl Session {
             let written = path.parent().map_or(Ok(()), fs::create_dir_all);
             written.with_context(|| format!("{} cannot be written", path.display()))?;
             let mut best = self.agent.weights()?;
-            normalized::put(&mut best, self.envs.observation_normalizer())?;
+            normalized::put(&mut best, normalizer.as_ref())?;
             weights::write(&path, &best).context("the best weights so far could not be written")?;
         }
         Ok(result)
@@ -338,75 +320,47 @@ impl Session {
             progress.warn(&format!("{failure}. Training goes on; make room for the log"));
         }
         self.clock.log = position;
-        let seconds = self.seconds();
+        let seconds = self.clock.seconds();
         let mut state = StateDict::new();
         state.nest("agent", self.agent.state()?);
         state.put_tensor("generator", &generator_state()?)?;
-        state.put_value("session", &Clock { seconds, ..self.clock.clone() })?;
-        normalized::put(&mut state, self.envs.observation_normalizer())?;
-        let environments = self.envs.save_state();
-        if let Some(saved) = &environments {
-            state.put_slice("environments", &[saved.as_bytes().len()], saved.as_bytes());
+        state.put_value("session", &self.clock.after(seconds))?;
+        match &self.engine {
+            Engine::Turns(turns) => turns.put_state(&mut state)?,
+            Engine::Actors(driver) => driver.put_state(&mut state)?,
         }
-        let layout = self.observations.layout();
-        let rows = self.observations.rows();
-        state.put_slice("observations.floats", &[rows, layout.floats], self.observations.floats());
-        state.put_slice("observations.bytes", &[rows, layout.bytes], self.observations.bytes());
         self.folder.checkpoints().write(self.clock.env_steps, &state, self.config.checkpoint.keep_last)?;
         Ok(())
     }
 
     fn load_environments(&mut self, view: &StateView<'_>) -> Result<()> {
-        if !view.has_array("environments") {
-            let seed = derive_seed(self.config.seed, "training after resume", self.clock.env_steps);
-            self.envs.reset(Some(seed), &mut self.observations)?;
+        let env_steps = self.clock.env_steps;
+        let exact = match &mut self.engine {
+            Engine::Turns(turns) => {
+                let seed = derive_seed(self.config.seed, "training after resume", env_steps);
+                turns.load_state(view, seed)?
+            }
+            Engine::Actors(driver) => driver.load_state(self.agent.as_mut(), view, env_steps)?,
+        };
+        if !exact {
             self.clock.episodes.forget_running();
             let id = &self.config.environment;
             self.warning = Some(format!(
                 "{id} cannot save its state: training goes on with new episodes, not exactly where it stopped"
             ));
-            return Ok(());
         }
-        self.envs.load_state(&EnvState::from_bytes(view.vec("environments")?))?;
-        let (floats, bytes): (Vec<f32>, Vec<u8>) =
-            (view.vec("observations.floats")?, view.vec("observations.bytes")?);
-        if floats.len() != self.observations.floats().len() || bytes.len() != self.observations.bytes().len()
-        {
-            bail!("the checkpoint's observations do not fit the environment");
-        }
-        self.observations.floats_mut().copy_from_slice(&floats);
-        self.observations.bytes_mut().copy_from_slice(&bytes);
         Ok(())
-    }
-
-    fn seconds(&self) -> f64 {
-        self.before.1 + self.started.elapsed().as_secs_f64()
-    }
-
-    fn steps_per_second(&self) -> f64 {
-        (self.clock.env_steps - self.before.0) as f64 / self.started.elapsed().as_secs_f64().max(1e-9)
-    }
-
-    fn report(&self) -> Report {
-        Report {
-            env_steps: self.clock.env_steps,
-            total_env_steps: self.config.env_steps,
-            steps_per_second: self.steps_per_second(),
-            mean_return: self.clock.episodes.means().map(|means| means.0),
-            evaluation: self.clock.last_evaluation,
-        }
     }
 }
 
 fn build_agent(
     config: &RunConfig,
     registries: &Registries,
-    observation_space: Space,
-    action_space: Space,
+    (observation_space, action_space): (&Space, &Space),
 ) -> Result<Box<dyn Agent>> {
     let context = AgentContext {
-        observation_space,
-        action_space,
+        observation_space: observation_space.clone(),
+        action_space: action_space.clone(),
         num_envs: config.num_envs,
         total_env_steps: config.env_steps,
         seed: config.seed,
@@ -415,9 +369,9 @@ fn build_agent(
     Ok(registries.agents.get(&config.agent)?.build(&config.hyperparameters, &context)?)
 }
 
-/// Whether the last `num_envs` env steps crossed a multiple of `every` (never, if that is 0).
-fn crossed(env_steps: u64, num_envs: usize, every: u64) -> bool {
-    every > 0 && env_steps / every > (env_steps - num_envs as u64) / every
+/// Whether the env steps from `before` on until `now` crossed a multiple of `every` (never, if that is 0).
+fn crossed(before: u64, now: u64, every: u64) -> bool {
+    every > 0 && now / every > before / every
 }
 
 fn check_film(config: &RunConfig, factory: &EnvFactory) -> Result<()> {
@@ -425,22 +379,6 @@ fn check_film(config: &RunConfig, factory: &EnvFactory) -> Result<()> {
         return Ok(());
     }
     play::check(factory).context("evaluation.film_every_evaluations is set")
-}
-
-fn check_origin(clock: &Clock, config: &RunConfig) -> Result<()> {
-    if clock.format != FORMAT {
-        bail!("the checkpoint has format {}, this program reads format {FORMAT}", clock.format);
-    }
-    if clock.agent != config.agent || clock.environment != config.environment {
-        bail!(
-            "the checkpoint is of {} on {}, the run is of {} on {}: put back the run's own checkpoint",
-            clock.agent,
-            clock.environment,
-            config.agent,
-            config.environment
-        );
-    }
-    Ok(())
 }
 
 fn cannot_log(folder: &RunFolder) -> String {

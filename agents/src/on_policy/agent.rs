@@ -41,6 +41,9 @@ pub trait RolloutLearner: Agent {
     /// The weights that actors act with.
     fn acting(&self) -> &Parameters;
 
+    /// Steps of each environment in a rollout.
+    fn rollout_steps(&self) -> usize;
+
     /// Takes over the full rollout of some environments, the first of which has number `first`. Once those of all
     /// environments are there, [`Agent::learn`] learns from them.
     ///
@@ -57,6 +60,10 @@ impl<A: RolloutAlgorithm> RolloutLearner for OnPolicyAgent<A> {
 
     fn acting(&self) -> &Parameters {
         self.trained.parameters()
+    }
+
+    fn rollout_steps(&self) -> usize {
+        self.rollout.rows() / self.rollout.num_envs()
     }
 
     fn join(&mut self, first: usize, rollout: &Rollout) -> Result<(), AgentError> {

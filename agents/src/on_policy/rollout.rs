@@ -177,6 +177,11 @@ impl Rollout {
         (self.filled * self.num_envs) as u64
     }
 
+    /// How many environments it is of.
+    pub fn num_envs(&self) -> usize {
+        self.num_envs
+    }
+
     /// How many rows a whole rollout has.
     pub fn rows(&self) -> usize {
         self.steps * self.num_envs

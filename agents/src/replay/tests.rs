@@ -47,8 +47,7 @@ impl Tape {
         let mut all = Vec::new();
         for (first, &(at, choice, ..)) in self.steps.iter().enumerate() {
             let (mut rewards, mut power, mut last) = (0.0f64, 1.0f64, first);
-            loop {
-                let Some(&(_, _, reward, end, next)) = self.steps.get(last) else { break };
+            while let Some(&(_, _, reward, end, next)) = self.steps.get(last) {
                 rewards += power * f64::from(reward);
                 let steps = last - first + 1;
                 if steps == n || end.is_over() {

@@ -152,8 +152,9 @@ impl StepBatch {
         }
     }
 
-    /// Takes over what `source` says of the environments from `first` on.
-    fn copy_rows(&mut self, first: usize, source: &StepBatch) {
+    /// Takes over what `source` says of the environments from `first` on; of final observations those of episodes that
+    /// ended.
+    pub fn copy_rows(&mut self, first: usize, source: &StepBatch) {
         let rows = first..first + source.rewards.len();
         self.observations.copy_rows(first, &source.observations);
         self.rewards[rows.clone()].copy_from_slice(&source.rewards);

@@ -1,0 +1,99 @@
+//! Actors: threads that step environments while others learn.
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+use super::ConfigError;
+
+/// How actors and learner keep in step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActorMode {
+    /// Everybody runs as fast as the limits allow. The numbers depend on timing.
+    #[default]
+    Free,
+    /// In rounds, in a fixed order: the same numbers for any number of actors.
+    Lockstep,
+}
+
+/// Threads that step environments while others learn.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ActorConfig {
+    /// How many actors there are; 0 acts and learns in turns, in one thread.
+    pub count: usize,
+    /// How actors and learner keep in step.
+    pub mode: ActorMode,
+    /// Steps of its environments that an actor hands over together, where the agent learns from a replay. Rollouts are
+    /// handed over whole.
+    pub segment_steps: usize,
+    /// Segments that may wait for the replay before actors do.
+    pub queue_segments: usize,
+    /// By how many env steps data may run ahead of learning, or learning of data, where the agent learns from a replay.
+    pub tolerance_env_steps: u64,
+    /// Updates from one publication of weights to the next, where the agent learns from a replay. Others publish after
+    /// each training.
+    pub publish_every_updates: u64,
+    /// How many trainings the weights that a rollout begins with may lag behind; 0 acts and learns in turns.
+    pub max_policy_lag: u64,
+    /// After how many failures of environments the run stops.
+    pub max_failures: u64,
+    /// How long an environment may take to answer when a phase ends, before it is given up.
+    pub stop_timeout_seconds: f64,
+}
+
+impl Default for ActorConfig {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            mode: ActorMode::default(),
+            segment_steps: 16,
+            queue_segments: 8,
+            tolerance_env_steps: 1_000,
+            publish_every_updates: 10,
+            max_policy_lag: 1,
+            max_failures: 10,
+            stop_timeout_seconds: 10.0,
+        }
+    }
+}
+
+impl ActorConfig {
+    pub(super) fn validate(&self, num_envs: usize) -> Result<(), ConfigError> {
+        let counts = [
+            ("actors.segment_steps", self.segment_steps as u64),
+            ("actors.queue_segments", self.queue_segments as u64),
+            ("actors.tolerance_env_steps", self.tolerance_env_steps),
+            ("actors.publish_every_updates", self.publish_every_updates),
+            ("actors.max_failures", self.max_failures),
+        ];
+        if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
+            return Err(ConfigError::Value(format!("{name} is 0: give at least 1")));
+        }
+        if !(self.stop_timeout_seconds.is_finite() && self.stop_timeout_seconds > 0.0) {
+            let seconds = self.stop_timeout_seconds;
+            return Err(ConfigError::Value(format!(
+                "actors.stop_timeout_seconds is {seconds}: give a number above 0"
+            )));
+        }
+        if self.count > 0 && !num_envs.is_multiple_of(self.count) {
+            let count = self.count;
+            return Err(ConfigError::Value(format!(
+                "num_envs is {num_envs}, which {count} actors cannot share evenly: give a multiple of actors.count, with \
+                 --envs {}",
+                num_envs.next_multiple_of(count)
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Who asks for actors and not for a number of environments gets so many that they can be shared out evenly.
+pub(super) fn give_each_an_environment(table: &mut Table) {
+    let number = |value: Option<&Value>| value.and_then(Value::as_integer).unwrap_or_default();
+    let actors = number(table.get("actors").and_then(|actors| actors.get("count")));
+    let envs = number(table.get("num_envs")).max(1);
+    if actors > 0 && envs % actors != 0 {
+        table.insert("num_envs".into(), ((envs / actors + 1) * actors).into());
+    }
+}

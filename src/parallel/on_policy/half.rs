@@ -1,0 +1,90 @@
+//! How agents that learn from rollouts act.
+
+use pavlov_agents::on_policy::{Actor as ActorCriticActor, Rollout};
+use pavlov_agents::{AgentError, Experience};
+use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
+use pavlov_nn::{Parameters, StateDict, StateView};
+
+use crate::parallel::lane::Half;
+
+/// A rollout, and how many updates the weights that acted had seen.
+pub(in crate::parallel) struct Recorded {
+    pub rollout: Rollout,
+    pub updates: u64,
+}
+
+/// How agents that learn from rollouts act.
+pub(in crate::parallel) struct OnPolicyHalf {
+    pub actor: ActorCriticActor,
+    pub recorded: Option<Recorded>,
+}
+
+impl Half for OnPolicyHalf {
+    type Parcel = Recorded;
+
+    fn is_ready(&self) -> bool {
+        self.recorded.is_some()
+    }
+
+    fn refill(&mut self, mut recorded: Recorded) {
+        recorded.rollout.clear();
+        self.actor.noise.iter_mut().for_each(|noise| noise.restart());
+        self.recorded = Some(recorded);
+    }
+
+    fn act(
+        &mut self,
+        weights: &Parameters,
+        observations: &ObsBatch,
+        _env_steps: u64,
+        rng: &mut EnvRng,
+        actions: &mut ActionBatch,
+    ) -> Result<(), AgentError> {
+        match &mut self.recorded {
+            Some(recorded) => recorded.rollout.act(&mut self.actor, weights, observations, rng, actions),
+            None => Err(AgentError::State("a lane acts that has nothing to record into".into())),
+        }
+    }
+
+    fn observe(&mut self, experience: Experience<'_>, updates: u64) {
+        let Some(recorded) = &mut self.recorded else { return };
+        if recorded.rollout.env_steps() == 0 {
+            recorded.updates = updates;
+        }
+        recorded.rollout.observe(&mut self.actor, experience);
+    }
+
+    fn cut(&mut self, led_to: &ObsBatch) {
+        if let Some(recorded) = &mut self.recorded {
+            recorded.rollout.cut(&mut self.actor, led_to);
+        }
+    }
+
+    fn take(&mut self, _early: bool) -> Option<Recorded> {
+        self.recorded.as_ref().filter(|recorded| recorded.rollout.is_full())?;
+        self.recorded.take()
+    }
+
+    fn state(&self) -> Result<StateDict<'_>, AgentError> {
+        let mut state = StateDict::new();
+        state.nest("actor", self.actor.state()?);
+        state.put_value("records", &self.recorded.is_some())?;
+        if let Some(recorded) = &self.recorded {
+            state.nest("rollout", recorded.rollout.state()?);
+            state.put_value("updates", &recorded.updates)?;
+        }
+        Ok(state)
+    }
+
+    fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
+        self.actor.load_state(&state.part("actor"))?;
+        if !state.value::<bool>("records")? {
+            self.recorded = None;
+        }
+        if let Some(recorded) = &mut self.recorded {
+            recorded.rollout.load_state(&state.part("rollout"))?;
+            recorded.updates = state.value("updates")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! The learner's thread.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
+use pavlov_agents::AgentError;
+use pavlov_agents::on_policy::RolloutLearner;
+use pavlov_runtime::Publisher;
+
+use super::Recorded;
+use crate::parallel::actor::Parcel;
+use crate::parallel::shared::{Event, PATIENCE, Shared, Weights, publish};
+
+/// Full rollouts that wait for those of the other lanes.
+pub(in crate::parallel) type Inbox = Vec<VecDeque<Recorded>>;
+
+/// Learns from the next rollout of each lane, if all are there; gives them back through `spare`.
+pub(in crate::parallel) fn learn_from(
+    learner: &mut dyn RolloutLearner,
+    inbox: &mut Inbox,
+    envs_per_lane: usize,
+    mut give_back: impl FnMut(Recorded),
+    mut note_lag: impl FnMut(u64),
+) -> Result<bool, AgentError> {
+    if inbox.iter().any(VecDeque::is_empty) {
+        return Ok(false);
+    }
+    let before = learner.updates();
+    for (lane, waiting) in inbox.iter_mut().enumerate() {
+        let Some(recorded) = waiting.pop_front() else { continue };
+        learner.join(lane * envs_per_lane, &recorded.rollout)?;
+        note_lag(before.saturating_sub(recorded.updates));
+        give_back(recorded);
+    }
+    learner.learn()?;
+    Ok(true)
+}
+
+/// The learner's thread.
+pub(in crate::parallel) struct RolloutThread<'a> {
+    pub learner: &'a mut dyn RolloutLearner,
+    pub publisher: &'a mut Publisher<Weights>,
+    pub inbox: &'a mut Inbox,
+    pub envs_per_lane: usize,
+    pub shared: Arc<Shared>,
+    pub full: Receiver<Parcel<Recorded>>,
+    pub spare: Sender<Recorded>,
+    /// Closed when no actor is left, or will be waited for.
+    pub actors_left: Receiver<()>,
+    pub log_every: u64,
+}
+
+impl RolloutThread<'_> {
+    pub fn run(mut self) -> Result<(), AgentError> {
+        let mut started = Instant::now();
+        let outcome = self.learn(&mut started);
+        if outcome.is_err() {
+            self.shared.stop();
+        }
+        self.shared.learner.lived(&mut started);
+        outcome
+    }
+
+    fn learn(&mut self, started: &mut Instant) -> Result<(), AgentError> {
+        let mut logged = self.shared.claimed() / self.log_every;
+        loop {
+            while self.learn_once()? {
+                let now = self.shared.claimed() / self.log_every;
+                if now > logged {
+                    logged = now;
+                    let metrics = self.learner.take_metrics()?;
+                    self.shared.tell(Event::Learned(metrics));
+                }
+                self.shared.learner.lived(started);
+            }
+            match self.shared.learner.waiting(|| self.full.recv_timeout(PATIENCE)) {
+                Ok(parcel) => self.inbox[parcel.lane].push_back(parcel.content),
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {
+                    let left = self.actors_left.try_recv();
+                    if left == Err(TryRecvError::Disconnected) && self.full.is_empty() {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    fn learn_once(&mut self) -> Result<bool, AgentError> {
+        if self.shared.is_stopped() {
+            return Ok(false);
+        }
+        let Self { learner, inbox, spare, shared, .. } = self;
+        // An actor that has ended needs none any more.
+        let give_back = |recorded| drop(spare.send(recorded));
+        if !learn_from(*learner, inbox, self.envs_per_lane, give_back, |lag| shared.lag.add(lag))? {
+            return Ok(false);
+        }
+        let updates = self.learner.updates();
+        self.shared.updates.store(updates, Ordering::Relaxed);
+        publish(self.publisher, self.learner.acting(), updates)?;
+        Ok(true)
+    }
+}

@@ -1,0 +1,153 @@
+//! What changes during training, besides the agent and the environments.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::episodes::Episodes;
+use super::{Progress, Report};
+use crate::config::RunConfig;
+use crate::parallel::Listener;
+use crate::record::{Position, Recorder, Row};
+
+/// The form of the state that this version writes.
+const FORMAT: u32 = 3;
+
+/// How far a training is. Part of a checkpoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Clock {
+    format: u32,
+    agent: String,
+    environment: String,
+    pub env_steps: u64,
+    pub episodes: Episodes,
+    pub last_evaluation: Option<f64>,
+    pub best_evaluation: Option<f64>,
+    pub seconds: f64,
+    pub log: Position,
+    /// When this process took over, and how many env steps and seconds had passed before.
+    #[serde(skip)]
+    before: Since,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Since {
+    started: Instant,
+    env_steps: u64,
+    seconds: f64,
+}
+
+impl Default for Since {
+    fn default() -> Self {
+        Self { started: Instant::now(), env_steps: 0, seconds: 0.0 }
+    }
+}
+
+impl Clock {
+    pub(super) fn new(config: &RunConfig) -> Self {
+        Self {
+            format: FORMAT,
+            agent: config.agent.clone(),
+            environment: config.environment.clone(),
+            env_steps: 0,
+            episodes: Episodes::new(config.num_envs),
+            last_evaluation: None,
+            best_evaluation: None,
+            seconds: 0.0,
+            log: Position::default(),
+            before: Since::default(),
+        }
+    }
+
+    /// Time goes on from here.
+    pub(super) fn go_on(&mut self) {
+        self.before = Since { started: Instant::now(), env_steps: self.env_steps, seconds: self.seconds };
+    }
+
+    /// The same after so many seconds.
+    pub(super) fn after(&self, seconds: f64) -> Self {
+        Self { seconds, ..self.clone() }
+    }
+
+    pub(super) fn check_origin(&self, config: &RunConfig) -> Result<()> {
+        if self.format != FORMAT {
+            bail!("the checkpoint has format {}, this program reads format {FORMAT}", self.format);
+        }
+        if self.agent != config.agent || self.environment != config.environment {
+            bail!(
+                "the checkpoint is of {} on {}, the run is of {} on {}: put back the run's own checkpoint",
+                self.agent,
+                self.environment,
+                config.agent,
+                config.environment
+            );
+        }
+        Ok(())
+    }
+
+    pub(super) fn seconds(&self) -> f64 {
+        self.before.seconds + self.before.started.elapsed().as_secs_f64()
+    }
+
+    fn steps_per_second(&self, env_steps: u64) -> f64 {
+        (env_steps - self.before.env_steps) as f64 / self.before.started.elapsed().as_secs_f64().max(1e-9)
+    }
+
+    /// What every row of the log has, after so many env steps.
+    pub(super) fn values(&self, env_steps: u64) -> BTreeMap<String, f64> {
+        let mut values = BTreeMap::new();
+        if let Some((mean_return, mean_length)) = self.episodes.means() {
+            values.insert("rollout/ep_rew_mean".into(), mean_return);
+            values.insert("rollout/ep_len_mean".into(), mean_length);
+        }
+        values.insert("rollout/episodes".into(), self.episodes.finished() as f64);
+        values.insert("time/fps".into(), self.steps_per_second(env_steps));
+        values.insert("time/time_elapsed".into(), self.seconds());
+        values
+    }
+
+    pub(super) fn report(&self, env_steps: u64, config: &RunConfig) -> Report {
+        Report {
+            env_steps,
+            total_env_steps: config.env_steps,
+            steps_per_second: self.steps_per_second(env_steps),
+            mean_return: self.episodes.means().map(|means| means.0),
+            evaluation: self.last_evaluation,
+        }
+    }
+}
+
+/// Keeps the log while actors run.
+pub(super) struct PhaseLog<'a> {
+    pub clock: &'a mut Clock,
+    pub config: &'a RunConfig,
+    pub recorder: &'a Recorder,
+    pub progress: &'a mut dyn Progress,
+    /// Where the phase ends: that row is not this one's to write.
+    pub until: u64,
+    /// The last row's env steps.
+    pub logged: u64,
+}
+
+impl Listener for PhaseLog<'_> {
+    fn episode(&mut self, sum: f64, steps: u64) {
+        self.clock.episodes.add(sum, steps);
+    }
+
+    fn tick(&mut self, env_steps: u64, metrics: &mut BTreeMap<String, f64>) {
+        self.progress.report(&self.clock.report(env_steps, self.config));
+        let every = self.config.log.every_env_steps;
+        if env_steps / every > self.logged / every && env_steps < self.until {
+            self.logged = env_steps;
+            let mut values = self.clock.values(env_steps);
+            values.append(metrics);
+            self.recorder.row(Row { env_steps, values });
+        }
+    }
+
+    fn warn(&mut self, message: &str) {
+        self.progress.warn(message);
+    }
+}

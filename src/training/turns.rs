@@ -1,0 +1,96 @@
+//! Acting and learning in turns, in one thread: act, step, observe, learn.
+
+use anyhow::{Result, bail};
+use pavlov_agents::{Agent, Experience};
+use pavlov_envs::{
+    ActionBatch, EnvFactory, EnvState, ObsBatch, ObservationNormalizer, Space, StepBatch, VectorEnv,
+    VectorOptions, derive_seed,
+};
+use pavlov_nn::{StateDict, StateView};
+
+use super::episodes::Episodes;
+use super::normalized;
+use crate::config::RunConfig;
+
+/// The environments of a training in one thread.
+pub(super) struct Turns {
+    envs: Box<dyn VectorEnv>,
+    observations: ObsBatch,
+    actions: ActionBatch,
+    step: StepBatch,
+}
+
+impl Turns {
+    /// Environments whose episodes have not begun.
+    pub(super) fn new(config: &RunConfig, factory: &EnvFactory) -> Result<Self> {
+        let envs = factory.make_vector(&VectorOptions::new(config.num_envs).threads(config.env_threads))?;
+        Ok(Self {
+            observations: ObsBatch::new(envs.observation_space(), config.num_envs),
+            actions: ActionBatch::new(envs.action_space(), config.num_envs)?,
+            step: StepBatch::new(envs.observation_space(), config.num_envs),
+            envs,
+        })
+    }
+
+    /// What one environment shows and takes.
+    pub(super) fn spaces(&self) -> (&Space, &Space) {
+        (self.envs.observation_space(), self.envs.action_space())
+    }
+
+    /// Begins the episodes.
+    pub(super) fn start(&mut self, seed: u64) -> Result<()> {
+        Ok(self.envs.reset(Some(derive_seed(seed, "training", 0)), &mut self.observations)?)
+    }
+
+    /// One step of every environment, and the updates that are due after it.
+    pub(super) fn advance(&mut self, agent: &mut dyn Agent, episodes: &mut Episodes) -> Result<()> {
+        agent.act(&self.observations, &mut self.actions)?;
+        self.envs.step(&self.actions, &mut self.step)?;
+        agent.observe(Experience {
+            observations: &self.observations,
+            actions: &self.actions,
+            step: &self.step,
+        })?;
+        episodes.observe(&self.step);
+        std::mem::swap(&mut self.observations, &mut self.step.observations);
+        agent.learn()?;
+        Ok(())
+    }
+
+    /// How observations are normalised, where they are.
+    pub(super) fn normalizer(&self) -> Option<&ObservationNormalizer> {
+        self.envs.observation_normalizer()
+    }
+
+    /// Adds the environments to what is saved.
+    pub(super) fn put_state<'a>(&'a self, state: &mut StateDict<'a>) -> Result<()> {
+        normalized::put(state, self.normalizer())?;
+        if let Some(saved) = self.envs.save_state() {
+            state.put_bytes("environments", saved.as_bytes().to_vec());
+        }
+        let layout = self.observations.layout();
+        let rows = self.observations.rows();
+        state.put_slice("observations.floats", &[rows, layout.floats], self.observations.floats());
+        state.put_slice("observations.bytes", &[rows, layout.bytes], self.observations.bytes());
+        Ok(())
+    }
+
+    /// Goes on with saved environments. Those that cannot be saved begin new episodes, by this seed; says whether they
+    /// went on exactly.
+    pub(super) fn load_state(&mut self, view: &StateView<'_>, seed: u64) -> Result<bool> {
+        if !view.has_array("environments") {
+            self.envs.reset(Some(seed), &mut self.observations)?;
+            return Ok(false);
+        }
+        self.envs.load_state(&EnvState::from_bytes(view.vec("environments")?))?;
+        let (floats, bytes): (Vec<f32>, Vec<u8>) =
+            (view.vec("observations.floats")?, view.vec("observations.bytes")?);
+        if floats.len() != self.observations.floats().len() || bytes.len() != self.observations.bytes().len()
+        {
+            bail!("the checkpoint's observations do not fit the environment");
+        }
+        self.observations.floats_mut().copy_from_slice(&floats);
+        self.observations.bytes_mut().copy_from_slice(&bytes);
+        Ok(true)
+    }
+}
