@@ -1,6 +1,5 @@
 //! The threads of a phase, seen by the one that started them.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -37,9 +36,8 @@ impl<H: Half> Crew<'_, H> {
     ) -> Result<Option<String>> {
         let Self { shared, slot, returned, timeout, failures, max_failures } = self;
         let (mut ending, mut outcome, mut cause) = (None, Ok(()), None);
-        let mut metrics = BTreeMap::new();
         loop {
-            hear(&shared, news, stop, listener, &mut metrics, |message| {
+            hear(&shared, news, stop, listener, |message| {
                 *failures += 1;
                 note(&mut cause, *failures, max_failures, message)
             });
@@ -88,7 +86,6 @@ fn hear(
     news: &Receiver<Event>,
     stop: &AtomicBool,
     listener: &mut dyn Listener,
-    metrics: &mut BTreeMap<String, f64>,
     mut failed: impl FnMut(String),
 ) {
     if stop.load(Ordering::Relaxed) {
@@ -98,8 +95,9 @@ fn hear(
         match event {
             Event::Episode(sum, steps) => listener.episode(sum, steps),
             Event::Learned(learned) => {
+                let mut metrics = shared.take_metrics();
                 metrics.extend(learned.into_iter().map(|(tag, value)| (tag.to_string(), value)));
-                metrics.extend(shared.take_metrics());
+                listener.learned(metrics);
             }
             Event::Failure(message) => {
                 listener.warn(&format!("an environment failed and was replaced: {message}"));
@@ -107,7 +105,7 @@ fn hear(
             }
         }
     }
-    listener.tick(shared.claimed(), metrics);
+    listener.tick(shared.claimed());
 }
 
 /// Passes on what the threads tell while some are busy.
@@ -118,12 +116,12 @@ pub(super) fn watch(
     listener: &mut dyn Listener,
     busy: impl Fn() -> bool,
 ) {
-    let mut metrics = BTreeMap::new();
     while busy() {
-        hear(shared, news, stop, listener, &mut metrics, |_| {});
+        hear(shared, news, stop, listener, |_| {});
         thread::sleep(Duration::from_millis(1));
     }
-    hear(shared, news, stop, listener, &mut metrics, |_| {});
+    hear(shared, news, stop, listener, |_| {});
+    listener.learned(shared.take_metrics());
 }
 
 /// An actor's lanes, with their numbers.

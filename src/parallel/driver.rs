@@ -17,8 +17,10 @@ use crate::config::{ActorConfig, ActorMode, RunConfig};
 pub trait Listener {
     /// An episode ended: its return and its length.
     fn episode(&mut self, sum: f64, steps: u64);
-    /// How far things are, and what there is to log, which is to be taken out if it is logged; called often.
-    fn tick(&mut self, env_steps: u64, metrics: &mut BTreeMap<String, f64>);
+    /// What there is to log of the threads.
+    fn learned(&mut self, metrics: BTreeMap<String, f64>);
+    /// How far things are; called often.
+    fn tick(&mut self, env_steps: u64);
     /// Something the user should know.
     fn warn(&mut self, message: &str);
 }

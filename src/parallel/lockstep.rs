@@ -4,7 +4,6 @@
 //! everything is handed over in the order of steps and environments, and the agent learns. Each lane has one environment
 //! and is computed alone, so that it does not matter which thread runs it.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
@@ -28,10 +27,9 @@ impl Driver {
     ) -> Result<PhaseEnd> {
         let mut failure = None;
         while env_steps < until && failure.is_none() && !stop.load(Ordering::Relaxed) {
-            let steps = self.round(agent, env_steps, listener, &mut failure)?;
+            let steps = self.round(agent, (env_steps, until), listener, &mut failure)?;
             env_steps += steps as u64 * self.plan.num_envs as u64;
-            let mut metrics = BTreeMap::new();
-            listener.tick(env_steps, &mut metrics);
+            listener.tick(env_steps);
         }
         Ok(PhaseEnd { env_steps, failure })
     }
@@ -40,7 +38,7 @@ impl Driver {
     fn round(
         &mut self,
         agent: &mut dyn Agent,
-        env_steps: u64,
+        (env_steps, until): (u64, u64),
         listener: &mut dyn Listener,
         failure: &mut Option<String>,
     ) -> Result<usize> {
@@ -48,7 +46,8 @@ impl Driver {
         let (steps, news) = match (lanes, agent.halves()) {
             (Lanes::OffPolicy(lanes), Some(Halves::OffPolicy(halves))) => {
                 let every = halves.setup.train_every_env_steps;
-                let steps = (every - env_steps % every).div_ceil(plan.num_envs as u64) as usize;
+                let left = (every - env_steps % every).min(until - env_steps);
+                let steps = left.div_ceil(plan.num_envs as u64) as usize;
                 let most = every.div_ceil(plan.num_envs as u64) as usize;
                 for lane in lanes.lanes.iter_mut().flatten() {
                     let segment = lanes.segments.pop();

@@ -129,6 +129,8 @@ pub(super) struct PhaseLog<'a> {
     pub until: u64,
     /// The last row's env steps.
     pub logged: u64,
+    /// What the next row will have besides.
+    pub pending: &'a mut BTreeMap<String, f64>,
 }
 
 impl Listener for PhaseLog<'_> {
@@ -136,13 +138,17 @@ impl Listener for PhaseLog<'_> {
         self.clock.episodes.add(sum, steps);
     }
 
-    fn tick(&mut self, env_steps: u64, metrics: &mut BTreeMap<String, f64>) {
+    fn learned(&mut self, metrics: BTreeMap<String, f64>) {
+        self.pending.extend(metrics);
+    }
+
+    fn tick(&mut self, env_steps: u64) {
         self.progress.report(&self.clock.report(env_steps, self.config));
         let every = self.config.log.every_env_steps;
         if env_steps / every > self.logged / every && env_steps < self.until {
             self.logged = env_steps;
             let mut values = self.clock.values(env_steps);
-            values.append(metrics);
+            values.append(self.pending);
             self.recorder.row(Row { env_steps, values });
         }
     }

@@ -1,5 +1,6 @@
 //! One training, from its start or from a checkpoint: in turns or with actors, logged, evaluated, saved.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +13,7 @@ use serde::Serialize;
 use super::clock::{Clock, PhaseLog};
 use super::turns::Turns;
 use super::{Evaluation, Progress, evaluate, normalized};
-use crate::config::{ActorMode, Registries, RunConfig};
+use crate::config::{Registries, RunConfig};
 use crate::parallel::Driver;
 use crate::play::{self, Film};
 use crate::record::{Note, Recorder, Row};
@@ -67,6 +68,8 @@ pub struct Session {
     engine: Engine,
     clock: Clock,
     recorder: Recorder,
+    /// What threads have told that is not logged yet.
+    pending: BTreeMap<String, f64>,
     /// What the user should hear when the training starts.
     warning: Option<String>,
 }
@@ -145,12 +148,7 @@ impl Session {
     ) -> Result<Self> {
         tch::set_num_threads(config.threads as i32);
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
-        // Where actors need the processors a team of threads that wait for each other only stands in their way.
-        let free = match config.actors.mode {
-            ActorMode::Free => cores.saturating_sub(config.actors.count as u32).max(1),
-            ActorMode::Lockstep => cores,
-        };
-        pavlov_nn::set_team_size(config.update_threads.min(free));
+        pavlov_nn::set_team_size(config.update_threads.min(cores));
         let factory = config.factory(registries)?;
         check_film(&config, &factory)?;
         let (agent, engine) = match config.actors.count {
@@ -165,7 +163,17 @@ impl Session {
             }
         };
         let clock = Clock::new(&config);
-        Ok(Self { config, folder, factory, agent, engine, clock, recorder, warning: None })
+        Ok(Self {
+            config,
+            folder,
+            factory,
+            agent,
+            engine,
+            clock,
+            recorder,
+            pending: BTreeMap::new(),
+            warning: None,
+        })
     }
 
     /// The run's folder.
@@ -225,7 +233,7 @@ impl Session {
     /// must not go on, if environments have failed too often.
     fn advance(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Option<String>> {
         let until = self.next_due();
-        let Self { engine, agent, clock, config, recorder, .. } = self;
+        let Self { engine, agent, clock, config, recorder, pending, .. } = self;
         match engine {
             Engine::Turns(turns) => {
                 turns.advance(agent.as_mut(), &mut clock.episodes)?;
@@ -234,7 +242,8 @@ impl Session {
             }
             Engine::Actors(driver) => {
                 let env_steps = clock.env_steps;
-                let mut log = PhaseLog { clock, config, recorder, progress, until, logged: env_steps };
+                let mut log =
+                    PhaseLog { clock, config, recorder, progress, until, logged: env_steps, pending };
                 let end = driver.phase(agent.as_mut(), (env_steps, until), stop, &mut log)?;
                 clock.env_steps = end.env_steps;
                 Ok(end.failure)
@@ -264,6 +273,7 @@ impl Session {
             return Ok(false);
         }
         let mut values = self.clock.values(now);
+        values.append(&mut self.pending);
         values.extend(self.agent.take_metrics()?.into_iter().map(|(tag, value)| (tag.to_string(), value)));
         if evaluate {
             let result = self.evaluate()?;
