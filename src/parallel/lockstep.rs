@@ -137,9 +137,12 @@ fn step_lane<H: Half>(lane: &mut Lane<H>, (first, steps): (u64, usize), plan: &P
     let mut failures = Vec::new();
     for step in 0..steps {
         let env_steps = first + (step * plan.num_envs) as u64;
+        let mut tries = 0;
         while let Stepped::Failed(error) = lane.step(env_steps)? {
             failures.push(error.to_string());
-            if failures.len() as u64 > plan.actors.max_failures {
+            tries += 1;
+            // A round must be made whole: too many failures stop the run after it, unless it does not come to an end.
+            if tries > plan.actors.max_failures {
                 bail!("an environment fails again and again: {error}");
             }
             lane.replace_envs(&plan.factory, plan.seed)?;
