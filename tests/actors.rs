@@ -405,7 +405,10 @@ fn too_many_failures_stop_the_run_with_a_checkpoint_and_the_cause() {
         let sets = ["num_envs=2", "actors.count=2", "actors.max_failures=3", "net.hidden_sizes=[16]", &mode];
         let (outcome, warnings, state) = train_fragile((agent, spec), &sets, None);
         let error = format!("{:#}", outcome.expect_err("a failure"));
-        assert!(error.contains("environments have failed") && error.contains("checkpoint was written"), "{error}");
+        assert!(
+            error.contains("environments have failed") && error.contains("checkpoint was written"),
+            "{error}"
+        );
         assert!(warnings.len() >= 3 && state.is_some(), "{warnings:?}");
         assert!(no_actor_is_left());
     }

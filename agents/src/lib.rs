@@ -4,6 +4,7 @@
 //! configuration, its losses (free functions), its policy, its learner and the agent that puts them together.
 
 pub mod a2c;
+pub mod apex;
 mod checks;
 mod core;
 pub mod ddpg;
@@ -11,6 +12,7 @@ pub mod dqn;
 mod encoding;
 mod error;
 mod host;
+pub mod impala;
 mod means;
 mod network;
 pub mod off_policy;

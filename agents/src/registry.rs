@@ -8,8 +8,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use toml::Table;
 
 use crate::a2c::A2cConfig;
+use crate::apex::ApexConfig;
 use crate::ddpg::DdpgConfig;
 use crate::dqn::DqnConfig;
+use crate::impala::ImpalaConfig;
 use crate::ppo::PpoConfig;
 use crate::reinforce::ReinforceConfig;
 use crate::sac::SacConfig;
@@ -113,8 +115,10 @@ impl AgentRegistry {
         Self {
             specs: vec![
                 AgentSpec::of::<DqnConfig>(),
+                AgentSpec::of::<ApexConfig>(),
                 AgentSpec::of::<ReinforceConfig>(),
                 AgentSpec::of::<A2cConfig>(),
+                AgentSpec::of::<ImpalaConfig>(),
                 AgentSpec::of::<PpoConfig>(),
                 AgentSpec::of::<DdpgConfig>(),
                 AgentSpec::of::<Td3Config>(),

@@ -9,18 +9,26 @@ use super::tables;
 
 const FILES: &[(&str, &str)] = &[
     ("a2c", include_str!("../presets/a2c.toml")),
+    ("apex", include_str!("../presets/apex.toml")),
     ("ddpg", include_str!("../presets/ddpg.toml")),
     ("dqn", include_str!("../presets/dqn.toml")),
+    ("impala", include_str!("../presets/impala.toml")),
     ("ppo", include_str!("../presets/ppo.toml")),
     ("reinforce", include_str!("../presets/reinforce.toml")),
     ("sac", include_str!("../presets/sac.toml")),
     ("td3", include_str!("../presets/td3.toml")),
 ];
 
+/// Agents whose settings are those of another one and more: where they have no preset of their own the other's counts.
+const KIN: &[(&str, &str)] = &[("apex", "dqn"), ("impala", "a2c")];
+
 /// The preset for this pair, if there is one: the fields of a configuration.
 pub fn preset(agent: &str, environment: &str) -> Option<Table> {
-    let mut preset =
-        presets_of(agent).into_iter().find(|preset| names(preset).any(|id| id == environment))?;
+    let own = presets_of(agent).into_iter().find(|preset| names(preset).any(|id| id == environment));
+    let Some(mut preset) = own else {
+        let (_, other) = KIN.iter().find(|(name, _)| *name == agent)?;
+        return self::preset(other, environment);
+    };
     preset.remove("environments");
     let Some(Value::String(like)) = preset.remove("like") else { return Some(preset) };
     let mut table = self::preset(agent, &like)?;
@@ -31,8 +39,16 @@ pub fn preset(agent: &str, environment: &str) -> Option<Table> {
 /// All pairs that have a preset.
 pub fn pairs() -> impl Iterator<Item = (&'static str, String)> {
     FILES.iter().flat_map(|(agent, _)| {
-        let ids = |preset: &Table| names(preset).map(str::to_string).collect::<Vec<_>>();
-        presets_of(agent).iter().flat_map(ids).map(|id| (*agent, id)).collect::<Vec<_>>()
+        let other = KIN.iter().find(|(name, _)| name == agent).map(|(_, other)| *other);
+        let mut ids: Vec<String> = Vec::new();
+        for agent in [Some(*agent), other].into_iter().flatten() {
+            for preset in presets_of(agent) {
+                let new = names(&preset).filter(|id| !ids.iter().any(|known| known == id));
+                let new: Vec<String> = new.map(str::to_string).collect();
+                ids.extend(new);
+            }
+        }
+        ids.into_iter().map(|id| (*agent, id)).collect::<Vec<_>>()
     })
 }
 

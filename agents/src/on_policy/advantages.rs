@@ -21,6 +21,48 @@ pub fn gae(steps: Steps<'_>, next_values: &[f32], (discount, lambda): (f32, f32)
     }
 }
 
+/// How far V-trace trusts what another policy did.
+#[derive(Clone, Copy, Debug)]
+pub struct VtraceClips {
+    /// The most that a step's importance counts, `rho bar`.
+    pub importance: f32,
+    /// The most that it passes on of later ones, `c bar`.
+    pub trace: f32,
+}
+
+/// V-trace (Espeholt et al. 2018): what values should be, and policy-gradient advantages, from steps of a policy that was
+/// another one. With `rho = min(importance, ratio)` and `c = lambda min(trace, ratio)`:
+///
+/// ```text
+/// v_t = V(s_t) + delta_t + discount c_t (v_(t+1) - V(s_(t+1))),   delta_t = rho_t (r_t + discount V(s'_t) - V(s_t))
+/// A_t = rho_t (r_t + discount v_(t+1) - V(s_t))
+/// ```
+///
+/// `next_values` are as for [`gae`], `log_ratios` the logarithms of how much likelier each action has become. Where all are 0
+/// and lambda is 1 the targets are the n-step returns. `targets` and `advantages` are overwritten.
+pub fn vtrace(
+    steps: Steps<'_>,
+    next_values: &[f32],
+    log_ratios: &[f32],
+    (discount, lambda): (f32, f32),
+    clips: VtraceClips,
+    (targets, advantages): (&mut [f32], &mut [f32]),
+) {
+    let Steps { rewards, values, ends, num_envs } = steps;
+    for index in (0..rewards.len()).rev() {
+        let ratio = log_ratios[index].exp();
+        let (importance, trace) = (ratio.min(clips.importance), lambda * ratio.min(clips.trace));
+        // How far the target of what followed lies from its value: nothing is known of it after an episode's end.
+        let later = match (ends[index], targets.get(index + num_envs)) {
+            (End::No, Some(target)) => target - next_values[index],
+            _ => 0.0,
+        };
+        let step = rewards[index] + discount * next_values[index] - values[index];
+        targets[index] = values[index] + importance * step + discount * trace * later;
+        advantages[index] = importance * (step + discount * later);
+    }
+}
+
 /// What an advantage is computed from.
 #[derive(Clone, Copy, Debug)]
 pub struct Steps<'a> {
@@ -105,6 +147,39 @@ mod tests {
             gae(steps(&rewards, &values, &ends, 1), &pick(&next), (0.99, 0.95), &mut alone);
             assert_eq!(pick(&both), alone);
         }
+    }
+
+    #[test]
+    fn vtrace_of_the_same_policy_is_the_n_step_return() {
+        let rewards = [1.0f32, -2.0, 0.5, 3.0, 1.0, 2.0];
+        let values = [0.3f32, 0.6, 0.9, -1.0, 2.0, 0.1];
+        let ends = [End::No, End::No, End::Truncated, End::No, End::No, End::Terminated];
+        // Two environments; what followed the truncation is worth 4.
+        let next = [0.9f32, -1.0, 4.0, 0.1, 1.5, 0.0];
+        let clips = VtraceClips { importance: 1.0, trace: 1.0 };
+        let (mut targets, mut advantages, mut plain) = ([0.0; 6], [0.0; 6], [0.0; 6]);
+        let of = (&mut targets[..], &mut advantages[..]);
+        vtrace(steps(&rewards, &values, &ends, 2), &next, &[0.0; 6], (0.9, 1.0), clips, of);
+        gae(steps(&rewards, &values, &ends, 2), &next, (0.9, 1.0), &mut plain);
+        for index in 0..6 {
+            assert!((advantages[index] - plain[index]).abs() < 1e-5, "{advantages:?} {plain:?}");
+            assert!((targets[index] - values[index] - plain[index]).abs() < 1e-5);
+        }
+    }
+
+    #[test]
+    fn vtrace_by_hand() {
+        // Ratios 2 (clipped to 1) and 1/2.
+        let (rewards, values, next) = ([1.0f32, 2.0], [0.5f32, 1.0], [1.0f32, 3.0]);
+        let log_ratios = [2f32.ln(), 0.5f32.ln()];
+        let clips = VtraceClips { importance: 1.0, trace: 1.0 };
+        let (mut targets, mut advantages) = ([0.0; 2], [0.0; 2]);
+        let of = (&mut targets[..], &mut advantages[..]);
+        vtrace(steps(&rewards, &values, &[End::No; 2], 1), &next, &log_ratios, (0.5, 1.0), clips, of);
+        // delta_1 = 0.5 (2 + 1.5 - 1) = 1.25; delta_0 = 1 + 0.5 - 0.5 = 1
+        assert!((targets[1] - 2.25).abs() < 1e-6 && (advantages[1] - 1.25).abs() < 1e-6);
+        // v_0 = 0.5 + 1 + 0.5 (2.25 - 1); A_0 = 1 + 0.5 * 2.25 - 0.5
+        assert!((targets[0] - 2.125).abs() < 1e-6 && (advantages[0] - 1.625).abs() < 1e-6);
     }
 
     #[test]

@@ -169,6 +169,13 @@ impl RolloutMemory {
         OwnSequences::new(&self.starts, &self.value_before, steps, self.num_envs, device)
     }
 
+    /// The same once the rollout is finished and what the value network remembers has gone on.
+    pub fn whole_again(&self, device: Device) -> Result<OwnSequences, AgentError> {
+        let steps = self.starts.len() / self.num_envs;
+        let before = &self.value[..self.num_envs * self.value_width];
+        OwnSequences::new(&self.starts, before, steps, self.num_envs, device)
+    }
+
     /// What the value network remembers after the steps of these rows: the first states of sequences of one step.
     pub fn after(&self, states: &[f32], rows: &[i64], device: Device) -> Result<OwnSequences, AgentError> {
         let width = self.value_width;

@@ -1,16 +1,20 @@
 //! A rollout: what one policy did in a number of steps of all environments.
 
+mod join;
+mod state;
+
 use std::ops::Range;
 
 use pavlov_envs::{End, EnvRng};
-use pavlov_nn::{HostBuffer, Parameters, StateDict, StateView};
+use pavlov_nn::{HostBuffer, Parameters};
 use rand::RngExt;
 use tch::Tensor;
 
-use super::advantages::{Steps, gae};
+use super::advantages::{Steps, VtraceClips, gae, vtrace};
 use super::memory::{RolloutMemory, read_states};
 use super::{Actor, Minibatch, OwnSequences};
 use crate::{AgentError, Experience};
+pub(in crate::on_policy) use state::fill;
 
 /// The steps of one policy, `[steps, envs]`, and, once they are all there, their advantages and returns.
 ///
@@ -36,6 +40,8 @@ pub struct Rollout {
     finals: Vec<f32>,
     final_rows: Vec<i64>,
     values: Vec<f32>,
+    /// The value of what truly followed each row.
+    next_values: Vec<f32>,
     advantages: Vec<f32>,
     returns: Vec<f32>,
     widths: Widths,
@@ -91,80 +97,13 @@ impl Rollout {
             finals: Vec::new(),
             final_rows: Vec::new(),
             values: vec![0.0; rows + num_envs],
+            next_values: Vec::new(),
             advantages: vec![0.0; rows],
             returns: vec![0.0; rows],
             widths,
             memory: RolloutMemory::new(steps, num_envs, actor),
             sequence_length,
         })
-    }
-
-    /// An empty rollout of as many steps, of so many environments.
-    ///
-    /// # Errors
-    /// [`AgentError`] when memory runs out.
-    pub fn of_envs(&self, num_envs: usize, actor: &Actor) -> Result<Self, AgentError> {
-        Self::new(self.steps, num_envs, self.sequence_length, actor)
-    }
-
-    /// Takes over the full rollout of some of the environments, the first of which has number `first`; says whether
-    /// those of all are there now.
-    ///
-    /// # Errors
-    /// [`AgentError::State`] when it is not full or does not fit.
-    pub fn join(&mut self, first: usize, part: &Self) -> Result<bool, AgentError> {
-        if !part.is_full() || part.steps != self.steps || first + part.num_envs > self.num_envs {
-            return Err(AgentError::State("a rollout that is not whole cannot be joined with others".into()));
-        }
-        let (to, from) = (self.num_envs, part.num_envs);
-        let Widths { observation, mask, draw } = self.widths;
-        // Row by row of steps: `width` numbers for each environment.
-        fn place<T: Copy>(to: &mut [T], from: &[T], (all, some, first): (usize, usize, usize), width: usize) {
-            for (to, from) in
-                to.chunks_exact_mut((all * width).max(1)).zip(from.chunks_exact((some * width).max(1)))
-            {
-                to[first * width..(first + some) * width].copy_from_slice(from);
-            }
-        }
-        let envs = (to, from, first);
-        place(self.observations.as_mut_slice(), part.observations.as_slice(), envs, observation);
-        place(&mut self.masks, &part.masks, envs, mask);
-        place(&mut self.draws, &part.draws, envs, draw);
-        place(&mut self.log_probs, &part.log_probs, envs, 1);
-        place(&mut self.rewards, &part.rewards, envs, 1);
-        place(&mut self.ends, &part.ends, envs, 1);
-        place(&mut self.resets, &part.resets, envs, 1);
-        self.finals.extend_from_slice(&part.finals);
-        let moved = |row: &i64| {
-            let (step, env) = (*row as usize / from, *row as usize % from);
-            (step * to + first + env) as i64
-        };
-        self.final_rows.extend(part.final_rows.iter().map(moved));
-        if let (Some(own), Some(memory)) = (&mut self.memory, &part.memory) {
-            own.join(first, memory);
-        }
-        self.joined += part.num_envs;
-        if self.joined == self.num_envs {
-            (self.filled, self.joined) = (self.steps, 0);
-        }
-        Ok(self.is_full())
-    }
-
-    /// The episodes are broken off here, for no reason of their own: the last step counts as truncated, with what it led
-    /// to as its final observation.
-    pub fn cut(&mut self, actor: &mut Actor, led_to: &pavlov_envs::ObsBatch) {
-        if self.filled > 0 {
-            for (env, row) in self.row_range(self.filled - 1).enumerate() {
-                if self.ends[row] == End::No {
-                    self.ends[row] = End::Truncated;
-                    let start = self.finals.len();
-                    self.finals.resize(start + self.widths.observation, 0.0);
-                    actor.encoder.encode(led_to.row(env), &mut self.finals[start..]);
-                    self.final_rows.push(row as i64);
-                }
-            }
-        }
-        (0..self.num_envs).for_each(|env| actor.memory.iter_mut().for_each(|memory| memory.forget(env)));
     }
 
     /// Whether all steps are there.
@@ -301,26 +240,44 @@ impl Rollout {
         let sequences = whole.as_ref().map(OwnSequences::sequences);
         let states = actor.values(parameters, inputs, sequences, &mut self.values)?;
         let states = read_states(states.as_ref())?;
-        let next_values = self.next_values(actor, parameters, &states)?;
+        self.next_values = self.values_of_next(actor, parameters, &states)?;
         if let Some(memory) = &mut self.memory {
             memory.finish(&states);
         }
-        let steps = Steps {
-            rewards: &self.rewards,
-            values: &self.values[..self.rewards.len()],
-            ends: &self.ends,
-            num_envs: self.num_envs,
-        };
-        gae(steps, &next_values, (discount as f32, lambda as f32), &mut self.advantages);
+        let steps = steps(&self.rewards, &self.values, &self.ends, self.num_envs);
+        gae(steps, &self.next_values, (discount as f32, lambda as f32), &mut self.advantages);
         for (row, returned) in self.returns.iter_mut().enumerate() {
             *returned = self.advantages[row] + self.values[row];
         }
         Ok(())
     }
 
+    /// Finds the values of a finished rollout anew, by these weights.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] when a value is NaN.
+    pub fn value_again(&mut self, actor: &Actor, parameters: &Parameters) -> Result<(), AgentError> {
+        let inputs = self.observations.tensor();
+        let whole = self.memory.as_ref().map(|memory| memory.whole_again(parameters.device())).transpose()?;
+        let sequences = whole.as_ref().map(OwnSequences::sequences);
+        let states = actor.values(parameters, inputs, sequences, &mut self.values)?;
+        let states = read_states(states.as_ref())?;
+        self.next_values = self.values_of_next(actor, parameters, &states)?;
+        Ok(())
+    }
+
+    /// Makes V-trace's targets and advantages of a finished rollout. `log_ratios` (`[steps, envs]`) are the logarithms of
+    /// how much likelier each action has become since it was drawn.
+    pub fn vtrace(&mut self, log_ratios: &[f32], (discount, lambda): (f64, f64), clips: VtraceClips) {
+        let steps = steps(&self.rewards, &self.values, &self.ends, self.num_envs);
+        let how = (discount as f32, lambda as f32);
+        let of = (&mut self.returns[..], &mut self.advantages[..]);
+        vtrace(steps, &self.next_values, log_ratios, how, clips, of);
+    }
+
     /// The value of what truly followed each row: nothing after a termination, the final observation's after a
     /// truncation. `states` is what the value's network remembers after each step.
-    fn next_values(
+    fn values_of_next(
         &self,
         actor: &Actor,
         parameters: &Parameters,
@@ -379,12 +336,15 @@ impl Rollout {
     /// [`AgentError`] when memory runs out.
     pub fn gather(&self, chosen: &[usize], minibatch: &mut Minibatch) -> Result<(), AgentError> {
         let Some(memory) = &self.memory else { return self.gather_rows(chosen, minibatch) };
-        let steps = 0..self.sequence_length;
-        let rows: Vec<usize> =
-            steps.flat_map(|step| chosen.iter().map(move |row| row + step * self.num_envs)).collect();
-        self.gather_rows(&rows, minibatch)?;
+        self.gather_rows(&self.gathered_rows(chosen), minibatch)?;
         minibatch.memory = Some(memory.gather(chosen, self.sequence_length));
         Ok(())
+    }
+
+    /// Which row each of a minibatch's is, that [`Rollout::gather`] made of these.
+    pub fn gathered_rows(&self, chosen: &[usize]) -> Vec<usize> {
+        let steps = if self.memory.is_some() { self.sequence_length } else { 1 };
+        (0..steps).flat_map(|step| chosen.iter().map(move |row| row + step * self.num_envs)).collect()
     }
 
     fn gather_rows(&self, rows: &[usize], minibatch: &mut Minibatch) -> Result<(), AgentError> {
@@ -423,78 +383,9 @@ impl Rollout {
     fn row_range(&self, step: usize) -> Range<usize> {
         step * self.num_envs..(step + 1) * self.num_envs
     }
-
-    /// The steps so far; nothing is copied but the flags.
-    ///
-    /// # Errors
-    /// [`AgentError`] when a value cannot be expressed.
-    pub fn state(&self) -> Result<StateDict<'_>, AgentError> {
-        let mut state = StateDict::new();
-        let (rows, seen) = (self.filled * self.num_envs, self.seen(self.filled));
-        let Widths { observation, mask, draw } = self.widths;
-        let observations = &self.observations.as_slice()[..seen * self.num_envs * observation];
-        state.put_slice("observations", &[seen * self.num_envs, observation], observations);
-        state.put_slice("masks", &[rows, mask], &self.masks[..rows * mask]);
-        state.put_slice("draws", &[rows, draw], &self.draws[..rows * draw]);
-        state.put_slice("log_probs", &[rows], &self.log_probs[..rows]);
-        state.put_slice("rewards", &[rows], &self.rewards[..rows]);
-        state.put_slice("finals", &[self.final_rows.len(), observation], &self.finals);
-        state.put_slice("final_rows", &[self.final_rows.len()], &self.final_rows);
-        state.put_value("filled", &self.filled)?;
-        state.put_value("ends", &&self.ends[..rows])?;
-        state.put_value("resets", &&self.resets[..rows])?;
-        if let Some(memory) = &self.memory {
-            state.nest("memory", memory.state(self.filled, seen));
-        }
-        Ok(state)
-    }
-
-    /// Takes over saved steps.
-    ///
-    /// # Errors
-    /// [`AgentError`] when they do not fit.
-    pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
-        let filled: usize = state.value("filled")?;
-        if filled > self.steps {
-            let steps = self.steps;
-            return Err(AgentError::State(format!(
-                "a rollout of {filled} steps does not fit one of {steps}"
-            )));
-        }
-        let Widths { observation, mask, draw } = self.widths;
-        let (rows, seen) = (filled * self.num_envs, self.seen(filled));
-        let observations = &mut self.observations.as_mut_slice()[..seen * self.num_envs * observation];
-        fill(state, "observations", observations)?;
-        fill(state, "masks", &mut self.masks[..rows * mask])?;
-        fill(state, "draws", &mut self.draws[..rows * draw])?;
-        fill(state, "log_probs", &mut self.log_probs[..rows])?;
-        fill(state, "rewards", &mut self.rewards[..rows])?;
-        self.final_rows = state.vec("final_rows")?;
-        self.finals = vec![0.0; self.final_rows.len() * observation];
-        fill(state, "finals", &mut self.finals)?;
-        let (ends, resets): (Vec<End>, Vec<bool>) = (state.value("ends")?, state.value("resets")?);
-        let fits = ends.len() == rows && resets.len() == rows;
-        if !fits || self.final_rows.iter().any(|row| !(0..rows as i64).contains(row)) {
-            return Err(AgentError::State("the rollout's flags do not fit its steps".into()));
-        }
-        self.ends[..rows].copy_from_slice(&ends);
-        self.resets[..rows].copy_from_slice(&resets);
-        if let Some(memory) = &mut self.memory {
-            memory.load_state(&state.part("memory"), filled, seen)?;
-        }
-        self.filled = filled;
-        Ok(())
-    }
 }
 
-pub(super) fn fill(state: &StateView<'_>, name: &str, to: &mut [f32]) -> Result<(), AgentError> {
-    let numbers: Vec<f32> = state.vec(name)?;
-    if numbers.len() != to.len() {
-        let (have, want) = (numbers.len(), to.len());
-        return Err(AgentError::State(format!(
-            "the rollout's `{name}` holds {have} numbers, {want} are expected"
-        )));
-    }
-    to.copy_from_slice(&numbers);
-    Ok(())
+/// A rollout as advantages are computed from it; there is a value more for each environment.
+fn steps<'a>(rewards: &'a [f32], values: &'a [f32], ends: &'a [End], num_envs: usize) -> Steps<'a> {
+    Steps { rewards, values: &values[..rewards.len()], ends, num_envs }
 }
