@@ -26,4 +26,4 @@ lint: setup ## Check the format, clippy and the documentation; a warning is an e
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 bench: setup ## Run the benches
-	cargo bench --bench dqn --bench agents --bench replay
+	cargo bench --bench dqn --bench agents --bench replay --bench overlap

@@ -38,6 +38,8 @@ fn small() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
                 "exploration={ kind = \"ornstein_uhlenbeck\", deviation = 0.2 }",
             ]),
         ),
+        ("apex", "CartPole-v1", off_policy(&["train_every_env_steps=8"])),
+        ("impala", "CartPole-v1", vec!["net.hidden_sizes=[16]", "rollout_steps=10", "epochs=2"]),
         (
             "ppo",
             "CartPole-v1",

@@ -46,6 +46,7 @@ fn cases(agent: &'static str) -> Vec<Case> {
         "dqn" => vec![
             case("CartPole-v1", &[&DQN]),
             case("MinAtar/Breakout-v1", &[&DQN, &["cnn=[{ filters = 2, kernel = 3 }]"]]),
+            case("CartPole-v1", &[&DQN, &["replay.n_steps=3", "replay.priority_exponent=0.6"]]),
         ],
         "reinforce" => {
             vec![case(
@@ -66,9 +67,14 @@ fn cases(agent: &'static str) -> Vec<Case> {
                 ]],
             ),
         ],
+        "apex" => vec![case("CartPole-v1", &[&DQN])],
+        "impala" => vec![
+            case("CartPole-v1", &[&["net.hidden_sizes=[16]", "epochs=2"]]),
+            case("CartPoleNoVel-v1", &[&["net.hidden_sizes=[16]", "rollout_steps=16", "epochs=2"], &LSTM]),
+        ],
         "ddpg" | "td3" => vec![case("Pendulum-v1", &[&OFF_POLICY])],
         "sac" => vec![
-            case("Pendulum-v1", &[&OFF_POLICY]),
+            case("Pendulum-v1", &[&OFF_POLICY, &["replay.priority_exponent=0.5"]]),
             case("MinAtar/Asterix-v1", &[&OFF_POLICY, &["cnn=[{ filters = 2, kernel = 3 }]"]]),
         ],
         "ppo" => vec![

@@ -110,6 +110,8 @@ const TABLE: &[(&[&str], &[&str])] = &[
     (&["train", "ppo", "CartPole-v1", "--set", "net.trunk_sizes=[0]"], &["0 units"]),
     (&["train", "ppo", "CartPole-v1", "--set", "net.precision=f16"], &["f16", "bf16"]),
     (&["train", "reinforce", "CartPole-v1", "--set", "net.recurrent=gru"], &["net.recurrent", "a2c and ppo"]),
+    (&["train", "impala", "CartPole-v1", "--set", "trace_clip=0"], &["trace_clip is 0"]),
+    (&["train", "apex", "CartPole-v1", "--set", "batch_sise=8"], &["batch_size"]),
     (&["train", "a2c", "CartPole-v1", "--set", "rollout_steps=0"], &["rollout_steps is 0"]),
     (&["train", "td3", "CartPole-v1"], &["continuous actions", "Discrete(2)"]),
     (&["train", "ddpg", "CartPole-v1"], &["continuous actions"]),

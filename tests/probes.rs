@@ -114,16 +114,20 @@ fn the_value_is_the_observation() {
 
 #[test]
 fn a_late_reward_is_discounted() {
-    let values = train("Probe/Delay-v0", &[]).values(&[0.0, 1.0, 2.0]);
-    for (steps, values) in values.iter().enumerate() {
-        close(values, 0.9f32.powi(2 - steps as i32));
+    let replays: [&[&str]; 3] =
+        [&[], &["replay.n_steps=3"], &["replay.n_steps=2", "replay.priority_exponent=0.6", "actors.count=2"]];
+    for more in replays {
+        let values = train("Probe/Delay-v0", more).values(&[0.0, 1.0, 2.0]);
+        for (steps, values) in values.iter().enumerate() {
+            close(values, 0.9f32.powi(2 - steps as i32));
+        }
     }
 }
 
 #[test]
 fn truncation_is_not_termination() {
     // Reward 1 for ever, cut off after 10 steps: 1 / (1 - 0.9), not the 6.5 of ten steps that end.
-    for double in ["double=false", "double=true"] {
+    for double in ["double=false", "double=true", "replay.n_steps=4"] {
         let values =
             train("Probe/TimeLimit-v0", &[double, "env_steps=6000", "learning_rate=1e-2"]).values(&[0.0]);
         close(&values[0], 10.0);

@@ -15,6 +15,17 @@ const SETS: &[&str] = &[
 const AGENTS: &[(&str, &[&str])] = &[
     ("ppo", &["env_steps=24000", "learning_rate=3e-3", "rollout_steps=64", "minibatch_size=32", "epochs=8"]),
     ("a2c", &["env_steps=24000", "learning_rate=5e-3"]),
+    ("impala", &["env_steps=24000", "learning_rate=5e-3"]),
+    (
+        "impala",
+        &[
+            "env_steps=24000",
+            "learning_rate=5e-3",
+            "actors.count=2",
+            "actors.max_policy_lag=2",
+            "log.every_env_steps=100",
+        ],
+    ),
     (
         "reinforce",
         &["env_steps=24000", "learning_rate=lin_3e-2", "episodes_per_update=2", "gradient_clip_norm=off"],
