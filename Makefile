@@ -19,6 +19,8 @@ test: setup ## Run every test: the set-up's and the workspace's
 	@# And the real Gymnasium, whose environments tests play.
 	@scripts/gymnasium-env.sh >/dev/null
 	cargo test --workspace
+	@# Every interleaving of what threads share, by a model checker.
+	cargo test --package pavlov-runtime --features model --test interleavings
 
 lint: setup ## Check the format, clippy and the documentation; a warning is an error
 	cargo fmt --all -- --check

@@ -57,6 +57,12 @@ impl Game {
     }
 }
 
+/// Bytes of memory that this process has.
+fn resident() -> u64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * 4096
+}
+
 fn replay(criterion: &mut Criterion) {
     let capacity = std::env::var("PAVLOV_REPLAY").ok().and_then(|text| text.parse().ok()).unwrap_or(50_000);
     let count = STACK * FRAME;
@@ -66,11 +72,13 @@ fn replay(criterion: &mut Criterion) {
     for n_steps in [1, 3] {
         let config = ReplayConfig { n_steps, priority_exponent: Some(0.6), ..ReplayConfig::default() };
         let mut replay = Replay::new((capacity, config), 0.99, &space, &actions).expect("a replay");
-        let mut game = Game::new();
+        let (mut game, before) = (Game::new(), resident());
         for _ in 0..capacity + n_steps {
             game.advance();
             game.insert(&mut replay);
         }
+        let each = (resident() - before) as f64 / capacity as f64;
+        println!("{capacity} transitions of {n_steps} steps take {each:.0} bytes each, a frame has {FRAME}");
         let mut group = criterion.benchmark_group(format!("replay of {capacity}, {n_steps} steps"));
         group.throughput(Throughput::Elements(1));
         group.bench_function("a frame", |b| b.iter(|| game.advance()));
