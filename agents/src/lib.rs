@@ -23,6 +23,7 @@ mod registry;
 pub mod reinforce;
 pub mod replay;
 pub mod sac;
+mod tables;
 pub mod td3;
 mod trained;
 
@@ -33,4 +34,5 @@ pub use means::Means;
 pub use network::{ImageConfig, Network, PolicyNetwork};
 pub use random::RandomPolicy;
 pub use registry::{AgentConfig, AgentRegistry, AgentSpec};
+pub use tables::merge_tables;
 pub use trained::Trained;

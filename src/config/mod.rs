@@ -12,7 +12,7 @@ mod tables;
 use std::fs;
 use std::path::Path;
 
-use pavlov_agents::AgentRegistry;
+use pavlov_agents::{AgentRegistry, merge_tables};
 use pavlov_envs::wrappers::WrapperConfig;
 use pavlov_envs::{EnvFactory, EnvOptions, Registry};
 use pavlov_nn::optional;
@@ -185,7 +185,7 @@ impl RunConfig {
         // The agent's defaults lie below all else, so that one field of a nested table can be set alone.
         let defaults = registries.agents.get(agent)?.resolve(&Table::new())?;
         let mut table = Table::from_iter([("hyperparameters".to_string(), defaults.into())]);
-        tables::merge(&mut table, preset(agent, environment).unwrap_or_default());
+        merge_tables(&mut table, preset(agent, environment).unwrap_or_default());
         if let Some((name, text)) = &overrides.file {
             let given: Table = text.parse().map_err(|error| ConfigError::File {
                 name: name.clone(),
@@ -193,13 +193,13 @@ impl RunConfig {
             })?;
             tables::agrees(&given, "agent", agent, name)?;
             tables::agrees(&given, "environment", environment, name)?;
-            tables::merge(&mut table, given);
+            merge_tables(&mut table, given);
         }
         table.insert("agent".into(), agent.into());
         table.insert("environment".into(), environment.into());
         let sets = overrides.sets.iter().map(|set| tables::parse_set(set)).collect::<Result<Vec<_>, _>>()?;
         let asked = sets.iter().any(|set| set.contains_key("num_envs"));
-        sets.into_iter().for_each(|set| tables::merge(&mut table, set));
+        sets.into_iter().for_each(|set| merge_tables(&mut table, set));
         if !asked {
             actors::give_each_an_environment(&mut table);
         }

@@ -3,9 +3,8 @@
 //! A file per agent holds a list of `[[presets]]`. Each names its `environments` and sets what differs from the agent's
 //! defaults, or from the preset of the environment that it is `like`.
 
+use pavlov_agents::merge_tables;
 use toml::{Table, Value};
-
-use super::tables;
 
 const FILES: &[(&str, &str)] = &[
     ("a2c", include_str!("../presets/a2c.toml")),
@@ -32,7 +31,7 @@ pub fn preset(agent: &str, environment: &str) -> Option<Table> {
     preset.remove("environments");
     let Some(Value::String(like)) = preset.remove("like") else { return Some(preset) };
     let mut table = self::preset(agent, &like)?;
-    tables::merge(&mut table, preset);
+    merge_tables(&mut table, preset);
     Some(table)
 }
 

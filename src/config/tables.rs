@@ -27,25 +27,6 @@ const RUN_KEYS: [&str; 16] = [
     "hyperparameters",
 ];
 
-/// Lays `over` upon `base`: tables are merged, anything else is replaced. A table that says of which `kind` it is
-/// replaces one of another kind whole, since the two have different keys.
-pub(super) fn merge(base: &mut Table, over: Table) {
-    for (key, value) in over {
-        match (base.get_mut(&key), value) {
-            (Some(Value::Table(below)), Value::Table(above)) if same_kind(below, &above) => {
-                merge(below, above)
-            }
-            (_, value) => {
-                base.insert(key, value);
-            }
-        }
-    }
-}
-
-fn same_kind(below: &Table, above: &Table) -> bool {
-    above.get("kind").is_none_or(|kind| below.get("kind") == Some(kind))
-}
-
 /// `a.b=1` as a table. The value is TOML, or else a string.
 pub(super) fn parse_set(set: &str) -> Result<Table, ConfigError> {
     let Some((key, value)) = set.split_once('=') else {
@@ -133,6 +114,8 @@ fn explain(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use pavlov_agents::merge_tables;
+
     use super::*;
 
     #[test]
@@ -156,9 +139,9 @@ mod tests {
     #[test]
     fn another_kind_replaces_the_whole_table() {
         let mut base: Table = "[optimizer]\nkind = \"adam\"\neps = 1e-5".parse().unwrap();
-        merge(&mut base, "[optimizer]\nkind = \"sgd\"".parse().unwrap());
+        merge_tables(&mut base, "[optimizer]\nkind = \"sgd\"".parse().unwrap());
         assert!(base["optimizer"].get("eps").is_none());
-        merge(&mut base, "[optimizer]\nmomentum = 0.9".parse().unwrap());
+        merge_tables(&mut base, "[optimizer]\nmomentum = 0.9".parse().unwrap());
         assert_eq!(base["optimizer"]["kind"].as_str(), Some("sgd"));
     }
 

@@ -2,11 +2,11 @@
 //! each in its own measure. It is [`dqn`](crate::dqn) with other defaults.
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
-use toml::{Table, Value};
+use toml::Table;
 
 use crate::dqn::DqnConfig;
 use crate::replay::ReplayConfig;
-use crate::{Agent, AgentConfig, AgentContext, AgentError};
+use crate::{Agent, AgentConfig, AgentContext, AgentError, merge_tables};
 
 /// The configuration of Ape-X DQN: DQN's, with the paper's numbers where it names them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,25 +30,11 @@ impl<'de> Deserialize<'de> for ApexConfig {
     /// What is left out is as in [`ApexConfig::default`], not as in DQN's.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = Table::try_from(Self::default()).map_err(D::Error::custom)?;
-        lay_over(&mut table, Table::deserialize(deserializer)?);
+        merge_tables(&mut table, Table::deserialize(deserializer)?);
         let config = serde_path_to_error::deserialize(table);
         config.map(Self).map_err(|error| {
             D::Error::custom(format!("`{}`: {}", error.path(), error.inner().message().trim()))
         })
-    }
-}
-
-fn lay_over(base: &mut Table, over: Table) {
-    for (key, value) in over {
-        match (base.get_mut(&key), value) {
-            // Tables of different kinds have different keys.
-            (Some(Value::Table(below)), Value::Table(above)) if below.get("kind") == above.get("kind") => {
-                lay_over(below, above);
-            }
-            (_, value) => {
-                base.insert(key, value);
-            }
-        }
     }
 }
 

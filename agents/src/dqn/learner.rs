@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::{DqnConfig, EpsilonGreedy, losses};
 use crate::host::read;
-use crate::off_policy::{Explorer, OffPolicyLearner};
+use crate::off_policy::{Explorer, OffPolicyLearner, due};
 use crate::replay::{Batch, Transitions};
 use crate::{AgentContext, AgentError, Encoder, Metrics, Network};
 
@@ -202,11 +202,6 @@ impl DqnLearner {
         }
         Ok(Some((loss, norm)))
     }
-}
-
-/// How many multiples of `every` lie in `(before, after]`.
-fn due(before: u64, after: u64, every: u64) -> u64 {
-    after / every - before / every
 }
 
 impl OffPolicyLearner for DqnLearner {

@@ -54,22 +54,16 @@ pub trait Explorer: Send {
 }
 
 /// Acts at random until there is something to follow.
-pub struct RandomFirst<E> {
+pub struct RandomFirst {
     /// What acts then.
-    pub explorer: E,
+    pub explorer: Box<dyn Explorer>,
     /// What acts until then.
     pub random: RandomPolicy,
     /// Until when, in env steps.
     pub warmup_env_steps: u64,
 }
 
-impl<E: Explorer + 'static> RandomFirst<E> {
-    fn with(&self, explorer: Box<dyn Explorer>) -> RandomFirst<Box<dyn Explorer>> {
-        RandomFirst { explorer, random: self.random.clone(), warmup_env_steps: self.warmup_env_steps }
-    }
-}
-
-impl<E: Explorer + 'static> Explorer for RandomFirst<E> {
+impl Explorer for RandomFirst {
     fn act(
         &mut self,
         weights: &Parameters,
@@ -89,7 +83,11 @@ impl<E: Explorer + 'static> Explorer for RandomFirst<E> {
     }
 
     fn twin(&self, first: usize, total: usize) -> Result<Box<dyn Explorer>, AgentError> {
-        Ok(Box::new(self.with(self.explorer.twin(first, total)?)))
+        Ok(Box::new(Self {
+            explorer: self.explorer.twin(first, total)?,
+            random: self.random.clone(),
+            warmup_env_steps: self.warmup_env_steps,
+        }))
     }
 
     fn metrics(&self, env_steps: u64) -> Metrics {
@@ -102,39 +100,6 @@ impl<E: Explorer + 'static> Explorer for RandomFirst<E> {
 
     fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
         self.explorer.load_state(state)
-    }
-}
-
-impl Explorer for Box<dyn Explorer> {
-    fn act(
-        &mut self,
-        weights: &Parameters,
-        observations: &ObsBatch,
-        how: (ActMode, u64),
-        rng: &mut EnvRng,
-        actions: &mut ActionBatch,
-    ) -> Result<(), AgentError> {
-        self.as_mut().act(weights, observations, how, rng, actions)
-    }
-
-    fn observe(&mut self, step: &StepBatch) {
-        self.as_mut().observe(step);
-    }
-
-    fn twin(&self, first: usize, total: usize) -> Result<Box<dyn Explorer>, AgentError> {
-        self.as_ref().twin(first, total)
-    }
-
-    fn metrics(&self, env_steps: u64) -> Metrics {
-        self.as_ref().metrics(env_steps)
-    }
-
-    fn state(&self) -> Result<StateDict<'_>, AgentError> {
-        self.as_ref().state()
-    }
-
-    fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
-        self.as_mut().load_state(state)
     }
 }
 

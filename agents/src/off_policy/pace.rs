@@ -59,6 +59,16 @@ impl Visitor<'_> for UpdatesVisitor {
     }
 }
 
+/// How many multiples of `every` lie in `(before, after]`.
+pub(crate) fn due(before: u64, after: u64, every: u64) -> u64 {
+    after / every - before / every
+}
+
+/// The share of a training of `total_env_steps` that is done after `env_steps`, 0 to 1.
+pub fn progress(env_steps: u64, total_env_steps: u64) -> f64 {
+    (env_steps as f64 / total_env_steps.max(1) as f64).min(1.0)
+}
+
 /// Counts env steps over all environments and says how many updates they are worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
@@ -92,7 +102,7 @@ impl Pace {
 
     /// The share of training that is done.
     pub fn progress(&self) -> f64 {
-        (self.env_steps as f64 / self.total_env_steps.max(1) as f64).min(1.0)
+        progress(self.env_steps, self.total_env_steps)
     }
 
     /// The env steps so far.
@@ -110,7 +120,7 @@ impl Pace {
         if now < self.warmup_env_steps {
             return 0;
         }
-        let trainings = now / self.train_every_env_steps - before / self.train_every_env_steps;
+        let trainings = due(before, now, self.train_every_env_steps);
         match self.updates_per_training {
             UpdatesPerTraining::Count(count) => trainings * count,
             UpdatesPerTraining::EnvSteps => trainings * self.train_every_env_steps,

@@ -61,19 +61,7 @@ impl Store {
 
     /// Takes in a step of each environment, of which the first has number `first`.
     pub fn insert(&mut self, first: usize, experience: Experience<'_>) {
-        for row in 0..experience.observations.rows() {
-            if experience.step.resets[row] {
-                continue;
-            }
-            let step = Step {
-                observation: experience.observations.row(row),
-                action: experience.actions.row(row),
-                reward: experience.step.rewards[row] as f32,
-                end: experience.step.ends[row],
-                next: experience.step.next_observation(row),
-            };
-            self.push(first + row, step);
-        }
+        Step::each(experience).for_each(|(row, step)| self.push(first + row, step));
     }
 
     /// Takes in a step of environment `env`.

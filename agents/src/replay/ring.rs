@@ -40,6 +40,11 @@ impl Ring {
         }
     }
 
+    /// How many slots there can be.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
     /// Adds a transition, which takes over the start's ownership of its observation.
     pub fn write(
         &mut self,

@@ -22,7 +22,6 @@ use crate::{AgentError, Encoder, Experience};
 /// begins with, is kept like any other. Memory is taken as transitions come.
 #[derive(Clone, Debug)]
 pub struct Replay {
-    capacity: usize,
     config: ReplayConfig,
     discount: f32,
     encoder: Encoder,
@@ -50,6 +49,24 @@ pub struct Step<'a> {
     pub next: ObsRef<'a>,
 }
 
+impl<'a> Step<'a> {
+    /// The steps of an experience, each with its row. Rows that are resets are none.
+    pub fn each(experience: Experience<'a>) -> impl Iterator<Item = (usize, Self)> {
+        let Experience { observations, actions, step } = experience;
+        let rows = (0..observations.rows()).filter(|&row| !step.resets[row]);
+        rows.map(|row| {
+            let step = Self {
+                observation: observations.row(row),
+                action: actions.row(row),
+                reward: step.rewards[row] as f32,
+                end: step.ends[row],
+                next: step.next_observation(row),
+            };
+            (row, step)
+        })
+    }
+}
+
 impl Replay {
     /// An empty replay for the steps of environments with these spaces.
     ///
@@ -67,7 +84,6 @@ impl Replay {
         let layout = Arc::new(ObsLayout::new(observations));
         let parts = Observations::new(layout, capacity);
         Ok(Self {
-            capacity,
             config,
             discount: discount as f32,
             encoder: Encoder::new(observations),
@@ -92,7 +108,7 @@ impl Replay {
 
     /// How many transitions there can be.
     pub fn capacity(&self) -> usize {
-        self.capacity
+        self.ring.capacity()
     }
 
     /// How many transitions there have ever been.
@@ -102,19 +118,7 @@ impl Replay {
 
     /// Adds a step of each environment, in order. Rows that are resets are none.
     pub fn insert(&mut self, experience: Experience<'_>) {
-        for row in 0..experience.observations.rows() {
-            if experience.step.resets[row] {
-                continue;
-            }
-            let step = Step {
-                observation: experience.observations.row(row),
-                action: experience.actions.row(row),
-                reward: experience.step.rewards[row] as f32,
-                end: experience.step.ends[row],
-                next: experience.step.next_observation(row),
-            };
-            self.push(row, step);
-        }
+        Step::each(experience).for_each(|(row, step)| self.push(row, step));
     }
 
     /// Adds a step of environment `env`. The oldest transitions give way to those that it completes.

@@ -136,7 +136,7 @@ impl Sac {
 impl OffPolicyLearner for Sac {
     fn explorer(&self) -> Result<Box<dyn Explorer>, AgentError> {
         Ok(Box::new(RandomFirst {
-            explorer: self.parts.policy.twin()?,
+            explorer: Box::new(self.parts.policy.twin()?),
             random: self.parts.random.clone(),
             warmup_env_steps: self.parts.config.warmup_env_steps,
         }))

@@ -119,7 +119,7 @@ impl Td3Learner {
 impl OffPolicyLearner for Td3Learner {
     fn explorer(&self) -> Result<Box<dyn Explorer>, AgentError> {
         Ok(Box::new(RandomFirst {
-            explorer: self.policy.twin()?,
+            explorer: Box::new(self.policy.twin()?),
             random: self.random.clone(),
             warmup_env_steps: self.config.warmup_env_steps,
         }))
