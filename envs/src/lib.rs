@@ -61,5 +61,5 @@ pub use toy_text::{
 };
 pub use vector::{
     AsyncVectorEnv, Autoreset, NormalizeObservation, NormalizeReward, ObservationNormalizer,
-    RunningStatistics, StepBatch, SyncVectorEnv, ThreadedVectorEnv, VectorEnv, VectorOptions,
+    RunningStatistics, StepBatch, SyncVectorEnv, ThreadedVectorEnv, VectorEnv, VectorOptions, panic_message,
 };

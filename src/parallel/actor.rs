@@ -1,4 +1,4 @@
-//! A thread that steps environments.
+//! A thread that steps the environments of a lane.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use pavlov_agents::AgentError;
-use pavlov_envs::EnvFactory;
+use pavlov_envs::{EnvFactory, panic_message};
 use pavlov_runtime::Slot;
 
 use super::lane::{Half, Lane, Stepped};
@@ -19,10 +19,11 @@ pub(super) struct Parcel<P> {
     pub content: P,
 }
 
-/// An actor's lanes and its ways to the other threads.
+/// An actor's lane and its ways to the other threads.
 pub(super) struct Actor<H: Half> {
-    /// With their numbers.
-    pub lanes: Vec<(usize, Lane<H>)>,
+    /// The lane's number.
+    pub number: usize,
+    pub lane: Lane<H>,
     pub shared: Arc<Shared>,
     pub slot: Arc<Slot<Weights>>,
     pub full: Sender<Parcel<H::Parcel>>,
@@ -36,7 +37,8 @@ pub(super) struct Actor<H: Half> {
 
 /// An actor that has come back.
 pub(super) struct Returned<H> {
-    pub lanes: Vec<(usize, Lane<H>)>,
+    pub number: usize,
+    pub lane: Lane<H>,
     pub outcome: Result<(), AgentError>,
 }
 
@@ -48,84 +50,69 @@ impl<H: Half> Actor<H> {
         let mut started = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| self.go_on(&mut started)));
         let outcome = outcome.unwrap_or_else(|panic| {
-            let what = panic.downcast_ref::<&str>().map(ToString::to_string);
-            let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-            Err(AgentError::State(format!("an actor panicked: {what}")))
+            Err(AgentError::State(format!("an actor panicked: {}", panic_message(panic.as_ref()))))
         });
         if outcome.is_err() {
             self.shared.stop();
         }
         self.shared.actors.lived(&mut started);
-        Returned { lanes: self.lanes, outcome }
+        Returned { number: self.number, lane: self.lane, outcome }
     }
 
     fn go_on(&mut self, started: &mut Instant) -> Result<(), AgentError> {
         let shared = self.shared.clone();
-        'phase: loop {
-            for index in 0..self.lanes.len() {
-                if !self.prepare(index)? {
-                    break 'phase;
+        while self.prepare()? {
+            let lane = &mut self.lane;
+            let Some(env_steps) = shared.claim(lane.num_envs()) else { break };
+            match lane.step(env_steps)? {
+                Stepped::Made => {
+                    lane.ended.drain(..).for_each(|(sum, steps)| shared.tell(Event::Episode(sum, steps)));
                 }
-                let (number, lane) = &mut self.lanes[index];
-                let Some(env_steps) = shared.claim(lane.num_envs()) else { break 'phase };
-                match lane.step(env_steps)? {
-                    Stepped::Made => {
-                        lane.ended.drain(..).for_each(|(sum, steps)| shared.tell(Event::Episode(sum, steps)));
-                    }
-                    Stepped::Failed(error) => {
-                        shared.unclaim(lane.num_envs());
-                        lane.replace_envs(&self.factory, self.seed)?;
-                        shared.tell(Event::Failure(error.to_string()));
-                    }
+                Stepped::Failed(error) => {
+                    shared.unclaim(lane.num_envs());
+                    lane.replace_envs(&self.factory, self.seed)?;
+                    shared.tell(Event::Failure(error.to_string()));
                 }
-                if let Some(content) = lane.take() {
-                    if self.full.send(Parcel { lane: *number, content }).is_err() {
-                        break 'phase;
-                    }
-                    shared.actors.lived(started);
+            }
+            if let Some(content) = lane.take() {
+                if self.full.send(Parcel { lane: self.number, content }).is_err() {
+                    break;
                 }
+                shared.actors.lived(started);
             }
         }
-        for (number, lane) in &mut self.lanes {
-            if let Some(content) = lane.half.take(true) {
-                let _ = self.full.send(Parcel { lane: *number, content });
-            }
+        if let Some(content) = self.lane.half.take(true) {
+            let _ = self.full.send(Parcel { lane: self.number, content });
         }
         Ok(())
     }
 
-    /// Gives a lane weights and something to record into; false if the phase ends before there is any.
-    fn prepare(&mut self, index: usize) -> Result<bool, AgentError> {
-        let lane = &mut self.lanes[index].1;
-        let Some(lag) = self.max_lag else {
-            if let Some(snapshot) = self.slot.newer_than(lane.version) {
-                lane.follow(snapshot.version, &snapshot.value)?;
+    /// Gives the lane weights and something to record into; false if the phase ends before there is any.
+    fn prepare(&mut self) -> Result<bool, AgentError> {
+        let lane = &mut self.lane;
+        let snapshot = match self.max_lag {
+            None => self.slot.newer_than(lane.version),
+            Some(_) if lane.half.is_ready() => None,
+            Some(lag) => {
+                let wanted = lane.handed_over.saturating_sub(lag);
+                if self.slot.version() < wanted
+                    && self.shared.actors.waiting(|| self.slot.wait_for(wanted)).is_none()
+                {
+                    return Ok(false);
+                }
+                self.slot.newer_than(lane.version)
             }
-            return Ok(self.refill(index));
         };
-        if !lane.half.is_ready() {
-            let wanted = lane.handed_over.saturating_sub(lag);
-            let snapshot = match self.slot.version() >= wanted {
-                true => Some(self.slot.latest()),
-                false => self.shared.actors.waiting(|| self.slot.wait_for(wanted)),
-            };
-            let Some(snapshot) = snapshot else { return Ok(false) };
-            if snapshot.version != lane.version {
-                lane.follow(snapshot.version, &snapshot.value)?;
-            }
+        if let Some(snapshot) = snapshot {
+            lane.follow(snapshot.version, &snapshot.value)?;
         }
-        Ok(self.refill(index))
-    }
-
-    fn refill(&mut self, index: usize) -> bool {
-        let half = &mut self.lanes[index].1.half;
-        while !half.is_ready() {
+        while !lane.half.is_ready() {
             match self.shared.actors.waiting(|| self.spare.recv_timeout(PATIENCE)) {
-                Ok(parcel) => half.refill(parcel),
+                Ok(parcel) => lane.half.refill(parcel),
                 Err(RecvTimeoutError::Timeout) if !self.shared.is_ending() => {}
-                Err(_) => return false,
+                Err(_) => return Ok(false),
             }
         }
-        true
+        Ok(true)
     }
 }

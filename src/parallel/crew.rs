@@ -6,25 +6,78 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use pavlov_envs::panic_message;
 use pavlov_runtime::Slot;
 
 use super::Listener;
-use super::actor::{Actor, Returned};
+use super::actor::{Actor, Parcel, Returned};
+use super::driver::Plan;
 use super::lane::{Half, Lane};
 use super::shared::{Event, PATIENCE, Shared, Weights};
 
 /// The actors of a phase, for the thread that started them.
-pub(super) struct Crew<'a, H> {
-    pub shared: Arc<Shared>,
-    pub slot: Arc<Slot<Weights>>,
-    pub returned: Receiver<Returned<H>>,
-    pub timeout: Duration,
-    pub failures: &'a mut u64,
-    pub max_failures: u64,
+pub(super) struct Crew<'a, H: Half> {
+    shared: Arc<Shared>,
+    slot: Arc<Slot<Weights>>,
+    returned: Receiver<Returned<H>>,
+    timeout: Duration,
+    failures: &'a mut u64,
+    max_failures: u64,
 }
 
-impl<H: Half> Crew<'_, H> {
+/// The ends of a crew's channels that are the learning side's.
+pub(super) struct Ends<P> {
+    /// What lanes hand over.
+    pub full: Receiver<Parcel<P>>,
+    /// Where it goes when it is empty again.
+    pub spare: Sender<P>,
+    /// The actors' end of the same: what nobody needed is taken back from here.
+    pub spares: Receiver<P>,
+}
+
+impl<'a, H: Half + 'static> Crew<'a, H> {
+    /// Starts an actor for each lane, with these parcels to record into.
+    pub fn start(
+        lanes: &mut [Option<Lane<H>>],
+        parcels: &mut Vec<H::Parcel>,
+        (plan, failures): (&Plan, &'a mut u64),
+        (shared, slot): (&Arc<Shared>, &Arc<Slot<Weights>>),
+        max_lag: Option<u64>,
+    ) -> Result<(Self, Ends<H::Parcel>)> {
+        let (full, filled) = bounded(plan.actors.queue_segments);
+        let (spare, spares) = unbounded();
+        parcels.drain(..).for_each(|parcel| drop(spare.send(parcel)));
+        let (back, returned) = unbounded();
+        for (number, lane) in lanes.iter_mut().enumerate() {
+            let Some(lane) = lane.take() else { continue };
+            let actor = Actor {
+                number,
+                lane,
+                shared: shared.clone(),
+                slot: slot.clone(),
+                full: full.clone(),
+                spare: spares.clone(),
+                factory: plan.factory.clone(),
+                seed: plan.seed,
+                max_lag,
+            };
+            let back = back.clone();
+            let run = move || drop(back.send(actor.run()));
+            let thread = thread::Builder::new().name(format!("actor-{number}"));
+            thread.spawn(run).context("the system has no thread left for an actor")?;
+        }
+        let crew = Self {
+            shared: shared.clone(),
+            slot: slot.clone(),
+            returned,
+            timeout: Duration::from_secs_f64(plan.actors.stop_timeout_seconds),
+            failures,
+            max_failures: plan.actors.max_failures,
+        };
+        Ok((crew, Ends { full: filled, spare, spares }))
+    }
+
     /// Passes on what the threads tell until all actors are back, or were waited for long enough. Gives why the run must
     /// not go on, if environments failed too often.
     pub fn wait(
@@ -38,8 +91,7 @@ impl<H: Half> Crew<'_, H> {
         let (mut ending, mut outcome, mut cause) = (None, Ok(()), None);
         loop {
             hear(&shared, news, stop, listener, |message| {
-                *failures += 1;
-                note(&mut cause, *failures, max_failures, message)
+                cause = cause.take().or_else(|| failed(failures, max_failures, message));
             });
             if cause.is_some() {
                 shared.stop();
@@ -50,19 +102,18 @@ impl<H: Half> Crew<'_, H> {
                 slot.close();
             }
             match returned.recv_timeout(PATIENCE) {
-                Ok(Returned { lanes: own, outcome: result }) => {
-                    own.into_iter().for_each(|(index, lane)| lanes[index] = Some(lane));
+                Ok(Returned { number, lane, outcome: result }) => {
+                    lanes[number] = Some(lane);
                     outcome = outcome.and(result);
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {
                     if ending.is_some_and(|since: Instant| since.elapsed() > timeout) {
-                        *failures += 1;
                         let seconds = timeout.as_secs_f64();
                         let message =
                             format!("an environment has not answered for {seconds} s and was given up");
                         listener.warn(&message);
-                        note(&mut cause, *failures, max_failures, message);
+                        cause = cause.or_else(|| failed(failures, max_failures, &message));
                         break;
                     }
                 }
@@ -74,10 +125,16 @@ impl<H: Half> Crew<'_, H> {
     }
 }
 
-fn note(cause: &mut Option<String>, failures: u64, most: u64, message: String) {
-    if failures >= most && cause.is_none() {
-        *cause = Some(format!("environments have failed {failures} times, the last time so: {message}"));
-    }
+/// Counts an environment that failed; gives why the run must not go on, if that was once too often.
+pub(super) fn failed(failures: &mut u64, most: u64, message: &str) -> Option<String> {
+    *failures += 1;
+    let count = *failures;
+    (count >= most).then(|| format!("environments have failed {count} times, the last time so: {message}"))
+}
+
+/// Warns of an environment that failed and was replaced.
+pub(super) fn warn_of(listener: &mut dyn Listener, message: &str) {
+    listener.warn(&format!("an environment failed and was replaced: {message}"));
 }
 
 /// Passes on what the threads have told.
@@ -86,7 +143,7 @@ fn hear(
     news: &Receiver<Event>,
     stop: &AtomicBool,
     listener: &mut dyn Listener,
-    mut failed: impl FnMut(String),
+    mut note_failure: impl FnMut(&str),
 ) {
     if stop.load(Ordering::Relaxed) {
         shared.stop();
@@ -100,8 +157,8 @@ fn hear(
                 listener.learned(metrics);
             }
             Event::Failure(message) => {
-                listener.warn(&format!("an environment failed and was replaced: {message}"));
-                failed(message);
+                warn_of(listener, &message);
+                note_failure(&message);
             }
         }
     }
@@ -124,34 +181,9 @@ pub(super) fn watch(
     listener.learned(shared.take_metrics());
 }
 
-/// An actor's lanes, with their numbers.
-type Share<H> = Vec<(usize, Lane<H>)>;
-
-/// The lanes, shared out among so many actors.
-pub(super) fn shares<H>(lanes: &mut [Option<Lane<H>>], actors: usize) -> Vec<(String, Share<H>)> {
-    let count = lanes.len();
-    let mut shares: Vec<_> = (0..actors).map(|index| (format!("actor-{index}"), Vec::new())).collect();
-    for (index, lane) in lanes.iter_mut().enumerate() {
-        let share = &mut shares[index * actors / count].1;
-        share.extend(lane.take().map(|lane| (index, lane)));
-    }
-    shares
-}
-
-pub(super) fn spawn<H: Half + 'static>(
-    name: String,
-    actor: Actor<H>,
-    back: Sender<Returned<H>>,
-) -> Result<()> {
-    let run = move || drop(back.send(actor.run()));
-    thread::Builder::new().name(name).spawn(run).context("the system has no thread left for an actor")?;
-    Ok(())
-}
-
+/// Waits for a thread to end.
 pub(super) fn join<T>(handle: thread::ScopedJoinHandle<'_, T>) -> Result<T> {
-    handle.join().map_err(|panic| {
-        let what = panic.downcast_ref::<&str>().map(ToString::to_string);
-        let what = what.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-        anyhow!("a thread of the training panicked: {what}")
-    })
+    handle
+        .join()
+        .map_err(|panic| anyhow!("a thread of the training panicked: {}", panic_message(panic.as_ref())))
 }

@@ -10,7 +10,7 @@ use std::thread;
 use anyhow::{Result, bail};
 use pavlov_agents::{Agent, Halves};
 
-use super::crew::join;
+use super::crew::{failed, join, warn_of};
 use super::driver::{Driver, Lanes, Plan};
 use super::lane::{Half, Lane, Stepped};
 use super::on_policy::learn_from;
@@ -61,7 +61,6 @@ impl Driver {
                     halves.pace.observe(plan.num_envs);
                 }
                 lanes.segments.extend(parcels);
-                lanes.limiter.inserted((steps * plan.num_envs) as u64);
                 (steps, news)
             }
             (Lanes::OnPolicy(lanes), Some(Halves::OnPolicy(learner))) => {
@@ -88,13 +87,8 @@ impl Driver {
         for lane in news {
             lane.episodes.into_iter().for_each(|(sum, steps)| listener.episode(sum, steps));
             for message in lane.failures {
-                listener.warn(&format!("an environment failed and was replaced: {message}"));
-                *failures += 1;
-                if *failures >= self.plan.actors.max_failures {
-                    let count = *failures;
-                    *failure =
-                        Some(format!("environments have failed {count} times, the last time so: {message}"));
-                }
+                warn_of(listener, &message);
+                *failure = failed(failures, plan.actors.max_failures, &message).or(failure.take());
             }
         }
         Ok(steps)
@@ -116,14 +110,16 @@ fn step_all<H: Half>(
     let share = lanes.len().div_ceil(plan.actors.count);
     let all = thread::scope(|scope| -> Result<Vec<_>> {
         let run = |own: &mut [Option<Lane<H>>]| -> Result<Vec<LaneNews>> {
-            tch::set_num_threads(1);
             own.iter_mut().flatten().map(|lane| step_lane(lane, (env_steps, steps), plan)).collect()
         };
         // This thread is the first actor.
         let (first, others) = lanes.split_at_mut(share.min(lanes.len()));
         let spawned = others.chunks_mut(share).enumerate().map(|(index, own)| {
             let name = format!("actor-{}", index + 1);
-            thread::Builder::new().name(name).spawn_scoped(scope, move || run(own))
+            thread::Builder::new().name(name).spawn_scoped(scope, move || {
+                tch::set_num_threads(1);
+                run(own)
+            })
         });
         let spawned: Vec<_> = spawned.collect::<Result<_, _>>()?;
         let first = run(first);

@@ -27,6 +27,7 @@ pub(crate) use buffers::{Buffers, check_count};
 pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
 pub use running::RunningStatistics;
 use slot::StepRow;
+pub use slot::panic_message;
 pub(crate) use slot::{check_numbers, check_reward, named};
 pub use sync::SyncVectorEnv;
 pub use threaded::ThreadedVectorEnv;

@@ -95,7 +95,8 @@ fn guarded<T>(call: impl FnOnce() -> Result<T, EnvError>) -> Result<T, EnvError>
     })
 }
 
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
+/// What a caught panic said.
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()

@@ -19,7 +19,6 @@ pub(in crate::parallel) struct LearnerThread<'a> {
     pub shared: Arc<Shared>,
     pub batches: Receiver<Drawn>,
     pub spent: Sender<Drawn>,
-    pub total_env_steps: u64,
     pub publish_every: u64,
     pub log_every: u64,
     /// Up to where the learner knows of env steps.
@@ -43,11 +42,10 @@ impl LearnerThread<'_> {
         let mut published = self.learner.updates();
         loop {
             let Ok(mut drawn) = self.shared.learner.waiting(|| self.batches.recv()) else { return Ok(()) };
-            let progress = (drawn.env_steps as f64 / self.total_env_steps.max(1) as f64).min(1.0);
             let (before, now) = (self.env_steps, drawn.env_steps.max(self.env_steps));
             self.learner.advance(before, now)?;
             self.env_steps = now;
-            self.learner.update(&drawn.batch, progress)?;
+            self.learner.update(&drawn.batch, drawn.progress)?;
             drawn.errors.clear();
             drawn.errors.extend_from_slice(self.learner.errors());
             let updates = self.learner.updates();
@@ -57,7 +55,7 @@ impl LearnerThread<'_> {
                 publish(self.publisher, self.learner.acting(), updates)?;
             }
             if now / self.log_every > before / self.log_every {
-                let mut metrics = self.learner.take_metrics(progress)?;
+                let mut metrics = self.learner.take_metrics(drawn.progress)?;
                 metrics.insert("train/n_updates", updates as f64);
                 self.shared.tell(Event::Learned(metrics));
             }

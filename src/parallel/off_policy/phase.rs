@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
 
 use anyhow::Result;
 use crossbeam::channel::{bounded, unbounded};
@@ -11,8 +10,7 @@ use pavlov_agents::off_policy::OffPolicyHalves;
 use pavlov_runtime::{RateLimiter, Slot};
 
 use super::{Drawn, LearnerThread, OffPolicyHalf, PREFETCH, ReplayThread, Segment};
-use crate::parallel::actor::Actor;
-use crate::parallel::crew::{Crew, join, shares, spawn, watch};
+use crate::parallel::crew::{Crew, join, watch};
 use crate::parallel::driver::Plan;
 use crate::parallel::lane::Lane;
 use crate::parallel::shared::{Shared, Weights};
@@ -76,41 +74,16 @@ impl OffPolicyLanes {
         // Versions count from 1 in each phase, so that every lane takes over the first one.
         let (slot, mut publisher) = Slot::new(first, 1);
         lanes.iter_mut().flatten().for_each(|lane| lane.version = 0);
-        let (full, filled) = bounded(plan.actors.queue_segments);
-        let (spare, spares) = unbounded();
-        segments.drain(..).for_each(|segment| drop(spare.send(segment)));
-        let (back, returned) = unbounded();
+        let (crew, ends) = Crew::start(lanes, segments, (plan, failures), (&shared, &slot), None)?;
         let (actors_left, actors_gone) = bounded::<()>(0);
         let (batches, drawn) = bounded(PREFETCH + 1);
         let (spent, used) = bounded(PREFETCH + 1);
-        for (name, own) in shares(lanes, plan.actors.count) {
-            let actor = Actor {
-                lanes: own,
-                shared: shared.clone(),
-                slot: slot.clone(),
-                full: full.clone(),
-                spare: spares.clone(),
-                factory: plan.factory.clone(),
-                seed: plan.seed,
-                max_lag: None,
-            };
-            spawn(name, actor, back.clone())?;
-        }
-        drop((full, back));
-        let crew = Crew {
-            shared: shared.clone(),
-            slot,
-            returned,
-            timeout: Duration::from_secs_f64(plan.actors.stop_timeout_seconds),
-            failures,
-            max_failures: plan.actors.max_failures,
-        };
         let replay = ReplayThread {
             store,
             limiter,
             shared: shared.clone(),
-            full: filled,
-            spare,
+            full: ends.full,
+            spare: ends.spare,
             actors_left: actors_gone,
             batches,
             spent: used,
@@ -125,7 +98,6 @@ impl OffPolicyLanes {
             shared: shared.clone(),
             batches: drawn,
             spent,
-            total_env_steps: plan.total_env_steps,
             publish_every: plan.actors.publish_every_updates,
             log_every: plan.log_every,
             env_steps: before,
@@ -143,7 +115,7 @@ impl OffPolicyLanes {
         learned.and(replayed)?;
         let failure = waited?;
         *idle = kept;
-        segments.extend(spares.try_iter());
+        segments.extend(ends.spares.try_iter());
         limiter.returned(vain * setup.batch_size as u64);
         let inserted = limiter.inserts();
         learner.advance(known, inserted)?;

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Select, Sender, TryRecvError};
 use pavlov_agents::AgentError;
-use pavlov_agents::off_policy::Store;
+use pavlov_agents::off_policy::{Store, progress};
 use pavlov_agents::replay::Batch;
 use pavlov_runtime::RateLimiter;
 
@@ -19,15 +19,16 @@ pub(in crate::parallel) struct Drawn {
     pub batch: Batch,
     /// How many minibatches it holds.
     pub minibatches: usize,
-    /// The env steps that had come in.
+    /// The env steps that had come in, and the share of training that they are.
     pub env_steps: u64,
+    pub progress: f64,
     /// How wrong the learner found the values to be.
     pub errors: Vec<f32>,
 }
 
 impl Drawn {
     pub fn new(batch: Batch) -> Self {
-        Self { batch, minibatches: 0, env_steps: 0, errors: Vec::new() }
+        Self { batch, minibatches: 0, env_steps: 0, progress: 0.0, errors: Vec::new() }
     }
 }
 
@@ -68,26 +69,30 @@ impl ReplayThread<'_> {
                 self.take_back(drawn);
             }
             self.draw()?;
-            // At the end of a phase nothing may be lost: what is owed to the limiter is made up for later.
-            let open = self.limiter.may_insert() || self.shared.is_ending();
             match self.full.try_recv() {
-                Ok(parcel) if open => self.insert(parcel),
-                Ok(parcel) => self.wait_until_open(parcel)?,
+                Ok(parcel) => self.insert_when_due(parcel)?,
                 Err(TryRecvError::Empty) if actors_left => actors_left = self.wait(),
                 Err(_) => break,
             }
             self.shared.replay.lived(started);
         }
         // The updates that the data is worth, unless somebody is in a hurry.
-        while !self.shared.is_stopped() && self.limiter.due() >= self.samples_per_minibatch as f64 {
-            self.draw()?;
-            match self.shared.replay.waiting(|| self.spent.recv_timeout(PATIENCE)) {
-                Ok(drawn) => self.take_back(drawn),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
+        while !self.shared.is_stopped()
+            && self.limiter.may_sample(self.samples_per_minibatch)
+            && self.let_learn()?
+        {}
         Ok(())
+    }
+
+    /// Draws what is due and waits for a batch to come back; false if there is no learner any more.
+    fn let_learn(&mut self) -> Result<bool, AgentError> {
+        self.draw()?;
+        match self.shared.replay.waiting(|| self.spent.recv_timeout(PATIENCE)) {
+            Ok(drawn) => self.take_back(drawn),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// Waits for something to do; false once no actor is left.
@@ -100,16 +105,10 @@ impl ReplayThread<'_> {
         self.actors_left.try_recv() != Err(TryRecvError::Disconnected)
     }
 
-    /// Lets batches be learned from until the limiter lets this parcel in.
-    fn wait_until_open(&mut self, parcel: Parcel<Segment>) -> Result<(), AgentError> {
-        while !self.limiter.may_insert() && !self.shared.is_ending() {
-            self.draw()?;
-            match self.shared.replay.waiting(|| self.spent.recv_timeout(PATIENCE)) {
-                Ok(drawn) => self.take_back(drawn),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
+    /// Lets batches be learned from until the limiter lets this parcel in. At the end of a phase nothing may be lost: what
+    /// is owed to the limiter then is made up for later.
+    fn insert_when_due(&mut self, parcel: Parcel<Segment>) -> Result<(), AgentError> {
+        while !self.limiter.may_insert() && !self.shared.is_ending() && self.let_learn()? {}
         self.insert(parcel);
         Ok(())
     }
@@ -137,8 +136,8 @@ impl ReplayThread<'_> {
                 return Ok(());
             }
             let env_steps = self.limiter.inserts();
-            let progress = (env_steps as f64 / self.total_env_steps.max(1) as f64).min(1.0);
-            self.store.sample(minibatches, progress, &mut drawn.batch)?;
+            drawn.progress = progress(env_steps, self.total_env_steps);
+            self.store.sample(minibatches, drawn.progress, &mut drawn.batch)?;
             (drawn.minibatches, drawn.env_steps) = (minibatches, env_steps);
             self.limiter.sampled(samples);
             self.shared.age.set(self.store.replay().age(&drawn.batch));

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
-use std::time::Duration;
 
 use anyhow::Result;
 use crossbeam::channel::{bounded, unbounded};
@@ -12,8 +11,7 @@ use pavlov_agents::on_policy::RolloutLearner;
 use pavlov_runtime::Slot;
 
 use super::{Inbox, OnPolicyHalf, Recorded, RolloutThread};
-use crate::parallel::actor::Actor;
-use crate::parallel::crew::{Crew, join, shares, spawn, watch};
+use crate::parallel::crew::{Crew, join, watch};
 use crate::parallel::driver::Plan;
 use crate::parallel::lane::Lane;
 use crate::parallel::shared::{Shared, Weights};
@@ -78,41 +76,17 @@ impl OnPolicyLanes {
         for lane in lanes.iter_mut().flatten() {
             lane.follow(*trainings, &slot.latest().value)?;
         }
-        let (full, filled) = bounded(plan.actors.queue_segments);
-        let (spare, spares) = unbounded();
-        kept.drain(..).for_each(|recorded| drop(spare.send(recorded)));
-        let (back, returned) = unbounded();
+        let (crew, ends) =
+            Crew::start(lanes, kept, (plan, failures), (&shared, &slot), Some(plan.actors.max_policy_lag))?;
         let (actors_left, actors_gone) = bounded::<()>(0);
-        for (name, own) in shares(lanes, plan.actors.count) {
-            let actor = Actor {
-                lanes: own,
-                shared: shared.clone(),
-                slot: slot.clone(),
-                full: full.clone(),
-                spare: spares.clone(),
-                factory: plan.factory.clone(),
-                seed: plan.seed,
-                max_lag: Some(plan.actors.max_policy_lag),
-            };
-            spawn(name, actor, back.clone())?;
-        }
-        drop((full, back));
-        let crew = Crew {
-            shared: shared.clone(),
-            slot: slot.clone(),
-            returned,
-            timeout: Duration::from_secs_f64(plan.actors.stop_timeout_seconds),
-            failures,
-            max_failures: plan.actors.max_failures,
-        };
         let learning = RolloutThread {
             learner,
             publisher: &mut publisher,
             inbox,
             envs_per_lane: plan.envs_per_lane,
             shared: shared.clone(),
-            full: filled,
-            spare,
+            full: ends.full,
+            spare: ends.spare,
             actors_left: actors_gone,
             log_every: plan.log_every,
         };
@@ -126,7 +100,7 @@ impl OnPolicyLanes {
         })?;
         learned?;
         let failure = waited?;
-        kept.extend(spares.try_iter());
+        kept.extend(ends.spares.try_iter());
         *trainings = slot.version();
         Ok(PhaseEnd { env_steps: shared.claimed(), failure })
     }
