@@ -48,7 +48,11 @@ fn small() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
         (
             "a2c",
             "Pendulum-v1",
-            vec!["net.hidden_sizes=[16]", "net.state_dependent_exploration=true", "wrappers=[]"],
+            vec![
+                "net.hidden_sizes=[16]",
+                "net.state_dependent_exploration=true",
+                "wrappers=[{ kind = \"normalize_observation\" }, { kind = \"normalize_reward\", discount = 0.9 }]",
+            ],
         ),
         (
             "ppo",
@@ -440,7 +444,6 @@ fn what_cannot_be_shared_is_refused() {
     for (arguments, message) in [
         (vec!["dqn", "CartPole-v1", "--actors", "4", "--envs", "6"], "--envs 8"),
         (vec!["reinforce", "CartPole-v1", "--actors", "2"], "in turns only"),
-        (vec!["ppo", "CartPoleNoVel-v1", "--actors", "2"], "normalise"),
         (vec!["dqn", "CartPole-v1", "--actors", "2", "--set", "actors.mode=fast"], "unknown word `fast`"),
         (vec!["dqn", "CartPole-v1", "--actors", "2", "--set", "actors.stop_timeout_seconds=0"], "above 0"),
         (vec!["dqn", "CartPole-v1", "--set", "actors.segment_steps=0"], "actors.segment_steps is 0"),

@@ -61,5 +61,6 @@ pub use toy_text::{
 };
 pub use vector::{
     AsyncVectorEnv, Autoreset, NormalizeObservation, NormalizeReward, ObservationNormalizer,
-    RunningStatistics, StepBatch, SyncVectorEnv, ThreadedVectorEnv, VectorEnv, VectorOptions, panic_message,
+    RunningStatistics, SeenStatistics, StepBatch, SyncVectorEnv, ThreadedVectorEnv, VectorEnv, VectorOptions,
+    panic_message,
 };

@@ -75,12 +75,15 @@ impl<H: Half> Actor<H> {
                 }
             }
             if let Some(content) = lane.take() {
+                lane.contribute();
+                lane.follow_pool()?;
                 if self.full.send(Parcel { lane: self.number, content }).is_err() {
                     break;
                 }
                 shared.actors.lived(started);
             }
         }
+        self.lane.contribute();
         if let Some(content) = self.lane.half.take(true) {
             let _ = self.full.send(Parcel { lane: self.number, content });
         }

@@ -1,16 +1,18 @@
 //! A training with actors: its lanes, and its phases.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 use pavlov_agents::{Agent, AgentError, Halves};
-use pavlov_envs::{EnvFactory, Space, VectorOptions};
+use pavlov_envs::{EnvFactory, ObservationNormalizer, Space, VectorOptions};
 use pavlov_nn::{Parameters, StateDict, StateView};
 
 use super::lane::{Half, Lane};
 use super::off_policy::{OffPolicyLanes, Segment};
 use super::on_policy::OnPolicyLanes;
+use super::pool::Pool;
 use crate::config::{ActorConfig, ActorMode, RunConfig};
 
 /// What a training with actors says while it goes on.
@@ -38,6 +40,7 @@ pub struct PhaseEnd {
 pub(super) struct Plan {
     pub actors: ActorConfig,
     pub factory: EnvFactory,
+    pub pool: Arc<Pool>,
     pub observation_space: Space,
     pub action_space: Space,
     pub seed: u64,
@@ -85,16 +88,11 @@ impl Driver {
     /// # Errors
     /// When the agent can only act and learn in turns, or an environment cannot be made.
     pub fn new(config: &RunConfig, factory: &EnvFactory, agent: &mut dyn Agent) -> Result<Self> {
-        if config.wrappers.iter().any(|wrapper| wrapper.is_vector()) {
-            bail!(
-                "wrappers that normalise take their statistics from all environments together, which actors do not have: \
-                 train without --actors, or leave these wrappers out with --set wrappers=[]"
-            );
-        }
         let probe = factory.make_vector(&VectorOptions::new(1))?;
         let plan = Plan {
             actors: config.actors,
             factory: factory.clone(),
+            pool: Arc::default(),
             observation_space: probe.observation_space().clone(),
             action_space: probe.action_space().clone(),
             seed: config.seed,
@@ -145,12 +143,25 @@ impl Driver {
         }
     }
 
+    /// How observations are normalised, where they are: by what the environments of all lanes have seen.
+    ///
+    /// # Errors
+    /// When an environment cannot be made.
+    pub fn normalizer(&self) -> Result<Option<ObservationNormalizer>> {
+        let mut normalizer = self.plan.factory.normalizer()?;
+        if let (Some(normalizer), Some(seen)) = (&mut normalizer, self.plan.pool.get().observations) {
+            normalizer.set_statistics(&seen)?;
+        }
+        Ok(normalizer)
+    }
+
     /// Adds the lanes to what is saved.
     ///
     /// # Errors
     /// When a value cannot be expressed.
     pub fn put_state<'a>(&'a self, state: &mut StateDict<'a>) -> Result<()> {
         state.put_value("actors.failures", &self.failures)?;
+        state.put_value("actors.seen", &self.plan.pool.get())?;
         match &self.lanes {
             Lanes::OffPolicy(lanes) => {
                 put_lanes(state, &lanes.lanes)?;
@@ -184,6 +195,7 @@ impl Driver {
     ) -> Result<bool> {
         self.failures =
             state.value("actors.failures").context("the checkpoint is of a run without actors")?;
+        self.plan.pool.set(state.value("actors.seen")?);
         let plan = &self.plan;
         match (&mut self.lanes, agent.halves()) {
             (Lanes::OffPolicy(lanes), _) => {

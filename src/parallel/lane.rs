@@ -1,6 +1,7 @@
 //! One acting half of an agent with its environments.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use pavlov_agents::{AgentError, Experience};
@@ -10,6 +11,7 @@ use pavlov_envs::{
 };
 use pavlov_nn::{Parameters, StateDict, StateView};
 
+use super::pool::Pool;
 use super::shared::Weights;
 
 /// How a kind of agent acts and records what came of it.
@@ -55,6 +57,8 @@ pub(super) struct Lane<H> {
     /// The number of the first environment among those of all lanes.
     pub first_env: usize,
     pub envs: Box<dyn VectorEnv>,
+    /// What the environments of all lanes have seen, where wrappers normalise.
+    pool: Arc<Pool>,
     pub observations: ObsBatch,
     actions: ActionBatch,
     step: StepBatch,
@@ -86,10 +90,11 @@ impl<H: Half> Lane<H> {
     pub fn new(
         half: H,
         weights: Parameters,
-        (factory, num_envs): (&EnvFactory, usize),
+        (factory, num_envs, pool): (&EnvFactory, usize, &Arc<Pool>),
         (first_env, seed): (usize, u64),
     ) -> Result<Self> {
-        let envs = factory.make_vector(&VectorOptions::new(num_envs))?;
+        let mut envs = factory.make_vector(&VectorOptions::new(num_envs))?;
+        pool.lead(envs.as_mut())?;
         let mut lane = Self {
             half,
             first_env,
@@ -97,6 +102,7 @@ impl<H: Half> Lane<H> {
             actions: ActionBatch::new(envs.action_space(), num_envs)?,
             step: StepBatch::new(envs.observation_space(), num_envs),
             envs,
+            pool: pool.clone(),
             weights,
             version: 0,
             updates: 0,
@@ -140,6 +146,16 @@ impl<H: Half> Lane<H> {
         parcel
     }
 
+    /// Adds what its environments have seen to what those of all lanes have.
+    pub fn contribute(&mut self) {
+        self.pool.add(self.envs.as_mut());
+    }
+
+    /// Its environments go on with what those of all lanes have seen.
+    pub fn follow_pool(&mut self) -> Result<(), EnvError> {
+        self.pool.lead(self.envs.as_mut())
+    }
+
     /// One step of the environments, which the half records.
     pub fn step(&mut self, env_steps: u64) -> Result<Stepped, AgentError> {
         self.half.act(&self.weights, &self.observations, env_steps, &mut self.rng, &mut self.actions)?;
@@ -167,7 +183,9 @@ impl<H: Half> Lane<H> {
     pub fn replace_envs(&mut self, factory: &EnvFactory, seed: u64) -> Result<(), EnvError> {
         self.half.cut(&self.observations);
         self.replaced += 1;
+        self.contribute();
         self.envs = factory.make_vector(&VectorOptions::new(self.num_envs()))?;
+        self.pool.lead(self.envs.as_mut())?;
         self.episodes.fill((0.0, 0));
         self.envs.reset(Some(self.env_seed(seed)), &mut self.observations)
     }

@@ -81,8 +81,12 @@ impl Driver {
             }
             _ => bail!("the lanes are those of another kind of agent"),
         };
-        if matches!(self.lanes, Lanes::OffPolicy(_)) {
-            agent.learn()?;
+        match &mut self.lanes {
+            Lanes::OffPolicy(lanes) => {
+                pool(&mut lanes.lanes)?;
+                agent.learn()?;
+            }
+            Lanes::OnPolicy(lanes) => pool(&mut lanes.lanes)?,
         }
         for lane in news {
             lane.episodes.into_iter().for_each(|(sum, steps)| listener.episode(sum, steps));
@@ -93,6 +97,15 @@ impl Driver {
         }
         Ok(steps)
     }
+}
+
+/// Lets every lane know what all have seen, in their order. One alone knows it, to the last bit.
+fn pool<H: Half>(lanes: &mut [Option<Lane<H>>]) -> Result<()> {
+    lanes.iter_mut().flatten().for_each(Lane::contribute);
+    if lanes.len() == 1 {
+        return Ok(());
+    }
+    Ok(lanes.iter_mut().flatten().try_for_each(Lane::follow_pool)?)
 }
 
 /// What happened in a lane in a round.

@@ -11,6 +11,7 @@ mod lane;
 mod lockstep;
 mod off_policy;
 mod on_policy;
+mod pool;
 mod shared;
 
 pub use driver::{Driver, Listener, PhaseEnd};

@@ -13,7 +13,7 @@ use crate::parallel::Listener;
 use crate::record::{Position, Recorder, Row};
 
 /// The form of the state that this version writes.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// How far a training is. Part of a checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]

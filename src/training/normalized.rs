@@ -64,5 +64,5 @@ pub(super) fn load(state: &StateView<'_>, normalizer: &mut ObservationNormalizer
     let array = |part: &str| state.vec::<f64>(&format!("{NAME}.{part}"));
     let count = array("count")?.first().copied().unwrap_or_default();
     let statistics = RunningStatistics::from_parts(array("mean")?, array("variance")?, count)?;
-    Ok(normalizer.set_statistics(statistics)?)
+    Ok(normalizer.set_statistics(&statistics)?)
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use pavlov_agents::{ActMode, Agent, AgentContext, Policy};
-use pavlov_envs::{EnvFactory, Space, VectorOptions, derive_seed};
+use pavlov_envs::{EnvFactory, ObservationNormalizer, Space, VectorOptions, derive_seed};
 use pavlov_nn::{StateDict, StateView, generator_state, set_generator_state, weights};
 use serde::Serialize;
 
@@ -57,6 +57,16 @@ enum Engine {
     Turns(Box<Turns>),
     /// Threads of their own.
     Actors(Box<Driver>),
+}
+
+impl Engine {
+    /// How observations are normalised, where they are.
+    fn normalizer(&self) -> Result<Option<ObservationNormalizer>> {
+        match self {
+            Engine::Turns(turns) => Ok(turns.normalizer().cloned()),
+            Engine::Actors(driver) => driver.normalizer(),
+        }
+    }
 }
 
 /// A training under way.
@@ -288,10 +298,7 @@ impl Session {
 
     /// Evaluates the present policy and keeps its weights if it is the best so far.
     fn evaluate(&mut self) -> Result<Evaluation> {
-        let normalizer = match &self.engine {
-            Engine::Turns(turns) => turns.normalizer().cloned(),
-            Engine::Actors(_) => None,
-        };
+        let normalizer = self.engine.normalizer()?;
         let mut policy = normalized::normalized(self.agent.policy()?, normalizer.clone());
         let seed = derive_seed(self.config.seed, "evaluation", self.clock.env_steps);
         let episodes = self.config.evaluation.episodes;
@@ -335,6 +342,7 @@ impl Session {
         state.nest("agent", self.agent.state()?);
         state.put_tensor("generator", &generator_state()?)?;
         state.put_value("session", &self.clock.after(seconds))?;
+        normalized::put(&mut state, self.engine.normalizer()?.as_ref())?;
         match &self.engine {
             Engine::Turns(turns) => turns.put_state(&mut state)?,
             Engine::Actors(driver) => driver.put_state(&mut state)?,

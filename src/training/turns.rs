@@ -9,7 +9,6 @@ use pavlov_envs::{
 use pavlov_nn::{StateDict, StateView};
 
 use super::episodes::Episodes;
-use super::normalized;
 use crate::config::RunConfig;
 
 /// The environments of a training in one thread.
@@ -64,7 +63,6 @@ impl Turns {
 
     /// Adds the environments to what is saved.
     pub(super) fn put_state<'a>(&'a self, state: &mut StateDict<'a>) -> Result<()> {
-        normalized::put(state, self.normalizer())?;
         if let Some(saved) = self.envs.save_state() {
             state.put_bytes("environments", saved.as_bytes().to_vec());
         }

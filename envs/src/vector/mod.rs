@@ -10,6 +10,7 @@ mod lockstep;
 mod normalize;
 #[cfg(test)]
 mod normalize_tests;
+mod pooled;
 #[cfg(test)]
 mod properties;
 mod running;
@@ -25,6 +26,7 @@ pub use asynchronous::AsyncVectorEnv;
 pub(crate) use batch::BatchVectorEnv;
 pub(crate) use buffers::{Buffers, check_count};
 pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
+pub use pooled::SeenStatistics;
 pub use running::RunningStatistics;
 use slot::StepRow;
 pub use slot::panic_message;
@@ -203,6 +205,20 @@ pub trait VectorEnv: Send {
     /// How observations are normalised, where they are: for an evaluation on environments of its own.
     fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
         None
+    }
+
+    /// What wrappers that normalise have seen since the last call, once [`VectorEnv::follow_seen`] was called: their share
+    /// in statistics that several vector environments gather together.
+    fn take_seen(&mut self) -> SeenStatistics {
+        SeenStatistics::default()
+    }
+
+    /// Wrappers that normalise go on with these statistics, and add to them what they see themselves.
+    ///
+    /// # Errors
+    /// [`EnvError::State`] when they are of other observations.
+    fn follow_seen(&mut self, _all: &SeenStatistics) -> Result<(), EnvError> {
+        Ok(())
     }
 
     /// The state of all environments; `None` if one of them cannot be saved.

@@ -5,13 +5,14 @@
 
 use std::ops::Range;
 
-use super::{RunningStatistics, StepBatch, VectorEnv};
+use super::pooled::Pooled;
+use super::{RunningStatistics, SeenStatistics, StepBatch, VectorEnv};
 use crate::{ACTION_MASK, ActionBatch, Dtype, EnvError, EnvState, ObsBatch, ObsLayout, ObsMut, Space};
 
 /// What it takes to normalise an observation, without the environments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservationNormalizer {
-    statistics: RunningStatistics,
+    statistics: Pooled,
     /// Where the numbers stand: boxes of `f32`. Bytes, choices and masks are left as they are.
     numbers: Vec<usize>,
     clip: f32,
@@ -31,32 +32,26 @@ impl ObservationNormalizer {
                 "nothing in {space} can be normalised: there is no box of f32"
             )));
         }
-        Ok(Self { statistics: RunningStatistics::new(numbers.len()), numbers, clip, epsilon })
+        Ok(Self { statistics: Pooled::new(numbers.len()), numbers, clip, epsilon })
     }
 
     /// What has been seen.
     pub fn statistics(&self) -> &RunningStatistics {
-        &self.statistics
+        self.statistics.all()
     }
 
     /// Goes on with these statistics.
     ///
     /// # Errors
     /// [`EnvError::State`] when they are of other observations.
-    pub fn set_statistics(&mut self, statistics: RunningStatistics) -> Result<(), EnvError> {
-        if statistics.mean().len() != self.numbers.len() {
-            let (have, want) = (statistics.mean().len(), self.numbers.len());
-            return Err(EnvError::State(format!(
-                "statistics of {have} numbers, where observations have {want}"
-            )));
-        }
-        self.statistics = statistics;
-        Ok(())
+    pub fn set_statistics(&mut self, statistics: &RunningStatistics) -> Result<(), EnvError> {
+        self.statistics.set(statistics)
     }
 
     /// Normalises an observation in place.
     pub fn apply(&self, observation: ObsMut<'_>) {
-        let moments = self.statistics.mean().iter().zip(self.statistics.variance());
+        let all = self.statistics();
+        let moments = all.mean().iter().zip(all.variance());
         for (&place, (mean, variance)) in self.numbers.iter().zip(moments) {
             let number = &mut observation.floats[place];
             let normal = (f64::from(*number) - mean) / (variance + self.epsilon).sqrt();
@@ -169,13 +164,22 @@ impl VectorEnv for NormalizeObservation {
         Some(&self.normalizer)
     }
 
+    fn take_seen(&mut self) -> SeenStatistics {
+        SeenStatistics { observations: self.normalizer.statistics.take_news(), ..self.inner.take_seen() }
+    }
+
+    fn follow_seen(&mut self, all: &SeenStatistics) -> Result<(), EnvError> {
+        self.normalizer.statistics.follow(all.observations.as_ref())?;
+        self.inner.follow_seen(all)
+    }
+
     fn save_state(&self) -> Option<EnvState> {
         EnvState::pack(&(self.inner.save_state()?, &self.normalizer.statistics))
     }
 
     fn load_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
-        let (inner, saved): (EnvState, RunningStatistics) = state.unpack()?;
-        self.normalizer.set_statistics(saved)?;
+        let (inner, saved): (EnvState, Pooled) = state.unpack()?;
+        self.normalizer.statistics.load(saved)?;
         self.inner.load_state(&inner)
     }
 }
@@ -187,7 +191,7 @@ pub struct NormalizeReward {
     discount: f64,
     clip: f64,
     epsilon: f64,
-    statistics: RunningStatistics,
+    statistics: Pooled,
     /// The discounted sum of each environment's episode so far.
     sums: Vec<f64>,
     /// The environments that were not merely reset by the last call.
@@ -205,12 +209,12 @@ impl NormalizeReward {
             return Err(EnvError::Option(format!("a discount of {discount}: give a number from 0 to 1")));
         }
         let (sums, stepped) = (vec![0.0; inner.num_envs()], Vec::with_capacity(inner.num_envs()));
-        Ok(Self { inner, discount, clip, epsilon, statistics: RunningStatistics::new(1), sums, stepped })
+        Ok(Self { inner, discount, clip, epsilon, statistics: Pooled::new(1), sums, stepped })
     }
 
     /// What has been seen of the discounted sums.
     pub fn statistics(&self) -> &RunningStatistics {
-        &self.statistics
+        self.statistics.all()
     }
 }
 
@@ -241,7 +245,7 @@ impl VectorEnv for NormalizeReward {
             self.stepped.push(row);
         }
         self.statistics.update(self.stepped.len(), |index, _| self.sums[self.stepped[index]]);
-        let deviation = (self.statistics.variance()[0] + self.epsilon).sqrt();
+        let deviation = (self.statistics().variance()[0] + self.epsilon).sqrt();
         for (row, sum) in self.sums.iter_mut().enumerate() {
             out.rewards[row] = (out.rewards[row] / deviation).clamp(-self.clip, self.clip);
             if out.ends[row].is_over() {
@@ -255,16 +259,26 @@ impl VectorEnv for NormalizeReward {
         self.inner.observation_normalizer()
     }
 
+    fn take_seen(&mut self) -> SeenStatistics {
+        SeenStatistics { returns: self.statistics.take_news(), ..self.inner.take_seen() }
+    }
+
+    fn follow_seen(&mut self, all: &SeenStatistics) -> Result<(), EnvError> {
+        self.statistics.follow(all.returns.as_ref())?;
+        self.inner.follow_seen(all)
+    }
+
     fn save_state(&self) -> Option<EnvState> {
         EnvState::pack(&(self.inner.save_state()?, &self.statistics, &self.sums))
     }
 
     fn load_state(&mut self, state: &EnvState) -> Result<(), EnvError> {
-        let (inner, saved, sums): (EnvState, RunningStatistics, Vec<f64>) = state.unpack()?;
-        if sums.len() != self.sums.len() || saved.mean().len() != 1 {
+        let (inner, saved, sums): (EnvState, Pooled, Vec<f64>) = state.unpack()?;
+        if sums.len() != self.sums.len() {
             return Err(EnvError::State("the saved rewards are of another number of environments".into()));
         }
-        (self.statistics, self.sums) = (saved, sums);
+        self.statistics.load(saved)?;
+        self.sums = sums;
         self.inner.load_state(&inner)
     }
 }

@@ -1,5 +1,5 @@
 use super::normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
-use super::{Autoreset, StepBatch, SyncVectorEnv, VectorEnv, VectorOptions};
+use super::{Autoreset, SeenStatistics, StepBatch, SyncVectorEnv, VectorEnv, VectorOptions};
 use crate::wrappers::WrapperConfig;
 use crate::{ActionBatch, EnvFactory, EnvOptions, ObsBatch, Registry};
 
@@ -128,7 +128,7 @@ fn an_evaluation_applies_the_statistics_and_changes_nothing() {
     play(env.as_mut(), 40);
     let normalizer = env.observation_normalizer().unwrap().clone();
     let mut saved = both().normalizer().unwrap().unwrap();
-    saved.set_statistics(normalizer.statistics().clone()).unwrap();
+    saved.set_statistics(normalizer.statistics()).unwrap();
     assert_eq!(saved, normalizer);
     let single = both().make().unwrap();
     let mut observation = ObsBatch::new(single.observation_space(), 1);
@@ -152,4 +152,37 @@ fn what_makes_no_sense_is_refused() {
     for wrappers in [vec![normalize(), WrapperConfig::SignReward {}], vec![normalize(), normalize()]] {
         assert!(EnvFactory::new(spec(), EnvOptions::default(), &wrappers).is_err());
     }
+}
+
+#[test]
+fn several_that_gather_together_know_what_one_would() {
+    let options = VectorOptions::new(ENVS);
+    let mut alone = both().make_vector(&options).unwrap();
+    play(alone.as_mut(), STEPS);
+    play(alone.as_mut(), STEPS);
+    let mut all = SeenStatistics::default();
+    for _ in 0..2 {
+        let mut env = both().make_vector(&options).unwrap();
+        env.follow_seen(&all).unwrap();
+        let before = env.observation_normalizer().unwrap().statistics().clone();
+        play(env.as_mut(), STEPS);
+        assert_ne!(*env.observation_normalizer().unwrap().statistics(), before);
+        all.merge(&env.take_seen());
+        all.merge(&env.take_seen());
+    }
+    let own = |env: &dyn VectorEnv| env.observation_normalizer().unwrap().statistics().clone();
+    let (one, many) = (own(alone.as_ref()), all.observations.clone().unwrap());
+    assert_eq!(one.count().round(), many.count().round());
+    for (one, many) in one.variance().iter().zip(many.variance()) {
+        assert!((one - many).abs() < 1e-9 * one.abs().max(1.0), "{one} {many}");
+    }
+    assert!(all.returns.as_ref().unwrap().count() > (2 * ENVS * STEPS) as f64 - 1.0);
+    // Who goes on with them starts from there, also after it was saved.
+    alone.follow_seen(&all).unwrap();
+    assert_eq!(own(alone.as_ref()), many);
+    let mut again = both().make_vector(&options).unwrap();
+    again.load_state(&alone.save_state().unwrap()).unwrap();
+    assert_eq!(again.take_seen(), alone.take_seen());
+    let narrow = SeenStatistics { observations: all.returns.clone(), returns: None };
+    assert!(alone.follow_seen(&narrow).is_err());
 }

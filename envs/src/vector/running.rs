@@ -37,13 +37,18 @@ impl RunningStatistics {
         Self { mean: vec![0.0; width], variance: vec![1.0; width], count: 1e-4 }
     }
 
+    /// Statistics of nothing at all, to be merged into others.
+    pub(super) fn nothing(width: usize) -> Self {
+        Self { mean: vec![0.0; width], variance: vec![0.0; width], count: 0.0 }
+    }
+
     /// Statistics as they were saved.
     ///
     /// # Errors
     /// [`EnvError::State`] when they make no sense: other lengths, numbers that are not finite, negative variances.
     pub fn from_parts(mean: Vec<f64>, variance: Vec<f64>, count: f64) -> Result<Self, EnvError> {
         let finite = mean.iter().chain(&variance).all(|number| number.is_finite());
-        let counted = count.is_finite() && count > 0.0;
+        let counted = count.is_finite() && count >= 0.0;
         if mean.len() != variance.len() || !finite || !counted || variance.iter().any(|v| *v < 0.0) {
             return Err(EnvError::State("the saved statistics are no means and variances".into()));
         }
@@ -81,6 +86,25 @@ impl RunningStatistics {
         }
         self.count = total;
     }
+
+    /// Takes in all that others have seen, of as many numbers.
+    pub(super) fn merge(&mut self, other: &RunningStatistics) {
+        if other.count == 0.0 {
+            return;
+        }
+        let (seen, new) = (self.count, other.count);
+        let total = seen + new;
+        let own = self.mean.iter_mut().zip(&mut self.variance);
+        for ((mean, variance), (other_mean, other_variance)) in
+            own.zip(other.mean.iter().zip(&other.variance))
+        {
+            let delta = other_mean - *mean;
+            *mean += delta * new / total;
+            *variance =
+                (*variance * seen + other_variance * new + delta * delta * seen * new / total) / total;
+        }
+        self.count = total;
+    }
 }
 
 #[cfg(test)]
@@ -101,12 +125,30 @@ mod tests {
     }
 
     #[test]
+    fn what_several_have_seen_is_merged_as_if_one_had_seen_all() {
+        let numbers: Vec<f64> = (0..40).map(|index| f64::from(index * index % 17) - 3.0).collect();
+        let mut one = RunningStatistics::new(2);
+        one.update(20, |row, column| numbers[row * 2 + column]);
+        let mut merged = RunningStatistics::new(2);
+        for rows in [0..7, 7..7, 7..20] {
+            let mut part = RunningStatistics::nothing(2);
+            for row in rows {
+                part.update(1, |_, column| numbers[row * 2 + column]);
+            }
+            merged.merge(&part);
+        }
+        let close = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-12);
+        assert!(close(one.mean(), merged.mean()) && close(one.variance(), merged.variance()));
+        assert_eq!(one.count(), merged.count());
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for (mean, variance, count) in [
             (vec![0.0], vec![], 1.0),
             (vec![f64::NAN], vec![1.0], 1.0),
             (vec![0.0], vec![-1.0], 1.0),
-            (vec![], vec![], 0.0),
+            (vec![], vec![], -1.0),
         ] {
             assert!(RunningStatistics::from_parts(mean, variance, count).is_err());
         }

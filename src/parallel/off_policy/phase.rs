@@ -134,5 +134,5 @@ fn lane(halves: &OffPolicyHalves<'_>, plan: &Plan, index: usize) -> Result<Lane<
     let first_env = index * plan.envs_per_lane;
     let half = OffPolicyHalf::new(halves.explorer.twin(first_env, plan.num_envs)?, first_env);
     let weights = plan.acting_weights(halves.learner.acting())?;
-    Lane::new(half, weights, (&plan.factory, plan.envs_per_lane), (first_env, plan.seed))
+    Lane::new(half, weights, (&plan.factory, plan.envs_per_lane, &plan.pool), (first_env, plan.seed))
 }

@@ -116,5 +116,5 @@ fn lane(learner: &dyn RolloutLearner, plan: &Plan, index: usize) -> Result<Lane<
     let half = OnPolicyHalf { actor, recorded: Some(Recorded { rollout, updates: 0 }) };
     let weights = plan.acting_weights(learner.acting())?;
     let place = (index * plan.envs_per_lane, plan.seed);
-    Lane::new(half, weights, (&plan.factory, plan.envs_per_lane), place)
+    Lane::new(half, weights, (&plan.factory, plan.envs_per_lane, &plan.pool), place)
 }

@@ -1,0 +1,97 @@
+//! Statistics that several vector environments gather together, each in a thread of its own.
+
+use serde::{Deserialize, Serialize};
+
+use super::RunningStatistics;
+use crate::EnvError;
+
+/// What the wrappers that normalise have seen; `None` where there is no such wrapper, or nothing was seen yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SeenStatistics {
+    /// Of observations.
+    pub observations: Option<RunningStatistics>,
+    /// Of discounted sums of rewards.
+    pub returns: Option<RunningStatistics>,
+}
+
+impl SeenStatistics {
+    /// Takes in what others have seen.
+    pub fn merge(&mut self, news: &SeenStatistics) {
+        let pairs = [(&mut self.observations, &news.observations), (&mut self.returns, &news.returns)];
+        for (all, news) in pairs {
+            if let Some(news) = news {
+                all.get_or_insert_with(|| RunningStatistics::new(news.mean().len())).merge(news);
+            }
+        }
+    }
+}
+
+/// Running statistics, and on demand apart what of them is new.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Pooled {
+    all: RunningStatistics,
+    news: Option<RunningStatistics>,
+}
+
+impl Pooled {
+    pub fn new(width: usize) -> Self {
+        Self { all: RunningStatistics::new(width), news: None }
+    }
+
+    /// All that is known.
+    pub fn all(&self) -> &RunningStatistics {
+        &self.all
+    }
+
+    pub fn width(&self) -> usize {
+        self.all.mean().len()
+    }
+
+    /// As [`RunningStatistics::update`].
+    pub fn update(&mut self, rows: usize, row: impl Fn(usize, usize) -> f64) {
+        self.all.update(rows, &row);
+        if let Some(news) = &mut self.news {
+            news.update(rows, row);
+        }
+    }
+
+    /// What was seen since the last call.
+    pub fn take_news(&mut self) -> Option<RunningStatistics> {
+        let width = self.width();
+        self.news.as_mut().map(|news| std::mem::replace(news, RunningStatistics::nothing(width)))
+    }
+
+    /// Goes on with these.
+    pub fn set(&mut self, all: &RunningStatistics) -> Result<(), EnvError> {
+        check_width(all, self.width())?;
+        self.all.clone_from(all);
+        Ok(())
+    }
+
+    /// Goes on with these, if there are any, and counts apart what is seen from now on.
+    pub fn follow(&mut self, all: Option<&RunningStatistics>) -> Result<(), EnvError> {
+        all.map_or(Ok(()), |all| self.set(all))?;
+        let width = self.width();
+        self.news.get_or_insert_with(|| RunningStatistics::nothing(width));
+        Ok(())
+    }
+
+    /// Goes on exactly with what was saved.
+    pub fn load(&mut self, saved: Pooled) -> Result<(), EnvError> {
+        check_width(&saved.all, self.width())?;
+        if let Some(news) = &saved.news {
+            check_width(news, self.width())?;
+        }
+        *self = saved;
+        Ok(())
+    }
+}
+
+/// Refuses statistics of another number of numbers.
+fn check_width(statistics: &RunningStatistics, want: usize) -> Result<(), EnvError> {
+    let have = statistics.mean().len();
+    if have == want {
+        return Ok(());
+    }
+    Err(EnvError::State(format!("the saved statistics are of {have} numbers, where there are {want}")))
+}
