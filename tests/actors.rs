@@ -153,7 +153,11 @@ fn rounds_go_on_exactly_after_a_resume() {
 
 #[test]
 fn free_running_it_stops_when_asked_and_goes_on() {
-    for (agent, environment, sets) in small() {
+    let who = ["actors.inference=own", "actors.inference=batched"];
+    for ((agent, environment, mut sets), inference) in
+        who.iter().flat_map(|who| small().into_iter().map(move |case| (case, *who)))
+    {
+        sets.push(inference);
         let place = Workplace::new();
         let mut arguments = vec!["train", agent, environment, "--run-dir", "run", "--quiet", "--actors", "2"];
         arguments.extend([
@@ -181,6 +185,9 @@ fn free_running_it_stops_when_asked_and_goes_on() {
         assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(asked.elapsed() < Duration::from_secs(10), "{agent} on {environment}: {:?}", asked.elapsed());
 
+        let said_rows =
+            log(&place.path("run")).iter().any(|row| row.values.contains_key("inference/batch_rows"));
+        assert_eq!(said_rows, inference.ends_with("batched"), "{agent} on {environment}");
         let run = RunFolder::open(&place.path("run")).expect("the run");
         let done = run.checkpoints().list().expect("a list").pop().expect("a checkpoint").env_steps;
         let config = place.path("run/config.toml");
@@ -323,18 +330,21 @@ fn silence_worlds() {
     });
 }
 
-/// Waits until no thread of this process is an actor's.
-fn no_actor_is_left() -> bool {
-    let actors = || {
+/// Waits until no thread of this process is one of a training's.
+fn no_thread_is_left() -> bool {
+    let of_a_training = |name: &String| {
+        name.starts_with("actor-") || ["inference", "learner", "replay"].contains(&name.trim())
+    };
+    let threads = || {
         let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
         let names = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
-        names.filter(|name| name.starts_with("actor-")).count()
+        names.filter(of_a_training).count()
     };
     let started = Instant::now();
-    while actors() > 0 && started.elapsed() < Duration::from_secs(20) {
+    while threads() > 0 && started.elapsed() < Duration::from_secs(20) {
         sleep(Duration::from_millis(20));
     }
-    actors() == 0
+    threads() == 0
 }
 
 /// One at a time: they look for threads that others would leave.
@@ -370,7 +380,7 @@ fn worlds_that_fail_panic_and_stall_lose_no_transition_and_double_none() {
     let (outcome, warnings, state) =
         train_fragile(("dqn", spec), &sets, Some(Duration::from_secs_f64(seconds)));
     let outcome = outcome.expect("an interrupted training");
-    assert!(no_actor_is_left());
+    assert!(no_thread_is_left());
 
     let state = state.expect("a checkpoint");
     let rewards: Vec<f32> = state.view().vec("agent.replay.rewards").expect("the replay's rewards");
@@ -390,15 +400,17 @@ fn worlds_that_fail_panic_and_stall_lose_no_transition_and_double_none() {
 fn rollouts_survive_worlds_that_fail() {
     silence_worlds();
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    let history = Arc::new(History::default());
-    let spec = Fragile::spec("Fragile-v1", history.clone(), Duration::from_millis(10), 200);
-    let more = ["net.hidden_sizes=[16]", "rollout_steps=32", "epochs=2", "minibatch_size=32"];
-    let sets = [&UNDER_LOAD[..], &more].concat();
-    let (outcome, warnings, _) = train_fragile(("ppo", spec), &sets, Some(Duration::from_secs(3)));
-    let outcome = outcome.expect("an interrupted training");
-    assert!(no_actor_is_left());
-    assert_eq!(outcome.env_steps, history.made.load(Ordering::Relaxed));
-    assert!(outcome.updates > 20 && warnings.len() > 5, "{} updates, {warnings:?}", outcome.updates);
+    for inference in ["actors.inference=own", "actors.inference=batched"] {
+        let history = Arc::new(History::default());
+        let spec = Fragile::spec("Fragile-v1", history.clone(), Duration::from_millis(10), 200);
+        let more = ["net.hidden_sizes=[16]", "rollout_steps=32", "epochs=2", "minibatch_size=32", inference];
+        let sets = [&UNDER_LOAD[..], &more].concat();
+        let (outcome, warnings, _) = train_fragile(("ppo", spec), &sets, Some(Duration::from_secs(3)));
+        let outcome = outcome.expect("an interrupted training");
+        assert!(no_thread_is_left());
+        assert_eq!(outcome.env_steps, history.made.load(Ordering::Relaxed));
+        assert!(outcome.updates > 20 && warnings.len() > 5, "{} updates, {warnings:?}", outcome.updates);
+    }
 }
 
 #[test]
@@ -416,25 +428,26 @@ fn too_many_failures_stop_the_run_with_a_checkpoint_and_the_cause() {
             "{error}"
         );
         assert!(warnings.len() >= 3 && state.is_some(), "{warnings:?}");
-        assert!(no_actor_is_left());
+        assert!(no_thread_is_left());
     }
 }
 
 #[test]
 fn a_world_that_never_answers_is_given_up() {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    for agent in ["dqn", "ppo"] {
+    for (agent, inference) in [("dqn", "own"), ("ppo", "own"), ("dqn", "batched"), ("ppo", "batched")] {
         let history = Arc::new(History::default());
         let spec = Fragile::spec("Fragile-v3", history.clone(), Duration::from_secs(4), 400);
         let more = ["actors.stop_timeout_seconds=0.5", "net.hidden_sizes=[16]", "warmup_env_steps=100"];
         let more = if agent == "dqn" { &more[..] } else { &more[..2] };
-        let sets = [&UNDER_LOAD[..], more].concat();
+        let inference = format!("actors.inference={inference}");
+        let sets = [&UNDER_LOAD[..], more, &[&inference]].concat();
         let started = Instant::now();
         let (outcome, warnings, state) = train_fragile((agent, spec), &sets, Some(Duration::from_secs(2)));
         assert!(outcome.is_ok() && state.is_some(), "{outcome:?}");
         assert!(started.elapsed() < Duration::from_millis(3_900), "{:?}", started.elapsed());
         assert!(warnings.iter().any(|warning| warning.contains("given up")), "{warnings:?}");
-        assert!(no_actor_is_left());
+        assert!(no_thread_is_left());
     }
 }
 
@@ -445,6 +458,19 @@ fn what_cannot_be_shared_is_refused() {
         (vec!["dqn", "CartPole-v1", "--actors", "4", "--envs", "6"], "--envs 8"),
         (vec!["reinforce", "CartPole-v1", "--actors", "2"], "in turns only"),
         (vec!["dqn", "CartPole-v1", "--actors", "2", "--set", "actors.mode=fast"], "unknown word `fast`"),
+        (
+            vec![
+                "ppo",
+                "CartPole-v1",
+                "--actors",
+                "2",
+                "--set",
+                "actors.mode=lockstep",
+                "--set",
+                "actors.inference=batched",
+            ],
+            "actors.mode=free",
+        ),
         (vec!["dqn", "CartPole-v1", "--actors", "2", "--set", "actors.stop_timeout_seconds=0"], "above 0"),
         (vec!["dqn", "CartPole-v1", "--set", "actors.segment_steps=0"], "actors.segment_steps is 0"),
         (vec!["dqn", "CartPole-v1", "--set", "replay.n_steps=0"], "replay.n_steps is 0"),

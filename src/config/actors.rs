@@ -16,6 +16,17 @@ pub enum ActorMode {
     Lockstep,
 }
 
+/// Who runs the policy's network for the actors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InferenceMode {
+    /// Each actor for itself, on the CPU.
+    #[default]
+    Own,
+    /// One thread for all that ask at the time, on the learner's device.
+    Batched,
+}
+
 /// Threads that step environments while others learn.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -24,6 +35,8 @@ pub struct ActorConfig {
     pub count: usize,
     /// How actors and learner keep in step.
     pub mode: ActorMode,
+    /// Who runs the policy's network for the actors.
+    pub inference: InferenceMode,
     /// Steps of its environments that an actor hands over together, where the agent learns from a replay. Rollouts are
     /// handed over whole.
     pub segment_steps: usize,
@@ -47,6 +60,7 @@ impl Default for ActorConfig {
         Self {
             count: 0,
             mode: ActorMode::default(),
+            inference: InferenceMode::default(),
             segment_steps: 16,
             queue_segments: 8,
             tolerance_env_steps: 1_000,
@@ -75,6 +89,12 @@ impl ActorConfig {
             return Err(ConfigError::Value(format!(
                 "actors.stop_timeout_seconds is {seconds}: give a number above 0"
             )));
+        }
+        if (self.mode, self.inference) == (ActorMode::Lockstep, InferenceMode::Batched) {
+            return Err(ConfigError::Value(
+                "actors.inference is \"batched\", whose numbers depend on who asks at the same time, and actors.mode                  \"lockstep\", which promises the same numbers: give one of actors.inference=own and actors.mode=free"
+                    .into(),
+            ));
         }
         if self.count > 0 && !num_envs.is_multiple_of(self.count) {
             let count = self.count;

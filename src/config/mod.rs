@@ -19,7 +19,7 @@ use pavlov_nn::optional;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-pub use actors::{ActorConfig, ActorMode};
+pub use actors::{ActorConfig, ActorMode, InferenceMode};
 pub use error::ConfigError;
 pub use presets::{pairs as presets, preset};
 pub(crate) use tables::parse_option;

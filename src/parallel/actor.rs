@@ -9,6 +9,7 @@ use pavlov_agents::AgentError;
 use pavlov_envs::{EnvFactory, panic_message};
 use pavlov_runtime::Slot;
 
+use super::inference::Asker;
 use super::lane::{Half, Lane, Stepped};
 use super::shared::{Event, PATIENCE, Shared, Weights};
 
@@ -33,6 +34,8 @@ pub(super) struct Actor<H: Half> {
     pub seed: u64,
     /// Whether a lane that has handed over waits for weights: how many trainings it may be ahead of them.
     pub max_lag: Option<u64>,
+    /// Who runs the network, if the lane does not.
+    pub asker: Option<Asker>,
 }
 
 /// An actor that has come back.
@@ -56,6 +59,8 @@ impl<H: Half> Actor<H> {
             self.shared.stop();
         }
         self.shared.actors.lived(&mut started);
+        // Who runs the network ends with the last one that may ask.
+        drop(self.asker.take());
         Returned { number: self.number, lane: self.lane, outcome }
     }
 
@@ -64,7 +69,7 @@ impl<H: Half> Actor<H> {
         while self.prepare()? {
             let lane = &mut self.lane;
             let Some(env_steps) = shared.claim(lane.num_envs()) else { break };
-            match lane.step(env_steps)? {
+            match lane.step(env_steps, self.asker.as_ref())? {
                 Stepped::Made => {
                     lane.ended.drain(..).for_each(|(sum, steps)| shared.tell(Event::Episode(sum, steps)));
                 }
@@ -94,7 +99,8 @@ impl<H: Half> Actor<H> {
     fn prepare(&mut self) -> Result<bool, AgentError> {
         let lane = &mut self.lane;
         let snapshot = match self.max_lag {
-            None => self.slot.newer_than(lane.version),
+            None if lane.runs_its_network() => self.slot.newer_than(lane.version),
+            None => None,
             Some(_) if lane.half.is_ready() => None,
             Some(lag) => {
                 let wanted = lane.handed_over.saturating_sub(lag);

@@ -13,6 +13,7 @@ use pavlov_runtime::Slot;
 use super::Listener;
 use super::actor::{Actor, Parcel, Returned};
 use super::driver::Plan;
+use super::inference::Asker;
 use super::lane::{Half, Lane};
 use super::shared::{Event, PATIENCE, Shared, Weights};
 
@@ -43,12 +44,13 @@ impl<'a, H: Half + 'static> Crew<'a, H> {
         parcels: &mut Vec<H::Parcel>,
         (plan, failures): (&Plan, &'a mut u64),
         (shared, slot): (&Arc<Shared>, &Arc<Slot<Weights>>),
-        max_lag: Option<u64>,
+        (max_lag, askers): (Option<u64>, Option<Vec<Asker>>),
     ) -> Result<(Self, Ends<H::Parcel>)> {
         let (full, filled) = bounded(plan.actors.queue_segments);
         let (spare, spares) = unbounded();
         parcels.drain(..).for_each(|parcel| drop(spare.send(parcel)));
         let (back, returned) = unbounded();
+        let mut askers = askers.into_iter().flatten();
         for (number, lane) in lanes.iter_mut().enumerate() {
             let Some(lane) = lane.take() else { continue };
             let actor = Actor {
@@ -61,6 +63,7 @@ impl<'a, H: Half + 'static> Crew<'a, H> {
                 factory: plan.factory.clone(),
                 seed: plan.seed,
                 max_lag,
+                asker: askers.next(),
             };
             let back = back.clone();
             let run = move || drop(back.send(actor.run()));

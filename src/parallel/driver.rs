@@ -13,7 +13,7 @@ use super::lane::{Half, Lane};
 use super::off_policy::{OffPolicyLanes, Segment};
 use super::on_policy::OnPolicyLanes;
 use super::pool::Pool;
-use crate::config::{ActorConfig, ActorMode, RunConfig};
+use crate::config::{ActorConfig, ActorMode, InferenceMode, RunConfig};
 
 /// What a training with actors says while it goes on.
 pub trait Listener {
@@ -55,11 +55,14 @@ impl Plan {
         self.num_envs / self.envs_per_lane
     }
 
-    /// The weights that a lane acts with. In rounds nobody changes them while lanes act, so that they can be the
-    /// learner's own.
-    pub fn acting_weights(&self, learned: &Parameters) -> Result<Parameters, AgentError> {
-        let shared = self.actors.mode == ActorMode::Lockstep;
-        Ok(if shared { learned.frozen_view()? } else { learned.frozen_on(tch::Device::Cpu)? })
+    /// The weights that a lane acts with, if it runs the network itself. In rounds nobody changes them while lanes act, so
+    /// that they can be the learner's own.
+    pub fn acting_weights(&self, learned: &Parameters) -> Result<Option<Parameters>, AgentError> {
+        Ok(match (self.actors.inference, self.actors.mode) {
+            (InferenceMode::Batched, _) => None,
+            (InferenceMode::Own, ActorMode::Lockstep) => Some(learned.frozen_view()?),
+            (InferenceMode::Own, ActorMode::Free) => Some(learned.frozen_on(tch::Device::Cpu)?),
+        })
     }
 
     /// Room for so many steps of a lane.

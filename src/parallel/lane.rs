@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use pavlov_agents::{AgentError, Experience};
+use pavlov_agents::{AgentError, Experience, Inference};
 use pavlov_envs::{
     ActionBatch, EnvError, EnvFactory, EnvRng, EnvState, ObsBatch, StepBatch, VectorEnv, VectorOptions,
     derive_seed,
 };
 use pavlov_nn::{Parameters, StateDict, StateView};
 
+use super::inference::Asker;
 use super::pool::Pool;
 use super::shared::Weights;
 
@@ -28,7 +29,7 @@ pub(super) trait Half: Send {
     /// Chooses the actions of a step. `env_steps` is how many the training has done.
     fn act(
         &mut self,
-        weights: &Parameters,
+        inference: Inference<'_>,
         observations: &ObsBatch,
         env_steps: u64,
         rng: &mut EnvRng,
@@ -62,7 +63,8 @@ pub(super) struct Lane<H> {
     pub observations: ObsBatch,
     actions: ActionBatch,
     step: StepBatch,
-    pub weights: Parameters,
+    /// `None` where somebody else runs the network.
+    weights: Option<Parameters>,
     /// Of the weights.
     pub version: u64,
     pub updates: u64,
@@ -89,7 +91,7 @@ impl<H: Half> Lane<H> {
     /// A lane whose episodes have begun.
     pub fn new(
         half: H,
-        weights: Parameters,
+        weights: Option<Parameters>,
         (factory, num_envs, pool): (&EnvFactory, usize, &Arc<Pool>),
         (first_env, seed): (usize, u64),
     ) -> Result<Self> {
@@ -132,9 +134,16 @@ impl<H: Half> Lane<H> {
         self.episodes.len()
     }
 
+    /// Whether it waits for weights of its own.
+    pub fn runs_its_network(&self) -> bool {
+        self.weights.is_some()
+    }
+
     /// Acts with these weights from now on.
     pub fn follow(&mut self, version: u64, weights: &Weights) -> Result<(), AgentError> {
-        self.weights.set_values(&weights.values)?;
+        if let Some(own) = &mut self.weights {
+            own.set_values(&weights.values)?;
+        }
         (self.version, self.updates) = (version, weights.updates);
         Ok(())
     }
@@ -156,9 +165,15 @@ impl<H: Half> Lane<H> {
         self.pool.lead(self.envs.as_mut())
     }
 
-    /// One step of the environments, which the half records.
-    pub fn step(&mut self, env_steps: u64) -> Result<Stepped, AgentError> {
-        self.half.act(&self.weights, &self.observations, env_steps, &mut self.rng, &mut self.actions)?;
+    /// One step of the environments, which the half records. Who has no weights asks `others`.
+    pub fn step(&mut self, env_steps: u64, others: Option<&Asker>) -> Result<Stepped, AgentError> {
+        let inference = match (&self.weights, others) {
+            (Some(own), _) => Inference::Own(own),
+            (None, Some(others)) => Inference::Batched(others),
+            (None, None) => return Err(AgentError::State("a lane has nobody to run its network".into())),
+        };
+        self.half.act(inference, &self.observations, env_steps, &mut self.rng, &mut self.actions)?;
+        self.updates = others.map_or(self.updates, Asker::updates);
         if let Err(error) = self.envs.step(&self.actions, &mut self.step) {
             return Ok(Stepped::Failed(error));
         }

@@ -147,7 +147,7 @@ fn step_lane<H: Half>(lane: &mut Lane<H>, (first, steps): (u64, usize), plan: &P
     for step in 0..steps {
         let env_steps = first + (step * plan.num_envs) as u64;
         let mut tries = 0;
-        while let Stepped::Failed(error) = lane.step(env_steps)? {
+        while let Stepped::Failed(error) = lane.step(env_steps, None)? {
             failures.push(error.to_string());
             tries += 1;
             // A round must be made whole: too many failures stop the run after it, unless it does not come to an end.

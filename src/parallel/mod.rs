@@ -7,6 +7,7 @@
 mod actor;
 mod crew;
 mod driver;
+mod inference;
 mod lane;
 mod lockstep;
 mod off_policy;

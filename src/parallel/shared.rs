@@ -46,7 +46,11 @@ pub(super) struct Shared {
     pub actors: Meter,
     pub replay: Meter,
     pub learner: Meter,
-    pub lag: Lag,
+    pub inference: Meter,
+    /// Rows of the passes that answered actors.
+    pub batched: Spread,
+    /// Updates between the policy that acted and the learner's.
+    pub lag: Spread,
     /// Samples for each insert, how long ago what is sampled came in, and parcels that wait.
     pub ratio: Gauge,
     pub age: Gauge,
@@ -64,7 +68,9 @@ impl Shared {
             actors: Meter::new(),
             replay: Meter::new(),
             learner: Meter::new(),
-            lag: Lag::default(),
+            inference: Meter::new(),
+            batched: Spread::default(),
+            lag: Spread::default(),
             ratio: Gauge::default(),
             age: Gauge::default(),
             queue: Gauge::default(),
@@ -109,7 +115,12 @@ impl Shared {
 
     /// What there is to log since the last call, of the threads themselves.
     pub fn take_metrics(&self) -> BTreeMap<String, f64> {
-        let shares = [("actors", &self.actors), ("replay", &self.replay), ("learner", &self.learner)];
+        let shares = [
+            ("actors", &self.actors),
+            ("replay", &self.replay),
+            ("learner", &self.learner),
+            ("inference", &self.inference),
+        ];
         let mut metrics: BTreeMap<String, f64> = shares
             .into_iter()
             .filter_map(|(name, meter)| Some((format!("{name}/idle_share"), meter.take_share()?)))
@@ -123,6 +134,9 @@ impl Shared {
         if let Some((mean, largest)) = self.lag.take() {
             metrics.insert("actors/policy_lag_mean".into(), mean);
             metrics.insert("actors/policy_lag_max".into(), largest);
+        }
+        if let Some((mean, _)) = self.batched.take() {
+            metrics.insert("inference/batch_rows".into(), mean);
         }
         metrics
     }
@@ -150,19 +164,19 @@ impl Gauge {
     }
 }
 
-/// Updates between the policy that acted and the learner's.
+/// Mean and largest of some counts.
 #[derive(Debug, Default)]
-pub(super) struct Lag {
+pub(super) struct Spread {
     sum: AtomicU64,
     count: AtomicU64,
     largest: AtomicU64,
 }
 
-impl Lag {
-    pub fn add(&self, updates: u64) {
-        self.sum.fetch_add(updates, Ordering::Relaxed);
+impl Spread {
+    pub fn add(&self, number: u64) {
+        self.sum.fetch_add(number, Ordering::Relaxed);
         self.count.fetch_add(1, Ordering::Relaxed);
-        self.largest.fetch_max(updates, Ordering::Relaxed);
+        self.largest.fetch_max(number, Ordering::Relaxed);
     }
 
     fn take(&self) -> Option<(f64, f64)> {

@@ -1,13 +1,12 @@
 //! Epsilon-greedy over a Q-network.
 
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, ObsRef};
-use pavlov_nn::Parameters;
 use rand::RngExt;
 
 use super::{DqnConfig, losses};
 use crate::off_policy::Explorer;
 use crate::random::sensible;
-use crate::{ActMode, AgentError, Encoder, Metrics, Network, PolicyNetwork};
+use crate::{ActMode, AgentError, Encoder, Inference, Metrics, Network, PolicyNetwork, RowNetwork};
 
 /// A random action with chance epsilon, the best known one else; of masked ones always one that makes sense.
 #[derive(Debug)]
@@ -47,7 +46,7 @@ impl EpsilonGreedy {
 
     fn epsilon_greedy(
         &mut self,
-        weights: &Parameters,
+        inference: Inference<'_>,
         observations: &ObsBatch,
         epsilon: f64,
         rng: &mut EnvRng,
@@ -69,7 +68,7 @@ impl EpsilonGreedy {
             return Ok(());
         }
         let count = self.network.net.outputs() as usize;
-        let (values, encoder) = self.network.evaluate(weights, observations)?;
+        let (values, encoder) = self.network.evaluate(inference, observations)?;
         for (row, (choice, values)) in choices.iter_mut().zip(values.chunks_exact(count)).enumerate() {
             if *choice < 0 {
                 *choice = argmax(values, encoder.mask(observations.row(row)))
@@ -106,7 +105,7 @@ fn argmax(values: &[f32], mask: Option<&[f32]>) -> Option<i64> {
 impl Explorer for EpsilonGreedy {
     fn act(
         &mut self,
-        weights: &Parameters,
+        inference: Inference<'_>,
         observations: &ObsBatch,
         (mode, env_steps): (ActMode, u64),
         rng: &mut EnvRng,
@@ -116,7 +115,7 @@ impl Explorer for EpsilonGreedy {
             ActMode::Explore => self.epsilon(env_steps),
             ActMode::Exploit => 0.0,
         };
-        self.epsilon_greedy(weights, observations, epsilon, rng, actions)
+        self.epsilon_greedy(inference, observations, epsilon, rng, actions)
     }
 
     fn twin(&self, first: usize, total: usize) -> Result<Box<dyn Explorer>, AgentError> {
@@ -126,6 +125,10 @@ impl Explorer for EpsilonGreedy {
             place: (first, total),
             ..*self
         }))
+    }
+
+    fn network(&self) -> Box<dyn RowNetwork> {
+        Box::new(self.network.net.clone())
     }
 
     fn metrics(&self, env_steps: u64) -> Metrics {

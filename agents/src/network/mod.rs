@@ -9,7 +9,7 @@ use tch::Tensor;
 pub use images::ImageConfig;
 pub use policy_network::PolicyNetwork;
 
-use crate::Encoder;
+use crate::{AgentError, Encoder, RowNetwork};
 
 /// From encoded observations to numbers. A description: the weights are given with each call.
 #[derive(Clone, Debug)]
@@ -52,5 +52,16 @@ impl Network {
     /// [`NnError::Shape`] for an input of another shape or type.
     pub fn forward(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<Tensor, NnError> {
         self.mlp.forward(parameters, &self.features.forward(parameters, x, mode)?, mode)
+    }
+}
+
+impl RowNetwork for Network {
+    fn widths(&self) -> (usize, usize) {
+        (self.inputs() as usize, self.outputs() as usize)
+    }
+
+    fn forward(&self, weights: &Parameters, rows: &Tensor) -> Result<Tensor, AgentError> {
+        let _guard = tch::no_grad_guard();
+        Ok(Network::forward(self, weights, rows, Mode::Eval)?)
     }
 }

@@ -1,13 +1,13 @@
 //! Asking a policy's network.
 
 use pavlov_envs::ObsBatch;
-use pavlov_nn::{HostBuffer, Mode, Parameters};
+use pavlov_nn::HostBuffer;
 
 use super::Network;
-use crate::host::{on_device, read};
-use crate::{AgentError, Encoder};
+use crate::host::read;
+use crate::{AgentError, Encoder, Inference, RowNetwork};
 
-/// A policy's network with the buffers to ask it with; the weights are given with each call.
+/// A policy's network with the buffers to ask it with; who runs it is said with each call.
 #[derive(Debug)]
 pub struct PolicyNetwork {
     /// From encoded observations to the policy's outputs.
@@ -41,7 +41,7 @@ impl PolicyNetwork {
     /// [`AgentError::Diverged`] when one of them is NaN.
     pub fn evaluate(
         &mut self,
-        parameters: &Parameters,
+        inference: Inference<'_>,
         observations: &ObsBatch,
     ) -> Result<(&mut [f32], &Encoder), AgentError> {
         let (rows, width) = (observations.rows(), self.encoder.width());
@@ -52,9 +52,13 @@ impl PolicyNetwork {
         for row in 0..rows {
             self.encoder.encode(observations.row(row), &mut encoded[row * width..(row + 1) * width]);
         }
-        let _guard = tch::no_grad_guard();
-        let inputs = on_device(self.rows.tensor(), parameters.device())?;
-        read(&self.net.forward(parameters, &inputs, Mode::Eval)?, &mut self.outputs)?;
+        match inference {
+            Inference::Own(weights) => {
+                let inputs = self.rows.rows_on(rows, weights.device())?;
+                read(&RowNetwork::forward(&self.net, weights, &inputs)?, &mut self.outputs)?;
+            }
+            Inference::Batched(others) => others.infer(self.rows.as_slice(), rows, &mut self.outputs)?,
+        }
         if self.outputs.iter().any(|output| output.is_nan()) {
             return Err(AgentError::Diverged("the policy's outputs are not numbers".into()));
         }

@@ -6,7 +6,7 @@ use pavlov_nn::{StateDict, StateView};
 use super::explorer::OwnPolicy;
 use super::{Explorer, OffPolicyLearner, OffPolicySetup, Pace, Store, UnitBox};
 use crate::replay::Batch;
-use crate::{ActMode, Agent, AgentContext, AgentError, Experience, Halves, Metrics, Policy};
+use crate::{ActMode, Agent, AgentContext, AgentError, Experience, Halves, Inference, Metrics, Policy};
 
 /// A learner with its explorer and its replay.
 pub struct OffPolicyAgent<L> {
@@ -61,7 +61,13 @@ pub struct OffPolicyHalves<'a> {
 impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {
     fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError> {
         let how = (ActMode::Explore, self.pace.env_steps());
-        self.explorer.act(self.learner.acting(), observations, how, &mut self.act_rng, actions)
+        self.explorer.act(
+            Inference::Own(self.learner.acting()),
+            observations,
+            how,
+            &mut self.act_rng,
+            actions,
+        )
     }
 
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {

@@ -1,9 +1,9 @@
-//! How an agent acts while it learns: all but the weights, which are given with each call.
+//! How an agent acts while it learns: all but the weights; who runs the network is said with each call.
 
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, StepBatch};
 use pavlov_nn::{Parameters, StateDict, StateView};
 
-use crate::{ActMode, AgentError, Metrics, Policy, RandomPolicy};
+use crate::{ActMode, AgentError, Inference, Metrics, Policy, RandomPolicy, RowNetwork};
 
 /// The acting half of an agent that learns from a replay. The plain loop asks it with the learner's own weights, an actor
 /// with a copy of them.
@@ -15,7 +15,7 @@ pub trait Explorer: Send {
     /// [`AgentError::Diverged`] when the network gives NaN.
     fn act(
         &mut self,
-        weights: &Parameters,
+        inference: Inference<'_>,
         observations: &ObsBatch,
         how: (ActMode, u64),
         rng: &mut EnvRng,
@@ -30,6 +30,9 @@ pub trait Explorer: Send {
     /// # Errors
     /// [`AgentError`] when memory runs out.
     fn twin(&self, first: usize, total: usize) -> Result<Box<dyn Explorer>, AgentError>;
+
+    /// The network that it asks, for who runs it for many.
+    fn network(&self) -> Box<dyn RowNetwork>;
 
     /// What there is to log.
     fn metrics(&self, _env_steps: u64) -> Metrics {
@@ -66,7 +69,7 @@ pub struct RandomFirst {
 impl Explorer for RandomFirst {
     fn act(
         &mut self,
-        weights: &Parameters,
+        inference: Inference<'_>,
         observations: &ObsBatch,
         (mode, env_steps): (ActMode, u64),
         rng: &mut EnvRng,
@@ -75,7 +78,7 @@ impl Explorer for RandomFirst {
         if mode == ActMode::Explore && env_steps < self.warmup_env_steps {
             return self.random.act(observations, mode, rng, actions);
         }
-        self.explorer.act(weights, observations, (mode, env_steps), rng, actions)
+        self.explorer.act(inference, observations, (mode, env_steps), rng, actions)
     }
 
     fn observe(&mut self, step: &StepBatch) {
@@ -88,6 +91,10 @@ impl Explorer for RandomFirst {
             random: self.random.clone(),
             warmup_env_steps: self.warmup_env_steps,
         }))
+    }
+
+    fn network(&self) -> Box<dyn RowNetwork> {
+        self.explorer.network()
     }
 
     fn metrics(&self, env_steps: u64) -> Metrics {
@@ -119,6 +126,6 @@ impl Policy for OwnPolicy {
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let how = (mode, self.env_steps);
-        self.explorer.act(&self.weights, observations, how, rng, actions)
+        self.explorer.act(Inference::Own(&self.weights), observations, how, rng, actions)
     }
 }

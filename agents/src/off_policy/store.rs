@@ -2,6 +2,7 @@
 
 use pavlov_envs::{Action, EnvRng, derive_seed};
 use pavlov_nn::{StateDict, StateView};
+use tch::Device;
 
 use super::{OffPolicySetup, UnitBox};
 use crate::replay::{Batch, Replay, Step};
@@ -16,6 +17,8 @@ pub struct Store {
     encoder: Encoder,
     action_space: pavlov_envs::Space,
     batch_size: usize,
+    /// Where batches are learned from.
+    device: Device,
     /// Draws the batches.
     rng: EnvRng,
 }
@@ -42,6 +45,7 @@ impl Store {
             encoder: Encoder::new(observations),
             action_space: actions.clone(),
             batch_size: setup.batch_size,
+            device: context.device,
             rng: EnvRng::seeded(derive_seed(context.seed, "sample", 0)),
         })
     }
@@ -56,7 +60,8 @@ impl Store {
     /// # Errors
     /// [`AgentError`] when memory runs out.
     pub fn room(&self, minibatches: usize) -> Result<Batch, AgentError> {
-        Batch::new(minibatches * self.batch_size, &self.encoder, &self.action_space)
+        let capacity = minibatches * self.batch_size;
+        Batch::bound_for(self.device, capacity, &self.encoder, &self.action_space)
     }
 
     /// Takes in a step of each environment, of which the first has number `first`.

@@ -1,16 +1,19 @@
 //! Asking an actor-critic for actions and values.
 
+use std::ops::Range;
+
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
 use pavlov_nn::{HostBuffer, Mode, Parameters, StateDict, StateView};
 use tch::Tensor;
 
 use super::exploration::{ExplorationNoise, log_deviations};
+use super::rows::PolicyRows;
 use super::{ActionHead, ActorCritic, Memory, PolicyOutputs, Sequences};
 use crate::host::{on_device, read};
-use crate::{ActMode, AgentError, Encoder, Policy};
+use crate::{ActMode, AgentError, BatchedInference, Encoder, Inference, Policy, RowNetwork};
 
-/// An actor-critic's description, what stands between it and the environment, and room for its answers. The weights are
-/// given with each call.
+/// An actor-critic's description, what stands between it and the environment, and room for its answers. Who runs the
+/// networks is said with each call.
 #[derive(Clone, Debug)]
 pub struct Actor {
     /// The networks.
@@ -24,6 +27,8 @@ pub struct Actor {
     /// What a recurrent policy remembers. Without it each observation stands alone.
     pub memory: Option<Memory>,
     answer: DistributionRows,
+    /// What goes to who runs the network for many, and what comes back.
+    asked: (Vec<f32>, Vec<f32>),
 }
 
 /// What parametrises each row's distribution, in ordinary memory.
@@ -44,7 +49,24 @@ impl Actor {
     pub fn new(net: ActorCritic, encoder: Encoder, head: ActionHead) -> Self {
         let width = net.policy_state_width();
         let memory = (width > 0).then(|| Memory::new(width));
-        Self { net, encoder, head, noise: None, memory, answer: DistributionRows::default() }
+        Self {
+            net,
+            encoder,
+            head,
+            noise: None,
+            memory,
+            answer: DistributionRows::default(),
+            asked: Default::default(),
+        }
+    }
+
+    /// The policy's network, for who runs it for many that act.
+    pub fn network(&self) -> Box<dyn RowNetwork> {
+        Box::new(self.rows())
+    }
+
+    fn rows(&self) -> PolicyRows {
+        PolicyRows::new(&self.net, self.encoder.width())
     }
 
     /// The same, having seen nothing.
@@ -101,16 +123,18 @@ impl Actor {
     /// [`AgentError::Diverged`] when the network gives NaN.
     pub fn draw(
         &mut self,
-        parameters: &Parameters,
+        inference: Inference<'_>,
         (inputs, masks): (&Tensor, &[f32]),
         (mode, rng): (ActMode, &mut EnvRng),
         (draws, log_probs): (&mut [f32], &mut [f32]),
     ) -> Result<(), AgentError> {
         let _guard = tch::no_grad_guard();
-        let outputs = self.ask(parameters, inputs)?;
+        match inference {
+            Inference::Own(weights) => self.run(weights, inputs)?,
+            Inference::Batched(others) => self.ask(others, inputs)?,
+        }
         let distribution = self.head.distribution();
         let (count, width) = (distribution.parameters(), distribution.width());
-        self.answer.fill(&self.net, parameters, count, &outputs)?;
         let DistributionRows { rows, log_deviation, features, .. } = &self.answer;
         let noise = self.noise.as_mut().filter(|_| mode == ActMode::Explore && !features.is_empty());
         if let Some(noise) = noise {
@@ -137,17 +161,48 @@ impl Actor {
         Ok(())
     }
 
-    /// What the policy's network gives for one step of all environments, after which it remembers it.
-    fn ask(&mut self, parameters: &Parameters, inputs: &Tensor) -> Result<PolicyOutputs, AgentError> {
-        let inputs = on_device(inputs, parameters.device())?;
-        let Some(memory) = &mut self.memory else {
-            return self.net.policy(parameters, &inputs, None, Mode::Eval);
+    /// Runs the policy's network for one step of all environments, and remembers it.
+    fn run(&mut self, weights: &Parameters, inputs: &Tensor) -> Result<(), AgentError> {
+        let inputs = on_device(inputs, weights.device())?;
+        let outputs = match &mut self.memory {
+            None => self.net.policy(weights, &inputs, None, Mode::Eval)?,
+            Some(memory) => {
+                memory.resize(inputs.size()[0] as usize);
+                let step = memory.step(weights.device())?;
+                let outputs = self.net.policy(weights, &inputs, Some(step.sequences()), Mode::Eval)?;
+                outputs.states.as_ref().map_or(Ok(()), |states| memory.update(states))?;
+                outputs
+            }
         };
-        memory.resize(inputs.size()[0] as usize);
-        let step = memory.step(parameters.device())?;
-        let outputs = self.net.policy(parameters, &inputs, Some(step.sequences()), Mode::Eval)?;
-        outputs.states.as_ref().map_or(Ok(()), |states| memory.update(states))?;
-        Ok(outputs)
+        self.answer.fill(&self.net, weights, self.head.distribution().parameters(), &outputs)
+    }
+
+    /// The same, run by somebody else.
+    fn ask(&mut self, others: &dyn BatchedInference, inputs: &Tensor) -> Result<(), AgentError> {
+        let (network, count) = (self.rows(), inputs.size()[0] as usize);
+        let (width, (wide, width_out)) = (self.encoder.width(), network.widths());
+        let (rows, outputs) = &mut self.asked;
+        rows.resize(count * wide, 0.0);
+        match &mut self.memory {
+            None => inputs.f_copy_data(rows, count * width)?,
+            Some(memory) => {
+                memory.resize(count);
+                let mut encoded = Vec::new();
+                read(inputs, &mut encoded)?;
+                for (index, row) in rows.chunks_exact_mut(wide).enumerate() {
+                    row[..width].copy_from_slice(&encoded[index * width..(index + 1) * width]);
+                    memory.write(index, &mut row[width..]);
+                }
+            }
+        }
+        others.infer(rows, count, outputs)?;
+        let places = network.places();
+        let [.., state] = &places;
+        for (index, row) in outputs.chunks_exact(width_out).enumerate() {
+            self.memory.iter_mut().for_each(|memory| memory.read(index, &row[state.clone()]));
+        }
+        self.answer.unpack(outputs, (width_out, &places), self.head.distribution().parameters());
+        Ok(())
     }
 
     /// Writes the values of observations, f32 `[rows, width]` on the CPU; gives what the value's network remembers after
@@ -191,15 +246,39 @@ impl DistributionRows {
         count: usize,
         given: &PolicyOutputs,
     ) -> Result<(), AgentError> {
-        let (batch, width) = (given.outputs.size()[0] as usize, given.outputs.size()[1] as usize);
-        self.rows.resize(batch * count, 0.0);
+        let batch = given.outputs.size()[0] as usize;
         let Some(id) = net.log_deviation() else {
-            return Ok(given.outputs.f_copy_data(&mut self.rows, batch * count)?);
+            return read(&given.outputs, &mut self.rows);
         };
         read(&given.outputs, &mut self.means)?;
         read(parameters.get(id), &mut self.log_deviation)?;
         self.features.clear();
         given.features.as_ref().map_or(Ok(()), |features| read(features, &mut self.features))?;
+        self.add_deviations(batch, count);
+        Ok(())
+    }
+
+    /// Takes over rows of so many numbers that [`PolicyRows`] gave, whose parts stand at these places.
+    fn unpack(&mut self, rows: &[f32], (width, places): (usize, &[Range<usize>; 4]), count: usize) {
+        let [outputs, log_deviation, features, _] = places;
+        let of = |place: &Range<usize>, out: &mut Vec<f32>| {
+            out.clear();
+            rows.chunks_exact(width).for_each(|row| out.extend_from_slice(&row[place.clone()]));
+        };
+        if log_deviation.is_empty() {
+            return of(outputs, &mut self.rows);
+        }
+        of(outputs, &mut self.means);
+        of(features, &mut self.features);
+        self.log_deviation.clear();
+        self.log_deviation.extend_from_slice(rows.get(log_deviation.clone()).unwrap_or_default());
+        self.add_deviations(rows.len() / width, count);
+    }
+
+    /// Makes the rows of means and deviations.
+    fn add_deviations(&mut self, batch: usize, count: usize) {
+        self.rows.resize(batch * count, 0.0);
+        let width = self.means.len() / batch.max(1);
         let size = self.features.len() / batch.max(1);
         for (index, row) in self.rows.chunks_exact_mut(count).enumerate() {
             let (own, log_deviation) = row.split_at_mut(width);
@@ -211,7 +290,6 @@ impl DistributionRows {
                 log_deviations(features, &self.log_deviation, log_deviation);
             }
         }
-        Ok(())
     }
 }
 
@@ -258,7 +336,7 @@ impl Policy for StochasticPolicy {
         self.actor.encode(observations, self.inputs.as_mut_slice(), &mut self.masks);
         let asked = (self.inputs.tensor(), self.masks.as_slice());
         let answers = (self.draws.as_mut_slice(), self.log_probs.as_mut_slice());
-        self.actor.draw(&self.parameters, asked, (mode, rng), answers)?;
+        self.actor.draw(Inference::Own(&self.parameters), asked, (mode, rng), answers)?;
         for (row, draw) in self.draws.chunks_exact(width).enumerate() {
             self.actor.head.write(draw, row, actions);
         }

@@ -6,7 +6,7 @@ use pavlov_nn::{Layout, OptimizerConfig, Parameters, StateDict, StateView};
 
 use super::exploration::ExplorationNoise;
 use super::{ActionHead, Actor, ActorCritic, ActorCriticConfig, Rollout, StochasticPolicy, Trainable};
-use crate::{Agent, AgentContext, AgentError, Encoder, Experience, Halves, Metrics, Policy};
+use crate::{Agent, AgentContext, AgentError, Encoder, Experience, Halves, Inference, Metrics, Policy};
 
 /// What makes a better policy of a rollout. Implementing this is all that a new on-policy agent needs.
 pub trait RolloutAlgorithm: Send {
@@ -153,7 +153,7 @@ pub fn actor_of(
 impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
     fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError> {
         let weights = self.trained.parameters();
-        self.rollout.act(&mut self.actor, weights, observations, &mut self.act_rng, actions)
+        self.rollout.act(&mut self.actor, Inference::Own(weights), observations, &mut self.act_rng, actions)
     }
 
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {

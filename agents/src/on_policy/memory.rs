@@ -52,6 +52,18 @@ impl Memory {
         OwnSequences::new(&self.starts, &self.states, 1, self.starts.len(), device)
     }
 
+    /// Writes what is remembered of environment `row`, and 1 after it where an episode begins: `[width + 1]`.
+    pub(super) fn write(&self, row: usize, out: &mut [f32]) {
+        out[..self.width].copy_from_slice(&self.states[row * self.width..(row + 1) * self.width]);
+        out[self.width] = self.starts[row];
+    }
+
+    /// Takes over what is remembered of environment `row` after a step, `[width]`.
+    pub(super) fn read(&mut self, row: usize, state: &[f32]) {
+        self.starts[row] = 0.0;
+        self.states[row * self.width..(row + 1) * self.width].copy_from_slice(state);
+    }
+
     /// Takes over what is remembered after a step, f32 `[1, rows, width]`.
     pub fn update(&mut self, states: &Tensor) -> Result<(), AgentError> {
         self.starts.fill(0.0);

@@ -17,6 +17,7 @@ mod minibatch;
 mod network;
 pub mod policy_gradient;
 mod rollout;
+mod rows;
 mod trainable;
 mod trunk;
 

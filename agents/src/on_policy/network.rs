@@ -300,6 +300,15 @@ impl ActorCritic {
         })
     }
 
+    /// How many numbers the policy's network gives for each observation, how many features exploration depends on, and how
+    /// many logarithms of deviations there are.
+    pub(super) fn policy_widths(&self) -> (usize, usize, usize) {
+        let features = self.mean.as_ref().map_or(0, |_| self.policy.outputs());
+        let outputs = self.mean.as_ref().unwrap_or(&self.policy).outputs();
+        let deviations = self.log_deviation.map_or(0, |_| features.max(1) * outputs);
+        (outputs as usize, features as usize, deviations as usize)
+    }
+
     /// How many numbers the policy remembers of each environment; 0 without a memory.
     pub fn policy_state_width(&self) -> usize {
         self.policy_trunk.state_width()

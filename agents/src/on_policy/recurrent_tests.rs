@@ -6,6 +6,7 @@ use tch::{Kind, Tensor, kind::FLOAT_CPU};
 
 use super::tests::{context, play, small_net};
 use super::{ActorCriticConfig, Evaluator, Minibatch, RecurrentConfig, Rollout, RowGradients, actor_of};
+use crate::Inference;
 
 const NUM_ENVS: usize = 3;
 
@@ -29,7 +30,7 @@ fn learning_sees_what_acting_saw_across_the_ends_of_episodes_and_rollouts() {
             // The second rollout begins with what the first one left.
             for _ in 0..2 {
                 rollout.clear();
-                play(&mut rollout, &context, &mut actor, &parameters, 20);
+                play(&mut rollout, &context, &mut actor, Inference::Own(&parameters), 20);
                 rollout.finish(&actor, &parameters, (0.9, 0.9)).unwrap();
             }
             let mut minibatch = Minibatch::new().unwrap();
@@ -57,7 +58,7 @@ fn a_shared_trunk_gets_both_gradients() {
     for config in nets() {
         let (mut actor, mut parameters) = actor_of(&config, &context).unwrap();
         let mut rollout = Rollout::new(10, NUM_ENVS, 0, &actor).unwrap();
-        play(&mut rollout, &context, &mut actor, &parameters, 10);
+        play(&mut rollout, &context, &mut actor, Inference::Own(&parameters), 10);
         rollout.finish(&actor, &parameters, (0.9, 0.9)).unwrap();
         let mut minibatch = Minibatch::new().unwrap();
         rollout.gather(&rollout.learnable(), &mut minibatch).unwrap();
@@ -89,7 +90,7 @@ fn rows_in_whose_place_the_environment_was_reset_teach_nothing() {
     let context = context(Space::unbounded(&[4]), Space::Discrete(3), NUM_ENVS);
     let (mut actor, mut parameters) = actor_of(&nets()[0], &context).unwrap();
     let mut rollout = Rollout::new(4, NUM_ENVS, 0, &actor).unwrap();
-    play(&mut rollout, &context, &mut actor, &parameters, 4);
+    play(&mut rollout, &context, &mut actor, Inference::Own(&parameters), 4);
     rollout.finish(&actor, &parameters, (0.9, 0.9)).unwrap();
     let mut minibatch = Minibatch::new().unwrap();
     rollout.gather(&rollout.learnable(), &mut minibatch).unwrap();

@@ -7,7 +7,7 @@ use pavlov_nn::{Activation, Distribution, Mode, OptimizerConfig, Parameters};
 use tch::{Device, Kind, Tensor};
 
 use super::*;
-use crate::{AgentContext, Experience};
+use crate::{AgentContext, Experience, Inference};
 
 pub(super) fn context(observations: Space, actions: Space, num_envs: usize) -> AgentContext {
     AgentContext {
@@ -29,7 +29,7 @@ pub(super) fn small_net() -> ActorCriticConfig {
     }
 }
 
-fn every_kind_of_actions() -> Vec<Space> {
+pub(super) fn every_kind_of_actions() -> Vec<Space> {
     vec![
         Space::Discrete(3),
         Space::MultiDiscrete(vec![2, 3]),
@@ -41,7 +41,7 @@ fn every_kind_of_actions() -> Vec<Space> {
 /// A full rollout of made-up experience, in which episodes end in every way.
 fn rollout(context: &AgentContext, actor: &mut Actor, parameters: &Parameters, steps: usize) -> Rollout {
     let mut rollout = Rollout::new(steps, context.num_envs, 0, actor).unwrap();
-    play(&mut rollout, context, actor, parameters, steps);
+    play(&mut rollout, context, actor, Inference::Own(parameters), steps);
     rollout
 }
 
@@ -50,7 +50,7 @@ pub(super) fn play(
     rollout: &mut Rollout,
     context: &AgentContext,
     actor: &mut Actor,
-    parameters: &Parameters,
+    inference: Inference<'_>,
     steps: usize,
 ) {
     let mut rng = EnvRng::seeded(3);
@@ -58,7 +58,7 @@ pub(super) fn play(
     let mut actions = ActionBatch::new(&context.action_space, context.num_envs).unwrap();
     let mut step = StepBatch::new(&context.observation_space, context.num_envs);
     for time in 0..steps {
-        rollout.act(actor, parameters, &observations, &mut rng, &mut actions).unwrap();
+        rollout.act(actor, inference, &observations, &mut rng, &mut actions).unwrap();
         let mut any = |row: &mut [f32]| row.iter_mut().for_each(|x| *x = rng.uniform(-1.0, 1.0) as f32);
         any(step.observations.floats_mut());
         any(step.final_observations.floats_mut());
@@ -231,7 +231,9 @@ fn both_autoreset_modes_give_the_same_transitions() {
         envs.reset(Some(1), &mut observations).unwrap();
         let mut rng = EnvRng::seeded(1);
         while !rollout.is_full() {
-            rollout.act(&mut actor, &parameters, &observations, &mut rng, &mut actions).unwrap();
+            rollout
+                .act(&mut actor, Inference::Own(&parameters), &observations, &mut rng, &mut actions)
+                .unwrap();
             envs.step(&actions, &mut step).unwrap();
             rollout.observe(
                 &mut actor,
@@ -265,7 +267,7 @@ fn a_masked_choice_is_never_drawn_and_gets_no_gradient() {
     let mut rng = EnvRng::seeded(1);
     let mut drawn = [0; 3];
     while !rollout.is_full() {
-        rollout.act(&mut actor, &parameters, &seen, &mut rng, &mut actions).unwrap();
+        rollout.act(&mut actor, Inference::Own(&parameters), &seen, &mut rng, &mut actions).unwrap();
         let ActionBatch::Discrete(choices) = &actions else { panic!() };
         drawn[choices[0] as usize] += 1;
         rollout.observe(&mut actor, Experience { observations: &seen, actions: &actions, step: &step });

@@ -11,7 +11,7 @@ use crate::on_policy::{
     Actor, Minibatch, Rollout, RowGradients, StochasticPolicy, Trainable, actor_of, advantages,
     policy_gradient,
 };
-use crate::{Agent, AgentContext, AgentError, Experience, Metrics, Policy};
+use crate::{Agent, AgentContext, AgentError, Experience, Inference, Metrics, Policy};
 
 /// A REINFORCE agent.
 #[derive(Debug)]
@@ -134,7 +134,7 @@ impl Agent for Reinforce {
     fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError> {
         self.step.clear();
         let weights = self.trained.parameters();
-        self.step.act(&mut self.actor, weights, observations, &mut self.act_rng, actions)
+        self.step.act(&mut self.actor, Inference::Own(weights), observations, &mut self.act_rng, actions)
     }
 
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {

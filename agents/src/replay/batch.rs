@@ -61,27 +61,43 @@ pub(super) struct RowsMut<'a> {
 }
 
 impl Batch {
-    /// Room for `capacity` transitions with observations as `encoder` writes them and actions of `space`.
+    /// Room for `capacity` transitions with observations as `encoder` writes them and actions of `space`, to be learned
+    /// from on the CPU.
     ///
     /// # Errors
     /// [`AgentError`] for a space that no action can have, or when memory runs out.
     pub fn new(capacity: usize, encoder: &Encoder, space: &Space) -> Result<Self, AgentError> {
+        Self::bound_for(Device::Cpu, capacity, encoder, space)
+    }
+
+    /// The same, to be learned from on `device`: a GPU fetches the transitions while the learner goes on.
+    ///
+    /// # Errors
+    /// [`AgentError`] for a space that no action can have, or when memory runs out.
+    pub fn bound_for(
+        device: Device,
+        capacity: usize,
+        encoder: &Encoder,
+        space: &Space,
+    ) -> Result<Self, AgentError> {
         let (choices, points) = widths(&ActionBatch::new(space, 1)?);
-        let (rows, width) = (capacity as i64, encoder.numbers_width() as i64);
+        let rows = capacity as i64;
+        let numbers = |width: usize| HostBuffer::bound_for(device, &[rows, width as i64]);
+        let small = || HostBuffer::bound_for(device, &[rows]);
         Ok(Self {
             count: 0,
             encoder: encoder.clone(),
-            observations: HostBuffer::new(&[rows, width])?,
-            next_observations: HostBuffer::new(&[rows, width])?,
-            planes: HostBuffer::new(&[rows, 2 * encoder.bytes_width() as i64])?,
+            observations: numbers(encoder.numbers_width())?,
+            next_observations: numbers(encoder.numbers_width())?,
+            planes: HostBuffer::bound_for(device, &[rows, 2 * encoder.bytes_width() as i64])?,
             frames: Frames::default(),
-            masks: HostBuffer::new(&[rows, encoder.mask_width() as i64])?,
-            next_masks: HostBuffer::new(&[rows, encoder.mask_width() as i64])?,
-            choices: HostBuffer::new(&[rows, choices as i64])?,
-            points: HostBuffer::new(&[rows, points as i64])?,
-            rewards: HostBuffer::new(&[rows])?,
-            continues: HostBuffer::new(&[rows])?,
-            weights: HostBuffer::new(&[rows])?,
+            masks: numbers(encoder.mask_width())?,
+            next_masks: numbers(encoder.mask_width())?,
+            choices: HostBuffer::bound_for(device, &[rows, choices as i64])?,
+            points: numbers(points)?,
+            rewards: small()?,
+            continues: small()?,
+            weights: small()?,
             origins: Vec::with_capacity(capacity),
         })
     }
@@ -115,7 +131,7 @@ impl Batch {
     }
 
     /// The transitions as tensors. On the CPU they share the batch's memory: they are to be used before it is filled
-    /// anew.
+    /// anew. On a GPU they are copies, whose fetching the batch waits for before it is filled anew.
     ///
     /// # Errors
     /// [`AgentError::Nn`] when the device's memory runs out.
@@ -141,7 +157,7 @@ impl Batch {
         if self.encoder.bytes_width() == 0 {
             return Ok((numbers, next_numbers));
         }
-        let planes = on(&self.planes()?, device)?;
+        let planes = self.planes.on(&self.planes()?, device)?;
         let of = |first: usize, numbers: &Tensor| -> Result<Tensor, AgentError> {
             let planes = planes.f_narrow(1, first as i64, self.frames.count as i64)?;
             self.encoder.assemble(numbers, &planes)
@@ -186,12 +202,8 @@ impl Batch {
     }
 
     fn tensor<T: HostElement>(&self, buffer: &HostBuffer<T>, device: Device) -> Result<Tensor, AgentError> {
-        on(&buffer.tensor().f_narrow(0, 0, self.count as i64)?, device)
+        Ok(buffer.rows_on(self.count, device)?)
     }
-}
-
-fn on(tensor: &Tensor, device: Device) -> Result<Tensor, AgentError> {
-    crate::host::on_device(tensor, device)
 }
 
 /// The small numbers of transitions, row-major; each is what [`Transitions`] has by the same name.

@@ -1,13 +1,13 @@
 //! How soft policies act.
 
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
-use pavlov_nn::{Distribution, Parameters};
+use pavlov_nn::Distribution;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use super::losses;
 use crate::off_policy::{Explorer, UnitBox};
-use crate::{ActMode, AgentError, PolicyNetwork};
+use crate::{ActMode, AgentError, Inference, PolicyNetwork, RowNetwork};
 
 /// From a network's outputs to actions: a tanh-squashed Gaussian within bounds, or a choice of discrete ones.
 #[derive(Debug)]
@@ -32,14 +32,14 @@ impl Explorer for SoftPolicy {
     /// Draws actions, or takes the most likely ones (of a squashed Gaussian the tanh of its mean).
     fn act(
         &mut self,
-        weights: &Parameters,
+        inference: Inference<'_>,
         observations: &ObsBatch,
         (mode, _): (ActMode, u64),
         rng: &mut EnvRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let count = self.network.net.outputs() as usize;
-        let (outputs, encoder) = self.network.evaluate(weights, observations)?;
+        let (outputs, encoder) = self.network.evaluate(inference, observations)?;
         match (&self.bounds, actions) {
             (Some(bounds), ActionBatch::Box { points, width }) => {
                 let (mut noise, mut unit) = (vec![0.0; *width], vec![0.0; *width]);
@@ -76,5 +76,9 @@ impl Explorer for SoftPolicy {
 
     fn twin(&self, _first: usize, _total: usize) -> Result<Box<dyn Explorer>, AgentError> {
         Ok(Box::new(self.twin()?))
+    }
+
+    fn network(&self) -> Box<dyn RowNetwork> {
+        Box::new(self.network.net.clone())
     }
 }

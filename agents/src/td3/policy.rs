@@ -1,10 +1,10 @@
 //! A deterministic policy with noise on top.
 
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, StepBatch};
-use pavlov_nn::{Parameters, StateDict, StateView};
+use pavlov_nn::{StateDict, StateView};
 
 use crate::off_policy::{ActionNoise, Explorer, UnitBox};
-use crate::{ActMode, AgentError, PolicyNetwork};
+use crate::{ActMode, AgentError, Inference, PolicyNetwork, RowNetwork};
 
 /// Maps observations to actions between -1 and 1, disturbs them where it explores, and stretches them to the bounds of
 /// the environment.
@@ -31,7 +31,7 @@ impl DeterministicPolicy {
 impl Explorer for DeterministicPolicy {
     fn act(
         &mut self,
-        weights: &Parameters,
+        inference: Inference<'_>,
         observations: &ObsBatch,
         (mode, _): (ActMode, u64),
         rng: &mut EnvRng,
@@ -40,7 +40,7 @@ impl Explorer for DeterministicPolicy {
         let ActionBatch::Box { points, width } = actions else {
             return Err(AgentError::Unsupported("a deterministic policy needs continuous actions".into()));
         };
-        let (outputs, _) = self.network.evaluate(weights, observations)?;
+        let (outputs, _) = self.network.evaluate(inference, observations)?;
         let rows = outputs.chunks_exact_mut(*width).zip(points.chunks_exact_mut(*width));
         for (row, (unit, point)) in rows.enumerate() {
             if mode == ActMode::Explore {
@@ -57,6 +57,10 @@ impl Explorer for DeterministicPolicy {
 
     fn twin(&self, _first: usize, _total: usize) -> Result<Box<dyn Explorer>, AgentError> {
         Ok(Box::new(self.twin()?))
+    }
+
+    fn network(&self) -> Box<dyn RowNetwork> {
+        Box::new(self.network.net.clone())
     }
 
     fn state(&self) -> Result<StateDict<'_>, AgentError> {

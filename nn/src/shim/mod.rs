@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 pub mod cnn;
+mod event;
 mod gather;
 mod host;
 pub mod mlp;

@@ -1,9 +1,9 @@
 //! How agents that learn from a replay act, and what they hand over.
 
 use pavlov_agents::off_policy::{Explorer, Store};
-use pavlov_agents::{ActMode, AgentError, Experience};
+use pavlov_agents::{ActMode, AgentError, Experience, Inference};
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, Space, StepBatch};
-use pavlov_nn::{Parameters, StateDict, StateView};
+use pavlov_nn::{StateDict, StateView};
 
 use crate::parallel::lane::Half;
 
@@ -111,13 +111,13 @@ impl Half for OffPolicyHalf {
 
     fn act(
         &mut self,
-        weights: &Parameters,
+        inference: Inference<'_>,
         observations: &ObsBatch,
         env_steps: u64,
         rng: &mut EnvRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
-        self.explorer.act(weights, observations, (ActMode::Explore, env_steps), rng, actions)
+        self.explorer.act(inference, observations, (ActMode::Explore, env_steps), rng, actions)
     }
 
     fn observe(&mut self, experience: Experience<'_>, updates: u64) {

@@ -12,6 +12,7 @@ use pavlov_runtime::{RateLimiter, Slot};
 use super::{Drawn, LearnerThread, OffPolicyHalf, PREFETCH, ReplayThread, Segment};
 use crate::parallel::crew::{Crew, join, watch};
 use crate::parallel::driver::Plan;
+use crate::parallel::inference::InferenceThread;
 use crate::parallel::lane::Lane;
 use crate::parallel::shared::{Shared, Weights};
 use crate::parallel::{Listener, PhaseEnd};
@@ -64,7 +65,7 @@ impl OffPolicyLanes {
         (stop, listener): (&AtomicBool, &mut dyn Listener),
     ) -> Result<PhaseEnd> {
         self.complete(&halves, plan)?;
-        let OffPolicyHalves { learner, store, pace, setup, .. } = halves;
+        let OffPolicyHalves { learner, explorer, store, pace, setup } = halves;
         let Self { lanes, segments, batches: idle, limiter } = self;
         let (before, updates) = (limiter.inserts(), learner.updates());
         let (events, news) = unbounded();
@@ -74,8 +75,12 @@ impl OffPolicyLanes {
         // Versions count from 1 in each phase, so that every lane takes over the first one.
         let (slot, mut publisher) = Slot::new(first, 1);
         lanes.iter_mut().flatten().for_each(|lane| lane.version = 0);
-        let (crew, ends) = Crew::start(lanes, segments, (plan, failures), (&shared, &slot), None)?;
         let (actors_left, actors_gone) = bounded::<()>(0);
+        let threads = (&shared, &slot);
+        let network = || Ok(explorer.network());
+        let inference = InferenceThread::new(plan, network, learner.acting(), threads, &actors_gone)?;
+        let (inference, askers) = inference.unzip();
+        let (crew, ends) = Crew::start(lanes, segments, (plan, failures), threads, (None, askers))?;
         let (batches, drawn) = bounded(PREFETCH + 1);
         let (spent, used) = bounded(PREFETCH + 1);
         let replay = ReplayThread {
@@ -102,17 +107,21 @@ impl OffPolicyLanes {
             log_every: plan.log_every,
             env_steps: before,
         };
-        let (waited, (kept, replayed), (known, vain, learned)) = thread::scope(|scope| -> Result<_> {
-            let named = |name: &str| thread::Builder::new().name(name.into());
-            let replay = named("replay").spawn_scoped(scope, move || replay.run())?;
-            let learner = named("learner").spawn_scoped(scope, move || learning.run())?;
-            let waited = crew.wait(lanes, &news, stop, listener);
-            drop(actors_left);
-            let busy = || !(replay.is_finished() && learner.is_finished());
-            watch(&shared, &news, stop, listener, busy);
-            Ok((waited, join(replay)?, join(learner)?))
-        })?;
-        learned.and(replayed)?;
+        let (waited, inferred, (kept, replayed), (known, vain, learned)) =
+            thread::scope(|scope| -> Result<_> {
+                let named = |name: &str| thread::Builder::new().name(name.into());
+                let inference =
+                    inference.map(|thread| named("inference").spawn_scoped(scope, || thread.run()));
+                let inference = inference.transpose()?;
+                let replay = named("replay").spawn_scoped(scope, move || replay.run())?;
+                let learner = named("learner").spawn_scoped(scope, move || learning.run())?;
+                let waited = crew.wait(lanes, &news, stop, listener);
+                drop(actors_left);
+                let busy = || !(replay.is_finished() && learner.is_finished());
+                watch(&shared, &news, stop, listener, busy);
+                Ok((waited, inference.map_or(Ok(Ok(())), join)?, join(replay)?, join(learner)?))
+            })?;
+        learned.and(replayed).and(inferred)?;
         let failure = waited?;
         *idle = kept;
         segments.extend(ends.spares.try_iter());

@@ -1,9 +1,9 @@
 //! How agents that learn from rollouts act.
 
 use pavlov_agents::on_policy::{Actor as ActorCriticActor, Rollout};
-use pavlov_agents::{AgentError, Experience};
+use pavlov_agents::{AgentError, Experience, Inference};
 use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
-use pavlov_nn::{Parameters, StateDict, StateView};
+use pavlov_nn::{StateDict, StateView};
 
 use crate::parallel::lane::Half;
 
@@ -34,14 +34,14 @@ impl Half for OnPolicyHalf {
 
     fn act(
         &mut self,
-        weights: &Parameters,
+        inference: Inference<'_>,
         observations: &ObsBatch,
         _env_steps: u64,
         rng: &mut EnvRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         match &mut self.recorded {
-            Some(recorded) => recorded.rollout.act(&mut self.actor, weights, observations, rng, actions),
+            Some(recorded) => recorded.rollout.act(&mut self.actor, inference, observations, rng, actions),
             None => Err(AgentError::State("a lane acts that has nothing to record into".into())),
         }
     }

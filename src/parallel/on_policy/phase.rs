@@ -13,6 +13,7 @@ use pavlov_runtime::Slot;
 use super::{Inbox, OnPolicyHalf, Recorded, RolloutThread};
 use crate::parallel::crew::{Crew, join, watch};
 use crate::parallel::driver::Plan;
+use crate::parallel::inference::InferenceThread;
 use crate::parallel::lane::Lane;
 use crate::parallel::shared::{Shared, Weights};
 use crate::parallel::{Listener, PhaseEnd};
@@ -76,9 +77,13 @@ impl OnPolicyLanes {
         for lane in lanes.iter_mut().flatten() {
             lane.follow(*trainings, &slot.latest().value)?;
         }
-        let (crew, ends) =
-            Crew::start(lanes, kept, (plan, failures), (&shared, &slot), Some(plan.actors.max_policy_lag))?;
         let (actors_left, actors_gone) = bounded::<()>(0);
+        let threads = (&shared, &slot);
+        let network = || Ok(learner.acting_half(1)?.0.network());
+        let inference = InferenceThread::new(plan, network, learner.acting(), threads, &actors_gone)?;
+        let (inference, askers) = inference.unzip();
+        let how = (Some(plan.actors.max_policy_lag), askers);
+        let (crew, ends) = Crew::start(lanes, kept, (plan, failures), threads, how)?;
         let learning = RolloutThread {
             learner,
             publisher: &mut publisher,
@@ -90,15 +95,17 @@ impl OnPolicyLanes {
             actors_left: actors_gone,
             log_every: plan.log_every,
         };
-        let (waited, learned) = thread::scope(|scope| -> Result<_> {
-            let learner = thread::Builder::new().name("learner".into());
-            let learner = learner.spawn_scoped(scope, move || learning.run())?;
+        let (waited, inferred, learned) = thread::scope(|scope| -> Result<_> {
+            let named = |name: &str| thread::Builder::new().name(name.into());
+            let inference = inference.map(|thread| named("inference").spawn_scoped(scope, || thread.run()));
+            let inference = inference.transpose()?;
+            let learner = named("learner").spawn_scoped(scope, move || learning.run())?;
             let waited = crew.wait(lanes, &news, stop, listener);
             drop(actors_left);
             watch(&shared, &news, stop, listener, || !learner.is_finished());
-            Ok((waited, join(learner)?))
+            Ok((waited, inference.map_or(Ok(Ok(())), join)?, join(learner)?))
         })?;
-        learned?;
+        learned.and(inferred)?;
         let failure = waited?;
         kept.extend(ends.spares.try_iter());
         *trainings = slot.version();

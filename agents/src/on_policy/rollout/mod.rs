@@ -13,7 +13,7 @@ use tch::Tensor;
 use super::advantages::{Steps, VtraceClips, gae, vtrace};
 use super::memory::{RolloutMemory, read_states};
 use super::{Actor, Minibatch, OwnSequences};
-use crate::{AgentError, Experience};
+use crate::{AgentError, Experience, Inference};
 pub(in crate::on_policy) use state::fill;
 
 /// The steps of one policy, `[steps, envs]`, and, once they are all there, their advantages and returns.
@@ -148,7 +148,7 @@ impl Rollout {
     pub fn act(
         &mut self,
         actor: &mut Actor,
-        parameters: &Parameters,
+        inference: Inference<'_>,
         observations: &pavlov_envs::ObsBatch,
         rng: &mut EnvRng,
         actions: &mut pavlov_envs::ActionBatch,
@@ -174,7 +174,7 @@ impl Rollout {
         }
         let asked = (&inputs, &self.masks[masks]);
         let answers = (&mut self.draws[draws.clone()], &mut self.log_probs[rows]);
-        actor.draw(parameters, asked, (crate::ActMode::Explore, rng), answers)?;
+        actor.draw(inference, asked, (crate::ActMode::Explore, rng), answers)?;
         for (row, draw) in self.draws[draws].chunks_exact(self.widths.draw).enumerate() {
             actor.head.write(draw, row, actions);
         }

@@ -1,0 +1,37 @@
+//! Who runs a policy's network: the one that acts, or another that runs it for many at once.
+
+use pavlov_nn::Parameters;
+use tch::Tensor;
+
+use crate::AgentError;
+
+/// How an acting half comes by its network's outputs.
+#[derive(Clone, Copy)]
+pub enum Inference<'a> {
+    /// It runs the network itself, with these weights.
+    Own(&'a Parameters),
+    /// It asks somebody who runs it for many at once, with the latest weights.
+    Batched(&'a dyn BatchedInference),
+}
+
+/// Runs a [`RowNetwork`] for many that act.
+pub trait BatchedInference {
+    /// Writes what the network gives for `count` rows, `[count, inputs]`, into `outputs`: `[count, outputs]`.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the network fails or nobody runs it any more.
+    fn infer(&self, rows: &[f32], count: usize, outputs: &mut Vec<f32>) -> Result<(), AgentError>;
+}
+
+/// A policy's network as a function from one row of numbers for each environment to another, so that the rows of many
+/// environments can be put through it together. All that it needs to know of an environment is in its row.
+pub trait RowNetwork: Send {
+    /// How many numbers go in for each environment, and how many come out.
+    fn widths(&self) -> (usize, usize);
+
+    /// From f32 `[rows, inputs]` to f32 `[rows, outputs]`, where the weights live.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the rows do not fit.
+    fn forward(&self, weights: &Parameters, rows: &Tensor) -> Result<Tensor, AgentError>;
+}

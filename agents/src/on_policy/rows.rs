@@ -1,0 +1,129 @@
+//! An actor-critic's policy as a function of rows, for who runs it for many that act.
+
+use std::ops::Range;
+
+use pavlov_nn::{Mode, Parameters};
+use tch::Tensor;
+
+use super::{ActorCritic, Sequences};
+use crate::{AgentError, RowNetwork};
+
+/// The policy's network for rows of
+///
+/// ```text
+/// in:   encoded observation | what is remembered | 1 where an episode begins
+/// out:  outputs | logarithms of deviations | features | what is remembered then
+/// ```
+///
+/// where what a policy does not have is 0 numbers wide. The deviations are the same in each row: they are weights.
+#[derive(Clone, Debug)]
+pub(super) struct PolicyRows {
+    net: ActorCritic,
+    inputs: usize,
+    state: usize,
+    outputs: usize,
+    log_deviation: usize,
+    features: usize,
+}
+
+impl PolicyRows {
+    /// Of a network for encoded observations of `inputs` numbers.
+    pub fn new(net: &ActorCritic, inputs: usize) -> Self {
+        let (outputs, features, log_deviation) = net.policy_widths();
+        Self { net: net.clone(), inputs, state: net.policy_state_width(), outputs, log_deviation, features }
+    }
+
+    /// Where in an outgoing row stand: outputs, logarithms of deviations, features, what is remembered.
+    pub fn places(&self) -> [Range<usize>; 4] {
+        let mut end = 0;
+        [self.outputs, self.log_deviation, self.features, self.state].map(|width| {
+            end += width;
+            end - width..end
+        })
+    }
+}
+
+impl RowNetwork for PolicyRows {
+    fn widths(&self) -> (usize, usize) {
+        let memory = if self.state > 0 { self.state + 1 } else { 0 };
+        let [.., last] = self.places();
+        (self.inputs + memory, last.end)
+    }
+
+    fn forward(&self, weights: &Parameters, rows: &Tensor) -> Result<Tensor, AgentError> {
+        let _guard = tch::no_grad_guard();
+        let (count, inputs, state) = (rows.size()[0], self.inputs as i64, self.state as i64);
+        let given = if state == 0 {
+            self.net.policy(weights, rows, None, Mode::Eval)?
+        } else {
+            let x = rows.f_narrow(1, 0, inputs)?.f_contiguous()?;
+            let state_before = rows.f_narrow(1, inputs, state)?.f_contiguous()?;
+            let starts = rows.f_narrow(1, inputs + state, 1)?.f_reshape([1, count])?;
+            let sequences = Sequences { starts: &starts, state: &state_before };
+            self.net.policy(weights, &x, Some(sequences), Mode::Eval)?
+        };
+        let deviations = self.net.log_deviation().map(|id| weights.get(id));
+        let deviations = deviations.map(|all| all.f_reshape([1, -1])?.f_expand([count, -1], false));
+        let states = given.states.map(|states| states.f_reshape([count, -1]));
+        let parts: Vec<Tensor> =
+            [Some(given.outputs), deviations.transpose()?, given.features, states.transpose()?]
+                .into_iter()
+                .flatten()
+                .collect();
+        Ok(Tensor::f_cat(&parts, 1)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pavlov_envs::Space;
+
+    use super::super::tests::{context, every_kind_of_actions, play, small_net};
+    use super::super::{ActorCriticConfig, Minibatch, RecurrentConfig, Rollout, actor_of};
+    use super::*;
+    use crate::host::read;
+    use crate::{BatchedInference, Inference};
+
+    /// Runs the network for one that acts as if it were many.
+    struct Alone<'a>(Box<dyn RowNetwork>, &'a Parameters);
+
+    impl BatchedInference for Alone<'_> {
+        fn infer(&self, rows: &[f32], count: usize, outputs: &mut Vec<f32>) -> Result<(), AgentError> {
+            let rows = Tensor::f_from_slice(rows)?.f_reshape([count as i64, -1])?;
+            assert_eq!(rows.size()[1] as usize, self.0.widths().0);
+            let given = self.0.forward(self.1, &rows)?;
+            assert_eq!(given.size(), [count as i64, self.0.widths().1 as i64]);
+            read(&given, outputs)
+        }
+    }
+
+    #[test]
+    fn who_asks_others_acts_as_who_runs_the_network_itself() {
+        let memories = [RecurrentConfig::Off, RecurrentConfig::Lstm, RecurrentConfig::Gru];
+        for (actions, state_dependent_exploration, recurrent) in every_kind_of_actions()
+            .into_iter()
+            .flat_map(|actions| [(actions.clone(), false), (actions, true)])
+            .flat_map(|(actions, depends)| memories.map(|memory| (actions.clone(), depends, memory)))
+        {
+            let context = context(Space::unbounded(&[3]), actions.clone(), 2);
+            let config = ActorCriticConfig {
+                state_dependent_exploration,
+                recurrent,
+                recurrent_size: 5,
+                ..small_net()
+            };
+            let (actor, parameters) = actor_of(&config, &context).unwrap();
+            let others = Alone(actor.network(), &parameters);
+            let seen = [Inference::Own(&parameters), Inference::Batched(&others)].map(|inference| {
+                let mut actor = actor.fresh();
+                let mut rollout = Rollout::new(12, 2, 0, &actor).unwrap();
+                play(&mut rollout, &context, &mut actor, inference, 12);
+                rollout.finish(&actor, &parameters, (0.9, 0.9)).unwrap();
+                let mut all = Minibatch::new().unwrap();
+                rollout.gather(&rollout.learnable(), &mut all).unwrap();
+                (all.draws, all.log_probs)
+            });
+            assert_eq!(seen[0], seen[1], "{actions} {state_dependent_exploration} {recurrent:?}");
+        }
+    }
+}
