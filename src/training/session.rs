@@ -9,6 +9,7 @@ use pavlov_agents::{ActMode, Agent, AgentContext, Policy};
 use pavlov_envs::{EnvFactory, ObservationNormalizer, Space, VectorOptions, derive_seed};
 use pavlov_nn::{StateDict, StateView, generator_state, set_generator_state, weights};
 use serde::Serialize;
+use tch::Device;
 
 use super::clock::{Clock, PhaseLog};
 use super::turns::Turns;
@@ -21,6 +22,9 @@ use crate::run::{Checkpoint, RunFolder};
 
 /// Steps of the loop from one look at the clock to the next.
 const REPORT_EVERY: u64 = 64;
+
+/// The state of a GPU's generator in a checkpoint.
+const DEVICE_GENERATOR: &str = "device_generator";
 
 /// Why a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -78,6 +82,8 @@ pub struct Session {
     engine: Engine,
     clock: Clock,
     recorder: Recorder,
+    /// Where networks live.
+    device: Device,
     /// What threads have told that is not logged yet.
     pending: BTreeMap<String, f64>,
     /// What the user should hear when the training starts.
@@ -120,7 +126,10 @@ impl Session {
             Recorder::open(folder.path(), Some(&clock.log)).with_context(|| cannot_log(&folder))?;
         let mut session = Self::build(config, folder, registries, recorder)?;
         session.agent.load_state(&view.part("agent")).context("the checkpoint does not fit the agent")?;
-        set_generator_state(&view.tensor("generator")?)?;
+        set_generator_state(Device::Cpu, &view.tensor("generator")?)?;
+        if view.has_array(DEVICE_GENERATOR) && session.device.is_cuda() {
+            set_generator_state(session.device, &view.tensor(DEVICE_GENERATOR)?)?;
+        }
         session.clock = clock;
         session.clock.go_on();
         session.load_environments(&view)?;
@@ -174,6 +183,7 @@ impl Session {
         };
         let clock = Clock::new(&config);
         Ok(Self {
+            device: pavlov_nn::device::parse(&config.device)?,
             config,
             folder,
             factory,
@@ -340,7 +350,10 @@ impl Session {
         let seconds = self.clock.seconds();
         let mut state = StateDict::new();
         state.nest("agent", self.agent.state()?);
-        state.put_tensor("generator", &generator_state()?)?;
+        state.put_tensor("generator", &generator_state(Device::Cpu)?)?;
+        if self.device.is_cuda() {
+            state.put_tensor(DEVICE_GENERATOR, &generator_state(self.device)?)?;
+        }
         state.put_value("session", &self.clock.after(seconds))?;
         normalized::put(&mut state, self.engine.normalizer()?.as_ref())?;
         match &self.engine {

@@ -15,7 +15,7 @@ pub mod regression;
 
 use std::ffi::{CStr, c_char, c_int};
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 use torch_sys::C_tensor;
 
 use crate::NnError;
@@ -26,10 +26,10 @@ pub use host::{HostBuffer, HostElement};
 unsafe extern "C" {
     fn pavlov_free_message(message: *mut c_char);
     fn pavlov_set_gradient(parameter: *mut C_tensor, gradient: *const C_tensor) -> *mut c_char;
-    fn pavlov_generator_state(out: *mut *mut C_tensor) -> *mut c_char;
+    fn pavlov_generator_state(index: c_int, out: *mut *mut C_tensor) -> *mut c_char;
     fn pavlov_backward(output: *mut C_tensor, gradient: *mut C_tensor) -> *mut c_char;
     fn pavlov_set_team_size(threads: c_int);
-    fn pavlov_set_generator_state(state: *const C_tensor) -> *mut c_char;
+    fn pavlov_set_generator_state(index: c_int, state: *const C_tensor) -> *mut c_char;
 }
 
 /// The error that a C function returned, if it returned one.
@@ -52,6 +52,14 @@ fn pointer(tensor: &Tensor) -> *mut C_tensor {
     tensor.as_ptr().cast_mut()
 }
 
+/// The number of a GPU, as C++ takes it; the CPU's is -1.
+fn index(device: Device) -> c_int {
+    match device {
+        Device::Cuda(index) => index as c_int,
+        _ => -1,
+    }
+}
+
 /// Makes `gradient` the tensor into which the backward pass accumulates `parameter`'s gradient.
 ///
 /// # Errors
@@ -61,26 +69,26 @@ pub fn set_gradient(parameter: &Tensor, gradient: &Tensor) -> Result<(), NnError
     unsafe { check(pavlov_set_gradient(pointer(parameter), gradient.as_ptr())) }
 }
 
-/// The state of libtorch's default CPU generator, a tensor of bytes: dropout and `Tensor::randn` draw from it.
+/// The state of libtorch's default generator for a device, a tensor of bytes: dropout and `Tensor::randn` draw from it.
 ///
 /// # Errors
 /// [`NnError::Shim`] when libtorch refuses.
-pub fn generator_state() -> Result<Tensor, NnError> {
+pub fn generator_state(device: Device) -> Result<Tensor, NnError> {
     let mut out = std::ptr::null_mut();
     // SAFETY: `out` is written before it is read, with a tensor that is now ours.
     unsafe {
-        check(pavlov_generator_state(&mut out))?;
+        check(pavlov_generator_state(index(device), &mut out))?;
         Ok(Tensor::from_ptr(out))
     }
 }
 
-/// Sets the state of libtorch's default CPU generator to one that [`generator_state`] gave.
+/// Sets the state of libtorch's default generator for a device to one that [`generator_state`] gave.
 ///
 /// # Errors
 /// [`NnError::Shim`] when the bytes are no such state.
-pub fn set_generator_state(state: &Tensor) -> Result<(), NnError> {
+pub fn set_generator_state(device: Device, state: &Tensor) -> Result<(), NnError> {
     // SAFETY: the pointer is valid for the call, and the state is copied.
-    unsafe { check(pavlov_set_generator_state(state.as_ptr())) }
+    unsafe { check(pavlov_set_generator_state(index(device), state.as_ptr())) }
 }
 
 /// How many threads share the passes of small networks from now on, the caller included. The numbers are the same for

@@ -2,7 +2,13 @@
 
 #include "shim.h"
 
-#include <ATen/CPUGeneratorImpl.h>
+#include <ATen/Context.h>
+
+// The default generator of CUDA device `index`, or the CPU's below 0.
+static at::Generator default_generator(int index) {
+  const auto device = index < 0 ? c10::Device(c10::kCPU) : c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
+  return at::globalContext().defaultGenerator(device);
+}
 
 extern "C" {
 
@@ -15,17 +21,17 @@ char* pavlov_set_gradient(Handle parameter, Handle gradient) {
   });
 }
 
-char* pavlov_generator_state(Handle* out) {
+char* pavlov_generator_state(int index, Handle* out) {
   return guarded([&] {
-    auto generator = at::detail::getDefaultCPUGenerator();
+    auto generator = default_generator(index);
     std::lock_guard<std::mutex> lock(generator.mutex());
     *out = new at::Tensor(generator.get_state());
   });
 }
 
-char* pavlov_set_generator_state(Handle state) {
+char* pavlov_set_generator_state(int index, Handle state) {
   return guarded([&] {
-    auto generator = at::detail::getDefaultCPUGenerator();
+    auto generator = default_generator(index);
     std::lock_guard<std::mutex> lock(generator.mutex());
     generator.set_state(*state);
   });
