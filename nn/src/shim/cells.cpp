@@ -36,6 +36,7 @@ VECTORISED void lstm_step(const Row& row, int64_t n) {
   float *i = row.gates, *f = i + n, *g = f + n, *o = g + n;
   const float* c_before = row.before + n;
   float *h = row.states, *c = h + n;
+  INDEPENDENT
   for (int64_t k = 0; k < n; ++k) {
     i[k] = Sigmoid::of(i[k]);
     f[k] = Sigmoid::of(f[k]);
@@ -50,6 +51,7 @@ VECTORISED void lstm_step(const Row& row, int64_t n) {
 VECTORISED void gru_step(const Row& row, int64_t n) {
   float *r = row.gates, *z = r + n, *fresh = z + n;
   const float* from_state = fresh + n;
+  INDEPENDENT
   for (int64_t k = 0; k < n; ++k) {
     r[k] = Sigmoid::of(r[k]);
     z[k] = Sigmoid::of(z[k]);
@@ -63,6 +65,7 @@ VECTORISED void gru_step(const Row& row, int64_t n) {
 VECTORISED void lstm_step_back(const Row& row, const float* by_h, float* by_c, int64_t n) {
   float *i = row.gates, *f = i + n, *g = f + n, *o = g + n;
   const float *c_before = row.before + n, *c = row.states + n;
+  INDEPENDENT
   for (int64_t k = 0; k < n; ++k) {
     const float squashed = Tanh::of(c[k]);
     const float all = by_c[k] + by_h[k] * o[k] * Tanh::slope(squashed);
@@ -79,6 +82,7 @@ VECTORISED void lstm_step_back(const Row& row, const float* by_h, float* by_c, i
 // The same; what of the gradient reaches the state before the step past the gates takes the place of `by_h`.
 VECTORISED void gru_step_back(const Row& row, float* by_h, int64_t n) {
   float *r = row.gates, *z = r + n, *fresh = z + n, *from_state = fresh + n;
+  INDEPENDENT
   for (int64_t k = 0; k < n; ++k) {
     const float by_fresh = by_h[k] * (1.0f - z[k]) * Tanh::slope(fresh[k]);
     const float by_z = by_h[k] * (row.before[k] - fresh[k]) * Sigmoid::slope(z[k]);

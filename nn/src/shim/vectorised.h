@@ -9,6 +9,15 @@
 #define VECTORISED
 #endif
 
+// Before a loop whose arrays do not overlap: with many of them the compiler would rather not vectorise than check.
+#if defined(__clang__)
+#define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define INDEPENDENT
+#endif
+
 // Part of every VECTORISED function that calls it, so that it is compiled for that one's instruction set.
 #if defined(__GNUC__)
 #define INLINED inline __attribute__((always_inline))
