@@ -188,6 +188,10 @@ fn free_running_it_stops_when_asked_and_goes_on() {
         let said_rows =
             log(&place.path("run")).iter().any(|row| row.values.contains_key("inference/batch_rows"));
         assert_eq!(said_rows, inference.ends_with("batched"), "{agent} on {environment}");
+        for tag in ["actors/idle_share", "learner/idle_share", "actors/policy_lag_mean", "train/n_updates"] {
+            let told = log(&place.path("run")).iter().any(|row| row.values.contains_key(tag));
+            assert!(told, "{agent} on {environment} does not log {tag}");
+        }
         let run = RunFolder::open(&place.path("run")).expect("the run");
         let done = run.checkpoints().list().expect("a list").pop().expect("a checkpoint").env_steps;
         let config = place.path("run/config.toml");
@@ -448,6 +452,33 @@ fn a_world_that_never_answers_is_given_up() {
         assert!(started.elapsed() < Duration::from_millis(3_900), "{:?}", started.elapsed());
         assert!(warnings.iter().any(|warning| warning.contains("given up")), "{warnings:?}");
         assert!(no_thread_is_left());
+    }
+}
+
+#[test]
+fn a_learner_that_diverges_stops_all_threads_and_leaves_the_checkpoints_before() {
+    for (agent, mode) in [("dqn", "free"), ("ppo", "free"), ("dqn", "lockstep"), ("ppo", "lockstep")] {
+        let place = Workplace::new();
+        let mode = format!("actors.mode={mode}");
+        let mut arguments =
+            vec!["train", agent, "CartPole-v1", "--run-dir", "run", "--quiet", "--actors", "2"];
+        let sets = ["learning_rate=1e30", "env_steps=50000", "checkpoint.every_env_steps=200", &mode];
+        sets.iter().chain(&["evaluation.every_env_steps=0", "gradient_clip_norm=1"]).for_each(|set| {
+            arguments.extend(["--set", set]);
+        });
+        let started = Instant::now();
+        let said = place.pavlov(&arguments);
+        assert!(!said.success && said.err.contains("learning rate"), "{agent} {mode}: {}", said.err);
+        assert!(started.elapsed() < Duration::from_secs(20), "{agent} {mode}: {:?}", started.elapsed());
+        let run = RunFolder::open(&place.path("run")).expect("the run");
+        let kept = run.checkpoints().list().expect("a list").pop();
+        // PPO's first round ends in its first training, before there is any.
+        assert_eq!(
+            kept.is_some(),
+            (agent, mode.as_str()) != ("ppo", "actors.mode=lockstep"),
+            "{agent} {mode}"
+        );
+        assert!(kept.is_none_or(|kept| kept.read().is_ok()), "{agent} {mode}");
     }
 }
 

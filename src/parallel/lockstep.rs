@@ -28,7 +28,13 @@ impl Driver {
         let mut failure = None;
         while env_steps < until && failure.is_none() && !stop.load(Ordering::Relaxed) {
             let steps = self.round(agent, (env_steps, until), listener, &mut failure)?;
+            let (before, every) = (env_steps, self.plan.log_every);
             env_steps += steps as u64 * self.plan.num_envs as u64;
+            // What is due at the end of the phase is told by who began it.
+            if env_steps / every > before / every && env_steps < until {
+                let metrics = agent.take_metrics()?;
+                listener.learned(metrics.into_iter().map(|(tag, value)| (tag.to_string(), value)).collect());
+            }
             listener.tick(env_steps);
         }
         Ok(PhaseEnd { env_steps, failure })

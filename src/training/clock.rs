@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::Episodes;
-use super::{Progress, Report};
+use super::{Progress, Report, ThreadsReport};
 use crate::config::RunConfig;
 use crate::parallel::Listener;
 use crate::record::{Position, Recorder, Row};
@@ -115,6 +115,7 @@ impl Clock {
             steps_per_second: self.steps_per_second(env_steps),
             mean_return: self.episodes.means().map(|means| means.0),
             evaluation: self.last_evaluation,
+            threads: None,
         }
     }
 }
@@ -131,6 +132,9 @@ pub(super) struct PhaseLog<'a> {
     pub logged: u64,
     /// What the next row will have besides.
     pub pending: &'a mut BTreeMap<String, f64>,
+    pub threads: ThreadsReport,
+    /// How many updates there were when the learner last told of itself.
+    pub told: (u64, Instant),
 }
 
 impl Listener for PhaseLog<'_> {
@@ -139,11 +143,27 @@ impl Listener for PhaseLog<'_> {
     }
 
     fn learned(&mut self, metrics: BTreeMap<String, f64>) {
+        let told = |tag: &str, last: Option<f64>| metrics.get(tag).copied().or(last);
+        self.threads = ThreadsReport {
+            updates_per_second: self.threads.updates_per_second,
+            policy_lag: told("actors/policy_lag_mean", self.threads.policy_lag),
+            samples_per_insert: told("replay/samples_per_insert", self.threads.samples_per_insert),
+            queue_depth: told("actors/queue_depth", self.threads.queue_depth),
+            actors_idle: told("actors/idle_share", self.threads.actors_idle),
+            learner_idle: told("learner/idle_share", self.threads.learner_idle),
+        };
+        if let Some(&updates) = metrics.get("train/n_updates") {
+            let (before, since) = std::mem::replace(&mut self.told, (updates as u64, Instant::now()));
+            let rate = (updates as u64 - before) as f64 / since.elapsed().as_secs_f64().max(1e-9);
+            self.threads.updates_per_second = Some(rate);
+            self.pending.insert("time/updates_per_second".into(), rate);
+        }
         self.pending.extend(metrics);
     }
 
     fn tick(&mut self, env_steps: u64) {
-        self.progress.report(&self.clock.report(env_steps, self.config));
+        let threads = Some(self.threads);
+        self.progress.report(&Report { threads, ..self.clock.report(env_steps, self.config) });
         let every = self.config.log.every_env_steps;
         if env_steps / every > self.logged / every && env_steps < self.until {
             self.logged = env_steps;

@@ -11,6 +11,6 @@ mod trained;
 mod turns;
 
 pub use evaluation::{Evaluation, evaluate};
-pub use progress::{Json, Progress, Quiet, Report, Terminal};
+pub use progress::{Json, Progress, Quiet, Report, Terminal, ThreadsReport};
 pub use session::{Outcome, Session, StopReason};
 pub use trained::Trained;

@@ -19,6 +19,25 @@ pub struct Report {
     pub mean_return: Option<f64>,
     /// Mean return of the last evaluation.
     pub evaluation: Option<f64>,
+    /// How actors and learner get along, where there are any.
+    pub threads: Option<ThreadsReport>,
+}
+
+/// How actors and learner got along of late; what a training does not have, or has not told of yet, is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct ThreadsReport {
+    /// Gradient steps per second.
+    pub updates_per_second: Option<f64>,
+    /// Updates between the policy that acted and the learner's, mean.
+    pub policy_lag: Option<f64>,
+    /// Samples learned from for each transition that came in.
+    pub samples_per_insert: Option<f64>,
+    /// Segments that wait.
+    pub queue_depth: Option<f64>,
+    /// The share of the time that the actors wait, 0 to 1.
+    pub actors_idle: Option<f64>,
+    /// The share of the time that the learner waits, 0 to 1.
+    pub learner_idle: Option<f64>,
 }
 
 /// Listens to a training.
@@ -118,7 +137,26 @@ impl Terminal {
     fn text(report: &Report) -> String {
         let number = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.1}"));
         let (mean_return, evaluation) = (number(report.mean_return), number(report.evaluation));
-        format!("return {mean_return}  evaluation {evaluation}  {:.0} steps/s", report.steps_per_second)
+        let threads = report.threads.map_or_else(String::new, |threads| {
+            let rate = threads.updates_per_second.map_or_else(|| "-".into(), |rate| format!("{rate:.0}"));
+            let share = |share: Option<f64>| {
+                share.map_or_else(|| "-".into(), |share| format!("{:.0} %", share * 100.0))
+            };
+            let mut parts = vec![
+                format!("{rate} updates/s"),
+                format!(
+                    "idle: actors {}, learner {}",
+                    share(threads.actors_idle),
+                    share(threads.learner_idle)
+                ),
+                format!("lag {}", number(threads.policy_lag)),
+            ];
+            parts.extend(threads.samples_per_insert.map(|ratio| format!("{ratio:.2} samples/insert")));
+            parts.extend(threads.queue_depth.map(|depth| format!("queue {depth:.0}")));
+            format!("  {}", parts.join("  "))
+        });
+        let rate = report.steps_per_second;
+        format!("return {mean_return}  evaluation {evaluation}  {rate:.0} steps/s{threads}")
     }
 }
 

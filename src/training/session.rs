@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use pavlov_agents::{ActMode, Agent, AgentContext, Policy};
@@ -13,7 +14,7 @@ use tch::Device;
 
 use super::clock::{Clock, PhaseLog};
 use super::turns::Turns;
-use super::{Evaluation, Progress, evaluate, normalized};
+use super::{Evaluation, Progress, ThreadsReport, evaluate, normalized};
 use crate::config::{Registries, RunConfig};
 use crate::parallel::Driver;
 use crate::play::{self, Film};
@@ -262,8 +263,17 @@ impl Session {
             }
             Engine::Actors(driver) => {
                 let env_steps = clock.env_steps;
-                let mut log =
-                    PhaseLog { clock, config, recorder, progress, until, logged: env_steps, pending };
+                let mut log = PhaseLog {
+                    clock,
+                    config,
+                    recorder,
+                    progress,
+                    until,
+                    logged: env_steps,
+                    pending,
+                    threads: ThreadsReport::default(),
+                    told: (agent.updates(), Instant::now()),
+                };
                 let end = driver.phase(agent.as_mut(), (env_steps, until), stop, &mut log)?;
                 clock.env_steps = end.env_steps;
                 Ok(end.failure)
