@@ -1,5 +1,6 @@
 //! What the program does as its users see it. One binary, so that libtorch is linked once.
 
+mod actor_failures;
 mod actors;
 mod agents;
 mod bad_input;
