@@ -30,12 +30,14 @@ impl SeenStatistics {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Pooled {
     all: RunningStatistics,
+    /// Whether what is new is counted apart.
+    gathers: bool,
     news: Option<RunningStatistics>,
 }
 
 impl Pooled {
     pub fn new(width: usize) -> Self {
-        Self { all: RunningStatistics::new(width), news: None }
+        Self { all: RunningStatistics::new(width), gathers: false, news: None }
     }
 
     /// All that is known.
@@ -50,15 +52,15 @@ impl Pooled {
     /// As [`RunningStatistics::update`].
     pub fn update(&mut self, rows: usize, row: impl Fn(usize, usize) -> f64) {
         self.all.update(rows, &row);
-        if let Some(news) = &mut self.news {
-            news.update(rows, row);
+        if self.gathers && rows > 0 {
+            let width = self.width();
+            self.news.get_or_insert_with(|| RunningStatistics::nothing(width)).update(rows, row);
         }
     }
 
-    /// What was seen since the last call.
+    /// What was seen since the last call, if anything was.
     pub fn take_news(&mut self) -> Option<RunningStatistics> {
-        let width = self.width();
-        self.news.as_mut().map(|news| std::mem::replace(news, RunningStatistics::nothing(width)))
+        self.news.take()
     }
 
     /// Goes on with these.
@@ -71,8 +73,7 @@ impl Pooled {
     /// Goes on with these, if there are any, and counts apart what is seen from now on.
     pub fn follow(&mut self, all: Option<&RunningStatistics>) -> Result<(), EnvError> {
         all.map_or(Ok(()), |all| self.set(all))?;
-        let width = self.width();
-        self.news.get_or_insert_with(|| RunningStatistics::nothing(width));
+        self.gathers = true;
         Ok(())
     }
 

@@ -48,7 +48,7 @@ impl RunningStatistics {
     /// [`EnvError::State`] when they make no sense: other lengths, numbers that are not finite, negative variances.
     pub fn from_parts(mean: Vec<f64>, variance: Vec<f64>, count: f64) -> Result<Self, EnvError> {
         let finite = mean.iter().chain(&variance).all(|number| number.is_finite());
-        let counted = count.is_finite() && count >= 0.0;
+        let counted = count.is_finite() && count > 0.0;
         if mean.len() != variance.len() || !finite || !counted || variance.iter().any(|v| *v < 0.0) {
             return Err(EnvError::State("the saved statistics are no means and variances".into()));
         }
@@ -72,36 +72,30 @@ impl RunningStatistics {
 
     /// Takes in what `row(i, j)` gives for each of `rows` rows and each number `j`.
     pub fn update(&mut self, rows: usize, row: impl Fn(usize, usize) -> f64) {
-        if rows == 0 {
-            return;
-        }
-        let (seen, new) = (self.count, rows as f64);
-        let total = seen + new;
-        for (column, (mean, variance)) in self.mean.iter_mut().zip(&mut self.variance).enumerate() {
-            let batch_mean = (0..rows).map(|index| row(index, column)).sum::<f64>() / new;
-            let squares: f64 = (0..rows).map(|index| (row(index, column) - batch_mean).powi(2)).sum();
-            let delta = batch_mean - *mean;
-            *mean += delta * new / total;
-            *variance = (*variance * seen + squares + delta * delta * seen * new / total) / total;
-        }
-        self.count = total;
+        let new = rows as f64;
+        self.take_in(new, |column| {
+            let mean = (0..rows).map(|index| row(index, column)).sum::<f64>() / new;
+            (mean, (0..rows).map(|index| (row(index, column) - mean).powi(2)).sum())
+        });
     }
 
     /// Takes in all that others have seen, of as many numbers.
     pub(super) fn merge(&mut self, other: &RunningStatistics) {
-        if other.count == 0.0 {
+        self.take_in(other.count, |column| (other.mean[column], other.variance[column] * other.count));
+    }
+
+    /// Takes in `new` rows, given each number's mean over them and the sum of its squared deviations from it.
+    fn take_in(&mut self, new: f64, moments: impl Fn(usize) -> (f64, f64)) {
+        if new == 0.0 {
             return;
         }
-        let (seen, new) = (self.count, other.count);
+        let seen = self.count;
         let total = seen + new;
-        let own = self.mean.iter_mut().zip(&mut self.variance);
-        for ((mean, variance), (other_mean, other_variance)) in
-            own.zip(other.mean.iter().zip(&other.variance))
-        {
-            let delta = other_mean - *mean;
+        for (column, (mean, variance)) in self.mean.iter_mut().zip(&mut self.variance).enumerate() {
+            let (new_mean, squares) = moments(column);
+            let delta = new_mean - *mean;
             *mean += delta * new / total;
-            *variance =
-                (*variance * seen + other_variance * new + delta * delta * seen * new / total) / total;
+            *variance = (*variance * seen + squares + delta * delta * seen * new / total) / total;
         }
         self.count = total;
     }
@@ -148,7 +142,7 @@ mod tests {
             (vec![0.0], vec![], 1.0),
             (vec![f64::NAN], vec![1.0], 1.0),
             (vec![0.0], vec![-1.0], 1.0),
-            (vec![], vec![], -1.0),
+            (vec![], vec![], 0.0),
         ] {
             assert!(RunningStatistics::from_parts(mean, variance, count).is_err());
         }
