@@ -179,12 +179,11 @@ fn free_running_it_stops_when_asked_and_goes_on() {
         assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(asked.elapsed() < Duration::from_secs(10), "{agent} on {environment}: {:?}", asked.elapsed());
 
-        let said_rows =
-            log(&place.path("run")).iter().any(|row| row.values.contains_key("inference/batch_rows"));
-        assert_eq!(said_rows, inference.ends_with("batched"), "{agent} on {environment}");
+        let logged = log(&place.path("run"));
+        let tells = |tag: &str| logged.iter().any(|row| row.values.contains_key(tag));
+        assert_eq!(tells("inference/batch_rows"), inference.ends_with("batched"), "{agent} on {environment}");
         for tag in ["actors/idle_share", "learner/idle_share", "actors/policy_lag_mean", "train/n_updates"] {
-            let told = log(&place.path("run")).iter().any(|row| row.values.contains_key(tag));
-            assert!(told, "{agent} on {environment} does not log {tag}");
+            assert!(tells(tag), "{agent} on {environment} does not log {tag}");
         }
         let run = RunFolder::open(&place.path("run")).expect("the run");
         let done = run.checkpoints().list().expect("a list").pop().expect("a checkpoint").env_steps;

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use pavlov_nn::{
     Activation, Ensemble, Layout, MlpConfig, Mode, NnError, Optimizer, OptimizerConfig, Parameters,
-    Precision, set_team_size,
+    set_team_size,
 };
 use rand::SeedableRng;
 use tch::{Kind, Tensor, kind::FLOAT_CPU};
@@ -73,13 +73,12 @@ impl Case {
         2.0 * products * self.batch as f64 * self.networks as f64
     }
 
-    fn pass(&self, threads: u32, precision: Precision, rounds: usize) -> Result<f64, NnError> {
+    fn pass(&self, threads: u32, rounds: usize) -> Result<f64, NnError> {
         set_team_size(threads);
         let mut layout = Layout::new();
         let config = MlpConfig {
             hidden_sizes: vec![self.hidden; 2],
             activation: self.activation,
-            precision,
             ..MlpConfig::default()
         };
         let nets = Ensemble::new(&mut layout, "", self.networks, self.inputs, self.outputs, &config)?;
@@ -124,21 +123,19 @@ fn main() -> Result<(), NnError> {
     let mut numbers = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
     let (threads, rounds) = (numbers.next().unwrap_or(1) as u32, numbers.next().unwrap_or(500));
     tch::set_num_threads(1);
-    let _guard = tch::no_grad_guard();
     let (f32, bf16) = (machine(Kind::Float)?, machine(Kind::BFloat16)?);
     println!(
         "one thread, products of 512 x 512: {:.0} GFLOP/s in f32, {:.0} in libtorch's bf16\n",
         f32 / 1e9,
         bf16 / 1e9
     );
-    drop(_guard);
     println!(
         "{:38}{:>8}{:>14}{:>12}{:>12}",
         "forward, backward and Adam", "threads", "microseconds", "GFLOP/s", "share"
     );
     for case in &CASES {
         for threads in 1..=threads {
-            let seconds = case.pass(threads, Precision::F32, rounds)?;
+            let seconds = case.pass(threads, rounds)?;
             let rate = case.operations() / seconds;
             let share = 100.0 * rate / (f32 * f64::from(threads));
             println!("{:38}{threads:>8}{:>14.1}{:>12.1}{share:>11.0}%", case.name, seconds * 1e6, rate / 1e9);

@@ -50,17 +50,12 @@ impl<H: Half> Actor<H> {
     pub fn run(mut self) -> Returned<H> {
         // A new thread would use all cores for each operation, and slow everybody down.
         tch::set_num_threads(1);
-        let mut started = Instant::now();
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.go_on(&mut started)));
-        let outcome = outcome.unwrap_or_else(|panic| {
-            Err(AgentError::State(format!("an actor panicked: {}", panic_message(panic.as_ref()))))
+        let shared = self.shared.clone();
+        let outcome = shared.serve(&shared.actors, |started| {
+            catch_unwind(AssertUnwindSafe(|| self.go_on(started))).unwrap_or_else(|panic| {
+                Err(AgentError::State(format!("an actor panicked: {}", panic_message(panic.as_ref()))))
+            })
         });
-        if outcome.is_err() {
-            self.shared.stop();
-        }
-        self.shared.actors.lived(&mut started);
-        // Who runs the network ends with the last one that may ask.
-        drop(self.asker.take());
         Returned { number: self.number, lane: self.lane, outcome }
     }
 

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use pavlov_agents::{AgentError, RowNetwork};
 use pavlov_envs::panic_message;
+use pavlov_nn::Parameters;
 use pavlov_runtime::Slot;
 
 use super::Listener;
 use super::actor::{Actor, Parcel, Returned};
 use super::driver::Plan;
-use super::inference::Asker;
+use super::inference::InferenceThread;
 use super::lane::{Half, Lane};
 use super::shared::{Event, PATIENCE, Shared, Weights};
 
@@ -25,6 +27,8 @@ pub(super) struct Crew<'a, H: Half> {
     timeout: Duration,
     failures: &'a mut u64,
     max_failures: u64,
+    /// Closed when no actor is left, or will be waited for.
+    actors_left: Sender<()>,
 }
 
 /// The ends of a crew's channels that are the learning side's.
@@ -35,21 +39,29 @@ pub(super) struct Ends<P> {
     pub spare: Sender<P>,
     /// The actors' end of the same: what nobody needed is taken back from here.
     pub spares: Receiver<P>,
+    /// Closed when no actor is left, or will be waited for.
+    pub actors_left: Receiver<()>,
+    /// Who runs the network for the actors, if they do not.
+    pub inference: Option<InferenceThread>,
 }
 
 impl<'a, H: Half + 'static> Crew<'a, H> {
-    /// Starts an actor for each lane, with these parcels to record into.
+    /// Starts an actor for each lane, with these parcels to record into. `acting` is the network that they act by, and the
+    /// weights that it has now.
     pub fn start(
         lanes: &mut [Option<Lane<H>>],
         parcels: &mut Vec<H::Parcel>,
         (plan, failures): (&Plan, &'a mut u64),
         (shared, slot): (&Arc<Shared>, &Arc<Slot<Weights>>),
-        (max_lag, askers): (Option<u64>, Option<Vec<Asker>>),
+        max_lag: Option<u64>,
+        acting: (impl FnOnce() -> Result<Box<dyn RowNetwork>, AgentError>, &Parameters),
     ) -> Result<(Self, Ends<H::Parcel>)> {
         let (full, filled) = bounded(plan.actors.queue_segments);
         let (spare, spares) = unbounded();
         parcels.drain(..).for_each(|parcel| drop(spare.send(parcel)));
         let (back, returned) = unbounded();
+        let (actors_left, actors_gone) = bounded(0);
+        let (inference, askers) = InferenceThread::new(plan, acting, (shared, slot), &actors_gone)?.unzip();
         let mut askers = askers.into_iter().flatten();
         for (number, lane) in lanes.iter_mut().enumerate() {
             let Some(lane) = lane.take() else { continue };
@@ -77,8 +89,9 @@ impl<'a, H: Half + 'static> Crew<'a, H> {
             timeout: Duration::from_secs_f64(plan.actors.stop_timeout_seconds),
             failures,
             max_failures: plan.actors.max_failures,
+            actors_left,
         };
-        Ok((crew, Ends { full: filled, spare, spares }))
+        Ok((crew, Ends { full: filled, spare, spares, actors_left: actors_gone, inference }))
     }
 
     /// Passes on what the threads tell until all actors are back, or were waited for long enough. Gives why the run must
@@ -90,7 +103,7 @@ impl<'a, H: Half + 'static> Crew<'a, H> {
         stop: &AtomicBool,
         listener: &mut dyn Listener,
     ) -> Result<Option<String>> {
-        let Self { shared, slot, returned, timeout, failures, max_failures } = self;
+        let Self { shared, slot, returned, timeout, failures, max_failures, actors_left } = self;
         let (mut ending, mut outcome, mut cause) = (None, Ok(()), None);
         loop {
             hear(&shared, news, stop, listener, |message| {
@@ -123,6 +136,7 @@ impl<'a, H: Half + 'static> Crew<'a, H> {
             }
         }
         slot.close();
+        drop(actors_left);
         outcome?;
         Ok(cause)
     }
@@ -182,6 +196,15 @@ pub(super) fn watch(
     }
     hear(shared, news, stop, listener, |_| {});
     listener.learned(shared.take_metrics());
+}
+
+/// Starts a thread of the phase that this one will wait for.
+pub(super) fn spawn<'scope, T: Send + 'scope>(
+    scope: &'scope thread::Scope<'scope, '_>,
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'scope,
+) -> Result<thread::ScopedJoinHandle<'scope, T>> {
+    Ok(thread::Builder::new().name(name.into()).spawn_scoped(scope, run)?)
 }
 
 /// Waits for a thread to end.

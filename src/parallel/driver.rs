@@ -81,6 +81,8 @@ pub(super) enum Lanes {
 pub struct Driver {
     pub(super) plan: Plan,
     pub(super) lanes: Lanes,
+    /// How observations are normalised, having seen nothing.
+    normalizer: Option<ObservationNormalizer>,
     /// How often environments have failed.
     pub(super) failures: u64,
 }
@@ -116,7 +118,7 @@ impl Driver {
             Some(Halves::OffPolicy(halves)) => Lanes::OffPolicy(OffPolicyLanes::new(&halves, &plan)?),
             Some(Halves::OnPolicy(learner)) => Lanes::OnPolicy(OnPolicyLanes::new(learner, &plan)?),
         };
-        Ok(Self { plan, lanes, failures: 0 })
+        Ok(Self { plan, lanes, normalizer: probe.observation_normalizer().cloned(), failures: 0 })
     }
 
     /// Trains from `env_steps` on until `until` are done, the user asks to stop, or environments have failed too often.
@@ -149,9 +151,9 @@ impl Driver {
     /// How observations are normalised, where they are: by what the environments of all lanes have seen.
     ///
     /// # Errors
-    /// When an environment cannot be made.
+    /// When the statistics are of other observations.
     pub fn normalizer(&self) -> Result<Option<ObservationNormalizer>> {
-        let mut normalizer = self.plan.factory.normalizer()?;
+        let mut normalizer = self.normalizer.clone();
         if let (Some(normalizer), Some(seen)) = (&mut normalizer, self.plan.pool.get().observations) {
             normalizer.set_statistics(&seen)?;
         }

@@ -80,8 +80,7 @@ impl InferenceThread {
     /// the weights that the slot holds, where the network is to run.
     pub fn new(
         plan: &Plan,
-        network: impl FnOnce() -> Result<Box<dyn RowNetwork>, AgentError>,
-        learned: &Parameters,
+        (network, learned): (impl FnOnce() -> Result<Box<dyn RowNetwork>, AgentError>, &Parameters),
         (shared, slot): (&Arc<Shared>, &Arc<Slot<Weights>>),
         actors_left: &Receiver<()>,
     ) -> Result<Option<(Self, Vec<Asker>)>, AgentError> {
@@ -115,13 +114,8 @@ impl InferenceThread {
     /// Answers until no actor is left.
     pub fn run(mut self) -> Result<(), AgentError> {
         tch::set_num_threads(1);
-        let mut started = Instant::now();
-        let outcome = self.serve(&mut started);
-        if outcome.is_err() {
-            self.shared.stop();
-        }
-        self.shared.inference.lived(&mut started);
-        outcome
+        let shared = self.shared.clone();
+        shared.serve(&shared.inference, |started| self.serve(started))
     }
 
     fn serve(&mut self, started: &mut Instant) -> Result<(), AgentError> {
@@ -155,11 +149,11 @@ impl InferenceThread {
             let shape = [count.next_power_of_two() as i64, width_in as i64];
             self.rows = HostBuffer::bound_for(self.weights.device(), &shape)?;
         }
-        let mut place = self.rows.as_mut_slice().chunks_exact_mut(width_in.max(1));
-        for row in waiting.iter().flat_map(|question| question.rows.chunks_exact(width_in.max(1))) {
-            if let Some(to) = place.next() {
-                to.copy_from_slice(row);
-            }
+        let mut room = self.rows.as_mut_slice();
+        for question in waiting.iter() {
+            let (own, left) = room.split_at_mut(question.rows.len());
+            own.copy_from_slice(&question.rows);
+            room = left;
         }
         let given = self.network.forward(&self.weights, &self.rows.rows_on(count, self.weights.device())?)?;
         self.outputs.resize(count * width_out, 0.0);

@@ -48,7 +48,7 @@ impl Driver {
         listener: &mut dyn Listener,
         failure: &mut Option<String>,
     ) -> Result<usize> {
-        let Self { plan, lanes, failures } = self;
+        let Self { plan, lanes, failures, .. } = self;
         let (steps, news) = match (lanes, agent.halves()) {
             (Lanes::OffPolicy(lanes), Some(Halves::OffPolicy(halves))) => {
                 let every = halves.setup.train_every_env_steps;
@@ -60,6 +60,7 @@ impl Driver {
                     lane.half.refill(segment.map_or_else(|| plan.segment(most), Ok)?);
                 }
                 let news = step_all(&mut lanes.lanes, (env_steps, steps), plan)?;
+                pool(&mut lanes.lanes)?;
                 let parcels: Vec<_> =
                     lanes.lanes.iter_mut().flatten().filter_map(|lane| lane.half.take(true)).collect();
                 for step in 0..steps {
@@ -77,6 +78,7 @@ impl Driver {
                 }
                 let steps = learner.rollout_steps();
                 let news = step_all(&mut lanes.lanes, (env_steps, steps), plan)?;
+                pool(&mut lanes.lanes)?;
                 for (index, lane) in lanes.lanes.iter_mut().enumerate() {
                     lanes.inbox[index].extend(lane.as_mut().and_then(Lane::take));
                 }
@@ -87,12 +89,8 @@ impl Driver {
             }
             _ => bail!("the lanes are those of another kind of agent"),
         };
-        match &mut self.lanes {
-            Lanes::OffPolicy(lanes) => {
-                pool(&mut lanes.lanes)?;
-                agent.learn()?;
-            }
-            Lanes::OnPolicy(lanes) => pool(&mut lanes.lanes)?,
+        if matches!(self.lanes, Lanes::OffPolicy(_)) {
+            agent.learn()?;
         }
         for lane in news {
             lane.episodes.into_iter().for_each(|(sum, steps)| listener.episode(sum, steps));

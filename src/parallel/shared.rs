@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::Sender;
 use pavlov_agents::{AgentError, Metrics};
@@ -106,6 +106,21 @@ impl Shared {
     /// Whether no new step will begin.
     pub fn is_ending(&self) -> bool {
         self.is_stopped() || self.claimed() >= self.limit
+    }
+
+    /// What a thread does for a phase: its time counts for `meter`, and its error ends the phase.
+    pub fn serve<T>(
+        &self,
+        meter: &Meter,
+        serve: impl FnOnce(&mut Instant) -> Result<T, AgentError>,
+    ) -> Result<T, AgentError> {
+        let mut started = Instant::now();
+        let outcome = serve(&mut started);
+        if outcome.is_err() {
+            self.stop();
+        }
+        meter.lived(&mut started);
+        outcome
     }
 
     /// Tells the thread that started this one. That thread outlives all others.

@@ -135,29 +135,29 @@ impl Terminal {
     }
 
     fn text(report: &Report) -> String {
-        let number = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.1}"));
-        let (mean_return, evaluation) = (number(report.mean_return), number(report.evaluation));
-        let threads = report.threads.map_or_else(String::new, |threads| {
-            let rate = threads.updates_per_second.map_or_else(|| "-".into(), |rate| format!("{rate:.0}"));
+        let mut parts = vec![
+            format!("return {}", shown(report.mean_return, 1)),
+            format!("evaluation {}", shown(report.evaluation, 1)),
+            format!("{:.0} steps/s", report.steps_per_second),
+        ];
+        if let Some(threads) = report.threads {
             let share = |share: Option<f64>| {
                 share.map_or_else(|| "-".into(), |share| format!("{:.0} %", share * 100.0))
             };
-            let mut parts = vec![
-                format!("{rate} updates/s"),
-                format!(
-                    "idle: actors {}, learner {}",
-                    share(threads.actors_idle),
-                    share(threads.learner_idle)
-                ),
-                format!("lag {}", number(threads.policy_lag)),
-            ];
+            let (actors, learner) = (share(threads.actors_idle), share(threads.learner_idle));
+            parts.push(format!("{} updates/s", shown(threads.updates_per_second, 0)));
+            parts.push(format!("idle: actors {actors}, learner {learner}"));
+            parts.push(format!("lag {}", shown(threads.policy_lag, 1)));
             parts.extend(threads.samples_per_insert.map(|ratio| format!("{ratio:.2} samples/insert")));
             parts.extend(threads.queue_depth.map(|depth| format!("queue {depth:.0}")));
-            format!("  {}", parts.join("  "))
-        });
-        let rate = report.steps_per_second;
-        format!("return {mean_return}  evaluation {evaluation}  {rate:.0} steps/s{threads}")
+        }
+        parts.join("  ")
     }
+}
+
+/// The number with so many decimals, or a dash where there is none yet.
+fn shown(value: Option<f64>, decimals: usize) -> String {
+    value.map_or_else(|| "-".into(), |value| format!("{value:.decimals$}"))
 }
 
 impl Default for Terminal {

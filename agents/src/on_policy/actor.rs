@@ -7,7 +7,7 @@ use pavlov_nn::{HostBuffer, Mode, Parameters, StateDict, StateView};
 use tch::Tensor;
 
 use super::exploration::{ExplorationNoise, log_deviations};
-use super::rows::PolicyRows;
+use super::rows::{PolicyRows, RowWidths};
 use super::{ActionHead, ActorCritic, Memory, PolicyOutputs, Sequences};
 use crate::host::{on_device, read};
 use crate::{ActMode, AgentError, BatchedInference, Encoder, Inference, Policy, RowNetwork};
@@ -62,11 +62,7 @@ impl Actor {
 
     /// The policy's network, for who runs it for many that act.
     pub fn network(&self) -> Box<dyn RowNetwork> {
-        Box::new(self.rows())
-    }
-
-    fn rows(&self) -> PolicyRows {
-        PolicyRows::new(&self.net, self.encoder.width())
+        Box::new(PolicyRows::new(&self.net, self.encoder.width()))
     }
 
     /// The same, having seen nothing.
@@ -179,29 +175,28 @@ impl Actor {
 
     /// The same, run by somebody else.
     fn ask(&mut self, others: &dyn BatchedInference, inputs: &Tensor) -> Result<(), AgentError> {
-        let (network, count) = (self.rows(), inputs.size()[0] as usize);
-        let (width, (wide, width_out)) = (self.encoder.width(), network.widths());
+        let (count, width) = (inputs.size()[0] as usize, self.encoder.width());
+        let widths = RowWidths::new(&self.net, width);
         let (rows, outputs) = &mut self.asked;
-        rows.resize(count * wide, 0.0);
-        match &mut self.memory {
-            None => inputs.f_copy_data(rows, count * width)?,
-            Some(memory) => {
-                memory.resize(count);
-                let mut encoded = Vec::new();
-                read(inputs, &mut encoded)?;
-                for (index, row) in rows.chunks_exact_mut(wide).enumerate() {
-                    row[..width].copy_from_slice(&encoded[index * width..(index + 1) * width]);
-                    memory.write(index, &mut row[width..]);
-                }
+        rows.resize(count * widths.row_in(), 0.0);
+        inputs.f_copy_data(rows, count * width)?;
+        if let Some(memory) = &mut self.memory {
+            memory.resize(count);
+            // From the last one on each row moves to its place and makes room for what is remembered.
+            for index in (0..count).rev() {
+                let place = index * widths.row_in();
+                rows.copy_within(index * width..(index + 1) * width, place);
+                memory.write(index, &mut rows[place + width..place + widths.row_in()]);
             }
         }
         others.infer(rows, count, outputs)?;
-        let places = network.places();
-        let [.., state] = &places;
-        for (index, row) in outputs.chunks_exact(width_out).enumerate() {
-            self.memory.iter_mut().for_each(|memory| memory.read(index, &row[state.clone()]));
+        if let Some(memory) = &mut self.memory {
+            let [.., state] = widths.places();
+            for (index, row) in outputs.chunks_exact(widths.row_out()).enumerate() {
+                memory.read(index, &row[state.clone()]);
+            }
         }
-        self.answer.unpack(outputs, (width_out, &places), self.head.distribution().parameters());
+        self.answer.unpack(outputs, widths, self.head.distribution().parameters());
         Ok(())
     }
 
@@ -258,10 +253,10 @@ impl DistributionRows {
         Ok(())
     }
 
-    /// Takes over rows of so many numbers that [`PolicyRows`] gave, whose parts stand at these places.
-    fn unpack(&mut self, rows: &[f32], (width, places): (usize, &[Range<usize>; 4]), count: usize) {
-        let [outputs, log_deviation, features, _] = places;
-        let of = |place: &Range<usize>, out: &mut Vec<f32>| {
+    /// Takes over rows that [`PolicyRows`] gave.
+    fn unpack(&mut self, rows: &[f32], widths: RowWidths, count: usize) {
+        let ([outputs, log_deviation, features, _], width) = (widths.places(), widths.row_out());
+        let of = |place: Range<usize>, out: &mut Vec<f32>| {
             out.clear();
             rows.chunks_exact(width).for_each(|row| out.extend_from_slice(&row[place.clone()]));
         };
@@ -271,7 +266,7 @@ impl DistributionRows {
         of(outputs, &mut self.means);
         of(features, &mut self.features);
         self.log_deviation.clear();
-        self.log_deviation.extend_from_slice(rows.get(log_deviation.clone()).unwrap_or_default());
+        self.log_deviation.extend_from_slice(rows.get(log_deviation).unwrap_or_default());
         self.add_deviations(rows.len() / width, count);
     }
 

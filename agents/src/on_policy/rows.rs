@@ -16,9 +16,15 @@ use crate::{AgentError, RowNetwork};
 /// ```
 ///
 /// where what a policy does not have is 0 numbers wide. The deviations are the same in each row: they are weights.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct PolicyRows {
     net: ActorCritic,
+    widths: RowWidths,
+}
+
+/// How wide the parts of such rows are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowWidths {
     inputs: usize,
     state: usize,
     outputs: usize,
@@ -29,8 +35,26 @@ pub(super) struct PolicyRows {
 impl PolicyRows {
     /// Of a network for encoded observations of `inputs` numbers.
     pub fn new(net: &ActorCritic, inputs: usize) -> Self {
+        Self { net: net.clone(), widths: RowWidths::new(net, inputs) }
+    }
+}
+
+impl RowWidths {
+    /// Those of a network for encoded observations of `inputs` numbers.
+    pub fn new(net: &ActorCritic, inputs: usize) -> Self {
         let (outputs, features, log_deviation) = net.policy_widths();
-        Self { net: net.clone(), inputs, state: net.policy_state_width(), outputs, log_deviation, features }
+        Self { inputs, state: net.policy_state_width(), outputs, log_deviation, features }
+    }
+
+    /// Of a whole row on its way in.
+    pub fn row_in(&self) -> usize {
+        let memory = if self.state > 0 { self.state + 1 } else { 0 };
+        self.inputs + memory
+    }
+
+    /// Of a whole row on its way out.
+    pub fn row_out(&self) -> usize {
+        self.outputs + self.log_deviation + self.features + self.state
     }
 
     /// Where in an outgoing row stand: outputs, logarithms of deviations, features, what is remembered.
@@ -45,14 +69,13 @@ impl PolicyRows {
 
 impl RowNetwork for PolicyRows {
     fn widths(&self) -> (usize, usize) {
-        let memory = if self.state > 0 { self.state + 1 } else { 0 };
-        let [.., last] = self.places();
-        (self.inputs + memory, last.end)
+        (self.widths.row_in(), self.widths.row_out())
     }
 
     fn forward(&self, weights: &Parameters, rows: &Tensor) -> Result<Tensor, AgentError> {
         let _guard = tch::no_grad_guard();
-        let (count, inputs, state) = (rows.size()[0], self.inputs as i64, self.state as i64);
+        let RowWidths { inputs, state, .. } = self.widths;
+        let (count, inputs, state) = (rows.size()[0], inputs as i64, state as i64);
         let given = if state == 0 {
             self.net.policy(weights, rows, None, Mode::Eval)?
         } else {

@@ -1,4 +1,4 @@
-// A place in a device's queue of work, for any device that libtorch has a backend for.
+// A place in a GPU's queue of work. By libtorch's generic event, so that it compiles where there is no CUDA.
 
 #include "shim.h"
 

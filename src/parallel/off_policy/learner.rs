@@ -28,12 +28,8 @@ pub(in crate::parallel) struct LearnerThread<'a> {
 impl LearnerThread<'_> {
     /// Learns until no batch is left; gives how far it knew of env steps, and how many samples were drawn in vain.
     pub fn run(mut self) -> (u64, u64, Result<(), AgentError>) {
-        let mut started = Instant::now();
-        let outcome = self.learn(&mut started);
-        if outcome.is_err() {
-            self.shared.stop();
-        }
-        self.shared.learner.lived(&mut started);
+        let shared = self.shared.clone();
+        let outcome = shared.serve(&shared.learner, |started| self.learn(started));
         let vain = self.batches.try_iter().map(|drawn| drawn.minibatches as u64).sum();
         (self.env_steps, vain, outcome)
     }

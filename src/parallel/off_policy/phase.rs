@@ -10,9 +10,8 @@ use pavlov_agents::off_policy::OffPolicyHalves;
 use pavlov_runtime::{RateLimiter, Slot};
 
 use super::{Drawn, LearnerThread, OffPolicyHalf, PREFETCH, ReplayThread, Segment};
-use crate::parallel::crew::{Crew, join, watch};
+use crate::parallel::crew::{Crew, join, spawn, watch};
 use crate::parallel::driver::Plan;
-use crate::parallel::inference::InferenceThread;
 use crate::parallel::lane::Lane;
 use crate::parallel::shared::{Shared, Weights};
 use crate::parallel::{Listener, PhaseEnd};
@@ -75,12 +74,8 @@ impl OffPolicyLanes {
         // Versions count from 1 in each phase, so that every lane takes over the first one.
         let (slot, mut publisher) = Slot::new(first, 1);
         lanes.iter_mut().flatten().for_each(|lane| lane.version = 0);
-        let (actors_left, actors_gone) = bounded::<()>(0);
-        let threads = (&shared, &slot);
-        let network = || Ok(explorer.network());
-        let inference = InferenceThread::new(plan, network, learner.acting(), threads, &actors_gone)?;
-        let (inference, askers) = inference.unzip();
-        let (crew, ends) = Crew::start(lanes, segments, (plan, failures), threads, (None, askers))?;
+        let acting = (|| Ok(explorer.network()), learner.acting());
+        let (crew, ends) = Crew::start(lanes, segments, (plan, failures), (&shared, &slot), None, acting)?;
         let (batches, drawn) = bounded(PREFETCH + 1);
         let (spent, used) = bounded(PREFETCH + 1);
         let replay = ReplayThread {
@@ -89,7 +84,7 @@ impl OffPolicyLanes {
             shared: shared.clone(),
             full: ends.full,
             spare: ends.spare,
-            actors_left: actors_gone,
+            actors_left: ends.actors_left,
             batches,
             spent: used,
             idle: std::mem::take(idle),
@@ -109,14 +104,11 @@ impl OffPolicyLanes {
         };
         let (waited, inferred, (kept, replayed), (known, vain, learned)) =
             thread::scope(|scope| -> Result<_> {
-                let named = |name: &str| thread::Builder::new().name(name.into());
-                let inference =
-                    inference.map(|thread| named("inference").spawn_scoped(scope, || thread.run()));
+                let inference = ends.inference.map(|thread| spawn(scope, "inference", || thread.run()));
                 let inference = inference.transpose()?;
-                let replay = named("replay").spawn_scoped(scope, move || replay.run())?;
-                let learner = named("learner").spawn_scoped(scope, move || learning.run())?;
+                let replay = spawn(scope, "replay", move || replay.run())?;
+                let learner = spawn(scope, "learner", move || learning.run())?;
                 let waited = crew.wait(lanes, &news, stop, listener);
-                drop(actors_left);
                 let busy = || !(replay.is_finished() && learner.is_finished());
                 watch(&shared, &news, stop, listener, busy);
                 Ok((waited, inference.map_or(Ok(Ok(())), join)?, join(replay)?, join(learner)?))

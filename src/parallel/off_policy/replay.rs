@@ -53,12 +53,8 @@ pub(in crate::parallel) struct ReplayThread<'a> {
 impl ReplayThread<'_> {
     /// Serves until no actor is left; gives back the batches that nobody uses.
     pub fn run(mut self) -> (Vec<Drawn>, Result<(), AgentError>) {
-        let mut started = Instant::now();
-        let outcome = self.serve(&mut started);
-        if outcome.is_err() {
-            self.shared.stop();
-        }
-        self.shared.replay.lived(&mut started);
+        let shared = self.shared.clone();
+        let outcome = shared.serve(&shared.replay, |started| self.serve(started));
         (self.idle, outcome)
     }
 

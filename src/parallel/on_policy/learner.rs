@@ -55,13 +55,8 @@ pub(in crate::parallel) struct RolloutThread<'a> {
 
 impl RolloutThread<'_> {
     pub fn run(mut self) -> Result<(), AgentError> {
-        let mut started = Instant::now();
-        let outcome = self.learn(&mut started);
-        if outcome.is_err() {
-            self.shared.stop();
-        }
-        self.shared.learner.lived(&mut started);
-        outcome
+        let shared = self.shared.clone();
+        shared.serve(&shared.learner, |started| self.learn(started))
     }
 
     fn learn(&mut self, started: &mut Instant) -> Result<(), AgentError> {

@@ -6,14 +6,13 @@ use std::sync::atomic::AtomicBool;
 use std::thread;
 
 use anyhow::Result;
-use crossbeam::channel::{bounded, unbounded};
+use crossbeam::channel::unbounded;
 use pavlov_agents::on_policy::RolloutLearner;
 use pavlov_runtime::Slot;
 
 use super::{Inbox, OnPolicyHalf, Recorded, RolloutThread};
-use crate::parallel::crew::{Crew, join, watch};
+use crate::parallel::crew::{Crew, join, spawn, watch};
 use crate::parallel::driver::Plan;
-use crate::parallel::inference::InferenceThread;
 use crate::parallel::lane::Lane;
 use crate::parallel::shared::{Shared, Weights};
 use crate::parallel::{Listener, PhaseEnd};
@@ -77,13 +76,9 @@ impl OnPolicyLanes {
         for lane in lanes.iter_mut().flatten() {
             lane.follow(*trainings, &slot.latest().value)?;
         }
-        let (actors_left, actors_gone) = bounded::<()>(0);
-        let threads = (&shared, &slot);
-        let network = || Ok(learner.acting_half(1)?.0.network());
-        let inference = InferenceThread::new(plan, network, learner.acting(), threads, &actors_gone)?;
-        let (inference, askers) = inference.unzip();
-        let how = (Some(plan.actors.max_policy_lag), askers);
-        let (crew, ends) = Crew::start(lanes, kept, (plan, failures), threads, how)?;
+        let max_lag = Some(plan.actors.max_policy_lag);
+        let acting = (|| Ok(learner.acting_half(1)?.0.network()), learner.acting());
+        let (crew, ends) = Crew::start(lanes, kept, (plan, failures), (&shared, &slot), max_lag, acting)?;
         let learning = RolloutThread {
             learner,
             publisher: &mut publisher,
@@ -92,16 +87,14 @@ impl OnPolicyLanes {
             shared: shared.clone(),
             full: ends.full,
             spare: ends.spare,
-            actors_left: actors_gone,
+            actors_left: ends.actors_left,
             log_every: plan.log_every,
         };
         let (waited, inferred, learned) = thread::scope(|scope| -> Result<_> {
-            let named = |name: &str| thread::Builder::new().name(name.into());
-            let inference = inference.map(|thread| named("inference").spawn_scoped(scope, || thread.run()));
+            let inference = ends.inference.map(|thread| spawn(scope, "inference", || thread.run()));
             let inference = inference.transpose()?;
-            let learner = named("learner").spawn_scoped(scope, move || learning.run())?;
+            let learner = spawn(scope, "learner", move || learning.run())?;
             let waited = crew.wait(lanes, &news, stop, listener);
-            drop(actors_left);
             watch(&shared, &news, stop, listener, || !learner.is_finished());
             Ok((waited, inference.map_or(Ok(Ok(())), join)?, join(learner)?))
         })?;
