@@ -8,7 +8,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use pavlov::agents::dqn::{DqnConfig, DqnLearner, EpsilonGreedy};
 use pavlov::agents::replay::{Batch, Replay, ReplayConfig};
 use pavlov::agents::{Encoder, Experience, Network};
-use pavlov::envs::{ActionBatch, EnvRng, ObsBatch, Registry, StepBatch, SyncVectorEnv, VectorEnv};
+use pavlov::common::SeededRng;
+use pavlov::envs::{ActionBatch, ObsBatch, Registry, StepBatch, SyncVectorEnv, VectorEnv};
 use pavlov::nn::{Activation, Layout, MlpConfig, Mode, Parameters, set_team_size};
 use tch::Device;
 
@@ -20,7 +21,7 @@ struct Play {
     observations: ObsBatch,
     actions: ActionBatch,
     step: StepBatch,
-    rng: EnvRng,
+    rng: SeededRng,
 }
 
 impl Play {
@@ -31,7 +32,7 @@ impl Play {
         Self {
             actions: ActionBatch::new(envs.action_space(), num_envs).expect("actions"),
             step: StepBatch::new(envs.observation_space(), num_envs),
-            rng: EnvRng::seeded(1),
+            rng: SeededRng::seeded(1),
             observations,
             envs,
         }
@@ -75,9 +76,9 @@ fn updates(criterion: &mut Criterion) {
             let mut layout = Layout::new();
             let net = Network::new(&mut layout, "", (&encoder, 2), (&config.cnn, &net)).expect("a network");
             let parameters =
-                Parameters::new(&layout, &mut EnvRng::seeded(1), Device::Cpu).expect("parameters");
+                Parameters::new(&layout, &mut SeededRng::seeded(1), Device::Cpu).expect("parameters");
             let mut batch = Batch::new(16 * 64, &encoder, &actions).expect("a batch");
-            let mut rng = EnvRng::seeded(2);
+            let mut rng = SeededRng::seeded(2);
             group.bench_function(
                 format!("forward {width}-{width}, one observation, {threads} threads"),
                 |b| {

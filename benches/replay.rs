@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use pavlov::agents::Encoder;
 use pavlov::agents::replay::{Batch, Replay, ReplayConfig, Step};
-use pavlov::envs::{Action, BoxSpace, Dtype, End, EnvRng, ObsRef, Space};
+use pavlov::common::SeededRng;
+use pavlov::envs::{Action, BoxSpace, Dtype, End, ObsRef, Space};
 use pavlov::nn::set_team_size;
 use rand::RngExt;
 
@@ -24,7 +25,7 @@ struct Film(Vec<u8>);
 
 impl Film {
     fn new() -> Self {
-        let mut rng = EnvRng::seeded(1);
+        let mut rng = SeededRng::seeded(1);
         Self((0..(EPISODE + STACK) * FRAME).map(|_| rng.random()).collect())
     }
 
@@ -82,7 +83,7 @@ fn main() {
             index += 1;
         });
         let mut batch = Batch::new(BATCH, &encoder, &actions).expect("a batch");
-        let mut rng = EnvRng::seeded(2);
+        let mut rng = SeededRng::seeded(2);
         let errors: Vec<f32> = (0..BATCH).map(|row| row as f32 / 64.0).collect();
         let batches = [1, 2].map(|threads| {
             set_team_size(threads);

@@ -16,7 +16,7 @@ use pavlov::agents::on_policy::{
     RowGradients, Trainable,
 };
 use pavlov::agents::{Agent, AgentConfig, AgentContext, AgentError, AgentSpec, Metrics};
-use pavlov::envs::EnvRng;
+use pavlov::common::SeededRng;
 use pavlov::nn::OptimizerConfig;
 use pavlov::{Registries, train};
 use serde::{Deserialize, Serialize};
@@ -82,7 +82,7 @@ impl RolloutAlgorithm for Awr {
         &mut self,
         trained: &mut Trainable,
         (actor, rollout): (&Actor, &mut Rollout),
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         _progress: f64,
     ) -> Result<u64, AgentError> {
         let Self(config) = self;

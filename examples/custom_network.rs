@@ -5,7 +5,7 @@
 //! ```
 
 use anyhow::Result;
-use pavlov::envs::EnvRng;
+use pavlov::common::SeededRng;
 use pavlov::nn::{
     Activation, Layout, Mlp, MlpConfig, Mode, Optimizer, OptimizerConfig, Parameters, Schedule, weights,
 };
@@ -14,7 +14,7 @@ use tch::{Device, Kind, Tensor};
 const UPDATES: usize = 400;
 
 /// `[count, 2]` points on two interleaved half circles, and `[count]` labels.
-fn two_moons(count: usize, rng: &mut EnvRng) -> (Tensor, Tensor) {
+fn two_moons(count: usize, rng: &mut SeededRng) -> (Tensor, Tensor) {
     let mut points = Vec::new();
     let mut labels = Vec::new();
     for index in 0..count {
@@ -29,7 +29,7 @@ fn two_moons(count: usize, rng: &mut EnvRng) -> (Tensor, Tensor) {
 }
 
 fn main() -> Result<()> {
-    let mut rng = EnvRng::seeded(1);
+    let mut rng = SeededRng::seeded(1);
     let (x, y) = two_moons(512, &mut rng);
     let (test_x, test_y) = two_moons(512, &mut rng);
 

@@ -5,7 +5,8 @@
 //! ```
 
 use anyhow::Result;
-use pavlov::envs::{ACTION_MASK, Action, End, Env, EnvError, EnvRng, EnvSpec, ObsMut, Space, Step, laws};
+use pavlov::common::SeededRng;
+use pavlov::envs::{ACTION_MASK, Action, End, Env, EnvError, EnvSpec, ObsMut, Space, Step, laws};
 use pavlov::{Registries, train};
 
 const FLOORS: usize = 6;
@@ -14,7 +15,7 @@ const FLOORS: usize = 6;
 const ACTIONS: usize = 3;
 
 struct Lift {
-    rng: EnvRng,
+    rng: SeededRng,
     floor: usize,
     waiting: [bool; FLOORS],
     observations: Space,
@@ -31,7 +32,7 @@ impl Lift {
         ]);
         let actions = Space::Discrete(ACTIONS as i64);
         Ok(Box::new(Self {
-            rng: EnvRng::default(),
+            rng: SeededRng::default(),
             floor: 0,
             waiting: [false; FLOORS],
             observations,

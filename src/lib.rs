@@ -4,7 +4,8 @@
 //!
 //! * [`envs`]: environments, spaces, wrappers, vector environments, their registry and laws;
 //! * [`nn`]: the network core on libtorch;
-//! * [`agents`]: policies, replay and algorithms.
+//! * [`agents`]: policies, replay and algorithms;
+//! * [`common`]: generators of random numbers, tables of settings.
 //!
 //! A training in a program of your own, with an environment of your own, is a few lines:
 //!
@@ -32,6 +33,7 @@ pub mod training;
 use std::sync::atomic::AtomicBool;
 
 pub use pavlov_agents as agents;
+pub use pavlov_common as common;
 pub use pavlov_envs as envs;
 pub use pavlov_nn as nn;
 

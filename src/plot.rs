@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use pavlov_envs::did_you_mean;
+use pavlov_common::did_you_mean;
 use pavlov_nn::weights::write_atomically;
 use plotters::prelude::*;
 

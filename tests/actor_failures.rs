@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use pavlov::envs::{Action, End, Env, EnvError, EnvRng, EnvSpec, ObsMut, Space, Step};
+use pavlov::common::SeededRng;
+use pavlov::envs::{Action, End, Env, EnvError, EnvSpec, ObsMut, Space, Step};
 use pavlov::nn::StateDict;
 use pavlov::training::{Progress, Report};
 use pavlov::{Outcome, Overrides, Registries, RunConfig, RunFolder, Session};
@@ -29,7 +30,7 @@ struct Fragile {
     history: Arc<History>,
     observations: Space,
     actions: Space,
-    rng: EnvRng,
+    rng: SeededRng,
     steps: u64,
     stall: Duration,
     /// One in so many steps goes wrong.
@@ -43,7 +44,7 @@ impl Fragile {
                 history: history.clone(),
                 observations: Space::unbounded(&[2]),
                 actions: Space::Discrete(2),
-                rng: EnvRng::seeded(0),
+                rng: SeededRng::seeded(0),
                 steps: 0,
                 stall,
                 odds,
@@ -63,7 +64,7 @@ impl Env for Fragile {
 
     fn reset(&mut self, seed: Option<u64>, observation: ObsMut<'_>) -> Result<(), EnvError> {
         if let Some(seed) = seed {
-            self.rng = EnvRng::seeded(seed);
+            self.rng = SeededRng::seeded(seed);
         }
         self.steps = 0;
         observation.floats.fill_with(|| self.rng.random());

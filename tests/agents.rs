@@ -3,7 +3,8 @@
 use std::fmt;
 
 use pavlov::agents::{ActMode, Agent, Experience};
-use pavlov::envs::{ActionBatch, EnvRng, ObsBatch, StepBatch, SyncVectorEnv, VectorEnv};
+use pavlov::common::SeededRng;
+use pavlov::envs::{ActionBatch, ObsBatch, StepBatch, SyncVectorEnv, VectorEnv};
 use pavlov::nn::StateDict;
 use pavlov::{Overrides, Registries, RunConfig, Session, presets};
 
@@ -136,7 +137,7 @@ impl Player {
         let mut actions = self.actions.clone();
         let mut policy = self.agent.policy().expect("a policy");
         policy
-            .act(&self.observations, ActMode::Exploit, &mut EnvRng::seeded(1), &mut actions)
+            .act(&self.observations, ActMode::Exploit, &mut SeededRng::seeded(1), &mut actions)
             .expect("an action");
         actions
     }
@@ -198,7 +199,9 @@ fn a_policy_is_a_copy_and_weights_are_all_that_it_needs() {
         let observations = trained.observations.clone();
         trained.play(200);
         let mut actions = before.clone();
-        policy.act(&observations, ActMode::Exploit, &mut EnvRng::seeded(1), &mut actions).expect("an action");
+        policy
+            .act(&observations, ActMode::Exploit, &mut SeededRng::seeded(1), &mut actions)
+            .expect("an action");
         assert_eq!(actions, before, "{name}: a policy does not change with its agent");
     });
 }

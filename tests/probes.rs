@@ -1,7 +1,8 @@
 //! Every agent learns the probe environments, whose right values are known, in seconds.
 
 use pavlov::agents::{ActMode, Policy};
-use pavlov::envs::{ActionBatch, EnvFactory, EnvRng, ObsBatch};
+use pavlov::common::SeededRng;
+use pavlov::envs::{ActionBatch, EnvFactory, ObsBatch};
 use pavlov::nn::{StateDict, StateView};
 use pavlov::training::{Quiet, evaluate};
 use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
@@ -149,7 +150,7 @@ fn exploring_is_random_and_exploiting_is_not() {
     let observations = ObsBatch::new(space.observation_space(), 200);
     let mut actions = ActionBatch::new(space.action_space(), 200).expect("discrete");
     let mut chosen = |mode| {
-        policy.act(&observations, mode, &mut EnvRng::seeded(3), &mut actions).expect("actions");
+        policy.act(&observations, mode, &mut SeededRng::seeded(3), &mut actions).expect("actions");
         let ActionBatch::Discrete(choices) = &actions else { panic!("discrete") };
         choices.iter().sum::<i64>()
     };

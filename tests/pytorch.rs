@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use pavlov::agents::ActMode;
-use pavlov::envs::{ActionBatch, EnvRng, ObsBatch};
+use pavlov::common::SeededRng;
+use pavlov::envs::{ActionBatch, ObsBatch};
 use pavlov::nn::weights;
 use pavlov::{Overrides, Registries, RunConfig, Session};
 
@@ -43,7 +44,7 @@ fn check(case: &str, agent: &str, environment: &str, sets: &[&str], at_once: usi
                 _ => row.bytes.iter_mut().zip(numbers).for_each(|(byte, number)| *byte = *number as u8),
             }
         }
-        policy.act(&batch, ActMode::Exploit, &mut EnvRng::seeded(1), &mut actions).expect("actions");
+        policy.act(&batch, ActMode::Exploit, &mut SeededRng::seeded(1), &mut actions).expect("actions");
         for (row, expected) in expected.iter().enumerate() {
             let action = match &actions {
                 ActionBatch::Discrete(choices) => choices[row] as f32,

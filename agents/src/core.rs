@@ -12,7 +12,8 @@
 
 use std::collections::BTreeMap;
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, Space, StepBatch};
+use pavlov_common::SeededRng;
+use pavlov_envs::{ActionBatch, ObsBatch, Space, StepBatch};
 use pavlov_nn::{StateDict, StateView};
 use tch::Device;
 
@@ -39,7 +40,7 @@ pub trait Policy: Send {
         &mut self,
         observations: &ObsBatch,
         mode: ActMode,
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError>;
 

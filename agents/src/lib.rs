@@ -24,7 +24,6 @@ mod registry;
 pub mod reinforce;
 pub mod replay;
 pub mod sac;
-mod tables;
 pub mod td3;
 mod trained;
 
@@ -36,5 +35,4 @@ pub use means::Means;
 pub use network::{ImageConfig, Network, PolicyNetwork};
 pub use random::RandomPolicy;
 pub use registry::{AgentConfig, AgentRegistry, AgentSpec};
-pub use tables::merge_tables;
 pub use trained::Trained;

@@ -1,6 +1,7 @@
 //! A policy that knows nothing: the measure of what others have learned.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, Space};
+use pavlov_common::SeededRng;
+use pavlov_envs::{ActionBatch, ObsBatch, Space};
 use rand::RngExt;
 
 use crate::{ActMode, AgentError, Encoder, Policy};
@@ -24,7 +25,7 @@ impl Policy for RandomPolicy {
         &mut self,
         observations: &ObsBatch,
         _mode: ActMode,
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         for row in 0..observations.rows() {
@@ -38,7 +39,7 @@ impl Policy for RandomPolicy {
 }
 
 /// One of the actions that a mask allows, all equally likely.
-pub(crate) fn sensible(mask: &[f32], rng: &mut EnvRng) -> i64 {
+pub(crate) fn sensible(mask: &[f32], rng: &mut SeededRng) -> i64 {
     let allowed = || (0..).zip(mask).filter(|(_, allowed)| **allowed == 1.0);
     let chosen = rng.random_range(0..allowed().count().max(1));
     allowed().nth(chosen).map_or(0, |(action, _)| action)
@@ -57,7 +58,7 @@ mod tests {
         let mut seen = ObsBatch::new(&observations, 200);
         seen.floats_mut().chunks_exact_mut(4).for_each(|row| row.copy_from_slice(&[1.0, 0.0, 1.0, 1.0]));
         let mut actions = ActionBatch::Discrete(vec![0; 200]);
-        policy.act(&seen, ActMode::Exploit, &mut EnvRng::seeded(1), &mut actions).unwrap();
+        policy.act(&seen, ActMode::Exploit, &mut SeededRng::seeded(1), &mut actions).unwrap();
         let ActionBatch::Discrete(mut choices) = actions else { panic!() };
         choices.sort_unstable();
         choices.dedup();

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use pavlov_envs::did_you_mean;
+use pavlov_common::did_you_mean;
+use pavlov_common::tables::{WrongKey, typed};
 use serde::{Serialize, de::DeserializeOwned};
 use toml::Table;
 
@@ -66,12 +67,12 @@ impl AgentSpec {
             name: C::NAME,
             summary: C::SUMMARY,
             resolve: Arc::new(|table| {
-                let config: C = parse(table)?;
+                let config: C = typed(table.clone()).map_err(wrong)?;
                 config.validate()?;
                 Table::try_from(config).map_err(|error| AgentError::Config(error.to_string()))
             }),
             build: Arc::new(|table, context| {
-                let config: C = parse(table)?;
+                let config: C = typed(table.clone()).map_err(wrong)?;
                 config.validate()?;
                 config.build(context)
             }),
@@ -95,12 +96,8 @@ impl AgentSpec {
     }
 }
 
-/// The table as a configuration, with the path of the key in the message if it is none.
-fn parse<C: DeserializeOwned>(table: &Table) -> Result<C, AgentError> {
-    serde_path_to_error::deserialize(table.clone()).map_err(|error| {
-        let (path, message) = (error.path().to_string(), error.inner().message().trim().to_string());
-        AgentError::Config(if path == "." { message } else { format!("`{path}`: {message}") })
-    })
+fn wrong(key: WrongKey) -> AgentError {
+    AgentError::Config(key.to_string())
 }
 
 /// The agents that can be asked for by name.

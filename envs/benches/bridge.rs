@@ -11,7 +11,7 @@ use std::env;
 use std::error::Error;
 use std::time::{Duration, Instant};
 
-use pavlov_envs::{ActionBatch, EnvOptions, EnvRng, Registry, StepBatch, VectorOptions};
+use pavlov_envs::{ActionBatch, EnvOptions, Registry, SeededRng, StepBatch, VectorOptions};
 
 /// Steps before the clock starts.
 const WARM_UP: usize = 200;
@@ -27,7 +27,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let options = EnvOptions::new(options.parse()?);
     let vector = VectorOptions::new(num_envs.parse()?).threads(threads.parse()?);
     let mut env = Registry::bundled().spec(id)?.make_vector(&options, &vector)?;
-    let mut rng = EnvRng::seeded(1);
+    let mut rng = SeededRng::seeded(1);
     let mut batches = Vec::new();
     for _ in 0..ACTIONS {
         let mut batch = ActionBatch::new(env.action_space(), vector.num_envs)?;

@@ -3,7 +3,7 @@
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use pavlov_envs::{ActionBatch, Env, EnvError, EnvRng, ObsBatch, Registry};
+use pavlov_envs::{ActionBatch, Env, EnvError, ObsBatch, Registry, SeededRng};
 
 const IDS: [&str; 7] = [
     "CartPole-v1",
@@ -34,7 +34,7 @@ fn singles(criterion: &mut Criterion) {
         let mut env = Registry::bundled().make(id).expect("an environment");
         let space = env.action_space().clone();
         let mut actions = ActionBatch::new(&space, STEPS).expect("actions");
-        let mut rng = EnvRng::seeded(1);
+        let mut rng = SeededRng::seeded(1);
         (0..STEPS).for_each(|row| actions.sample_row(row, &space, &mut rng));
         let mut observation = ObsBatch::new(env.observation_space(), 1);
         env.reset(Some(1), observation.row_mut(0)).expect("a reset");

@@ -4,7 +4,7 @@
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use pavlov_envs::{
-    ActionBatch, EnvError, EnvOptions, EnvRng, EnvSpec, Registry, StepBatch, VectorEnv, VectorOptions,
+    ActionBatch, EnvError, EnvOptions, EnvSpec, Registry, SeededRng, StepBatch, VectorEnv, VectorOptions,
 };
 
 const NUM_ENVS: usize = 1024;
@@ -22,7 +22,7 @@ struct Play {
 impl Play {
     fn new(mut envs: Box<dyn VectorEnv>) -> Result<Self, EnvError> {
         let (space, count) = (envs.action_space().clone(), envs.num_envs());
-        let mut rng = EnvRng::seeded(1);
+        let mut rng = SeededRng::seeded(1);
         let mut batch = || {
             let mut actions = ActionBatch::new(&space, count)?;
             (0..count).for_each(|row| actions.sample_row(row, &space, &mut rng));

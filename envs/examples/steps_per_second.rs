@@ -11,7 +11,8 @@
 use std::time::{Duration, Instant};
 
 use pavlov_envs::{
-    ActionBatch, EnvError, EnvOptions, EnvRng, EnvSpec, ObsBatch, Registry, Space, StepBatch, VectorOptions,
+    ActionBatch, EnvError, EnvOptions, EnvSpec, ObsBatch, Registry, SeededRng, Space, StepBatch,
+    VectorOptions,
 };
 
 const ROUNDS: usize = 5;
@@ -32,7 +33,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 /// Actions, `TOGETHER` batches of `rows`.
 fn drawn(space: &Space, rows: usize) -> Result<Vec<ActionBatch>, EnvError> {
-    let mut rng = EnvRng::seeded(1);
+    let mut rng = SeededRng::seeded(1);
     (0..TOGETHER)
         .map(|_| {
             let mut batch = ActionBatch::new(space, rows)?;

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{EnvError, EnvRng, Space};
+use crate::{EnvError, SeededRng, Space};
 
 /// One action, as an environment receives it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -160,7 +160,7 @@ impl ActionBatch {
 
     /// Draws the action of environment `row` uniformly from `space`, which is the one the batch was made for. A number
     /// without bounds is drawn from the normal distribution, one with a single bound exponentially away from it.
-    pub fn sample_row(&mut self, row: usize, space: &Space, rng: &mut EnvRng) {
+    pub fn sample_row(&mut self, row: usize, space: &Space, rng: &mut SeededRng) {
         match (self, space) {
             (Self::Discrete(choices), Space::Discrete(n)) => choices[row] = rng.random_range(0..*n),
             (Self::MultiDiscrete { choices, width }, Space::MultiDiscrete(counts)) => {
@@ -220,7 +220,7 @@ impl ActionBatch {
     }
 }
 
-fn sample_number(low: f32, high: f32, rng: &mut EnvRng) -> f32 {
+fn sample_number(low: f32, high: f32, rng: &mut SeededRng) -> f32 {
     // Both unbounded draws come from uniform numbers: the exponential by inversion, the normal by Box and Muller.
     let exponential = -(1.0 - rng.random::<f64>()).ln();
     match (low.is_finite(), high.is_finite()) {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, ActionBatch, End, EnvError, EnvRng, ObsMut, Step};
+use crate::{Action, ActionBatch, End, EnvError, ObsMut, SeededRng, Step};
 
 /// The equations of a world whose state is `STATE` numbers and whose observation `OBS` numbers.
 ///
@@ -19,7 +19,7 @@ pub(crate) trait Dynamics<const STATE: usize, const OBS: usize>: Clone + Send + 
     fn accepts(input: Self::Input) -> bool;
 
     /// The state in which an episode starts.
-    fn start(&self, rng: &mut EnvRng) -> [f64; STATE];
+    fn start(&self, rng: &mut SeededRng) -> [f64; STATE];
 
     /// What one step makes of the state. For an input that is not accepted, or a damaged state, the result is of no
     /// use, but there is one.
@@ -66,13 +66,13 @@ impl Input for f32 {
 pub(crate) struct World<S> {
     pub state: S,
     pub running: bool,
-    pub rng: EnvRng,
+    pub rng: SeededRng,
 }
 
 impl<S> World<S> {
     /// Before the first episode.
     pub fn idle(state: S) -> Self {
-        Self { state, running: false, rng: EnvRng::default() }
+        Self { state, running: false, rng: SeededRng::default() }
     }
 
     /// Starts an episode from this state.

@@ -11,7 +11,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::{
-    Action, ActionBatch, End, Env, EnvError, EnvRng, EnvState, ObsBatch, Space, Step, StepBatch,
+    Action, ActionBatch, End, Env, EnvError, EnvState, ObsBatch, SeededRng, Space, Step, StepBatch,
     SyncVectorEnv, VectorEnv,
 };
 
@@ -61,7 +61,7 @@ struct Probe {
     env: Box<dyn Env>,
     observation: ObsBatch,
     actions: ActionBatch,
-    rng: EnvRng,
+    rng: SeededRng,
 }
 
 impl Probe {
@@ -69,7 +69,7 @@ impl Probe {
         let env = make().map_err(|error| format!("it cannot be made: {error}"))?;
         let observation = ObsBatch::new(env.observation_space(), 1);
         let actions = ActionBatch::new(env.action_space(), 1).map_err(|error| error.to_string())?;
-        Ok(Self { env, observation, actions, rng: EnvRng::seeded(11) })
+        Ok(Self { env, observation, actions, rng: SeededRng::seeded(11) })
     }
 
     fn reset(&mut self, seed: Option<u64>) -> Result<(), String> {
@@ -272,7 +272,7 @@ fn vector_equals_single(make: Make<'_>) -> Result<(), String> {
         singles.push(single);
     }
     let mut actions = ActionBatch::new(&space, COPIES).map_err(fail)?;
-    let mut rng = EnvRng::seeded(12);
+    let mut rng = SeededRng::seeded(12);
     for _ in 0..STEPS / COPIES {
         for row in 0..COPIES {
             actions.sample_row(row, &space, &mut rng);
@@ -345,7 +345,7 @@ mod tests {
         fault: &'static str,
         observations: Space,
         actions: Space,
-        rng: EnvRng,
+        rng: SeededRng,
         steps: u32,
         running: bool,
     }
@@ -356,7 +356,7 @@ mod tests {
                 fault,
                 observations: Space::box_f32(0.0, 1.0, &[1]).unwrap(),
                 actions: Space::Discrete(2),
-                rng: EnvRng::default(),
+                rng: SeededRng::default(),
                 steps: 0,
                 running: false,
             }
@@ -375,7 +375,7 @@ mod tests {
         fn reset(&mut self, seed: Option<u64>, observation: ObsMut<'_>) -> Result<(), EnvError> {
             match self.fault {
                 "ignores the seed" => {}
-                "reseeds itself" => self.rng = EnvRng::seeded(seed.unwrap_or(3)),
+                "reseeds itself" => self.rng = SeededRng::seeded(seed.unwrap_or(3)),
                 _ => self.rng.reseed(seed),
             }
             (self.steps, self.running) = (0, true);
@@ -408,7 +408,7 @@ mod tests {
 
         fn save_state(&self) -> Option<crate::EnvState> {
             let rng =
-                if self.fault == "forgets its generator" { EnvRng::seeded(0) } else { self.rng.clone() };
+                if self.fault == "forgets its generator" { SeededRng::seeded(0) } else { self.rng.clone() };
             crate::EnvState::pack(&(rng, self.steps, self.running))
         }
 

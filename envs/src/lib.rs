@@ -35,9 +35,7 @@ mod pixels;
 pub mod probes;
 mod registry;
 pub mod render;
-mod rng;
 mod space;
-mod suggest;
 mod toy_text;
 mod vector;
 pub mod wrappers;
@@ -51,11 +49,10 @@ pub use gymnasium::{GymEnv, GymVectorEnv};
 pub use memory::{RepeatPrevious, TMaze};
 pub use minatar::MinAtar;
 pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};
+pub use pavlov_common::{SeededRng, derive_seed};
 pub use pixels::PixelPong;
 pub use registry::{EnvOptions, EnvSpec, Registry};
-pub use rng::{EnvRng, derive_seed};
 pub use space::{ACTION_MASK, BoxSpace, Dtype, Space};
-pub use suggest::{did_you_mean, nearest};
 pub use toy_text::{
     Blackjack, CliffWalking, FrozenLake, FrozenLakeOptions, Outcome, Outcomes, Taxi, TaxiOptions,
 };

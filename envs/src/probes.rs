@@ -8,7 +8,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, End, Env, EnvError, EnvRng, EnvSpec, EnvState, ObsMut, Space, Step};
+use crate::{Action, End, Env, EnvError, EnvSpec, EnvState, ObsMut, SeededRng, Space, Step};
 
 /// How many steps lie between the cue and the answer of [`Probe::Memory`].
 pub const MEMORY_STEPS: u32 = 3;
@@ -52,7 +52,7 @@ struct World {
     cue: f32,
     steps: u32,
     running: bool,
-    rng: EnvRng,
+    rng: SeededRng,
 }
 
 impl ProbeEnv {
@@ -64,7 +64,7 @@ impl ProbeEnv {
             Space::Box(crate::BoxSpace { low, high, shape: vec![1], dtype: crate::Dtype::F32 })
         };
         let actions = if continuous { unit(1.0) } else { Space::Discrete(2) };
-        let world = World { cue: 0.0, steps: 0, running: false, rng: EnvRng::default() };
+        let world = World { cue: 0.0, steps: 0, running: false, rng: SeededRng::default() };
         Self { probe, observations: unit(limit), actions, world }
     }
 

@@ -8,9 +8,8 @@ use std::collections::BTreeMap;
 pub use options::EnvOptions;
 pub use spec::EnvSpec;
 
-use crate::{
-    Env, EnvError, box2d, classic, did_you_mean, gymnasium, memory, minatar, pixels, probes, toy_text,
-};
+use crate::{Env, EnvError, box2d, classic, gymnasium, memory, minatar, pixels, probes, toy_text};
+use pavlov_common::did_you_mean;
 
 /// The environments that can be asked for by id.
 #[derive(Clone, Debug, Default)]

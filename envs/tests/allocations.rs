@@ -7,8 +7,8 @@ use std::hint::black_box;
 
 use allocation_counter::measure;
 use pavlov_envs::{
-    ActionBatch, AsyncVectorEnv, Env, EnvError, EnvOptions, EnvRng, ObsBatch, Registry, StepBatch, VectorEnv,
-    VectorOptions,
+    ActionBatch, AsyncVectorEnv, Env, EnvError, EnvOptions, ObsBatch, Registry, SeededRng, StepBatch,
+    VectorEnv, VectorOptions,
 };
 
 /// Steps for which each environment is watched.
@@ -19,7 +19,7 @@ fn first_allocation(env: &mut dyn Env) -> Result<Option<(usize, u64)>, EnvError>
     let actions = env.action_space().clone();
     let mut action = ActionBatch::new(&actions, 1)?;
     let mut observation = ObsBatch::new(env.observation_space(), 1);
-    let mut rng = EnvRng::seeded(17);
+    let mut rng = SeededRng::seeded(17);
     env.reset(Some(3), observation.row_mut(0))?;
     for index in 0..STEPS {
         action.sample_row(0, &actions, &mut rng);
@@ -52,7 +52,7 @@ fn assert_no_allocation(mut envs: Box<dyn VectorEnv>, form: &str) -> Result<(), 
     let space = envs.action_space().clone();
     let mut actions = ActionBatch::new(&space, 8)?;
     let mut step = StepBatch::new(envs.observation_space(), 8);
-    let mut rng = EnvRng::seeded(2);
+    let mut rng = SeededRng::seeded(2);
     envs.reset(Some(1), &mut step.observations)?;
     for time in 0..STEPS {
         (0..8).for_each(|row| actions.sample_row(row, &space, &mut rng));

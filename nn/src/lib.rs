@@ -21,7 +21,6 @@ mod init;
 pub mod losses;
 mod mlp;
 pub mod optim;
-pub mod optional;
 mod parameters;
 mod precision;
 mod recurrent;

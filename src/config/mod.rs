@@ -12,10 +12,11 @@ mod tables;
 use std::fs;
 use std::path::Path;
 
-use pavlov_agents::{AgentRegistry, merge_tables};
+use pavlov_agents::AgentRegistry;
+use pavlov_common::optional;
+use pavlov_common::tables::merge_tables;
 use pavlov_envs::wrappers::WrapperConfig;
 use pavlov_envs::{EnvFactory, EnvOptions, Registry};
-use pavlov_nn::optional;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 

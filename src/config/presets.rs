@@ -3,7 +3,7 @@
 //! A file per agent holds a list of `[[presets]]`. Each names its `environments` and sets what differs from the agent's
 //! defaults, or from the preset of the environment that it is `like`.
 
-use pavlov_agents::merge_tables;
+use pavlov_common::tables::merge_tables;
 use toml::{Table, Value};
 
 const FILES: &[(&str, &str)] = &[

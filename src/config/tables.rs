@@ -1,7 +1,7 @@
 //! Tables of keys: merging, `--set`, and messages that name the nearest right key.
 
 use pavlov_agents::AgentError;
-use pavlov_envs::did_you_mean;
+use pavlov_common::{did_you_mean, tables};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
@@ -83,11 +83,7 @@ pub(super) fn agrees(given: &Table, key: &str, asked: &str, file: &str) -> Resul
 
 /// The table as a `T`, with the path of the key in the message if it is none.
 pub(super) fn typed<T: DeserializeOwned>(table: Table) -> Result<T, ConfigError> {
-    serde_path_to_error::deserialize(table).map_err(|error| {
-        let path = error.path().to_string();
-        let place = if path == "." { String::new() } else { format!("`{path}`: ") };
-        ConfigError::Key(format!("{place}{}", explain(error.inner().message())))
-    })
+    tables::typed(table).map_err(|wrong| ConfigError::Key(explain(&wrong.to_string())))
 }
 
 /// The same explanation for what an agent says of its hyper-parameters.
@@ -114,8 +110,6 @@ fn explain(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use pavlov_agents::merge_tables;
-
     use super::*;
 
     #[test]
@@ -134,15 +128,6 @@ mod tests {
         for wrong in ["seed", "=1", "a..b=1"] {
             assert!(parse_set(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn another_kind_replaces_the_whole_table() {
-        let mut base: Table = "[optimizer]\nkind = \"adam\"\neps = 1e-5".parse().unwrap();
-        merge_tables(&mut base, "[optimizer]\nkind = \"sgd\"".parse().unwrap());
-        assert!(base["optimizer"].get("eps").is_none());
-        merge_tables(&mut base, "[optimizer]\nmomentum = 0.9".parse().unwrap());
-        assert_eq!(base["optimizer"]["kind"].as_str(), Some("sgd"));
     }
 
     #[test]

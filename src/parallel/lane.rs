@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use pavlov_agents::{AgentError, Experience, Inference};
+use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::{
-    ActionBatch, EnvError, EnvFactory, EnvRng, EnvState, ObsBatch, StepBatch, VectorEnv, VectorOptions,
-    derive_seed,
+    ActionBatch, EnvError, EnvFactory, EnvState, ObsBatch, StepBatch, VectorEnv, VectorOptions,
 };
 use pavlov_nn::{Parameters, StateDict, StateView};
 
@@ -32,7 +32,7 @@ pub(super) trait Half: Send {
         inference: Inference<'_>,
         observations: &ObsBatch,
         env_steps: u64,
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError>;
 
@@ -68,7 +68,7 @@ pub(super) struct Lane<H> {
     /// Of the weights.
     pub version: u64,
     pub updates: u64,
-    rng: EnvRng,
+    rng: SeededRng,
     /// The return and the length of each environment's episode so far.
     episodes: Vec<(f64, u64)>,
     /// Episodes that ended and were not told of yet.
@@ -108,7 +108,7 @@ impl<H: Half> Lane<H> {
             weights,
             version: 0,
             updates: 0,
-            rng: EnvRng::seeded(derive_seed(seed, "act", first_env as u64)),
+            rng: SeededRng::seeded(derive_seed(seed, "act", first_env as u64)),
             episodes: vec![(0.0, 0); num_envs],
             ended: VecDeque::new(),
             replaced: 0,

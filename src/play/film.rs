@@ -4,8 +4,9 @@ use std::ops::ControlFlow;
 
 use anyhow::{Result, bail};
 use pavlov_agents::{ActMode, Policy};
+use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::render::{Frame, Picture};
-use pavlov_envs::{ActionBatch, EnvFactory, EnvRng, ObsBatch, derive_seed};
+use pavlov_envs::{ActionBatch, EnvFactory, ObsBatch};
 
 use super::encode_gif;
 
@@ -40,7 +41,7 @@ pub fn play(
     let mut env = factory.make()?;
     let mut observation = ObsBatch::new(env.observation_space(), 1);
     let mut action = ActionBatch::new(env.action_space(), 1)?;
-    let mut rng = EnvRng::seeded(derive_seed(seed, "play", 0));
+    let mut rng = SeededRng::seeded(derive_seed(seed, "play", 0));
     let mut returns = Vec::new();
     for episode in 0..episodes {
         env.reset(Some(derive_seed(seed, "play env", episode as u64)), observation.row_mut(0))?;

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use image::{ImageFormat, RgbImage};
+use pavlov_common::SeededRng;
 use pavlov_envs::render::{Frame, Picture};
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, Registry};
+use pavlov_envs::{ActionBatch, ObsBatch, Registry};
 use pavlov_nn::weights::write_atomically;
 
 /// Pixels of one picture with its label.
@@ -50,7 +51,7 @@ fn taken(registry: &Registry, id: &str) -> Result<Option<Picture>> {
     let space = env.action_space().clone();
     let mut observation = ObsBatch::new(env.observation_space(), 1);
     let mut action = ActionBatch::new(&space, 1)?;
-    let mut rng = EnvRng::seeded(5);
+    let mut rng = SeededRng::seeded(5);
     env.reset(Some(5), observation.row_mut(0))?;
     for _ in 0..STEPS {
         action.sample_row(0, &space, &mut rng);

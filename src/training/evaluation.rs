@@ -2,7 +2,8 @@
 
 use anyhow::{Context, Result};
 use pavlov_agents::{ActMode, Policy};
-use pavlov_envs::{ActionBatch, End, Env, EnvFactory, EnvRng, ObsBatch, derive_seed};
+use pavlov_common::{SeededRng, derive_seed};
+use pavlov_envs::{ActionBatch, End, Env, EnvFactory, ObsBatch};
 use serde::Serialize;
 
 /// Environments that are stepped together in an evaluation.
@@ -72,7 +73,7 @@ fn play_together(
     let mut envs = (0..count).map(|_| factory.make()).collect::<Result<Vec<Box<dyn Env>>, _>>()?;
     let mut observations = ObsBatch::new(envs[0].observation_space(), count);
     let mut actions = ActionBatch::new(envs[0].action_space(), count)?;
-    let mut rng = EnvRng::seeded(derive_seed(seed, "evaluation actions", numbers.start as u64));
+    let mut rng = SeededRng::seeded(derive_seed(seed, "evaluation actions", numbers.start as u64));
     for (row, env) in envs.iter_mut().enumerate() {
         let seed = derive_seed(seed, "evaluation env", (numbers.start + row) as u64);
         env.reset(Some(seed), observations.row_mut(row))?;

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use pavlov_agents::{ActMode, AgentError, Policy};
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, ObservationNormalizer, RunningStatistics};
+use pavlov_common::SeededRng;
+use pavlov_envs::{ActionBatch, ObsBatch, ObservationNormalizer, RunningStatistics};
 use pavlov_nn::{StateDict, StateView};
 
 const NAME: &str = "observation_normalizer";
@@ -30,7 +31,7 @@ impl Policy for Normalized {
         &mut self,
         observations: &ObsBatch,
         mode: ActMode,
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let seen = self.seen.get_or_insert_with(|| observations.clone());

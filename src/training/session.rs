@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use pavlov_agents::{ActMode, Agent, AgentContext, Policy};
-use pavlov_envs::{EnvFactory, ObservationNormalizer, Space, VectorOptions, derive_seed};
+use pavlov_common::derive_seed;
+use pavlov_envs::{EnvFactory, ObservationNormalizer, Space, VectorOptions};
 use pavlov_nn::{StateDict, StateView, generator_state, set_generator_state, weights};
 use serde::Serialize;
 use tch::Device;

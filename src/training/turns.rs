@@ -2,9 +2,10 @@
 
 use anyhow::{Result, bail};
 use pavlov_agents::{Agent, Experience};
+use pavlov_common::derive_seed;
 use pavlov_envs::{
     ActionBatch, EnvFactory, EnvState, ObsBatch, ObservationNormalizer, Space, StepBatch, VectorEnv,
-    VectorOptions, derive_seed,
+    VectorOptions,
 };
 use pavlov_nn::{StateDict, StateView};
 

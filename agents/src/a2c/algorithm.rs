@@ -1,6 +1,6 @@
 //! A2C: from a rollout to better weights.
 
-use pavlov_envs::EnvRng;
+use pavlov_common::SeededRng;
 
 use super::A2cConfig;
 use crate::on_policy::{
@@ -31,7 +31,7 @@ impl RolloutAlgorithm for A2c {
         &mut self,
         trained: &mut Trainable,
         (actor, rollout): (&Actor, &mut Rollout),
-        _rng: &mut EnvRng,
+        _rng: &mut SeededRng,
         progress: f64,
     ) -> Result<u64, AgentError> {
         let Self { config, minibatch, gradients } = self;

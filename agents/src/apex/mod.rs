@@ -6,7 +6,8 @@ use toml::Table;
 
 use crate::dqn::DqnConfig;
 use crate::replay::ReplayConfig;
-use crate::{Agent, AgentConfig, AgentContext, AgentError, merge_tables};
+use crate::{Agent, AgentConfig, AgentContext, AgentError};
+use pavlov_common::tables::{merge_tables, typed};
 
 /// The configuration of Ape-X DQN: DQN's, with the paper's numbers where it names them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,10 +32,7 @@ impl<'de> Deserialize<'de> for ApexConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = Table::try_from(Self::default()).map_err(D::Error::custom)?;
         merge_tables(&mut table, Table::deserialize(deserializer)?);
-        let config = serde_path_to_error::deserialize(table);
-        config.map(Self).map_err(|error| {
-            D::Error::custom(format!("`{}`: {}", error.path(), error.inner().message().trim()))
-        })
+        typed(table).map(Self).map_err(D::Error::custom)
     }
 }
 

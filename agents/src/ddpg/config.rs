@@ -1,6 +1,7 @@
 //! Every number of DDPG that can be set.
 
-use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule, optional};
+use pavlov_common::optional;
+use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule};
 use serde::{Deserialize, Serialize};
 
 use crate::off_policy::{NoiseConfig, UpdatesPerTraining};

@@ -1,7 +1,8 @@
 //! Every number of DQN that can be set.
 
+use pavlov_common::optional;
 use pavlov_nn::losses::Regression;
-use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule, optional};
+use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::DqnLearner;

@@ -1,6 +1,7 @@
 //! One update of DQN: from a batch of transitions to better weights.
 
-use pavlov_envs::{ACTION_MASK, EnvRng, Space, derive_seed};
+use pavlov_common::{SeededRng, derive_seed};
+use pavlov_envs::{ACTION_MASK, Space};
 use pavlov_nn::losses::regress_columns;
 use pavlov_nn::{Layout, Mode, Optimizer, Parameters, StateDict, StateView, backward, optim};
 use tch::{Kind, Tensor};
@@ -60,7 +61,7 @@ impl DqnLearner {
         }
         let mut layout = Layout::new();
         let net = Network::new(&mut layout, "", (&encoder, actions as usize), (&config.cnn, &config.net))?;
-        let mut rng = EnvRng::seeded(derive_seed(context.seed, "weights", 0));
+        let mut rng = SeededRng::seeded(derive_seed(context.seed, "weights", 0));
         let online = Parameters::new(&layout, &mut rng, context.device)?;
         let explorer = EpsilonGreedy::new(config.clone(), net, encoder, context.total_env_steps)?;
         Self::new(config, explorer, online)

@@ -1,6 +1,7 @@
 //! Epsilon-greedy over a Q-network.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, ObsRef};
+use pavlov_common::SeededRng;
+use pavlov_envs::{ActionBatch, ObsBatch, ObsRef};
 use rand::RngExt;
 
 use super::{DqnConfig, losses};
@@ -49,7 +50,7 @@ impl EpsilonGreedy {
         inference: Inference<'_>,
         observations: &ObsBatch,
         epsilon: f64,
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let ActionBatch::Discrete(choices) = actions else {
@@ -79,7 +80,7 @@ impl EpsilonGreedy {
     }
 
     /// One of the actions that make sense, all equally likely.
-    fn any_action(&self, observation: ObsRef<'_>, rng: &mut EnvRng) -> i64 {
+    fn any_action(&self, observation: ObsRef<'_>, rng: &mut SeededRng) -> i64 {
         match self.network.encoder.mask(observation) {
             Some(mask) => sensible(mask, rng),
             None => rng.random_range(0..self.network.net.outputs()),
@@ -108,7 +109,7 @@ impl Explorer for EpsilonGreedy {
         inference: Inference<'_>,
         observations: &ObsBatch,
         (mode, env_steps): (ActMode, u64),
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let epsilon = match mode {

@@ -1,6 +1,7 @@
 //! The learner against the textbook: one operation after the other, recorded by autograd.
 
-use pavlov_envs::{ActionBatch, End, EnvRng, ObsBatch, Space, StepBatch};
+use pavlov_common::SeededRng;
+use pavlov_envs::{ActionBatch, End, ObsBatch, Space, StepBatch};
 use pavlov_nn::losses::Regression;
 use pavlov_nn::{Layout, Mlp, MlpConfig, Mode, Optimizer, Parameters};
 use tch::{Device, Kind, Reduction, Tensor};
@@ -13,7 +14,7 @@ const BATCH: usize = 64;
 const LEARNING_RATE: f64 = 1e-3;
 
 /// A replay of transitions that look like a world's: some end, some are cut off.
-fn replay(rng: &mut EnvRng) -> (Replay, Encoder, Space) {
+fn replay(rng: &mut SeededRng) -> (Replay, Encoder, Space) {
     let (space, actions) = (Space::unbounded(&[4]), Space::Discrete(3));
     let mut replay = Replay::new((1_000, ReplayConfig::default()), 0.99, &space, &actions).unwrap();
     let mut observations = ObsBatch::new(&space, 1);
@@ -71,11 +72,11 @@ fn textbook(
 }
 
 fn compare(config: DqnConfig) {
-    let mut rng = EnvRng::seeded(4);
+    let mut rng = SeededRng::seeded(4);
     let (mut replay, encoder, actions) = replay(&mut rng);
     let mut layout = Layout::new();
     let net = Mlp::new(&mut layout, "", 4, 3, &config.net).unwrap();
-    let weights = || Parameters::new(&layout, &mut EnvRng::seeded(9), Device::Cpu).unwrap();
+    let weights = || Parameters::new(&layout, &mut SeededRng::seeded(9), Device::Cpu).unwrap();
     let own = Network::new(&mut Layout::new(), "", (&encoder, 3), (&config.cnn, &config.net)).unwrap();
     let explorer = EpsilonGreedy::new(config.clone(), own, encoder.clone(), 1_000).unwrap();
     let mut learner = DqnLearner::new(config.clone(), explorer, weights()).unwrap();

@@ -1,6 +1,6 @@
 //! IMPALA: from a rollout, of a policy that may lag behind, to better weights.
 
-use pavlov_envs::EnvRng;
+use pavlov_common::SeededRng;
 
 use super::ImpalaConfig;
 use crate::on_policy::advantages::VtraceClips;
@@ -35,7 +35,7 @@ impl RolloutAlgorithm for Impala {
         &mut self,
         trained: &mut Trainable,
         (actor, rollout): (&Actor, &mut Rollout),
-        _rng: &mut EnvRng,
+        _rng: &mut SeededRng,
         progress: f64,
     ) -> Result<u64, AgentError> {
         let Self { config, minibatch, gradients, log_ratios } = self;

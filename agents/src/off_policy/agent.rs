@@ -1,6 +1,7 @@
 //! An agent that learns from a replay, as a training loop drives it. What it does with a batch is its learner's business.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, derive_seed};
+use pavlov_common::{SeededRng, derive_seed};
+use pavlov_envs::{ActionBatch, ObsBatch};
 use pavlov_nn::{StateDict, StateView};
 
 use super::explorer::OwnPolicy;
@@ -17,7 +18,7 @@ pub struct OffPolicyAgent<L> {
     pace: Pace,
     setup: OffPolicySetup,
     /// Draws the actions.
-    act_rng: EnvRng,
+    act_rng: SeededRng,
 }
 
 impl<L: OffPolicyLearner> OffPolicyAgent<L> {
@@ -39,7 +40,7 @@ impl<L: OffPolicyLearner> OffPolicyAgent<L> {
             store,
             pace: Pace::new(setup, context.total_env_steps),
             setup: *setup,
-            act_rng: EnvRng::seeded(derive_seed(context.seed, "act", 0)),
+            act_rng: SeededRng::seeded(derive_seed(context.seed, "act", 0)),
         })
     }
 }

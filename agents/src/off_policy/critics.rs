@@ -1,6 +1,6 @@
 //! Critics, their targets, and what they teach a policy.
 
-use pavlov_envs::EnvRng;
+use pavlov_common::SeededRng;
 use pavlov_nn::{
     Ensemble, Features, HostBuffer, Layout, MlpConfig, Mode, NnError, OptimizerConfig, Parameters, StateDict,
     StateView, backward,
@@ -81,7 +81,7 @@ impl Critics {
     ///
     /// # Errors
     /// [`AgentError`] when a configuration makes no sense.
-    pub fn new(setup: &CriticsSetup<'_>, rng: &mut EnvRng) -> Result<Self, AgentError> {
+    pub fn new(setup: &CriticsSetup<'_>, rng: &mut SeededRng) -> Result<Self, AgentError> {
         let mut layout = Layout::new();
         let seen = (setup.encoder, setup.action_inputs);
         let features = setup.cnn.features(&mut layout, "features.", seen, setup.net.init)?;

@@ -1,6 +1,7 @@
 //! How an agent acts while it learns: all but the weights; who runs the network is said with each call.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, StepBatch};
+use pavlov_common::SeededRng;
+use pavlov_envs::{ActionBatch, ObsBatch, StepBatch};
 use pavlov_nn::{Parameters, StateDict, StateView};
 
 use crate::{ActMode, AgentError, Inference, Metrics, Policy, RandomPolicy, RowNetwork};
@@ -18,7 +19,7 @@ pub trait Explorer: Send {
         inference: Inference<'_>,
         observations: &ObsBatch,
         how: (ActMode, u64),
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError>;
 
@@ -72,7 +73,7 @@ impl Explorer for RandomFirst {
         inference: Inference<'_>,
         observations: &ObsBatch,
         (mode, env_steps): (ActMode, u64),
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         if mode == ActMode::Explore && env_steps < self.warmup_env_steps {
@@ -122,7 +123,7 @@ impl Policy for OwnPolicy {
         &mut self,
         observations: &ObsBatch,
         mode: ActMode,
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let how = (mode, self.env_steps);

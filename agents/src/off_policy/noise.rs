@@ -1,6 +1,7 @@
 //! Noise on a deterministic policy's actions, without which it would try nothing.
 
-use pavlov_envs::{EnvRng, StepBatch};
+use pavlov_common::SeededRng;
+use pavlov_envs::StepBatch;
 use pavlov_nn::{StateDict, StateView};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -78,7 +79,7 @@ impl ActionNoise {
     }
 
     /// Adds the noise of environment `row` to its action, which stays between -1 and 1.
-    pub fn disturb(&mut self, row: usize, action: &mut [f32], rng: &mut EnvRng) {
+    pub fn disturb(&mut self, row: usize, action: &mut [f32], rng: &mut SeededRng) {
         let end = (row + 1) * self.width;
         if self.lasting.len() < end {
             self.lasting.resize(end, 0.0);
@@ -131,7 +132,7 @@ mod tests {
     use super::*;
 
     fn spread(config: NoiseConfig) -> (f64, f64) {
-        let (mut noise, mut rng) = (ActionNoise::new(config, 1), EnvRng::seeded(3));
+        let (mut noise, mut rng) = (ActionNoise::new(config, 1), SeededRng::seeded(3));
         let (mut squares, mut products, mut last) = (0.0, 0.0, 0.0);
         let count = 200_000;
         for _ in 0..count {
@@ -158,7 +159,7 @@ mod tests {
     fn actions_stay_in_their_range() {
         let mut noise = ActionNoise::new(NoiseConfig::Normal { deviation: 5.0 }, 3);
         let mut action = [0.9, -0.9, 0.0];
-        noise.disturb(1, &mut action, &mut EnvRng::seeded(1));
+        noise.disturb(1, &mut action, &mut SeededRng::seeded(1));
         assert!(action.iter().all(|number| number.abs() <= 1.0));
     }
 }

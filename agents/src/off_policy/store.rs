@@ -1,6 +1,7 @@
 //! The replay as an agent uses it: actions between -1 and 1, and a generator that draws the batches.
 
-use pavlov_envs::{Action, EnvRng, derive_seed};
+use pavlov_common::{SeededRng, derive_seed};
+use pavlov_envs::Action;
 use pavlov_nn::{StateDict, StateView};
 use tch::Device;
 
@@ -20,7 +21,7 @@ pub struct Store {
     /// Where batches are learned from.
     device: Device,
     /// Draws the batches.
-    rng: EnvRng,
+    rng: SeededRng,
 }
 
 impl Store {
@@ -46,7 +47,7 @@ impl Store {
             action_space: actions.clone(),
             batch_size: setup.batch_size,
             device: context.device,
-            rng: EnvRng::seeded(derive_seed(context.seed, "sample", 0)),
+            rng: SeededRng::seeded(derive_seed(context.seed, "sample", 0)),
         })
     }
 

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
+use pavlov_common::SeededRng;
+use pavlov_envs::{ActionBatch, ObsBatch};
 use pavlov_nn::{HostBuffer, Mode, Parameters, StateDict, StateView};
 use tch::Tensor;
 
@@ -121,7 +122,7 @@ impl Actor {
         &mut self,
         inference: Inference<'_>,
         (inputs, masks): (&Tensor, &[f32]),
-        (mode, rng): (ActMode, &mut EnvRng),
+        (mode, rng): (ActMode, &mut SeededRng),
         (draws, log_probs): (&mut [f32], &mut [f32]),
     ) -> Result<(), AgentError> {
         let _guard = tch::no_grad_guard();
@@ -317,7 +318,7 @@ impl Policy for StochasticPolicy {
         &mut self,
         observations: &ObsBatch,
         mode: ActMode,
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let rows = observations.rows();

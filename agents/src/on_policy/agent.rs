@@ -1,7 +1,8 @@
 //! An agent that learns from rollouts, as a training loop drives it. What it does with a rollout is its algorithm's
 //! business.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, derive_seed};
+use pavlov_common::{SeededRng, derive_seed};
+use pavlov_envs::{ActionBatch, ObsBatch};
 use pavlov_nn::{Layout, OptimizerConfig, Parameters, StateDict, StateView};
 
 use super::exploration::ExplorationNoise;
@@ -19,7 +20,7 @@ pub trait RolloutAlgorithm: Send {
         &mut self,
         trained: &mut Trainable,
         rollout: (&Actor, &mut Rollout),
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         progress: f64,
     ) -> Result<u64, AgentError>;
 
@@ -97,9 +98,9 @@ pub struct OnPolicyAgent<A> {
     total_env_steps: u64,
     env_steps: u64,
     /// Draws the actions.
-    act_rng: EnvRng,
+    act_rng: SeededRng,
     /// Draws the minibatches.
-    sample_rng: EnvRng,
+    sample_rng: SeededRng,
 }
 
 impl<A: RolloutAlgorithm> OnPolicyAgent<A> {
@@ -109,7 +110,7 @@ impl<A: RolloutAlgorithm> OnPolicyAgent<A> {
     /// [`AgentError::Unsupported`] when there is no distribution for such actions.
     pub fn new(algorithm: A, setup: &OnPolicySetup<'_>, context: &AgentContext) -> Result<Self, AgentError> {
         let (actor, parameters) = actor_of(setup.net, context)?;
-        let seed = |purpose| EnvRng::seeded(derive_seed(context.seed, purpose, 0));
+        let seed = |purpose| SeededRng::seeded(derive_seed(context.seed, purpose, 0));
         Ok(Self {
             rollout: Rollout::new(setup.rollout_steps, context.num_envs, setup.net.sequence_length, &actor)?,
             trained: Trainable::new(parameters, setup.optimizer, setup.gradient_clip_norm)?,
@@ -142,7 +143,7 @@ pub fn actor_of(
     let head = ActionHead::new(&context.action_space, &encoder)?;
     let mut layout = Layout::new();
     let net = ActorCritic::new(&mut layout, &encoder, &head, config)?;
-    let mut rng = EnvRng::seeded(derive_seed(context.seed, "weights", 0));
+    let mut rng = SeededRng::seeded(derive_seed(context.seed, "weights", 0));
     let parameters = Parameters::new(&layout, &mut rng, context.device)?;
     let mut actor = Actor::new(net, encoder, head);
     let depends = config.state_dependent_exploration;

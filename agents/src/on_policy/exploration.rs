@@ -5,7 +5,7 @@
 //! `[features, actions]`, the action is `mean + h E`. Over all matrices it is Gaussian with the variance
 //! `h^2 exp(2 log_deviation)`, by which its probability is judged. The features get no gradient from the variance.
 
-use pavlov_envs::EnvRng;
+use pavlov_common::SeededRng;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ impl ExplorationNoise {
     }
 
     /// Draws new matrices for `envs` environments if that is due, and counts a step.
-    pub fn advance(&mut self, envs: usize, log_deviation: &[f32], rng: &mut EnvRng) {
+    pub fn advance(&mut self, envs: usize, log_deviation: &[f32], rng: &mut SeededRng) {
         let size = envs * log_deviation.len();
         let due = self.matrices.len() != size || (self.every > 0 && self.steps.is_multiple_of(self.every));
         if due {
@@ -117,7 +117,7 @@ mod tests {
         let (features, logs) = ([0.5f32, -1.5], [0.1f32, -0.4]);
         let mut expected = [0.0];
         log_deviations(&features, &logs, &mut expected);
-        let (mut rng, mut noise) = (EnvRng::seeded(1), ExplorationNoise::new(1));
+        let (mut rng, mut noise) = (SeededRng::seeded(1), ExplorationNoise::new(1));
         let mut squares = 0.0;
         for _ in 0..20_000 {
             noise.advance(1, &logs, &mut rng);

@@ -1,7 +1,8 @@
 //! The rollout and the gradient step against what they stand for, written out one operation after the other.
 
+use pavlov_common::SeededRng;
 use pavlov_envs::{
-    ACTION_MASK, ActionBatch, Autoreset, End, EnvRng, ObsBatch, Registry, Space, StepBatch, VectorOptions,
+    ACTION_MASK, ActionBatch, Autoreset, End, ObsBatch, Registry, Space, StepBatch, VectorOptions,
 };
 use pavlov_nn::{Activation, Distribution, Mode, OptimizerConfig, Parameters};
 use tch::{Device, Kind, Tensor};
@@ -53,7 +54,7 @@ pub(super) fn play(
     inference: Inference<'_>,
     steps: usize,
 ) {
-    let mut rng = EnvRng::seeded(3);
+    let mut rng = SeededRng::seeded(3);
     let mut observations = ObsBatch::new(&context.observation_space, context.num_envs);
     let mut actions = ActionBatch::new(&context.action_space, context.num_envs).unwrap();
     let mut step = StepBatch::new(&context.observation_space, context.num_envs);
@@ -82,7 +83,7 @@ fn the_ratio_is_one_where_nothing_has_changed() {
         let mut rollout = rollout(&context, &mut actor, &parameters, 10);
         rollout.finish(&actor, &parameters, (0.9, 0.8)).unwrap();
         let mut minibatch = Minibatch::new().unwrap();
-        rollout.gather(&rollout.shuffled(&mut EnvRng::seeded(1)), &mut minibatch).unwrap();
+        rollout.gather(&rollout.shuffled(&mut SeededRng::seeded(1)), &mut minibatch).unwrap();
         let trained = Trainable::new(parameters, &OptimizerConfig::default(), None).unwrap();
         let evaluation = trained.evaluate(&actor, &minibatch).unwrap();
         for row in 0..minibatch.len() {
@@ -155,7 +156,7 @@ fn minibatches_take_each_row_once() {
     let context = context(Space::unbounded(&[3]), Space::Discrete(2), 4);
     let (mut actor, parameters) = actor_of(&small_net(), &context).unwrap();
     let rollout = rollout(&context, &mut actor, &parameters, 7);
-    let mut rng = EnvRng::seeded(9);
+    let mut rng = SeededRng::seeded(9);
     let (first, second) = (rollout.shuffled(&mut rng), rollout.shuffled(&mut rng));
     assert_ne!(first, second);
     for mut rows in [first, second] {
@@ -229,7 +230,7 @@ fn both_autoreset_modes_give_the_same_transitions() {
         let mut actions = ActionBatch::new(envs.action_space(), 2).unwrap();
         let mut step = StepBatch::new(envs.observation_space(), 2);
         envs.reset(Some(1), &mut observations).unwrap();
-        let mut rng = EnvRng::seeded(1);
+        let mut rng = SeededRng::seeded(1);
         while !rollout.is_full() {
             rollout
                 .act(&mut actor, Inference::Own(&parameters), &observations, &mut rng, &mut actions)
@@ -264,7 +265,7 @@ fn a_masked_choice_is_never_drawn_and_gets_no_gradient() {
     seen.floats_mut().copy_from_slice(&[0.5, 1.0, 0.0, 1.0]);
     step.observations = seen.clone();
     let mut actions = ActionBatch::Discrete(vec![0]);
-    let mut rng = EnvRng::seeded(1);
+    let mut rng = SeededRng::seeded(1);
     let mut drawn = [0; 3];
     while !rollout.is_full() {
         rollout.act(&mut actor, Inference::Own(&parameters), &seen, &mut rng, &mut actions).unwrap();

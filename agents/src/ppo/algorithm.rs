@@ -1,6 +1,6 @@
 //! PPO: from a rollout to better weights.
 
-use pavlov_envs::EnvRng;
+use pavlov_common::SeededRng;
 
 use super::{PpoConfig, losses};
 use crate::on_policy::{
@@ -39,7 +39,7 @@ impl RolloutAlgorithm for Ppo {
         &mut self,
         trained: &mut Trainable,
         (actor, rollout): (&Actor, &mut Rollout),
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         progress: f64,
     ) -> Result<u64, AgentError> {
         let now = self.now(progress);

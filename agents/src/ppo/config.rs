@@ -1,7 +1,8 @@
 //! Every number of PPO that can be set.
 
+use pavlov_common::optional;
 use pavlov_nn::optim::AdamConfig;
-use pavlov_nn::{OptimizerConfig, Schedule, optional};
+use pavlov_nn::{OptimizerConfig, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::Ppo;

@@ -1,6 +1,7 @@
 //! REINFORCE as a training loop drives it.
 
-use pavlov_envs::{ActionBatch, End, EnvRng, ObsBatch, derive_seed};
+use pavlov_common::{SeededRng, derive_seed};
+use pavlov_envs::{ActionBatch, End, ObsBatch};
 use pavlov_nn::{StateDict, StateView};
 use tch::Tensor;
 
@@ -26,7 +27,7 @@ pub struct Reinforce {
     gradients: RowGradients,
     total_env_steps: u64,
     env_steps: u64,
-    act_rng: EnvRng,
+    act_rng: SeededRng,
 }
 
 impl Reinforce {
@@ -49,7 +50,7 @@ impl Reinforce {
             gradients: RowGradients::default(),
             total_env_steps: context.total_env_steps,
             env_steps: 0,
-            act_rng: EnvRng::seeded(derive_seed(context.seed, "act", 0)),
+            act_rng: SeededRng::seeded(derive_seed(context.seed, "act", 0)),
             actor,
             config,
         })

@@ -1,6 +1,7 @@
 //! Every number of REINFORCE that can be set.
 
-use pavlov_nn::{OptimizerConfig, Schedule, optional};
+use pavlov_common::optional;
+use pavlov_nn::{OptimizerConfig, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::Reinforce;

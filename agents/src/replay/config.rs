@@ -1,6 +1,7 @@
 //! What a replay keeps, and how it is sampled.
 
-use pavlov_nn::{Schedule, optional};
+use pavlov_common::optional;
+use pavlov_nn::Schedule;
 use serde::{Deserialize, Serialize};
 
 use crate::AgentError;

@@ -1,6 +1,6 @@
 //! Which transitions are worth learning from (Schaul et al. 2016, proportional).
 
-use pavlov_envs::EnvRng;
+use pavlov_common::SeededRng;
 use pavlov_nn::{StateDict, StateView};
 use rand::RngExt;
 
@@ -63,7 +63,7 @@ impl Priorities {
     }
 
     /// Draws a slot of each of `count` equal shares of the total, in order (stratified).
-    pub fn draw(&self, count: usize, rng: &mut EnvRng, slots: &mut Vec<usize>) {
+    pub fn draw(&self, count: usize, rng: &mut SeededRng, slots: &mut Vec<usize>) {
         slots.clear();
         let share = self.total() / count as f64;
         for index in 0..count {
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_total_is_the_sum_of_the_leaves_after_many_updates() {
-        let (capacity, mut rng) = (1_000, EnvRng::seeded(1));
+        let (capacity, mut rng) = (1_000, SeededRng::seeded(1));
         let mut priorities = Priorities::new(0.6, capacity);
         (0..capacity).for_each(|slot| priorities.welcome(slot));
         for _ in 0..1_000_000 {
@@ -127,7 +127,7 @@ mod tests {
         let mut priorities = Priorities::new(1.0, 10);
         // The sixth slot is empty, the others' priorities are 1 to 9.
         (0..10).filter(|&slot| slot != 5).for_each(|slot| priorities.learned(slot, slot as f32 + 1.0));
-        let (mut rng, mut slots, mut counts) = (EnvRng::seeded(2), Vec::new(), [0.0f64; 10]);
+        let (mut rng, mut slots, mut counts) = (SeededRng::seeded(2), Vec::new(), [0.0f64; 10]);
         let draws = 50_000;
         for _ in 0..draws / 5 {
             priorities.draw(5, &mut rng, &mut slots);
@@ -158,7 +158,7 @@ mod tests {
         // A single slot takes all draws.
         let (mut one, mut slots) = (Priorities::new(0.5, 1), Vec::new());
         one.welcome(0);
-        one.draw(3, &mut EnvRng::seeded(1), &mut slots);
+        one.draw(3, &mut SeededRng::seeded(1), &mut slots);
         assert_eq!(slots, [0, 0, 0]);
     }
 }

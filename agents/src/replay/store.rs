@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use pavlov_envs::{Action, ActionBatch, End, EnvRng, ObsLayout, ObsRef, Space};
+use pavlov_common::SeededRng;
+use pavlov_envs::{Action, ActionBatch, End, ObsLayout, ObsRef, Space};
 use pavlov_nn::{StateDict, StateView, gather};
 use rand::RngExt;
 
@@ -193,7 +194,7 @@ impl Replay {
     /// [`AgentError::State`] when the replay is empty or the batch too small.
     pub fn sample(
         &mut self,
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         progress: f64,
         count: usize,
         batch: &mut Batch,

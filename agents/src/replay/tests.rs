@@ -1,4 +1,5 @@
-use pavlov_envs::{Action, ActionBatch, BoxSpace, Dtype, End, EnvRng, ObsBatch, ObsRef, Space, StepBatch};
+use pavlov_common::SeededRng;
+use pavlov_envs::{Action, ActionBatch, BoxSpace, Dtype, End, ObsBatch, ObsRef, Space, StepBatch};
 use pavlov_nn::StateDict;
 use proptest::prelude::*;
 use rand::RngExt;
@@ -212,7 +213,7 @@ fn an_episode_that_is_broken_off_counts_as_truncated() {
 
 fn batch_of(replay: &mut Replay, count: usize, seed: u64) -> Batch {
     let mut batch = Batch::new(count, &Encoder::new(&space()), &actions()).unwrap();
-    replay.sample(&mut EnvRng::seeded(seed), 0.0, count, &mut batch).unwrap();
+    replay.sample(&mut SeededRng::seeded(seed), 0.0, count, &mut batch).unwrap();
     batch
 }
 
@@ -304,7 +305,7 @@ fn misuse_is_an_error() {
     let mut four = replay(4, 1);
     let encoder = Encoder::new(&space());
     let mut batch = Batch::new(2, &encoder, &actions()).unwrap();
-    let mut rng = EnvRng::seeded(1);
+    let mut rng = SeededRng::seeded(1);
     assert!(four.sample(&mut rng, 0.0, 2, &mut batch).unwrap_err().to_string().contains("empty"));
     play(&mut four, &mut [Tape::default()], &vec![vec![End::No]; 4], &mut 0.0);
     assert!(four.sample(&mut rng, 0.0, 3, &mut batch).is_err(), "a batch with room for 2");
@@ -326,7 +327,7 @@ fn play_frames(
     steps: usize,
     replay: &mut Replay,
 ) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let (length, mut rng, mut naive) = (side * side, EnvRng::seeded(7), Vec::new());
+    let (length, mut rng, mut naive) = (side * side, SeededRng::seeded(7), Vec::new());
     let mut stacks: Vec<Option<Vec<u8>>> = vec![None; num_envs];
     for _ in 0..steps {
         for (env, stack) in stacks.iter_mut().enumerate() {
@@ -365,7 +366,7 @@ fn rebuilt_stacks_are_those_that_were_seen() {
         let naive = play_frames(frames, 5, num_envs, 400 / num_envs, &mut replay);
         let encoder = Encoder::new(&space);
         let mut batch = Batch::new(200, &encoder, &actions()).unwrap();
-        let mut rng = EnvRng::seeded(1);
+        let mut rng = SeededRng::seeded(1);
         for _ in 0..5 {
             replay.sample(&mut rng, 0.0, 200, &mut batch).unwrap();
             let drawn = batch.transitions(Device::Cpu).unwrap();
@@ -389,7 +390,7 @@ fn rebuilt_stacks_are_those_that_were_seen() {
 fn frames_are_kept_once() {
     let (space, episodes) = (pictures(4, 8), 100.0);
     let mut replay = Replay::new((10_000, config(1, None)), DISCOUNT, &space, &actions()).unwrap();
-    let (mut rng, mut frames) = (EnvRng::seeded(3), 0.0);
+    let (mut rng, mut frames) = (SeededRng::seeded(3), 0.0);
     for _ in 0..episodes as usize {
         let mut frame = || {
             frames += 1.0;

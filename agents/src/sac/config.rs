@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use pavlov_common::optional;
 use pavlov_envs::Space;
-use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule, optional};
+use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

@@ -36,7 +36,7 @@ impl Draws {
         &mut self,
         outputs: &Tensor,
         width: usize,
-        rng: &mut pavlov_envs::EnvRng,
+        rng: &mut pavlov_envs::SeededRng,
     ) -> Result<(), AgentError> {
         read(outputs, &mut self.outputs)?;
         self.noise.fill_with(|| rng.sample(StandardNormal));

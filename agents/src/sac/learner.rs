@@ -1,6 +1,6 @@
 //! Soft actor-critic as an off-policy agent drives it: what both forms of it hold, and what is saved.
 
-use pavlov_envs::{EnvRng, derive_seed};
+use pavlov_common::{SeededRng, derive_seed};
 use pavlov_nn::{Layout, Parameters, StateDict, StateView};
 
 use super::{Continuous, Discrete, SacConfig, SoftPolicy, TrainedTemperature};
@@ -45,7 +45,7 @@ pub(super) struct SacParts {
     pub critics: Critics,
     pub temperature: TrainedTemperature,
     /// Draws the actions that updates ask about.
-    pub rng: EnvRng,
+    pub rng: SeededRng,
     pub updates: u64,
     pub means: Means,
 }
@@ -58,7 +58,7 @@ impl SacParts {
         context: &AgentContext,
     ) -> Result<Self, AgentError> {
         let encoder = Encoder::new(&context.observation_space);
-        let seed = |purpose| EnvRng::seeded(derive_seed(context.seed, purpose, 0));
+        let seed = |purpose| SeededRng::seeded(derive_seed(context.seed, purpose, 0));
         let (mut rng, mut layout) = (seed("weights"), Layout::new());
         let ends = (&encoder, shape.policy_outputs);
         let net = Network::new(&mut layout, "policy.", ends, (&config.cnn, &config.net))?;

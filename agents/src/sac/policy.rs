@@ -1,6 +1,7 @@
 //! How soft policies act.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
+use pavlov_common::SeededRng;
+use pavlov_envs::{ActionBatch, ObsBatch};
 use pavlov_nn::Distribution;
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -35,7 +36,7 @@ impl Explorer for SoftPolicy {
         inference: Inference<'_>,
         observations: &ObsBatch,
         (mode, _): (ActMode, u64),
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let count = self.network.net.outputs() as usize;

@@ -1,6 +1,6 @@
 //! What entropy is worth, alpha in the papers: given, or trained towards an entropy.
 
-use pavlov_envs::EnvRng;
+use pavlov_common::SeededRng;
 use pavlov_nn::{Init, Layout, OptimizerConfig, ParameterId, Parameters, StateDict, StateView};
 use tch::Device;
 
@@ -33,7 +33,7 @@ impl TrainedTemperature {
         let mut layout = Layout::new();
         let id = layout.add("log_temperature", &[1], Init::Constant { value: start.ln() })?;
         // It is one number, and every loss is computed in ordinary memory: it lives there.
-        let parameters = Parameters::new(&layout, &mut EnvRng::seeded(0), Device::Cpu)?;
+        let parameters = Parameters::new(&layout, &mut SeededRng::seeded(0), Device::Cpu)?;
         let trained = Trained::new(parameters, optimizer, None)?;
         Ok(Self { trained: Some((trained, id)), present: start, target_entropy })
     }

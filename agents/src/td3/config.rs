@@ -1,6 +1,7 @@
 //! Every number of TD3 that can be set.
 
-use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule, optional};
+use pavlov_common::optional;
+use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::Td3Learner;

@@ -1,6 +1,6 @@
 //! One update of TD3: from a batch of transitions to better weights.
 
-use pavlov_envs::{EnvRng, derive_seed};
+use pavlov_common::{SeededRng, derive_seed};
 use pavlov_nn::{Activation, HostBuffer, Layout, MlpConfig, Mode, Parameters, StateDict, StateView};
 use rand::RngExt;
 use rand_distr::StandardNormal;
@@ -27,7 +27,7 @@ pub struct Td3Learner {
     target: Parameters,
     critics: Critics,
     /// Draws the noise on the target policy's actions.
-    rng: EnvRng,
+    rng: SeededRng,
     updates: u64,
     means: Means,
     next_actions: HostBuffer<f32>,
@@ -43,7 +43,7 @@ impl Td3Learner {
     pub fn new(config: Td3Config, bounds: UnitBox, context: &AgentContext) -> Result<Self, AgentError> {
         let encoder = Encoder::new(&context.observation_space);
         let width = bounds.width();
-        let seed = |purpose| EnvRng::seeded(derive_seed(context.seed, purpose, 0));
+        let seed = |purpose| SeededRng::seeded(derive_seed(context.seed, purpose, 0));
         let mut rng = seed("weights");
         let mut layout = Layout::new();
         let net = MlpConfig { output_activation: Activation::Tanh, ..config.net.clone() };

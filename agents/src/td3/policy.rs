@@ -1,6 +1,7 @@
 //! A deterministic policy with noise on top.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, StepBatch};
+use pavlov_common::SeededRng;
+use pavlov_envs::{ActionBatch, ObsBatch, StepBatch};
 use pavlov_nn::{StateDict, StateView};
 
 use crate::off_policy::{ActionNoise, Explorer, UnitBox};
@@ -34,7 +35,7 @@ impl Explorer for DeterministicPolicy {
         inference: Inference<'_>,
         observations: &ObsBatch,
         (mode, _): (ActMode, u64),
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let ActionBatch::Box { points, width } = actions else {

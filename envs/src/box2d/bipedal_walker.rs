@@ -10,7 +10,7 @@ use super::bounded;
 use super::terrain::{GRASS, HEIGHT, LENGTH, START, STEP, Terrain};
 use crate::physics::{self, Body, Joint, Material, Pace, Polygon, Touch, Vec2};
 use crate::render::Picture;
-use crate::{Action, End, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::{Action, End, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step};
 
 /// Steps per second.
 const FPS: f64 = 50.0;
@@ -65,7 +65,7 @@ pub(super) struct World {
     pub(super) lidar: [f32; RAYS],
     shaping: Option<f64>,
     running: bool,
-    rng: EnvRng,
+    rng: SeededRng,
 }
 
 impl BipedalWalker {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::bounded;
 use crate::physics::{self, Body, Edge, Joint, Material, Pace, PieceShape, Polygon, Touch, Vec2};
 use crate::render::Picture;
-use crate::{Action, End, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::{Action, End, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step};
 
 /// Steps per second.
 const FPS: f64 = 50.0;
@@ -98,7 +98,7 @@ pub(super) struct World {
     shaping: f64,
     pub(super) thrust: Thrust,
     running: bool,
-    rng: EnvRng,
+    rng: SeededRng,
 }
 
 /// What chance decides about an episode.
@@ -123,7 +123,7 @@ pub(super) struct Thrust {
 
 impl Start {
     /// Draws in the original's order.
-    fn draw(rng: &mut EnvRng, windy: bool) -> Self {
+    fn draw(rng: &mut SeededRng, windy: bool) -> Self {
         let heights = std::array::from_fn(|_| rng.uniform(0.0, HEIGHT / 2.0));
         let push = std::array::from_fn(|_| rng.uniform(-FIRST_PUSH, FIRST_PUSH));
         let wind = if windy { std::array::from_fn(|_| super::integer(rng, -9999, 9999)) } else { [0; 2] };

@@ -14,7 +14,7 @@ pub use lunar_lander::{LunarLander, LunarLanderOptions};
 
 use rand::RngExt;
 
-use crate::{BoxSpace, Dtype, Env, EnvRng, EnvSpec, Space};
+use crate::{BoxSpace, Dtype, Env, EnvSpec, SeededRng, Space};
 
 /// A box of one dimension with these bounds, which are known to be right.
 fn bounded(low: &[f32], high: &[f32]) -> Space {
@@ -22,7 +22,7 @@ fn bounded(low: &[f32], high: &[f32]) -> Space {
 }
 
 /// A whole number of `low..high`, drawn uniformly.
-fn integer(rng: &mut EnvRng, low: i64, high: i64) -> i64 {
+fn integer(rng: &mut SeededRng, low: i64, high: i64) -> i64 {
     low + (rng.random::<f64>() * (high - low) as f64) as i64
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::integer;
-use crate::EnvRng;
+use crate::SeededRng;
 use crate::physics::{Edge, Ground, PieceShape, Polygon, Vec2};
 
 /// The length of a piece in metres, and how many there are.
@@ -45,7 +45,7 @@ struct Stairs {
 
 /// How far the making of the terrain has come.
 struct Maker<'a> {
-    rng: &'a mut EnvRng,
+    rng: &'a mut SeededRng,
     terrain: &'a mut Terrain,
     part: Part,
     /// Pieces until the next part.
@@ -59,7 +59,7 @@ struct Maker<'a> {
 
 impl Terrain {
     /// Draws a terrain, in the original's order.
-    pub fn draw(&mut self, rng: &mut EnvRng, hardcore: bool) {
+    pub fn draw(&mut self, rng: &mut SeededRng, hardcore: bool) {
         self.heights.clear();
         self.boxes.clear();
         let mut maker = Maker {

@@ -11,7 +11,7 @@ use super::trig::{sin_cos, wrapped};
 use crate::dynamics::{Dynamics, Outcome, World};
 use crate::render::{Canvas, Color, Picture};
 use crate::vector::BatchVectorEnv;
-use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step, VectorEnv, VectorOptions};
+use crate::{Action, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step, VectorEnv, VectorOptions};
 
 const GRAVITY: f64 = 9.8;
 /// Of each link, in kilograms.
@@ -100,7 +100,7 @@ impl Dynamics<4, 6> for AcrobotEquations {
         (0..TORQUES).contains(&choice)
     }
 
-    fn start(&self, rng: &mut EnvRng) -> State {
+    fn start(&self, rng: &mut SeededRng) -> State {
         std::array::from_fn(|_| rng.uniform(-START, START))
     }
 

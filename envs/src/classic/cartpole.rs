@@ -9,7 +9,7 @@ use super::trig::sin_cos;
 use crate::dynamics::{Dynamics, Outcome, World};
 use crate::render::{Canvas, Color, Picture};
 use crate::vector::BatchVectorEnv;
-use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step, VectorEnv, VectorOptions};
+use crate::{Action, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step, VectorEnv, VectorOptions};
 
 const GRAVITY: f64 = 9.8;
 const CART_MASS: f64 = 1.0;
@@ -92,7 +92,7 @@ impl Dynamics<4, 4> for Equations {
         (0..2).contains(&push)
     }
 
-    fn start(&self, rng: &mut EnvRng) -> [f64; 4] {
+    fn start(&self, rng: &mut SeededRng) -> [f64; 4] {
         std::array::from_fn(|_| rng.uniform(-START, START))
     }
 

@@ -81,7 +81,7 @@ fn cartpole(id: &str) -> EnvSpec {
 mod tests {
     use super::*;
     use crate::render::Picture;
-    use crate::{ActionBatch, EnvOptions, EnvRng, ObsBatch, Registry};
+    use crate::{ActionBatch, EnvOptions, ObsBatch, Registry, SeededRng};
 
     struct Expected {
         id: &'static str,
@@ -138,7 +138,7 @@ mod tests {
             assert_eq!((before.width, before.height), picture, "{id}");
             let actions = env.action_space().clone();
             let mut action = ActionBatch::new(&actions, 1).unwrap();
-            action.sample_row(0, &actions, &mut EnvRng::seeded(2));
+            action.sample_row(0, &actions, &mut SeededRng::seeded(2));
             for _ in 0..5 {
                 env.step(action.row(0), observation.row_mut(0)).unwrap();
             }

@@ -8,7 +8,7 @@ use super::trig::sin_cos;
 use crate::dynamics::{Dynamics, Outcome, World};
 use crate::render::Picture;
 use crate::vector::BatchVectorEnv;
-use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step, VectorEnv, VectorOptions};
+use crate::{Action, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step, VectorEnv, VectorOptions};
 
 /// What the engine adds to the velocity in a step.
 const FORCE: f64 = 0.001;
@@ -73,7 +73,7 @@ impl Dynamics<2, 2> for Equations {
         (0..3).contains(&choice)
     }
 
-    fn start(&self, rng: &mut EnvRng) -> [f64; 2] {
+    fn start(&self, rng: &mut SeededRng) -> [f64; 2] {
         [rng.uniform(hill::START.0, hill::START.1), 0.0]
     }
 

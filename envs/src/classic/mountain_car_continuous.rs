@@ -9,7 +9,7 @@ use super::trig::sin_cos;
 use crate::dynamics::{Dynamics, Outcome, World};
 use crate::render::Picture;
 use crate::vector::BatchVectorEnv;
-use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step, VectorEnv, VectorOptions};
+use crate::{Action, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step, VectorEnv, VectorOptions};
 
 /// What a full throttle adds to the velocity in a step.
 const POWER: f64 = 0.0015;
@@ -78,7 +78,7 @@ impl Dynamics<3, 2> for Equations {
         throttle.is_finite()
     }
 
-    fn start(&self, rng: &mut EnvRng) -> [f64; 3] {
+    fn start(&self, rng: &mut SeededRng) -> [f64; 3] {
         [rng.uniform(hill::START.0, hill::START.1), 0.0, 1.0]
     }
 

@@ -11,7 +11,7 @@ use super::trig::{sin_cos, wrapped};
 use crate::dynamics::{Dynamics, Outcome, World};
 use crate::render::{Canvas, Color, Picture};
 use crate::vector::BatchVectorEnv;
-use crate::{Action, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step, VectorEnv, VectorOptions};
+use crate::{Action, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step, VectorEnv, VectorOptions};
 
 /// In radians per second.
 const MAX_SPEED: f64 = 8.0;
@@ -87,7 +87,7 @@ impl Dynamics<3, 3> for Equations {
         torque.is_finite()
     }
 
-    fn start(&self, rng: &mut EnvRng) -> [f64; 3] {
+    fn start(&self, rng: &mut SeededRng) -> [f64; 3] {
         [rng.uniform(-PI, PI), rng.uniform(-START_SPEED, START_SPEED), 0.0]
     }
 

@@ -4,7 +4,8 @@ use serde::Deserialize;
 
 use super::PREFIX;
 use super::settings::Settings;
-use crate::{EnvError, did_you_mean, nearest};
+use crate::EnvError;
+use pavlov_common::{did_you_mean, nearest};
 
 /// A failure as the worker tells it.
 #[derive(Debug, Deserialize)]

@@ -7,7 +7,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
 use crate::render::Picture;
-use crate::{Action, End, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::{Action, End, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step};
 
 /// Cards in a deck.
 const DECK: u32 = 52;
@@ -32,7 +32,7 @@ struct World {
     /// How many have been dealt.
     dealt: usize,
     running: bool,
-    rng: EnvRng,
+    rng: SeededRng,
 }
 
 impl RepeatPrevious {
@@ -46,7 +46,7 @@ impl RepeatPrevious {
     pub fn new(decks: u32, k: u32) -> Self {
         let cards = Self::cards(decks.max(1));
         let world =
-            World { suits: vec![0; cards as usize], dealt: 1, running: false, rng: EnvRng::default() };
+            World { suits: vec![0; cards as usize], dealt: 1, running: false, rng: SeededRng::default() };
         Self {
             world,
             k: k.clamp(1, cards - 1) as usize,

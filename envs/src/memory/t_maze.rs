@@ -6,7 +6,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::render::Picture;
-use crate::{Action, End, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::{Action, End, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step};
 
 /// The reward for the right turn.
 const PRIZE: f64 = 4.0;
@@ -37,14 +37,14 @@ struct World {
     position: u32,
     goal_north: bool,
     running: bool,
-    rng: EnvRng,
+    rng: SeededRng,
 }
 
 impl TMaze {
     /// The maze with its junction `corridor_length` steps east of the start; Bakker takes 5 to 70.
     pub fn new(corridor_length: u32) -> Self {
         Self {
-            world: World { position: 0, goal_north: true, running: false, rng: EnvRng::default() },
+            world: World { position: 0, goal_north: true, running: false, rng: SeededRng::default() },
             length: corridor_length,
             observations: Space::MultiBinary(3),
             actions: Space::Discrete(4),

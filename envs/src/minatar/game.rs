@@ -3,7 +3,7 @@
 use rand::RngExt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{EnvError, EnvRng, Step};
+use crate::{EnvError, SeededRng, Step};
 
 /// Cells along each side of the grid.
 pub const SIDE: i8 = 10;
@@ -72,7 +72,7 @@ pub trait Draws {
     fn below(&mut self, n: u8) -> u8;
 }
 
-impl Draws for EnvRng {
+impl Draws for SeededRng {
     fn chance(&mut self, probability: f64) -> bool {
         self.random::<f64>() < probability
     }

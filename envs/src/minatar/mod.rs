@@ -43,7 +43,7 @@ pub use space_invaders::SpaceInvaders;
 use serde::{Deserialize, Serialize};
 
 use crate::render::Picture;
-use crate::{Action, BoxSpace, Dtype, Env, EnvError, EnvRng, EnvSpec, EnvState, ObsMut, Space, Step};
+use crate::{Action, BoxSpace, Dtype, Env, EnvError, EnvSpec, EnvState, ObsMut, SeededRng, Space, Step};
 use game::Round;
 
 /// One of the games as an environment.
@@ -60,7 +60,7 @@ pub struct MinAtar<G> {
 struct World<G> {
     round: Round<G>,
     running: bool,
-    rng: EnvRng,
+    rng: SeededRng,
 }
 
 impl<G: Game> MinAtar<G> {
@@ -69,7 +69,7 @@ impl<G: Game> MinAtar<G> {
     /// # Errors
     /// [`EnvError::Option`] for a probability that is none.
     pub fn new(rules: Rules, moves: &'static [Move]) -> Result<Self, EnvError> {
-        let mut rng = EnvRng::default();
+        let mut rng = SeededRng::default();
         let count = CELLS * G::CHANNELS;
         let shape = [SIDE as usize, SIDE as usize, G::CHANNELS];
         Ok(Self {

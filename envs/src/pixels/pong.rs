@@ -4,7 +4,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::render::{Frame, Picture};
-use crate::{Action, End, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::{Action, End, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step};
 
 /// The side of the picture, and of the table, in pixels.
 const SIDE: f32 = 84.0;
@@ -45,7 +45,7 @@ pub struct PixelPong {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct World {
-    rng: EnvRng,
+    rng: SeededRng,
     /// Across the table: the machine's bat, then the player's.
     bats: [f32; 2],
     ball: [f32; 2],
@@ -69,7 +69,7 @@ impl PixelPong {
             EnvError::Option(format!("`points` is {points}: give a whole number from 1 to 1000"))
         })?;
         let world = World {
-            rng: EnvRng::default(),
+            rng: SeededRng::default(),
             bats: [SIDE / 2.0; 2],
             ball: [SIDE / 2.0; 2],
             speed: [0.0; 2],

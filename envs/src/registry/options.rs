@@ -3,7 +3,8 @@
 use toml::{Table, Value};
 
 use super::spec::LIMIT;
-use crate::{EnvError, did_you_mean};
+use crate::EnvError;
+use pavlov_common::did_you_mean;
 
 /// The options with which an environment is made, as they stand in a configuration file.
 #[derive(Clone, Debug, Default, PartialEq)]

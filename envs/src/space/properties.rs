@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::{BoxSpace, Dtype, Space};
-use crate::{ActionBatch, EnvRng, ObsLayout, ObsRef};
+use crate::{ActionBatch, ObsLayout, ObsRef, SeededRng};
 
 /// A lower and an upper bound; both finite unless `unbounded`.
 fn bounds(unbounded: bool) -> BoxedStrategy<(f32, f32)> {
@@ -61,7 +61,7 @@ fn observations() -> impl Strategy<Value = Space> {
 }
 
 /// An observation from the space: its `f32` and its `u8` row.
-fn draw(space: &Space, rng: &mut EnvRng, floats: &mut Vec<f32>, bytes: &mut Vec<u8>) {
+fn draw(space: &Space, rng: &mut SeededRng, floats: &mut Vec<f32>, bytes: &mut Vec<u8>) {
     match space {
         Space::Dict(entries) => entries.iter().for_each(|(_, entry)| draw(entry, rng, floats, bytes)),
         Space::Box(space) if space.dtype == Dtype::U8 => {
@@ -83,7 +83,7 @@ fn draw(space: &Space, rng: &mut EnvRng, floats: &mut Vec<f32>, bytes: &mut Vec<
 
 fn drawn(space: &Space, seed: u64) -> (Vec<f32>, Vec<u8>) {
     let (mut floats, mut bytes) = (Vec::new(), Vec::new());
-    draw(space, &mut EnvRng::seeded(seed), &mut floats, &mut bytes);
+    draw(space, &mut SeededRng::seeded(seed), &mut floats, &mut bytes);
     (floats, bytes)
 }
 
@@ -96,7 +96,7 @@ proptest! {
     fn a_drawn_action_lies_in_its_space(space in actions(), seed: u64) {
         let mut batch = ActionBatch::new(&space, 3).unwrap();
         let untouched = batch.clone();
-        let mut rng = EnvRng::seeded(seed);
+        let mut rng = SeededRng::seeded(seed);
         for _ in 0..20 {
             batch.sample_row(1, &space, &mut rng);
             prop_assert!(space.contains_action(batch.row(1)), "{space}: {:?}", batch.row(1));

@@ -8,7 +8,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::render::Picture;
-use crate::{Action, End, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::{Action, End, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step};
 
 /// Observations: sums from 4 to 31, the dealer's card from 1 to 10, and whether an ace is usable, counted from 0.
 const COUNTS: [i64; 3] = [32, 11, 2];
@@ -44,7 +44,7 @@ struct World {
     /// The dealer's open card; 0 before the first game.
     open: u8,
     running: bool,
-    rng: EnvRng,
+    rng: SeededRng,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -112,7 +112,7 @@ impl Blackjack {
             natural_wins: sab,
             observations: Space::MultiDiscrete(COUNTS.to_vec()),
             actions: Space::Discrete(2),
-            world: World { player, dealer, open: 0, running: false, rng: EnvRng::default() },
+            world: World { player, dealer, open: 0, running: false, rng: SeededRng::default() },
         })
     }
 
@@ -129,7 +129,7 @@ impl Blackjack {
     pub(super) fn advance(
         &mut self,
         action: usize,
-        draw: impl FnMut(&mut EnvRng) -> u8,
+        draw: impl FnMut(&mut SeededRng) -> u8,
         observation: ObsMut<'_>,
     ) -> Step {
         let (reward, over) = if action == HIT { self.hit(draw) } else { (self.stick(draw), true) };
@@ -138,13 +138,13 @@ impl Blackjack {
         Step::new(reward, End::terminated_if(over))
     }
 
-    fn hit(&mut self, mut draw: impl FnMut(&mut EnvRng) -> u8) -> (f64, bool) {
+    fn hit(&mut self, mut draw: impl FnMut(&mut SeededRng) -> u8) -> (f64, bool) {
         let World { player, rng, .. } = &mut self.world;
         player.add(draw(rng));
         if player.is_bust() { (-1.0, true) } else { (0.0, false) }
     }
 
-    fn stick(&mut self, mut draw: impl FnMut(&mut EnvRng) -> u8) -> f64 {
+    fn stick(&mut self, mut draw: impl FnMut(&mut SeededRng) -> u8) -> f64 {
         let World { player, dealer, rng, .. } = &mut self.world;
         while dealer.sum() < DEALER_STANDS {
             dealer.add(draw(rng));
@@ -226,7 +226,7 @@ impl Env for Blackjack {
     }
 }
 
-fn draw_card(rng: &mut EnvRng) -> u8 {
+fn draw_card(rng: &mut SeededRng) -> u8 {
     card(rng.random_range(0..RANKS))
 }
 

@@ -91,7 +91,7 @@ mod tests {
     use rand::RngExt;
 
     use super::*;
-    use crate::{Action, EnvOptions, EnvRng, EnvState, ObsBatch, Registry, Space, laws};
+    use crate::{Action, EnvOptions, EnvState, ObsBatch, Registry, SeededRng, Space, laws};
 
     fn make(id: &str, options: &str) -> Result<Box<dyn Env>, EnvError> {
         Registry::bundled().make_with(id, &EnvOptions::new(options.parse().unwrap()))
@@ -137,7 +137,8 @@ mod tests {
     fn both_versions_of_taxi_are_one_world_in_dry_weather() {
         let play = |id: &str| {
             let mut env = make(id, "fickle_passenger = true").unwrap();
-            let (mut observation, mut rng) = (ObsBatch::new(env.observation_space(), 1), EnvRng::seeded(1));
+            let (mut observation, mut rng) =
+                (ObsBatch::new(env.observation_space(), 1), SeededRng::seeded(1));
             env.reset(Some(3), observation.row_mut(0)).unwrap();
             let seen = |_| {
                 let action = Action::Discrete(rng.random_range(0..6));

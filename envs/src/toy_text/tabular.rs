@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{End, EnvError, EnvRng, EnvState, Step};
+use crate::{End, EnvError, EnvState, SeededRng, Step};
 
 /// One thing that an action can lead to: an entry of Gymnasium's table `P`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -65,13 +65,13 @@ pub(super) struct World {
     /// The action that led here; none in the first state.
     pub last_action: Option<usize>,
     pub running: bool,
-    pub rng: EnvRng,
+    pub rng: SeededRng,
 }
 
 impl World {
     /// A world whose episodes begin in `state`, none of which is under way.
     pub fn new(state: usize) -> Self {
-        Self { state, last_action: None, running: false, rng: EnvRng::default() }
+        Self { state, last_action: None, running: false, rng: SeededRng::default() }
     }
 
     /// Starts an episode.

@@ -3,14 +3,14 @@
 use proptest::prelude::*;
 
 use super::{StepBatch, VectorEnv};
-use crate::{ActionBatch, EnvError, EnvRng};
+use crate::{ActionBatch, EnvError, SeededRng};
 
 /// Two vector environments of the same kind and size with their buffers.
 pub struct Lockstep {
     pub envs: [Box<dyn VectorEnv>; 2],
     pub outs: [StepBatch; 2],
     actions: ActionBatch,
-    rng: EnvRng,
+    rng: SeededRng,
 }
 
 impl Lockstep {
@@ -24,7 +24,7 @@ impl Lockstep {
             actions: ActionBatch::new(first.action_space(), rows).unwrap(),
             outs: [out.clone(), out],
             envs: [first, second],
-            rng: EnvRng::seeded(3),
+            rng: SeededRng::seeded(3),
         }
     }
 

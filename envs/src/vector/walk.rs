@@ -6,7 +6,7 @@ use std::time::Duration;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, End, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::{Action, End, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step};
 
 /// Observes the episode's number, its step and the sum of its actions; lengths and kinds of ends are drawn.
 pub struct Walk {
@@ -26,7 +26,7 @@ struct World {
     seen: [u32; 3],
     length: u32,
     end: End,
-    rng: EnvRng,
+    rng: SeededRng,
 }
 
 impl Walk {
@@ -36,7 +36,7 @@ impl Walk {
 
     pub fn new(longest: u32) -> Self {
         let (observations, actions) = (Space::unbounded(&[3]), Space::Discrete(3));
-        let world = World { seen: [0; 3], length: 0, end: End::No, rng: EnvRng::seeded(0) };
+        let world = World { seen: [0; 3], length: 0, end: End::No, rng: SeededRng::seeded(0) };
         Self { longest, delay: Duration::ZERO, stumbles_at: u32::MAX, observations, actions, world }
     }
 

@@ -3,13 +3,13 @@
 use rand::RngExt;
 
 use super::Wrapper;
-use crate::{Action, Env, EnvError, EnvRng, ObsMut, Space, Step, derive_seed};
+use crate::{Action, Env, EnvError, ObsMut, SeededRng, Space, Step, derive_seed};
 
 /// Begins each episode with 1 to `max_noops` steps of an action that does nothing (Mnih et al. 2015).
 pub(super) struct NoopStart {
     max_noops: u32,
     action: i64,
-    rng: EnvRng,
+    rng: SeededRng,
     /// What the world gave meanwhile; the first step of the agent reports it.
     raw_reward: f64,
 }
@@ -21,7 +21,7 @@ impl NoopStart {
         }
         match inner.action_space() {
             Space::Discrete(n) if (0..*n).contains(&action) => {
-                Ok(Self { max_noops, action, rng: EnvRng::default(), raw_reward: 0.0 })
+                Ok(Self { max_noops, action, rng: SeededRng::default(), raw_reward: 0.0 })
             }
             space => {
                 Err(EnvError::Option(format!("the action {action} that is to do nothing is none of {space}")))
@@ -31,7 +31,7 @@ impl NoopStart {
 }
 
 impl Wrapper for NoopStart {
-    type State = (EnvRng, f64);
+    type State = (SeededRng, f64);
 
     fn reset(
         &mut self,
@@ -63,11 +63,11 @@ impl Wrapper for NoopStart {
         Ok(Step { raw_reward: step.raw_reward + std::mem::take(&mut self.raw_reward), ..step })
     }
 
-    fn state(&self) -> (EnvRng, f64) {
+    fn state(&self) -> (SeededRng, f64) {
         (self.rng.clone(), self.raw_reward)
     }
 
-    fn set_state(&mut self, (rng, raw_reward): (EnvRng, f64)) -> Result<(), EnvError> {
+    fn set_state(&mut self, (rng, raw_reward): (SeededRng, f64)) -> Result<(), EnvError> {
         (self.rng, self.raw_reward) = (rng, raw_reward);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use rand::RngExt;
 
 use super::Wrapper;
-use crate::{Action, ActionBatch, Env, EnvError, EnvRng, ObsMut, Step, derive_seed};
+use crate::{Action, ActionBatch, Env, EnvError, ObsMut, SeededRng, Step, derive_seed};
 
 /// Takes the last action again with this chance, whatever the agent wants: a world that cannot be learned by heart
 /// (Machado et al. 2018).
@@ -12,7 +12,7 @@ pub(super) struct StickyActions {
     last: ActionBatch,
     /// Whether there is a last action: the first of an episode is always the agent's.
     started: bool,
-    rng: EnvRng,
+    rng: SeededRng,
 }
 
 impl StickyActions {
@@ -23,12 +23,12 @@ impl StickyActions {
             return Err(EnvError::Option(message));
         }
         let last = ActionBatch::new(inner.action_space(), 1)?;
-        Ok(Self { probability, last, started: false, rng: EnvRng::default() })
+        Ok(Self { probability, last, started: false, rng: SeededRng::default() })
     }
 }
 
 impl Wrapper for StickyActions {
-    type State = (ActionBatch, bool, EnvRng);
+    type State = (ActionBatch, bool, SeededRng);
 
     fn reset(
         &mut self,

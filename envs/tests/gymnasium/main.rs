@@ -10,7 +10,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use pavlov_envs::{
-    ActionBatch, Autoreset, CartPole, End, Env, EnvError, EnvOptions, EnvRng, ObsBatch, Registry, Step,
+    ActionBatch, Autoreset, CartPole, End, Env, EnvError, EnvOptions, ObsBatch, Registry, SeededRng, Step,
     StepBatch, VectorEnv, VectorOptions, laws,
 };
 
@@ -132,7 +132,7 @@ fn play(mut env: Box<dyn VectorEnv>, steps: usize) -> Vec<StepBatch> {
     let space = env.action_space().clone();
     let mut actions = ActionBatch::new(&space, env.num_envs()).unwrap();
     let mut out = StepBatch::new(env.observation_space(), env.num_envs());
-    let mut rng = EnvRng::seeded(5);
+    let mut rng = SeededRng::seeded(5);
     env.reset(Some(3), &mut out.observations).unwrap();
     let step = |_| {
         (0..env.num_envs()).for_each(|row| actions.sample_row(row, &space, &mut rng));

@@ -1,6 +1,6 @@
 //! Spaces of every kind, there and back.
 
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, Space};
+use pavlov_envs::{ActionBatch, ObsBatch, SeededRng, Space};
 
 use crate::{make, refusal, world};
 
@@ -10,7 +10,7 @@ fn told_back(kind: &str) -> Space {
     let space = env.action_space().clone();
     let mut actions = ActionBatch::new(&space, 1).unwrap();
     let mut observation = ObsBatch::new(env.observation_space(), 1);
-    let mut rng = EnvRng::seeded(2);
+    let mut rng = SeededRng::seeded(2);
     env.reset(Some(1), observation.row_mut(0)).unwrap();
     env.observation_space().check_observation(observation.row(0)).unwrap();
     for _ in 0..20 {

@@ -2,7 +2,8 @@
 
 use pavlov_agents::off_policy::{Explorer, Store};
 use pavlov_agents::{ActMode, AgentError, Experience, Inference};
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch, Space, StepBatch};
+use pavlov_common::SeededRng;
+use pavlov_envs::{ActionBatch, ObsBatch, Space, StepBatch};
 use pavlov_nn::{StateDict, StateView};
 
 use crate::parallel::lane::Half;
@@ -114,7 +115,7 @@ impl Half for OffPolicyHalf {
         inference: Inference<'_>,
         observations: &ObsBatch,
         env_steps: u64,
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         self.explorer.act(inference, observations, (ActMode::Explore, env_steps), rng, actions)

@@ -2,7 +2,8 @@
 
 use pavlov_agents::on_policy::{Actor as ActorCriticActor, Rollout};
 use pavlov_agents::{AgentError, Experience, Inference};
-use pavlov_envs::{ActionBatch, EnvRng, ObsBatch};
+use pavlov_common::SeededRng;
+use pavlov_envs::{ActionBatch, ObsBatch};
 use pavlov_nn::{StateDict, StateView};
 
 use crate::parallel::lane::Half;
@@ -37,7 +38,7 @@ impl Half for OnPolicyHalf {
         inference: Inference<'_>,
         observations: &ObsBatch,
         _env_steps: u64,
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         match &mut self.recorded {

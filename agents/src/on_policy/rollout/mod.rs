@@ -5,7 +5,8 @@ mod state;
 
 use std::ops::Range;
 
-use pavlov_envs::{End, EnvRng};
+use pavlov_common::SeededRng;
+use pavlov_envs::End;
 use pavlov_nn::{HostBuffer, Parameters};
 use rand::RngExt;
 use tch::Tensor;
@@ -150,7 +151,7 @@ impl Rollout {
         actor: &mut Actor,
         inference: Inference<'_>,
         observations: &pavlov_envs::ObsBatch,
-        rng: &mut EnvRng,
+        rng: &mut SeededRng,
         actions: &mut pavlov_envs::ActionBatch,
     ) -> Result<(), AgentError> {
         if self.is_full() {
@@ -314,7 +315,7 @@ impl Rollout {
     }
 
     /// The same in a random order.
-    pub fn shuffled(&self, rng: &mut EnvRng) -> Vec<usize> {
+    pub fn shuffled(&self, rng: &mut SeededRng) -> Vec<usize> {
         let mut rows = self.learnable();
         for last in (1..rows.len()).rev() {
             rows.swap(last, rng.random_range(0..=last));

@@ -15,7 +15,7 @@ use super::slots::read_states;
 use super::{Autoreset, StepBatch, VectorEnv, VectorOptions};
 use crate::dynamics::{Dynamics, Input};
 use crate::wrappers::TimeLimit;
-use crate::{ActionBatch, End, EnvError, EnvRng, EnvState, ObsBatch, ObsMut, Space, derive_seed};
+use crate::{ActionBatch, End, EnvError, EnvState, ObsBatch, ObsMut, SeededRng, Space, derive_seed};
 
 /// Copies of the world that `D` describes, with the results of a
 /// [`SyncVectorEnv`](super::SyncVectorEnv) of single ones, bit for bit, saved states included.
@@ -42,7 +42,7 @@ pub(crate) struct BatchVectorEnv<D, const STATE: usize, const OBS: usize> {
 /// The environments, column by column.
 struct Rows<const STATE: usize> {
     blocks: Vec<Block<STATE>>,
-    rngs: Vec<EnvRng>,
+    rngs: Vec<SeededRng>,
     /// Steps of the episode so far.
     steps: Vec<u32>,
     /// Whether the next call resets the environment, since its episode is over.
@@ -57,7 +57,7 @@ impl<const STATE: usize> Rows<STATE> {
     fn new(count: usize) -> Self {
         Self {
             blocks: vec![zeros(); count.div_ceil(LANES)],
-            rngs: vec![EnvRng::seeded(0); count],
+            rngs: vec![SeededRng::seeded(0); count],
             steps: vec![0; count],
             due: vec![false; count],
             running: vec![false; count],
@@ -90,7 +90,7 @@ impl<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize> BatchVectorE
         limit.map(TimeLimit::new).transpose()?;
         let (observations, actions) = spaces;
         let mut rows = Rows::new(options.num_envs);
-        rows.rngs.fill_with(EnvRng::default);
+        rows.rngs.fill_with(SeededRng::default);
         Ok(Self {
             arch: Arch::new(),
             equations,

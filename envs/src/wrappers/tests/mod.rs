@@ -8,7 +8,7 @@ use screen::Screen;
 
 use super::WrapperConfig as W;
 use crate::{
-    ACTION_MASK, Action, ActionBatch, Dtype, End, Env, EnvError, EnvRng, ObsBatch, Registry, Space, Step,
+    ACTION_MASK, Action, ActionBatch, Dtype, End, Env, EnvError, ObsBatch, Registry, SeededRng, Space, Step,
     laws,
 };
 
@@ -350,7 +350,7 @@ fn actions_stick_as_often_as_they_should_and_never_to_the_last_episodes() {
         let mut env = W::StickyActions { probability }.wrap(Screen::boxed()).unwrap();
         let mut seen = ObsBatch::new(env.observation_space(), 1);
         let mut taken = ActionBatch::new(env.action_space(), 1).unwrap();
-        let mut rng = EnvRng::seeded(2);
+        let mut rng = SeededRng::seeded(2);
         env.reset(Some(9), seen.row_mut(0)).unwrap();
         let (mut stuck, mut first, mut last) = (0, true, -1.0);
         for _ in 0..20_000 {

@@ -4,7 +4,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::render::{Frame, Picture};
-use crate::{ACTION_MASK, Action, End, Env, EnvError, EnvRng, EnvState, ObsMut, Space, Step};
+use crate::{ACTION_MASK, Action, End, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step};
 
 /// A screen, a speed and a mask; three lives that are lost by chance.
 pub struct Screen {
@@ -15,7 +15,7 @@ pub struct Screen {
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 struct World {
-    rng: EnvRng,
+    rng: SeededRng,
     lives: u32,
     /// Of the last step, or of the start.
     drawn: Vec<u8>,

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 /// The generator that environments, actors and buffers use: xoshiro256++, 32 bytes of state, saved with its owner.
 ///
 /// It implements `rand`'s generator trait, so `rng.random_range(..)` and `rand_distr`'s distributions work on it. Its
-/// default takes a seed from the operating system; [`EnvRng::seeded`] and [`EnvRng::reseed`] start it anew.
+/// default takes a seed from the operating system; [`SeededRng::seeded`] and [`SeededRng::reseed`] start it anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EnvRng(Xoshiro256PlusPlus);
+pub struct SeededRng(Xoshiro256PlusPlus);
 
-impl EnvRng {
+impl SeededRng {
     /// A generator that starts from `seed`.
     pub fn seeded(seed: u64) -> Self {
         Self(Xoshiro256PlusPlus::seed_from_u64(seed))
@@ -31,13 +31,13 @@ impl EnvRng {
     }
 }
 
-impl Default for EnvRng {
+impl Default for SeededRng {
     fn default() -> Self {
         Self::seeded(rand::rng().random())
     }
 }
 
-impl TryRng for EnvRng {
+impl TryRng for SeededRng {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {

@@ -1,0 +1,38 @@
+//! The interfaces of all layers and networks.
+//!
+//! A [`Module`] maps a batch to a batch; a [`Memory`] maps sequences to sequences and keeps its state outside. Both are
+//! descriptions: they hold the places of their parameters in a [`Layout`](crate::Layout), and are called with the numbers
+//! in a [`Pass`]. One description serves the trained network, its target and every actor's copy, from any thread.
+
+use std::fmt;
+
+use tch::Tensor;
+
+use crate::{NnError, Pass, Sequence, SequenceOutputs};
+
+/// A layer or a network: from a batch to a batch.
+pub trait Module: fmt::Debug + Send + Sync {
+    /// The output for `x`, whose first dimension is the batch. Each module documents its shapes.
+    ///
+    /// # Errors
+    /// [`NnError::Shape`] for an input of another shape or type.
+    fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError>;
+}
+
+/// A recurrent layer or network: from sequences to sequences. The state stays with the caller, one row for each sequence.
+pub trait Memory: fmt::Debug + Send + Sync {
+    /// How many numbers go in at each step.
+    fn inputs(&self) -> i64;
+
+    /// How many numbers come out at each step.
+    fn outputs(&self) -> i64;
+
+    /// How many numbers are remembered of each sequence.
+    fn state_width(&self) -> i64;
+
+    /// The outputs for sequences; a single step is a sequence of one.
+    ///
+    /// # Errors
+    /// [`NnError::Shape`] when shapes or types do not fit.
+    fn forward(&self, pass: &mut Pass<'_>, sequence: &Sequence<'_>) -> Result<SequenceOutputs, NnError>;
+}
