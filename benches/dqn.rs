@@ -84,7 +84,7 @@ fn updates(criterion: &mut Criterion) {
                 |b| {
                     let _guard = tch::no_grad_guard();
                     let x = tch::Tensor::zeros([1, 4], tch::kind::FLOAT_CPU);
-                    b.iter(|| black_box(net.forward(&parameters, &x, Mode::Eval).expect("an output")));
+                    b.iter(|| black_box(net.forward(&mut Pass::eval(&parameters), &x).expect("an output")));
                 },
             );
             let explorer = EpsilonGreedy::new(config.clone(), net, encoder.clone(), 1).expect("an explorer");

@@ -48,7 +48,9 @@ fn main() -> Result<()> {
     let learning_rate = Schedule::linear(1e-2, 0.0);
 
     for update in 0..UPDATES {
-        let loss = net.forward(&parameters, &x, Mode::Train)?.cross_entropy_for_logits(&y);
+        let loss = net
+            .forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x)?
+            .cross_entropy_for_logits(&y);
         parameters.zero_gradients();
         loss.backward();
         optimizer.step(&mut parameters, learning_rate.value(update as f64 / UPDATES as f64))?;
@@ -57,7 +59,7 @@ fn main() -> Result<()> {
         }
     }
 
-    let right = net.forward(&parameters, &test_x, Mode::Eval)?.argmax(1, false).eq_tensor(&test_y);
+    let right = net.forward(&mut Pass::eval(&parameters), &test_x)?.argmax(1, false).eq_tensor(&test_y);
     let accuracy = right.to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
     println!("accuracy on points it has not seen: {:.1} %", 100.0 * accuracy);
     anyhow::ensure!(accuracy > 0.95, "the network has not learned");

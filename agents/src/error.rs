@@ -28,10 +28,19 @@ pub enum AgentError {
     State(String),
     /// An error of the network core.
     #[error(transparent)]
-    Nn(#[from] NnError),
+    Nn(NnError),
     /// An error of an environment.
     #[error(transparent)]
     Env(#[from] EnvError),
+}
+
+impl From<NnError> for AgentError {
+    fn from(error: NnError) -> Self {
+        match error {
+            NnError::Diverged(what) => Self::Diverged(what),
+            other => Self::Nn(other),
+        }
+    }
 }
 
 impl From<tch::TchError> for AgentError {

@@ -5,7 +5,8 @@
 
 use std::time::Instant;
 
-use pavlov_nn::{Cnn, CnnConfig, Image, Init, Layout, Mode, NnError, Parameters, Precision, set_team_size};
+use pavlov_common::SeededRng;
+use pavlov_nn::{Cnn, CnnConfig, Image, Init, Layout, NnError, Parameters, Pass, Precision, set_team_size};
 use rand::SeedableRng;
 use tch::{Tensor, kind::FLOAT_CPU};
 
@@ -46,7 +47,7 @@ fn pass(
 ) -> Result<(), NnError> {
     let forward = || match by_operations {
         true => cnn.forward_by_operations(parameters, x),
-        false => cnn.forward(parameters, x, Mode::Train),
+        false => cnn.forward(&mut Pass::train(parameters, &mut SeededRng::seeded(1)), x),
     };
     if case.backward {
         let y = forward()?;

@@ -7,8 +7,9 @@
 
 use std::time::Instant;
 
+use pavlov_common::SeededRng;
 use pavlov_nn::{
-    Activation, Ensemble, Layout, MlpConfig, Mode, NnError, Optimizer, OptimizerConfig, Parameters,
+    Activation, Ensemble, Layout, MlpConfig, NnError, Optimizer, OptimizerConfig, Parameters, Pass,
     set_team_size,
 };
 use rand::SeedableRng;
@@ -89,7 +90,10 @@ impl Case {
         let gradient = Tensor::f_rand([self.networks as i64, self.batch, self.outputs], FLOAT_CPU)?;
         median(rounds, || {
             parameters.zero_gradients();
-            pavlov_nn::backward(&nets.forward(&parameters, &x, Mode::Train)?, &gradient)?;
+            pavlov_nn::backward(
+                &nets.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x)?,
+                &gradient,
+            )?;
             adam.step(&mut parameters, 1e-4)
         })
     }

@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use crate::mlp::forward_fused;
 use crate::shim::mlp::Networks;
-use crate::{Layout, Mlp, MlpConfig, Mode, NnError, Parameters};
+use crate::{Layout, Mlp, MlpConfig, NnError, Pass};
 
 /// Networks of one shape with weights of their own, for instance the two critics of TD3 and SAC.
 ///
@@ -44,25 +44,26 @@ impl Ensemble {
     ///
     /// # Errors
     /// [`NnError::Shape`] for an input of another shape or type.
-    pub fn forward(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<Tensor, NnError> {
+    pub fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         let first = &self.members[0];
         first.check_input(x)?;
-        if first.is_fused(mode) {
-            return forward_fused(&self.members, Networks::Stacked(self.members.len()), parameters, x);
+        if first.is_fused(pass) {
+            return forward_fused(&self.members, Networks::Stacked(self.members.len()), pass.parameters(), x);
         }
-        let each = self.members.iter().map(|member| member.forward_by_operations(parameters, x, mode));
+        let each = self.members.iter().map(|member| member.forward_by_operations(pass, x));
         Ok(Tensor::f_stack(&each.collect::<Result<Vec<_>, _>>()?, 0)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use pavlov_common::SeededRng;
     use rand::SeedableRng;
     use rand_xoshiro::Xoshiro256PlusPlus;
     use tch::{Device, Kind, kind::FLOAT_CPU};
 
     use super::*;
-    use crate::{Activation, backward, set_team_size};
+    use crate::{Activation, Parameters, backward, set_team_size};
 
     fn ensemble(config: &MlpConfig, count: usize) -> (Ensemble, Parameters) {
         let mut layout = Layout::new();
@@ -80,12 +81,11 @@ mod tests {
         parameters.zero_gradients();
         let x = input(rows).set_requires_grad(true);
         let y = if together {
-            ensemble.forward(parameters, &x, Mode::Train).unwrap()
+            ensemble.forward(&mut Pass::train(parameters, &mut SeededRng::seeded(1)), &x).unwrap()
         } else {
-            let each = ensemble
-                .members()
-                .iter()
-                .map(|member| member.forward_by_operations(parameters, &x, Mode::Train));
+            let each = ensemble.members().iter().map(|member| {
+                member.forward_by_operations(&mut Pass::train(parameters, &mut SeededRng::seeded(1)), &x)
+            });
             Tensor::stack(&each.map(Result::unwrap).collect::<Vec<_>>(), 0)
         };
         let weights = Tensor::arange(y.numel() as i64, FLOAT_CPU).cos().reshape(y.size());
@@ -123,7 +123,8 @@ mod tests {
             }
         }
         parameters.zero_gradients();
-        let y = ensemble.forward(&parameters, &input(257), Mode::Train).unwrap();
+        let y =
+            ensemble.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &input(257)).unwrap();
         let weights = Tensor::arange(y.numel() as i64, FLOAT_CPU).cos().reshape(y.size());
         backward(&y, &weights).unwrap();
         assert_eq!(parameters.gradients().unwrap(), &alone[1]);
@@ -132,9 +133,12 @@ mod tests {
     #[test]
     fn a_pass_without_a_graph_gives_the_same_output() {
         let (ensemble, parameters) = ensemble(&MlpConfig::default(), 2);
-        let recorded = ensemble.forward(&parameters, &input(70), Mode::Train).unwrap().detach();
+        let recorded = ensemble
+            .forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &input(70))
+            .unwrap()
+            .detach();
         let _guard = tch::no_grad_guard();
-        let plain = ensemble.forward(&parameters, &input(70), Mode::Eval).unwrap();
+        let plain = ensemble.forward(&mut Pass::eval(&parameters), &input(70)).unwrap();
         assert!((plain - recorded).abs().max().double_value(&[]) < 1e-6);
     }
 
@@ -152,6 +156,6 @@ mod tests {
         assert!(Ensemble::new(&mut Layout::new(), "q", 0, 5, 2, &MlpConfig::default()).is_err());
         let (ensemble, parameters) = ensemble(&MlpConfig::default(), 2);
         let x = Tensor::zeros([4, 6], FLOAT_CPU);
-        assert!(matches!(ensemble.forward(&parameters, &x, Mode::Eval), Err(NnError::Shape(_))));
+        assert!(matches!(ensemble.forward(&mut Pass::eval(&parameters), &x), Err(NnError::Shape(_))));
     }
 }

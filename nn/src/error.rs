@@ -23,6 +23,9 @@ pub enum NnError {
     /// CUDA was asked for and is not there, or the device's number is out of range.
     #[error("{0}")]
     Device(String),
+    /// Numbers that are no longer finite.
+    #[error("{0}")]
+    Diverged(String),
     /// An error that libtorch reported through tch.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),

@@ -14,19 +14,23 @@
 mod activation;
 pub mod device;
 pub mod distributions;
+mod dropout;
 mod ensemble;
 mod error;
 pub mod features;
 mod init;
 pub mod losses;
 mod mlp;
+mod module;
 pub mod optim;
 mod parameters;
+mod pass;
 mod precision;
 mod recurrent;
 mod schedule;
 mod shim;
 mod state;
+mod trainable;
 pub mod weights;
 
 pub use activation::Activation;
@@ -35,9 +39,11 @@ pub use ensemble::Ensemble;
 pub use error::NnError;
 pub use features::{Cnn, CnnConfig, Features, Image, Part};
 pub use init::Init;
-pub use mlp::{Mlp, MlpConfig, Mode};
+pub use mlp::{Mlp, MlpConfig};
+pub use module::{Memory, Module};
 pub use optim::{Optimizer, OptimizerConfig};
 pub use parameters::{Layout, ParameterId, ParameterSpec, Parameters};
+pub use pass::{Mode, Pass};
 pub use precision::Precision;
 pub use recurrent::{Cell, Recurrent, Sequence, SequenceOutputs};
 pub use schedule::Schedule;
@@ -45,3 +51,4 @@ pub use shim::{
     HostBuffer, HostElement, backward, gather, generator_state, set_generator_state, set_team_size,
 };
 pub use state::{Array, ArrayElement, ArrayKind, StateDict, StateView};
+pub use trainable::{Reduce, Trainable};

@@ -3,16 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::{Activation, Init, Layout, NnError, ParameterId, Parameters, Precision, shim};
-
-/// Whether a network is being trained (dropout acts) or used (it does not).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Dropout acts.
-    Train,
-    /// Dropout does nothing.
-    Eval,
-}
+use crate::dropout::dropout;
+use crate::{Activation, Init, Layout, Module, NnError, ParameterId, Parameters, Pass, Precision, shim};
 
 /// What an MLP looks like between its input and its output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -150,12 +142,12 @@ impl Mlp {
     ///
     /// # Errors
     /// [`NnError::Shape`] for an input of another shape or type.
-    pub fn forward(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<Tensor, NnError> {
+    pub fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         self.check_input(x)?;
-        if self.is_fused(mode) {
-            forward_fused(std::slice::from_ref(self), shim::mlp::Networks::One, parameters, x)
+        if self.is_fused(pass) {
+            forward_fused(std::slice::from_ref(self), shim::mlp::Networks::One, pass.parameters(), x)
         } else {
-            self.forward_by_operations(parameters, x, mode)
+            self.forward_by_operations(pass, x)
         }
     }
 
@@ -169,8 +161,8 @@ impl Mlp {
     }
 
     /// Whether the pass runs as one node.
-    pub(crate) fn is_fused(&self, mode: Mode) -> bool {
-        let drops = mode == Mode::Train && self.config.dropout > 0.0;
+    pub(crate) fn is_fused(&self, pass: &Pass<'_>) -> bool {
+        let drops = pass.is_training() && self.config.dropout > 0.0;
         !(self.config.layer_norm || drops)
     }
 
@@ -179,30 +171,29 @@ impl Mlp {
     ///
     /// # Errors
     /// [`NnError::Torch`] for an input of another shape or type.
-    pub fn forward_by_operations(
-        &self,
-        parameters: &Parameters,
-        x: &Tensor,
-        mode: Mode,
-    ) -> Result<Tensor, NnError> {
+    pub fn forward_by_operations(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         let mut x = x.shallow_clone();
         let last = self.layers.len() - 1;
         for (index, layer) in self.layers.iter().enumerate() {
-            x = x.f_linear(parameters.get(layer.weight), Some(parameters.get(layer.bias)))?;
+            x = x.f_linear(pass.get(layer.weight), Some(pass.get(layer.bias)))?;
             if let Some((scale, shift)) = layer.norm {
-                let (scale, shift) = (parameters.get(scale), parameters.get(shift));
+                let (scale, shift) = (pass.get(scale), pass.get(shift));
                 x = x.f_layer_norm([layer.width], Some(scale), Some(shift), 1e-5, false)?;
             }
             if index == last {
                 x = self.config.output_activation.apply(&x)?;
             } else {
                 x = self.config.activation.apply(&x)?;
-                if self.config.dropout > 0.0 {
-                    x = x.f_dropout(self.config.dropout, mode == Mode::Train)?;
-                }
+                x = dropout(pass, &x, self.config.dropout)?;
             }
         }
         Ok(x)
+    }
+}
+
+impl Module for Mlp {
+    fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
+        Self::forward(self, pass, x)
     }
 }
 

@@ -1,3 +1,4 @@
+use pavlov_common::SeededRng;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tch::{Device, Kind, kind::FLOAT_CPU};
@@ -44,9 +45,10 @@ fn the_fused_pass_equals_autograd_for_every_activation() {
                 parameters.zero_gradients();
                 let x = input(9).set_requires_grad(true);
                 let y = if fused {
-                    mlp.forward(&parameters, &x, Mode::Train).unwrap()
+                    mlp.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x).unwrap()
                 } else {
-                    mlp.forward_by_operations(&parameters, &x, Mode::Train).unwrap()
+                    mlp.forward_by_operations(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x)
+                        .unwrap()
                 };
                 (&y - &target).square().sum(Kind::Float).backward();
                 results.push((y.detach(), x.grad(), parameters.gradients().unwrap().copy()));
@@ -66,7 +68,11 @@ fn the_fused_pass_equals_autograd_for_every_activation() {
 #[test]
 fn gradients_accumulate_over_backward_passes() {
     let (mlp, parameters) = network(&MlpConfig::default());
-    let loss = || mlp.forward(&parameters, &input(4), Mode::Train).unwrap().sum(Kind::Float);
+    let loss = || {
+        mlp.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &input(4))
+            .unwrap()
+            .sum(Kind::Float)
+    };
     loss().backward();
     let once = parameters.gradients().unwrap().copy();
     loss().backward();
@@ -77,9 +83,12 @@ fn gradients_accumulate_over_backward_passes() {
 fn a_frozen_copy_has_the_same_output_and_no_graph() {
     let (mlp, parameters) = network(&MlpConfig::default());
     let frozen = parameters.frozen_copy().unwrap();
-    let y = mlp.forward(&frozen, &input(4), Mode::Train).unwrap();
+    let y = mlp.forward(&mut Pass::train(&frozen, &mut SeededRng::seeded(1)), &input(4)).unwrap();
     assert!(!y.requires_grad());
-    assert_eq!(y, mlp.forward(&parameters, &input(4), Mode::Train).unwrap().detach());
+    assert_eq!(
+        y,
+        mlp.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &input(4)).unwrap().detach()
+    );
 }
 
 #[test]
@@ -99,16 +108,19 @@ fn names_are_those_of_a_sequential() {
 fn dropout_acts_in_training_only() {
     let config = MlpConfig { dropout: 0.5, ..Default::default() };
     let (mlp, parameters) = network(&config);
-    let run = |mode| mlp.forward(&parameters, &input(4), mode).unwrap().detach();
-    assert_eq!(run(Mode::Eval), run(Mode::Eval));
-    assert_ne!(run(Mode::Train), run(Mode::Train));
+    let run = |pass: &mut Pass<'_>| mlp.forward(pass, &input(4)).unwrap().detach();
+    assert_eq!(run(&mut Pass::eval(&parameters)), run(&mut Pass::eval(&parameters)));
+    let mut rng = SeededRng::seeded(1);
+    let first = run(&mut Pass::train(&parameters, &mut rng));
+    assert_ne!(first, run(&mut Pass::train(&parameters, &mut rng)));
+    assert_eq!(first, run(&mut Pass::train(&parameters, &mut SeededRng::seeded(1))));
 }
 
 #[test]
 fn a_wrong_input_is_an_error() {
     let (mlp, parameters) = network(&MlpConfig::default());
     for x in [Tensor::zeros([4, 6], FLOAT_CPU), Tensor::zeros([4, 5], (Kind::Int64, Device::Cpu))] {
-        assert!(matches!(mlp.forward(&parameters, &x, Mode::Eval), Err(NnError::Shape(_))));
+        assert!(matches!(mlp.forward(&mut Pass::eval(&parameters), &x), Err(NnError::Shape(_))));
     }
 }
 
@@ -120,7 +132,7 @@ fn any_team_gives_the_same_numbers() {
         crate::set_team_size(threads);
         parameters.zero_gradients();
         let x = input(257).set_requires_grad(true);
-        let y = mlp.forward(&parameters, &x, Mode::Train).unwrap();
+        let y = mlp.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x).unwrap();
         y.square().sum(Kind::Float).backward();
         (y.detach(), x.grad(), parameters.gradients().unwrap().copy())
     };
@@ -139,11 +151,12 @@ fn a_pass_without_a_graph_equals_one_with_it() {
         let config = MlpConfig { hidden_sizes: widths.clone(), ..Default::default() };
         let (mlp, parameters) = network(&config);
         for rows in [1, 64, 65, 500] {
-            let recorded = mlp.forward(&parameters, &input(rows), Mode::Train).unwrap();
+            let recorded =
+                mlp.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &input(rows)).unwrap();
             for threads in [1, 2] {
                 crate::set_team_size(threads);
                 let _guard = tch::no_grad_guard();
-                let plain = mlp.forward(&parameters, &input(rows), Mode::Eval).unwrap();
+                let plain = mlp.forward(&mut Pass::eval(&parameters), &input(rows)).unwrap();
                 assert!(distance(&plain, &recorded.detach()) < 1e-5, "{widths:?} with {rows} rows");
             }
             crate::set_team_size(1);
@@ -157,7 +170,11 @@ fn a_frozen_network_passes_the_gradient_to_its_input_and_keeps_none() {
         let (mlp, parameters) = network(&MlpConfig { activation, ..Default::default() });
         let input_gradient = |parameters: &Parameters| {
             let x = input(6).set_requires_grad(true);
-            mlp.forward(parameters, &x, Mode::Train).unwrap().square().sum(Kind::Float).backward();
+            mlp.forward(&mut Pass::train(parameters, &mut SeededRng::seeded(1)), &x)
+                .unwrap()
+                .square()
+                .sum(Kind::Float)
+                .backward();
             x.grad()
         };
         let frozen = parameters.frozen_copy().unwrap();
@@ -174,8 +191,8 @@ fn a_frozen_view_sees_every_change_and_leaves_no_gradient() {
     let view = parameters.frozen_view().unwrap();
     parameters.copy_from(&other).unwrap();
     let x = input(6).set_requires_grad(true);
-    let y = mlp.forward(&view, &x, Mode::Train).unwrap();
-    assert_eq!(y.detach(), mlp.forward(&other, &input(6), Mode::Eval).unwrap().detach());
+    let y = mlp.forward(&mut Pass::train(&view, &mut SeededRng::seeded(1)), &x).unwrap();
+    assert_eq!(y.detach(), mlp.forward(&mut Pass::eval(&other), &input(6)).unwrap().detach());
     y.sum(Kind::Float).backward();
     assert!(x.grad().abs().max().double_value(&[]) > 0.0);
     assert_eq!(parameters.gradients().unwrap().abs().max().double_value(&[]), 0.0);
@@ -185,7 +202,10 @@ fn a_frozen_view_sees_every_change_and_leaves_no_gradient() {
 fn weights_changed_between_the_passes_are_an_error() {
     let (mlp, mut parameters) = network(&MlpConfig::default());
     let other = parameters.frozen_copy().unwrap();
-    let loss = mlp.forward(&parameters, &input(4), Mode::Train).unwrap().sum(Kind::Float);
+    let loss = mlp
+        .forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &input(4))
+        .unwrap()
+        .sum(Kind::Float);
     parameters.copy_from(&other).unwrap();
     let error = loss.f_backward().unwrap_err().to_string();
     assert!(error.contains("changed between"), "{error}");
@@ -196,7 +216,7 @@ fn a_network_that_has_diverged_shows_it() {
     for activation in ALL {
         let (mlp, parameters) = network(&MlpConfig { activation, ..Default::default() });
         let x = Tensor::full([3, 5], f64::NAN, FLOAT_CPU);
-        let y = mlp.forward(&parameters, &x, Mode::Eval).unwrap();
+        let y = mlp.forward(&mut Pass::eval(&parameters), &x).unwrap();
         assert!(y.isnan().all().int64_value(&[]) == 1, "{activation:?}");
     }
 }
@@ -216,7 +236,7 @@ fn the_own_tanh_and_sigmoid_are_those_of_libtorch() {
             let _ = parameters.get(id).shallow_clone().fill_(value);
         }
         let x = Tensor::linspace(-12.0, 12.0, 100_001, FLOAT_CPU).reshape([-1, 1]);
-        let y = mlp.forward(&parameters, &x, Mode::Eval).unwrap();
+        let y = mlp.forward(&mut Pass::eval(&parameters), &x).unwrap();
         let exact = activation.apply(&x.to_kind(Kind::Double)).unwrap();
         assert!(distance(&y.to_kind(Kind::Double), &exact) < 1e-6, "{activation:?}");
     }
@@ -228,7 +248,7 @@ fn the_direct_backward_pass_is_the_engines() {
     let weights = input(4).narrow(1, 0, 3);
     let mut gradients = |x: &Tensor, direct: bool| {
         parameters.zero_gradients();
-        let y = mlp.forward(&parameters, x, Mode::Train).unwrap();
+        let y = mlp.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), x).unwrap();
         match direct {
             true => crate::backward(&y, &weights).unwrap(),
             false => (y * &weights).sum(Kind::Float).backward(),
@@ -242,7 +262,7 @@ fn the_direct_backward_pass_is_the_engines() {
     assert_eq!(gradients(&x, true), expected);
     assert!(x.grad().abs().max().double_value(&[]) > 0.0);
 
-    let y = mlp.forward(&parameters, &input(4), Mode::Train).unwrap();
+    let y = mlp.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &input(4)).unwrap();
     assert!(crate::backward(&y, &input(5)).is_err(), "a gradient of another shape");
     crate::backward(&y, &weights).unwrap();
     assert!(crate::backward(&y, &weights).is_err(), "the pass runs once");
@@ -260,7 +280,7 @@ fn pytorchs_weights_give_pytorchs_output_and_go_back_unchanged() {
         let recorded = file.view().part(name);
         parameters.load_state(&recorded).unwrap();
         let given = recorded.tensor("input").unwrap();
-        let output = mlp.forward(&parameters, &given, Mode::Eval).unwrap().detach();
+        let output = mlp.forward(&mut Pass::eval(&parameters), &given).unwrap().detach();
         assert!(distance(&output, &recorded.tensor("output").unwrap()) < 1e-6, "{name}");
 
         // The same names, shapes and numbers as PyTorch wrote.
@@ -295,8 +315,12 @@ fn products_of_any_shape_are_right() {
                 parameters.zero_gradients();
                 let x = input(rows).set_requires_grad(true);
                 let y = match fused {
-                    true => mlp.forward(&parameters, &x, Mode::Train).unwrap(),
-                    false => mlp.forward_by_operations(&parameters, &x, Mode::Train).unwrap(),
+                    true => {
+                        mlp.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x).unwrap()
+                    }
+                    false => mlp
+                        .forward_by_operations(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x)
+                        .unwrap(),
                 };
                 y.square().sum(Kind::Float).backward();
                 (y.detach(), x.grad(), parameters.gradients().unwrap().copy())
@@ -307,7 +331,7 @@ fn products_of_any_shape_are_right() {
             assert!(distance(&fused.1, &plain.1) < 1e-4, "{what}");
             assert!(distance(&fused.2, &plain.2) < 1e-3, "{what}");
             let _guard = tch::no_grad_guard();
-            let inferred = mlp.forward(&parameters, &input(rows), Mode::Eval).unwrap();
+            let inferred = mlp.forward(&mut Pass::eval(&parameters), &input(rows)).unwrap();
             assert!(distance(&inferred, &plain.0) < 1e-5, "{what}");
         }
     }
@@ -334,7 +358,7 @@ fn bf16_multiplies_what_f32_does_where_nothing_is_rounded_away() {
             });
             parameters.zero_gradients();
             let x = exact(batch, inputs, 0.37).set_requires_grad(true);
-            let y = net.forward(&parameters, &x, Mode::Train).unwrap();
+            let y = net.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x).unwrap();
             (&y * exact(batch, outputs, 0.11)).sum(Kind::Float).backward();
             [y.detach(), x.grad(), parameters.gradients().unwrap().copy()]
         };
@@ -357,9 +381,11 @@ fn bf16_is_near_f32_for_any_team() {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);
         let mut parameters = Parameters::new(&layout, &mut rng, Device::Cpu).unwrap();
         parameters.zero_gradients();
-        let y = net.forward(&parameters, &exact(140, 11, 0.37), Mode::Train).unwrap();
+        let y = net
+            .forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &exact(140, 11, 0.37))
+            .unwrap();
         (&y * exact(140, 3, 0.11)).sum(Kind::Float).backward();
-        let free = tch::no_grad(|| net.forward(&parameters, &exact(140, 11, 0.37), Mode::Eval).unwrap());
+        let free = tch::no_grad(|| net.forward(&mut Pass::eval(&parameters), &exact(140, 11, 0.37)).unwrap());
         assert!((free - &y).abs().max().double_value(&[]) < 1e-2, "with and without a graph");
         (y.detach(), parameters.gradients().unwrap().copy())
     };

@@ -6,15 +6,15 @@
 //! so a target network is the same network called with another [`Parameters`].
 //!
 //! ```
-//! use pavlov_nn::{Layout, Mlp, MlpConfig, Mode, Parameters};
-//! # use rand::SeedableRng;
+//! use pavlov_common::SeededRng;
+//! use pavlov_nn::{Layout, Mlp, MlpConfig, Parameters, Pass};
 //! let mut layout = Layout::new();
 //! let net = Mlp::new(&mut layout, "", 4, 2, &MlpConfig::default())?;
-//! let mut rng = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(1);
+//! let mut rng = SeededRng::seeded(1);
 //! let online = Parameters::new(&layout, &mut rng, tch::Device::Cpu)?;
 //! let target = online.frozen_copy()?;
 //! let x = tch::Tensor::randn([8, 4], tch::kind::FLOAT_CPU);
-//! assert_eq!(net.forward(&online, &x, Mode::Eval)?, net.forward(&target, &x, Mode::Eval)?);
+//! assert_eq!(net.forward(&mut Pass::eval(&online), &x)?, net.forward(&mut Pass::eval(&target), &x)?);
 //! # Ok::<(), pavlov_nn::NnError>(())
 //! ```
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::shim::recurrent::{Inputs, forward};
-use crate::{Init, Layout, NnError, ParameterId, Parameters};
+use crate::{Init, Layout, Memory, NnError, ParameterId, Parameters, Pass};
 
 /// What kind of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,12 +133,9 @@ impl Recurrent {
     ///
     /// # Errors
     /// [`NnError::Shape`] when shapes or types do not fit.
-    pub fn forward(
-        &self,
-        parameters: &Parameters,
-        sequence: &Sequence<'_>,
-    ) -> Result<SequenceOutputs, NnError> {
+    pub fn forward(&self, pass: &mut Pass<'_>, sequence: &Sequence<'_>) -> Result<SequenceOutputs, NnError> {
         self.check(sequence)?;
+        let parameters = pass.parameters();
         if parameters.device() != Device::Cpu {
             return self.forward_by_operations(parameters, sequence);
         }
@@ -216,6 +213,24 @@ impl Recurrent {
             self.inputs,
             self.state_width()
         )))
+    }
+}
+
+impl Memory for Recurrent {
+    fn inputs(&self) -> i64 {
+        Self::inputs(self)
+    }
+
+    fn outputs(&self) -> i64 {
+        Self::outputs(self)
+    }
+
+    fn state_width(&self) -> i64 {
+        Self::state_width(self)
+    }
+
+    fn forward(&self, pass: &mut Pass<'_>, sequence: &Sequence<'_>) -> Result<SequenceOutputs, NnError> {
+        Self::forward(self, pass, sequence)
     }
 }
 

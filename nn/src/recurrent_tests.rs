@@ -45,7 +45,7 @@ fn passes(layer: &Recurrent, parameters: &mut Parameters, asked: &Asked, fused: 
     let x = asked.x.copy().set_requires_grad(true);
     let sequence = Sequence { x: &x, ..asked.sequence() };
     let answer = match fused {
-        true => layer.forward(parameters, &sequence).unwrap(),
+        true => layer.forward(&mut Pass::eval(parameters), &sequence).unwrap(),
         false => layer.forward_by_operations(parameters, &sequence).unwrap(),
     };
     let weights =
@@ -92,7 +92,7 @@ fn without_starts_it_is_pytorchs_layer() {
                 Tensor::gru(&asked.x, &h.contiguous(), &weights, true, 1, 0.0, false, false, false).0
             }
         };
-        let answer = layer.forward(&parameters, &asked.sequence()).unwrap();
+        let answer = layer.forward(&mut Pass::eval(&parameters), &asked.sequence()).unwrap();
         assert!(distance(&answer.outputs.detach(), &expected.detach()) < 1e-6, "{cell:?}");
     }
 }
@@ -104,12 +104,12 @@ fn step_by_step_is_the_whole_sequence() {
         let (layer, parameters) = layer(cell, 16);
         let asked = asked(&layer, steps, batch);
         let _guard = tch::no_grad_guard();
-        let whole = layer.forward(&parameters, &asked.sequence()).unwrap();
+        let whole = layer.forward(&mut Pass::eval(&parameters), &asked.sequence()).unwrap();
         let mut state = asked.state.copy();
         for step in 0..steps {
             let (x, starts) = (asked.x.narrow(0, step, 1), asked.starts.narrow(0, step, 1));
             let one = Sequence { x: &x, starts: &starts, state: &state };
-            let answer = layer.forward(&parameters, &one).unwrap();
+            let answer = layer.forward(&mut Pass::eval(&parameters), &one).unwrap();
             assert!(distance(&answer.outputs.select(0, 0), &whole.outputs.select(0, step)) < 1e-6);
             state = answer.states.select(0, 0);
         }
@@ -124,16 +124,17 @@ fn nothing_reaches_over_the_start_of_an_episode() {
         let mut asked = asked(&layer, 6, 2);
         asked.starts = Tensor::zeros([6, 2], FLOAT_CPU);
         let _ = asked.starts.narrow(0, 3, 1).fill_(1.0);
-        let before = layer.forward(&parameters, &asked.sequence()).unwrap().outputs.detach();
+        let before = layer.forward(&mut Pass::eval(&parameters), &asked.sequence()).unwrap().outputs.detach();
         // The second half is that of sequences which begin there.
         let (x, starts) = (asked.x.narrow(0, 3, 3), asked.starts.narrow(0, 3, 3));
         let half = Sequence { x: &x, starts: &starts, state: &asked.state };
-        let alone = layer.forward(&parameters, &half).unwrap().outputs.detach();
+        let alone = layer.forward(&mut Pass::eval(&parameters), &half).unwrap().outputs.detach();
         assert!(distance(&before.narrow(0, 3, 3), &alone) < 1e-6);
         // What comes out there says nothing about what went in before.
         let x = asked.x.copy().set_requires_grad(true);
         parameters.zero_gradients();
-        let answer = layer.forward(&parameters, &Sequence { x: &x, ..asked.sequence() }).unwrap();
+        let answer =
+            layer.forward(&mut Pass::eval(&parameters), &Sequence { x: &x, ..asked.sequence() }).unwrap();
         answer.outputs.narrow(0, 3, 3).sum(Kind::Float).backward();
         assert_eq!(x.grad().narrow(0, 0, 3).abs().max().double_value(&[]), 0.0);
         assert!(x.grad().narrow(0, 3, 3).abs().max().double_value(&[]) > 0.0);
@@ -161,7 +162,7 @@ fn frozen_weights_pass_a_gradient_to_the_input_and_keep_none() {
     let frozen = parameters.frozen_copy().unwrap();
     let asked = asked(&layer, 3, 2);
     let x = asked.x.copy().set_requires_grad(true);
-    let answer = layer.forward(&frozen, &Sequence { x: &x, ..asked.sequence() }).unwrap();
+    let answer = layer.forward(&mut Pass::eval(&frozen), &Sequence { x: &x, ..asked.sequence() }).unwrap();
     let ones = Tensor::ones_like(&answer.outputs);
     backward(&answer.outputs, &ones).unwrap();
     assert!(x.grad().abs().max().double_value(&[]) > 0.0);
@@ -173,8 +174,10 @@ fn what_does_not_fit_is_an_error() {
     let (layer, parameters) = layer(Cell::Gru, 8);
     let asked = asked(&layer, 3, 2);
     let wrong = Tensor::zeros([2, 16], FLOAT_CPU);
-    let message =
-        layer.forward(&parameters, &Sequence { state: &wrong, ..asked.sequence() }).unwrap_err().to_string();
+    let message = layer
+        .forward(&mut Pass::eval(&parameters), &Sequence { state: &wrong, ..asked.sequence() })
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("[batch, 8]"), "{message}");
     assert!(Recurrent::new(&mut Layout::new(), "", Cell::Gru, 3, 0, Init::Torch).is_err());
 }

@@ -114,7 +114,10 @@ impl DqnLearner {
                 Targets::Ready(targets) => rows(targets)?,
                 Targets::Double(target_q) => self.double_targets(&all, target_q, start)?,
             };
-            let q = self.net().forward(&self.online, &rows(&all.observations)?, Mode::Train)?;
+            let q = self.net().forward(
+                &mut Pass::train(&self.online, &mut SeededRng::seeded(1)),
+                &rows(&all.observations)?,
+            )?;
             let weights = self.is_prioritized().then(|| rows(&all.weights)).transpose()?;
             let choices = rows(&all.choices)?;
             let td = regress_columns(&q, &choices, &targets, weights.as_ref(), self.config.loss)?;
@@ -138,7 +141,7 @@ impl DqnLearner {
     /// The target network stands still between the updates of one batch: it is asked once for all of them.
     fn targets(&self, all: &Transitions) -> Result<Targets, AgentError> {
         let _guard = tch::no_grad_guard();
-        let target_q = self.net().forward(&self.target, &all.next_observations, Mode::Eval)?;
+        let target_q = self.net().forward(&mut Pass::eval(&self.target), &all.next_observations)?;
         if self.config.double {
             return Ok(Targets::Double(target_q));
         }
@@ -151,7 +154,7 @@ impl DqnLearner {
     fn double_targets(&self, all: &Transitions, target_q: &Tensor, start: i64) -> Result<Tensor, AgentError> {
         let _guard = tch::no_grad_guard();
         let rows = |tensor: &Tensor| tensor.f_narrow(0, start, self.config.batch_size as i64);
-        let online_q = self.net().forward(&self.online, &rows(&all.next_observations)?, Mode::Eval)?;
+        let online_q = self.net().forward(&mut Pass::eval(&self.online), &rows(&all.next_observations)?)?;
         let online_q = losses::masked(online_q, &rows(&all.next_masks)?)?;
         let values = losses::double_value(&online_q, &rows(target_q)?)?;
         losses::td_target(&rows(&all.rewards)?, &rows(&all.continues)?, &values, self.config.discount)

@@ -43,7 +43,7 @@ fn textbook(
 ) -> f64 {
     let rows = |tensor: &Tensor| tensor.narrow(0, start, BATCH as i64);
     let ask = |parameters: &Parameters, x: &Tensor| {
-        net.forward_by_operations(parameters, &rows(x), Mode::Train).unwrap()
+        net.forward_by_operations(&mut Pass::train(parameters, &mut SeededRng::seeded(1)), &rows(x)).unwrap()
     };
     let targets = tch::no_grad(|| {
         let target_q = ask(target, &all.next_observations);

@@ -62,6 +62,6 @@ impl RowNetwork for Network {
 
     fn forward(&self, weights: &Parameters, rows: &Tensor) -> Result<Tensor, AgentError> {
         let _guard = tch::no_grad_guard();
-        Ok(Network::forward(self, weights, rows, Mode::Eval)?)
+        Ok(Network::forward(&mut Pass::eval(self), weights, rows)?)
     }
 }

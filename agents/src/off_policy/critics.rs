@@ -126,7 +126,7 @@ impl Critics {
     /// [`AgentError`] when the inputs do not fit.
     pub fn smallest_target(&mut self, inputs: &Tensor, smallest: &mut Vec<f32>) -> Result<(), AgentError> {
         let _guard = tch::no_grad_guard();
-        read(&self.net.forward(&self.target, inputs, Mode::Eval)?, &mut self.values)?;
+        read(&self.net.forward(&mut Pass::eval(&self.target), inputs)?, &mut self.values)?;
         losses::smallest(&self.values, self.count(), smallest);
         Ok(())
     }
@@ -137,7 +137,7 @@ impl Critics {
     /// [`AgentError`] when the inputs do not fit.
     pub fn smallest(&mut self, inputs: &Tensor, smallest: &mut Vec<f32>) -> Result<(), AgentError> {
         let _guard = tch::no_grad_guard();
-        read(&self.net.forward(&self.view, inputs, Mode::Eval)?, &mut self.values)?;
+        read(&self.net.forward(&mut Pass::eval(&self.view), inputs)?, &mut self.values)?;
         losses::smallest(&self.values, self.count(), smallest);
         Ok(())
     }
@@ -153,7 +153,9 @@ impl Critics {
         (targets, weights): (&[f32], &[f32]),
         learning_rate: f64,
     ) -> Result<f64, AgentError> {
-        let outputs = self.net.forward(&self.trained.parameters, inputs, Mode::Train)?;
+        let outputs = self
+            .net
+            .forward(&mut Pass::train(&self.trained.parameters, &mut SeededRng::seeded(1)), inputs)?;
         read(&outputs, &mut self.values)?;
         self.make_room(&outputs)?;
         let (values, gradient) =
@@ -182,7 +184,7 @@ impl Critics {
         let inputs = Tensor::f_cat(&[observations, actions], 1)?.f_set_requires_grad(true)?;
         let outputs = match judge {
             Judge::First => self.net.first(&self.view, &inputs, Mode::Eval)?,
-            Judge::Smallest => self.net.forward(&self.view, &inputs, Mode::Eval)?,
+            Judge::Smallest => self.net.forward(&mut Pass::eval(&self.view), &inputs)?,
         };
         read(&outputs, &mut self.values)?;
         self.make_room(&outputs)?;

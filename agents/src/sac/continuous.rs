@@ -81,8 +81,10 @@ impl Continuous {
         let all = batch.transitions(parts.trained.parameters.device())?;
         let temperature = parts.temperature.value() as f32;
 
-        let outputs =
-            parts.policy.network.net.forward(&parts.trained.parameters, &all.observations, Mode::Train)?;
+        let outputs = parts.policy.network.net.forward(
+            &mut Pass::train(&parts.trained.parameters, &mut SeededRng::seeded(1)),
+            &all.observations,
+        )?;
         self.now.draw(&outputs, self.width, &mut parts.rng)?;
         let entropy = -mean(&self.now.log_probs);
         parts.temperature.update(entropy, learning_rate)?;
@@ -115,7 +117,7 @@ impl Continuous {
     ) -> Result<(), AgentError> {
         let _guard = tch::no_grad_guard();
         let net = &parts.policy.network.net;
-        let outputs = net.forward(&parts.trained.parameters, &all.next_observations, Mode::Eval)?;
+        let outputs = net.forward(&mut Pass::eval(&parts.trained.parameters), &all.next_observations)?;
         self.next.draw(&outputs, self.width, &mut parts.rng)?;
         let actions = on_device(self.next.actions.tensor(), all.rewards.device())?;
         let inputs = Tensor::f_cat(&[&all.next_observations, &actions], 1)?;

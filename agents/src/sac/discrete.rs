@@ -50,8 +50,10 @@ impl Discrete {
             learning_rate,
         )?;
 
-        let outputs =
-            parts.policy.network.net.forward(&parts.trained.parameters, &all.observations, Mode::Train)?;
+        let outputs = parts.policy.network.net.forward(
+            &mut Pass::train(&parts.trained.parameters, &mut SeededRng::seeded(1)),
+            &all.observations,
+        )?;
         self.find_log_probs(&outputs, numbers.masks)?;
         parts.critics.smallest(&all.observations, &mut self.values)?;
         let (soft_value, entropy) = self.fill_gradient(temperature);
@@ -87,7 +89,7 @@ impl Discrete {
         let _guard = tch::no_grad_guard();
         let numbers = batch.numbers();
         let net = &parts.policy.network.net;
-        let outputs = net.forward(&parts.trained.parameters, &all.next_observations, Mode::Eval)?;
+        let outputs = net.forward(&mut Pass::eval(&parts.trained.parameters), &all.next_observations)?;
         self.find_log_probs(&outputs, numbers.next_masks)?;
         parts.critics.smallest_target(&all.next_observations, &mut self.values)?;
         let rows = self.log_probs.chunks_exact(self.actions).zip(self.values.chunks_exact(self.actions));

@@ -85,7 +85,7 @@ impl Td3Learner {
     fn targets(&mut self, batch: &Batch, all: &Transitions) -> Result<Vec<f32>, AgentError> {
         let _guard = tch::no_grad_guard();
         let network = &self.policy.network.net;
-        read(&network.forward(&self.target, &all.next_observations, Mode::Eval)?, &mut self.numbers)?;
+        read(&network.forward(&mut Pass::eval(&self.target), &all.next_observations)?, &mut self.numbers)?;
         let (deviation, largest) = (self.config.target_noise as f32, self.config.target_noise_clip as f32);
         for (action, out) in self.numbers.iter().zip(self.next_actions.as_mut_slice()) {
             let noise = match deviation {
@@ -106,7 +106,8 @@ impl Td3Learner {
     /// One step of the policy up the first critic: `grad_theta mean Q_1(s, mu_theta(s))`.
     fn improve(&mut self, observations: &Tensor, learning_rate: f64) -> Result<(), AgentError> {
         let network = &self.policy.network.net;
-        let actions = network.forward(&self.trained.parameters, observations, Mode::Train)?;
+        let actions = network
+            .forward(&mut Pass::train(&self.trained.parameters, &mut SeededRng::seeded(1)), observations)?;
         let value =
             self.critics.by_action(Judge::First, observations, &actions.f_detach()?, &mut self.numbers)?;
         self.gradient.as_mut_slice().copy_from_slice(&self.numbers);

@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::config::{Architecture, CnnConfig, ConvLayer};
-use crate::{Init, Layout, Mode, NnError, ParameterId, Parameters, Precision, shim};
+use crate::{Init, Layout, NnError, ParameterId, Parameters, Pass, Precision, shim};
 
 /// What an image is and how its numbers lie in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,14 +153,14 @@ impl Cnn {
     ///
     /// # Errors
     /// [`NnError::Shape`] for an input of another shape or type.
-    pub fn forward(&self, parameters: &Parameters, x: &Tensor, _mode: Mode) -> Result<Tensor, NnError> {
+    pub fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         super::check_input(x, self.inputs())?;
-        match self.fused_layers(parameters, x) {
+        match self.fused_layers(pass.parameters(), x) {
             Some(layers) => {
                 let Image { height, width, channels_first, .. } = self.image;
                 shim::cnn::forward(x, (height, width), channels_first, &layers, self.precision)
             }
-            None => self.forward_by_operations(parameters, x),
+            None => self.forward_by_operations(pass.parameters(), x),
         }
     }
 

@@ -1,3 +1,4 @@
+use pavlov_common::SeededRng;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tch::{Device, kind::FLOAT_CPU};
@@ -76,12 +77,13 @@ fn layers_are_those_of_libtorch_in_both_orders_of_the_row() {
                     let x = input(rows, image.len());
                     let first = if channels_first { x.copy() } else { reordered(&x, image) };
                     let expected = plain(&parameters, shape, &first.reshape([rows, channels, 9, 7]));
-                    let recorded = cnn.forward(&parameters, &x, Mode::Train).unwrap();
+                    let recorded =
+                        cnn.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x).unwrap();
                     let what = format!("{shape:?}, {channels} channels, first {channels_first}, {rows} rows");
                     assert_eq!(recorded.size(), [rows, cnn.outputs()], "{what}");
                     assert!(distance(&recorded, &expected) < 1e-5, "{what}");
                     let _guard = tch::no_grad_guard();
-                    let free = cnn.forward(&parameters, &x, Mode::Eval).unwrap();
+                    let free = cnn.forward(&mut Pass::eval(&parameters), &x).unwrap();
                     assert!(distance(&free, &expected) < 1e-5, "{what} without a graph");
                 }
             }
@@ -100,7 +102,9 @@ fn gradients_are_those_of_libtorch_and_accumulate_in_the_arena() {
                 parameters.zero_gradients();
                 let x = input(6, image.len()).set_requires_grad(wants_input);
                 let y = match own {
-                    true => cnn.forward(&parameters, &x, Mode::Train).unwrap(),
+                    true => {
+                        cnn.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x).unwrap()
+                    }
                     false => cnn.forward_by_operations(&parameters, &x).unwrap(),
                 };
                 (y * &weights).sum(Kind::Float).backward();
@@ -113,7 +117,9 @@ fn gradients_are_those_of_libtorch_and_accumulate_in_the_arena() {
             assert!(plain.1.abs().max().double_value(&[]) > 1e-1, "gradients to compare");
 
             let x = input(6, image.len());
-            (cnn.forward(&parameters, &x, Mode::Train).unwrap() * &weights).sum(Kind::Float).backward();
+            (cnn.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x).unwrap() * &weights)
+                .sum(Kind::Float)
+                .backward();
             assert!(distance(&(without.1 * 2.0), parameters.gradients().unwrap()) < 1e-3, "accumulated");
         }
     }
@@ -130,7 +136,7 @@ fn wide_windows_are_those_of_libtorch_and_any_team_gives_the_same_bits() {
     let mut pass = |own: bool| {
         parameters.zero_gradients();
         let y = match own {
-            true => cnn.forward(&parameters, &x, Mode::Train).unwrap(),
+            true => cnn.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x).unwrap(),
             false => cnn.forward_by_operations(&parameters, &x).unwrap(),
         };
         (&y * &weights).sum(Kind::Float).backward();
@@ -153,7 +159,8 @@ fn gradients_match_finite_differences() {
         let (cnn, mut parameters) = network(image, &config);
         let (x, weights) = (input(2, image.len()), input(2, cnn.outputs()));
         let loss = |parameters: &Parameters| {
-            (cnn.forward(parameters, &x, Mode::Train).unwrap() * &weights).sum(Kind::Double)
+            (cnn.forward(&mut Pass::train(parameters, &mut SeededRng::seeded(1)), &x).unwrap() * &weights)
+                .sum(Kind::Double)
         };
         parameters.zero_gradients();
         loss(&parameters).backward();
@@ -187,7 +194,10 @@ fn published_networks_have_their_published_shapes() {
     assert_eq!(shapes[1], ("0.bias", vec![32]));
     assert_eq!(shapes[2], ("1.weight", vec![64, 32, 4, 4]));
     assert_eq!(shapes[4], ("2.weight", vec![64, 64, 3, 3]));
-    assert_eq!(nature.forward(&parameters, &input(2, atari.len()), Mode::Eval).unwrap().size(), [2, 3136]);
+    assert_eq!(
+        nature.forward(&mut Pass::eval(&parameters), &input(2, atari.len())).unwrap().size(),
+        [2, 3136]
+    );
 
     let (impala, parameters) = network(atari, &named(Architecture::Impala));
     assert_eq!(impala.outputs(), 3872);
@@ -199,7 +209,10 @@ fn published_networks_have_their_published_shapes() {
     assert_eq!(specs[2].name, "block0.residual0.conv0.weight");
     assert_eq!(specs[29].name, "block2.residual1.conv1.bias");
     assert_eq!(specs[20].shape, [32, 32, 3, 3]);
-    assert_eq!(impala.forward(&parameters, &input(2, atari.len()), Mode::Eval).unwrap().size(), [2, 3872]);
+    assert_eq!(
+        impala.forward(&mut Pass::eval(&parameters), &input(2, atari.len())).unwrap().size(),
+        [2, 3872]
+    );
 
     let (minatar, parameters) = network(image(10, 10, 4, false), &named(Architecture::MinAtar));
     assert_eq!((minatar.outputs(), parameters.len()), (1024, 16 * 36 + 16));
@@ -228,7 +241,7 @@ fn the_residual_network_is_what_its_paper_draws() {
         }
     }
     let expected = y.relu().flatten(1, -1);
-    assert!(distance(&cnn.forward(&parameters, &x, Mode::Eval).unwrap(), &expected) < 1e-5);
+    assert!(distance(&cnn.forward(&mut Pass::eval(&parameters), &x).unwrap(), &expected) < 1e-5);
 }
 
 #[test]
@@ -238,8 +251,10 @@ fn both_orders_of_the_row_give_the_same_features() {
         let (cnn, parameters) = network(last, &named(architecture));
         let (other, _) = network(image(10, 10, 4, true), &named(architecture));
         let x = input(5, last.len());
-        let y = cnn.forward(&parameters, &x, Mode::Eval).unwrap();
-        assert!(distance(&y, &other.forward(&parameters, &reordered(&x, last), Mode::Eval).unwrap()) < 1e-6);
+        let y = cnn.forward(&mut Pass::eval(&parameters), &x).unwrap();
+        assert!(
+            distance(&y, &other.forward(&mut Pass::eval(&parameters), &reordered(&x, last)).unwrap()) < 1e-6
+        );
     }
 }
 
@@ -249,11 +264,17 @@ fn a_frozen_copy_passes_the_gradient_to_its_input_alone() {
         let image = image(9, 7, 2, true);
         let (cnn, parameters) = network(image, &config);
         let frozen = parameters.frozen_copy().unwrap();
-        let y = cnn.forward(&frozen, &input(4, image.len()), Mode::Train).unwrap();
+        let y = cnn
+            .forward(&mut Pass::train(&frozen, &mut SeededRng::seeded(1)), &input(4, image.len()))
+            .unwrap();
         assert!(!y.requires_grad());
         let input_gradient = |parameters: &Parameters| {
             let x = input(4, image.len()).set_requires_grad(true);
-            cnn.forward(parameters, &x, Mode::Train).unwrap().square().sum(Kind::Float).backward();
+            cnn.forward(&mut Pass::train(parameters, &mut SeededRng::seeded(1)), &x)
+                .unwrap()
+                .square()
+                .sum(Kind::Float)
+                .backward();
             x.grad()
         };
         assert!(distance(&input_gradient(&frozen), &input_gradient(&parameters)) < 1e-6);
@@ -272,7 +293,9 @@ fn bf16_is_near_f32_and_its_gradients_land_in_the_arena() {
         let mut pass = |precision| {
             parameters.zero_gradients();
             let cnn = cnn.clone().with_precision(precision);
-            let y = cnn.forward(&parameters, &input(8, image.len()), Mode::Train).unwrap();
+            let y = cnn
+                .forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &input(8, image.len()))
+                .unwrap();
             assert_eq!(y.kind(), Kind::Float);
             y.square().mean(Kind::Float).backward();
             (y.detach(), parameters.gradients().unwrap().copy())
@@ -307,8 +330,8 @@ fn what_makes_no_sense_is_explained() {
 
     let (cnn, parameters) = network(small, &named(Architecture::MinAtar));
     for x in [input(2, 399), input(2, 400).to_kind(Kind::Double), input(2, 400).reshape([2, 10, 10, 4])] {
-        assert!(matches!(cnn.forward(&parameters, &x, Mode::Eval), Err(NnError::Shape(_))));
+        assert!(matches!(cnn.forward(&mut Pass::eval(&parameters), &x), Err(NnError::Shape(_))));
     }
-    let empty = cnn.forward(&parameters, &Tensor::zeros([0, 400], FLOAT_CPU), Mode::Eval).unwrap();
+    let empty = cnn.forward(&mut Pass::eval(&parameters), &Tensor::zeros([0, 400], FLOAT_CPU)).unwrap();
     assert_eq!(empty.size(), [0, 1024]);
 }

@@ -8,7 +8,7 @@ use tch::{Kind, Tensor};
 pub use cnn::{Cnn, Image};
 pub use config::{Architecture, CnnConfig, ConvLayer};
 
-use crate::{Init, Layout, Mode, NnError, Parameters, Precision};
+use crate::{Init, Layout, NnError, Pass, Precision};
 
 /// One part of an observation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Features {
     ///
     /// # Errors
     /// [`NnError::Shape`] for an input of another shape or type.
-    pub fn forward(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<Tensor, NnError> {
+    pub fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         check_input(x, self.inputs())?;
         if self.is_identity() {
             return Ok(x.shallow_clone());
@@ -130,7 +130,7 @@ impl Features {
             let part = x.f_narrow(1, begin, count)?;
             features.push(match branch {
                 Branch::Pass(_) => part,
-                Branch::Cnn(cnn) => cnn.forward(parameters, &part, mode)?,
+                Branch::Cnn(cnn) => cnn.forward(pass, &part)?,
             });
             begin += count;
         }

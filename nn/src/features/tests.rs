@@ -1,8 +1,10 @@
+use pavlov_common::SeededRng;
 use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tch::{Device, kind::FLOAT_CPU};
 
 use super::*;
+use crate::Parameters;
 
 #[derive(serde::Deserialize, serde::Serialize, Debug, PartialEq)]
 struct File {
@@ -62,9 +64,9 @@ fn without_images_the_features_are_the_input() {
     assert!(features.is_identity() && layout.is_empty());
     assert_eq!((features.inputs(), features.outputs()), (7, 7));
     let x = Tensor::rand([5, 7], FLOAT_CPU);
-    let y = features.forward(&parameters(&layout), &x, Mode::Train).unwrap();
+    let y = features.forward(&mut Pass::eval(&parameters(&layout)), &x).unwrap();
     assert_eq!(y.data_ptr(), x.data_ptr());
-    assert!(features.forward(&parameters(&layout), &x.tr(), Mode::Train).is_err());
+    assert!(features.forward(&mut Pass::eval(&parameters(&layout)), &x.tr()).is_err());
 }
 
 #[test]
@@ -82,7 +84,7 @@ fn numbers_and_two_images_are_cut_apart_and_joined_in_order() {
 
     let parameters = parameters(&layout);
     let x = (Tensor::arange(6 * 70, FLOAT_CPU) * 0.37).sin().reshape([6, 70]).set_requires_grad(true);
-    let y = features.forward(&parameters, &x, Mode::Train).unwrap();
+    let y = features.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x).unwrap();
     let convolved = |begin: i64, side: i64, channels: i64, first: usize| {
         let view = |index: usize| {
             let spec = &layout.specs()[index];
@@ -118,8 +120,8 @@ fn one_image_keeps_the_networks_names_and_a_precision_reaches_it() {
     assert_eq!(layout.specs()[0].name, "q.0.weight");
     let parameters = parameters(&layout);
     let x = Tensor::arange(38, FLOAT_CPU).sin().reshape([1, 38]);
-    let single = features.forward(&parameters, &x, Mode::Eval).unwrap();
-    let half = features.with_precision(Precision::Bf16).forward(&parameters, &x, Mode::Eval).unwrap();
+    let single = features.forward(&mut Pass::eval(&parameters), &x).unwrap();
+    let half = features.with_precision(Precision::Bf16).forward(&mut Pass::eval(&parameters), &x).unwrap();
     assert_ne!(single, half);
     assert!((&single - half).abs().max().double_value(&[]) < 0.02);
     // The numbers are not convolved: they stay as they are.

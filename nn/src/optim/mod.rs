@@ -6,11 +6,11 @@
 //! training is the business of a [`Schedule`](crate::Schedule).
 //!
 //! ```
-//! use pavlov_nn::{Layout, Mlp, MlpConfig, Mode, Optimizer, OptimizerConfig, Parameters, optim};
-//! # use rand::SeedableRng;
+//! use pavlov_common::SeededRng;
+//! use pavlov_nn::{Layout, Mlp, MlpConfig, Optimizer, OptimizerConfig, Parameters, Pass, optim};
 //! let mut layout = Layout::new();
 //! let net = Mlp::new(&mut layout, "", 1, 1, &MlpConfig::default())?;
-//! let mut rng = rand_xoshiro::Xoshiro256PlusPlus::seed_from_u64(1);
+//! let mut rng = SeededRng::seeded(1);
 //! let mut parameters = Parameters::new(&layout, &mut rng, tch::Device::Cpu)?;
 //! let mut optimizer = Optimizer::new(&OptimizerConfig::default(), &parameters)?;
 //!
@@ -18,7 +18,7 @@
 //! let target = x.square();
 //! let mut loss = f64::INFINITY;
 //! for _ in 0..200 {
-//!     let error = net.forward(&parameters, &x, Mode::Train)?.mse_loss(&target, tch::Reduction::Mean);
+//!     let error = net.forward(&mut Pass::train(&parameters, &mut rng), &x)?.mse_loss(&target, tch::Reduction::Mean);
 //!     parameters.zero_gradients();
 //!     error.backward();
 //!     optim::clip_gradient_norm(&mut parameters, 1.0)?;

@@ -27,6 +27,15 @@ unsafe extern "C" {
     fn pavlov_free_message(message: *mut c_char);
     fn pavlov_set_gradient(parameter: *mut C_tensor, gradient: *const C_tensor) -> *mut c_char;
     fn pavlov_generator_state(index: c_int, out: *mut *mut C_tensor) -> *mut c_char;
+    fn pavlov_random(
+        out: *mut *mut C_tensor,
+        sizes: *const i64,
+        dims: c_int,
+        index: c_int,
+        normal: bool,
+        p: f64,
+        seed: u64,
+    ) -> *mut c_char;
     fn pavlov_backward(output: *mut C_tensor, gradient: *mut C_tensor) -> *mut c_char;
     fn pavlov_set_team_size(threads: c_int);
     fn pavlov_set_generator_state(index: c_int, state: *const C_tensor) -> *mut c_char;
@@ -89,6 +98,34 @@ pub fn generator_state(device: Device) -> Result<Tensor, NnError> {
 pub fn set_generator_state(device: Device, state: &Tensor) -> Result<(), NnError> {
     // SAFETY: the pointer is valid for the call, and the state is copied.
     unsafe { check(pavlov_set_generator_state(index(device), state.as_ptr())) }
+}
+
+/// Random numbers.
+#[derive(Clone, Copy, Debug)]
+pub enum Draw {
+    /// 1 with this chance, 0 else.
+    Bernoulli(f64),
+    /// Standard normal.
+    Normal,
+}
+
+/// An f32 tensor of random numbers from a generator of its own that starts from `seed`: libtorch's default generator,
+/// which all threads share, is left as it is.
+///
+/// # Errors
+/// [`NnError::Shim`] when memory runs out.
+pub fn random(shape: &[i64], device: Device, draw: Draw, seed: u64) -> Result<Tensor, NnError> {
+    let (normal, p) = match draw {
+        Draw::Bernoulli(p) => (false, p),
+        Draw::Normal => (true, 0.0),
+    };
+    let mut out = std::ptr::null_mut();
+    let dims = shape.len() as c_int;
+    // SAFETY: `shape` has `dims` numbers; `out` is written before it is read, with a tensor that is now ours.
+    unsafe {
+        check(pavlov_random(&mut out, shape.as_ptr(), dims, index(device), normal, p, seed))?;
+        Ok(Tensor::from_ptr(out))
+    }
 }
 
 /// How many threads share the passes of small networks from now on, the caller included. The numbers are the same for

@@ -1,0 +1,249 @@
+//! One gradient step: zero, backward, reduce, clip, step, count.
+
+use pavlov_common::SeededRng;
+use tch::{Device, Kind, Tensor};
+
+use crate::{NnError, Optimizer, OptimizerConfig, Parameters, Pass, StateDict, StateView, backward, optim};
+
+/// Sums gradients over the processes of a group, so that all of them make the same step.
+pub trait Reduce: std::fmt::Debug + Send {
+    /// Replaces the flat gradient, f32 `[len]`, by the mean over all processes.
+    ///
+    /// # Errors
+    /// When a peer is lost; the step is not made then.
+    fn reduce(&mut self, gradients: &Tensor) -> Result<(), NnError>;
+}
+
+/// A network's numbers with all that a gradient step needs: the optimiser, the clipping, the generator that dropout draws
+/// from, and the count of steps made.
+#[derive(Debug)]
+pub struct Trainable {
+    parameters: Parameters,
+    optimizer: Optimizer,
+    gradient_clip_norm: Option<f64>,
+    rng: SeededRng,
+    reduce: Option<Box<dyn Reduce>>,
+    updates: u64,
+    /// The sum of the gradients' norms before clipping since they were last asked for, f64 `[]` on the device: no step
+    /// waits for it.
+    norms: Tensor,
+    counted: u64,
+}
+
+impl Trainable {
+    /// Parameters that have made no step yet. `seed` starts the generator that dropout draws from.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] when the optimiser's configuration makes no sense.
+    pub fn new(
+        parameters: Parameters,
+        optimizer: &OptimizerConfig,
+        gradient_clip_norm: Option<f64>,
+        seed: u64,
+    ) -> Result<Self, NnError> {
+        Ok(Self {
+            optimizer: Optimizer::new(optimizer, &parameters)?,
+            norms: Tensor::f_zeros([0; 0], (Kind::Double, parameters.device()))?,
+            parameters,
+            gradient_clip_norm,
+            rng: SeededRng::seeded(seed),
+            reduce: None,
+            updates: 0,
+            counted: 0,
+        })
+    }
+
+    /// Has `reduce` sum the gradients over processes before each step.
+    pub fn reduce_by(&mut self, reduce: Box<dyn Reduce>) {
+        self.reduce = Some(reduce);
+    }
+
+    /// The network's numbers.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// How many steps were made.
+    pub fn updates(&self) -> u64 {
+        self.updates
+    }
+
+    /// A pass whose output a step will be made from.
+    pub fn pass(&mut self) -> Pass<'_> {
+        Pass::train(&self.parameters, &mut self.rng)
+    }
+
+    /// One step down a loss, given by its gradient with respect to `output`.
+    ///
+    /// # Errors
+    /// [`NnError`] when the gradient does not fit, [`NnError::Diverged`] when it is no longer finite.
+    pub fn descend(&mut self, output: &Tensor, gradient: &Tensor, learning_rate: f64) -> Result<(), NnError> {
+        self.descend_by(learning_rate, |_| backward(output, gradient))
+    }
+
+    /// One step down a loss that autograd recorded, f32 `[]`.
+    ///
+    /// # Errors
+    /// As [`Trainable::descend`].
+    pub fn descend_loss(&mut self, loss: &Tensor, learning_rate: f64) -> Result<(), NnError> {
+        self.descend_by(learning_rate, |_| Ok(loss.f_backward()?))
+    }
+
+    /// One step along the gradients that `accumulate` leaves in the parameters: they are zeroed before, summed over
+    /// processes where there are several, and clipped after that.
+    ///
+    /// # Errors
+    /// Those of `accumulate`, and [`NnError::Diverged`] when the norm of the gradients is not finite; the parameters are
+    /// left as they are then. On a GPU that is found when the norm is asked for ([`Trainable::take_gradient_norm`]).
+    pub fn descend_by<E: From<NnError>>(
+        &mut self,
+        learning_rate: f64,
+        accumulate: impl FnOnce(&Parameters) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.parameters.zero_gradients();
+        accumulate(&self.parameters)?;
+        if let (Some(reduce), Some(gradients)) = (&mut self.reduce, self.parameters.gradients()) {
+            reduce.reduce(gradients)?;
+        }
+        self.clip()?;
+        self.optimizer.step(&mut self.parameters, learning_rate)?;
+        self.updates += 1;
+        Ok(())
+    }
+
+    fn clip(&mut self) -> Result<(), NnError> {
+        let Some(largest) = self.gradient_clip_norm else { return Ok(()) };
+        let norm = optim::clip_gradient_norm(&mut self.parameters, largest)?;
+        if self.parameters.device() == Device::Cpu {
+            check_norm(norm.f_double_value(&[])?)?;
+        }
+        let _guard = tch::no_grad_guard();
+        let _ = self.norms.f_add_(&norm)?;
+        self.counted += 1;
+        Ok(())
+    }
+
+    /// The mean norm of the gradients before clipping, over the steps since the last call; `None` where nothing was
+    /// clipped.
+    ///
+    /// # Errors
+    /// [`NnError::Diverged`] when it is not finite.
+    pub fn take_gradient_norm(&mut self) -> Result<Option<f64>, NnError> {
+        if self.counted == 0 {
+            return Ok(None);
+        }
+        let mean = self.norms.f_double_value(&[])? / self.counted as f64;
+        self.counted = 0;
+        let _ = self.norms.f_zero_()?;
+        check_norm(mean)?;
+        Ok(Some(mean))
+    }
+
+    /// Takes over saved weights; the optimiser goes on as it stands.
+    ///
+    /// # Errors
+    /// [`NnError::State`] when they do not fit; nothing is changed then.
+    pub fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), NnError> {
+        self.parameters.load_state(weights)
+    }
+
+    /// Everything to continue from.
+    ///
+    /// # Errors
+    /// [`NnError`] when a tensor cannot be copied.
+    pub fn state(&self) -> Result<StateDict<'_>, NnError> {
+        let mut state = StateDict::new();
+        state.nest("parameters", self.parameters.state()?);
+        state.nest("optimizer", self.optimizer.state()?);
+        state.put_value("rng", &self.rng)?;
+        state.put_value("updates", &self.updates)?;
+        state.put_value("norms", &(self.norms.f_double_value(&[])?, self.counted))?;
+        Ok(state)
+    }
+
+    /// Continues from a saved state.
+    ///
+    /// # Errors
+    /// [`NnError::State`] when it does not fit.
+    pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), NnError> {
+        self.parameters.load_state(&state.part("parameters"))?;
+        self.optimizer.load_state(&state.part("optimizer"))?;
+        self.rng = state.value("rng")?;
+        self.updates = state.value("updates")?;
+        let (norms, counted): (f64, u64) = state.value("norms")?;
+        let _ = self.norms.f_fill_(norms)?;
+        self.counted = counted;
+        Ok(())
+    }
+}
+
+fn check_norm(norm: f64) -> Result<(), NnError> {
+    match norm.is_finite() {
+        true => Ok(()),
+        false => Err(NnError::Diverged(format!("the gradient's norm is {norm}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::kind::FLOAT_CPU;
+
+    use super::*;
+    use crate::{Layout, Mlp, MlpConfig};
+
+    fn trainable(clip: Option<f64>) -> (Mlp, Trainable) {
+        let mut layout = Layout::new();
+        let config = MlpConfig { dropout: 0.5, ..MlpConfig::default() };
+        let net = Mlp::new(&mut layout, "", 3, 1, &config).unwrap();
+        let parameters = Parameters::new(&layout, &mut SeededRng::seeded(1), Device::Cpu).unwrap();
+        (net, Trainable::new(parameters, &OptimizerConfig::default(), clip, 7).unwrap())
+    }
+
+    fn step(net: &Mlp, trainable: &mut Trainable) {
+        let x = Tensor::arange(12, FLOAT_CPU).reshape([4, 3]) * 0.1;
+        let y = net.forward(&mut trainable.pass(), &x).unwrap();
+        trainable.descend_loss(&(y - 1.0).square().mean(Kind::Float), 1e-2).unwrap();
+    }
+
+    #[test]
+    fn a_saved_state_continues_bit_for_bit_dropout_included() {
+        let (net, mut whole) = trainable(Some(0.5));
+        (0..3).for_each(|_| step(&net, &mut whole));
+        let (_, mut resumed) = trainable(Some(0.5));
+        resumed.load_state(&whole.state().unwrap().view()).unwrap();
+        (0..3).for_each(|_| step(&net, &mut whole));
+        (0..3).for_each(|_| step(&net, &mut resumed));
+        assert_eq!(whole.parameters().values(), resumed.parameters().values());
+        assert_eq!((whole.updates(), resumed.updates()), (6, 6));
+        assert_eq!(whole.take_gradient_norm().unwrap(), resumed.take_gradient_norm().unwrap());
+    }
+
+    #[test]
+    fn gradients_are_reduced_before_they_are_clipped() {
+        #[derive(Debug)]
+        struct TenTimes;
+        impl Reduce for TenTimes {
+            fn reduce(&mut self, gradients: &Tensor) -> Result<(), NnError> {
+                let _ = gradients.shallow_clone().f_mul_scalar_(10.0)?;
+                Ok(())
+            }
+        }
+        let ((net, mut alone), (_, mut group)) = (trainable(Some(1e6)), trainable(Some(1e6)));
+        group.reduce_by(Box::new(TenTimes));
+        step(&net, &mut alone);
+        step(&net, &mut group);
+        let norms = [&mut alone, &mut group].map(|each| each.take_gradient_norm().unwrap().unwrap());
+        assert!((norms[1] / norms[0] - 10.0).abs() < 1e-4, "{norms:?}");
+        assert_eq!(alone.take_gradient_norm().unwrap(), None);
+    }
+
+    #[test]
+    fn a_gradient_of_nan_stops_the_step() {
+        let (net, mut trainable) = trainable(Some(1.0));
+        let before = trainable.parameters().values().copy();
+        let y = net.forward(&mut trainable.pass(), &Tensor::full([2, 3], f64::NAN, FLOAT_CPU)).unwrap();
+        let error = trainable.descend_loss(&y.sum(Kind::Float), 1e-2).unwrap_err();
+        assert!(matches!(error, NnError::Diverged(_)), "{error}");
+        assert_eq!((trainable.parameters().values(), trainable.updates()), (&before, 0));
+    }
+}
