@@ -67,14 +67,13 @@ const OFF_POLICY: &[&str] = &["warmup_env_steps=256", "batch_size=256", "net.hid
 fn agents(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("agents");
     group.sample_size(10).measurement_time(Duration::from_secs(5));
-    let off_policy = [OFF_POLICY, &["critic_net.hidden_sizes=[256, 256]"]].concat();
     let cases: [(&str, &str, usize, &[&str], usize); 6] = [
         ("ppo", "CartPole-v1", 8, PPO, 128),
         ("ppo", "CartPoleNoVel-v1", 8, RECURRENT, 32),
         ("ppo", "MinAtar/Breakout-v1", 64, &[], 128),
         ("a2c", "CartPole-v1", 8, &[], 100),
-        ("sac", "Pendulum-v1", 1, &off_policy, 20),
-        ("td3", "Pendulum-v1", 1, &off_policy, 20),
+        ("sac", "Pendulum-v1", 1, OFF_POLICY, 20),
+        ("td3", "Pendulum-v1", 1, OFF_POLICY, 20),
     ];
     for threads in [1, 2] {
         set_team_size(threads);

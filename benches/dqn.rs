@@ -5,12 +5,13 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use pavlov::agents::dqn::{DqnConfig, DqnLearner, EpsilonGreedy};
+use pavlov::agents::dqn::{DqnConfig, DqnLearner, EpsilonGreedy, QNetwork};
+use pavlov::agents::networks::NetworkContext;
 use pavlov::agents::replay::{Batch, Replay, ReplayConfig};
-use pavlov::agents::{Encoder, Experience, Network};
+use pavlov::agents::{Encoder, Experience, NetConfig, NetworkRegistry};
 use pavlov::common::SeededRng;
 use pavlov::envs::{ActionBatch, ObsBatch, Registry, StepBatch, SyncVectorEnv, VectorEnv};
-use pavlov::nn::{Activation, Layout, MlpConfig, Mode, Parameters, set_team_size};
+use pavlov::nn::{Activation, Layout, Parameters, Pass, set_team_size};
 use tch::Device;
 
 const ID: &str = "CartPole-v1";
@@ -69,12 +70,14 @@ fn updates(criterion: &mut Criterion) {
     let encoder = Encoder::new(&observations);
     let mut group = criterion.benchmark_group("dqn");
     for (width, activation) in [(64, Activation::Tanh), (256, Activation::Relu)] {
-        let net = MlpConfig { hidden_sizes: vec![width, width], activation, ..Default::default() };
+        let net = NetConfig { activation, ..NetConfig::relu(width) };
         for threads in [1, 2] {
             set_team_size(threads);
             let config = DqnConfig { net: net.clone(), batch_size: 64, ..Default::default() };
             let mut layout = Layout::new();
-            let net = Network::new(&mut layout, "", (&encoder, 2), (&config.cnn, &net)).expect("a network");
+            let networks = NetworkRegistry::new();
+            let mut context = NetworkContext { layout: &mut layout, encoder: &encoder, networks: &networks };
+            let net = QNetwork::new(&mut context, 2, &config).expect("a network");
             let parameters =
                 Parameters::new(&layout, &mut SeededRng::seeded(1), Device::Cpu).expect("parameters");
             let mut batch = Batch::new(16 * 64, &encoder, &actions).expect("a batch");
@@ -88,7 +91,7 @@ fn updates(criterion: &mut Criterion) {
                 },
             );
             let explorer = EpsilonGreedy::new(config.clone(), net, encoder.clone(), 1).expect("an explorer");
-            let mut learner = DqnLearner::new(config, explorer, parameters).expect("a learner");
+            let mut learner = DqnLearner::new(config, explorer, parameters, 0).expect("a learner");
             group.bench_function(format!("16 updates {width}-{width}, batch 64, {threads} threads"), |b| {
                 b.iter(|| {
                     replay.sample(&mut rng, 0.0, 16 * 64, &mut batch).expect("a sample");

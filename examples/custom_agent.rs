@@ -12,10 +12,10 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use pavlov::agents::on_policy::{
-    Actor, ActorCriticConfig, Minibatch, OnPolicyAgent, OnPolicySetup, Rollout, RolloutAlgorithm,
-    RowGradients, Trainable,
+    ActorCriticLearner, ExplorationConfig, Minibatch, OnPolicyAgent, OnPolicySetup, PolicySampler, Rollout,
+    RolloutAlgorithm, RowGradients,
 };
-use pavlov::agents::{Agent, AgentConfig, AgentContext, AgentError, AgentSpec, Metrics};
+use pavlov::agents::{Agent, AgentConfig, AgentContext, AgentError, AgentSpec, Metrics, NetConfig};
 use pavlov::common::SeededRng;
 use pavlov::nn::OptimizerConfig;
 use pavlov::{Registries, train};
@@ -33,7 +33,7 @@ struct AwrConfig {
     gae_lambda: f64,
     /// Of the weights: the lower, the more only the best actions count.
     temperature: f64,
-    net: ActorCriticConfig,
+    net: NetConfig,
 }
 
 impl Default for AwrConfig {
@@ -46,7 +46,7 @@ impl Default for AwrConfig {
             discount: 0.98,
             gae_lambda: 0.9,
             temperature: 0.5,
-            net: ActorCriticConfig::default(),
+            net: NetConfig::default(),
         }
     }
 }
@@ -60,12 +60,13 @@ impl AgentConfig for AwrConfig {
             let message = "temperature and minibatch_size must be above 0".to_string();
             return Err(AgentError::Config(message));
         }
-        self.net.validate()
+        Ok(self.net.validate()?)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
         let setup = OnPolicySetup {
             net: &self.net,
+            exploration: &ExplorationConfig::default(),
             optimizer: &OptimizerConfig::default(),
             gradient_clip_norm: Some(0.5),
             rollout_steps: self.rollout_steps,
@@ -80,20 +81,20 @@ struct Awr(AwrConfig);
 impl RolloutAlgorithm for Awr {
     fn update(
         &mut self,
-        trained: &mut Trainable,
-        (actor, rollout): (&Actor, &mut Rollout),
+        trained: &mut ActorCriticLearner,
+        (sampler, rollout): (&PolicySampler, &mut Rollout),
         rng: &mut SeededRng,
         _progress: f64,
     ) -> Result<u64, AgentError> {
         let Self(config) = self;
         let before = trained.updates();
         let mut minibatch = Minibatch::new()?;
-        rollout.finish(actor, trained.parameters(), (config.discount, config.gae_lambda))?;
+        rollout.finish(sampler, trained.parameters(), (config.discount, config.gae_lambda))?;
         for _ in 0..config.epochs {
             for rows in rollout.shuffled(rng).chunks(config.minibatch_size) {
                 rollout.gather(rows, &mut minibatch)?;
                 minibatch.normalize_advantages();
-                let evaluation = trained.evaluate(actor, &minibatch)?;
+                let evaluation = trained.evaluate(sampler, &minibatch)?;
                 // The loss is given by what it changes by with each log-probability and each value.
                 let share = 1.0 / rows.len() as f32;
                 let weight = |a: &f32| (a / config.temperature as f32).exp().min(20.0);
@@ -103,7 +104,7 @@ impl RolloutAlgorithm for Awr {
                     by_value: errors.map(|error| share * error).collect(),
                     by_entropy: 0.0,
                 };
-                trained.descend(actor, (&minibatch, &evaluation), &gradients, config.learning_rate)?;
+                trained.descend(sampler, (&minibatch, &evaluation), &gradients, config.learning_rate)?;
             }
         }
         let mean = rollout.returns().iter().map(|&r| f64::from(r)).sum::<f64>() / rollout.rows() as f64;

@@ -7,7 +7,7 @@
 use anyhow::Result;
 use pavlov::common::SeededRng;
 use pavlov::nn::{
-    Activation, Layout, Mlp, MlpConfig, Mode, Optimizer, OptimizerConfig, Parameters, Schedule, weights,
+    Activation, Layout, Mlp, MlpConfig, OptimizerConfig, Parameters, Pass, Schedule, Trainable, weights,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -43,28 +43,25 @@ fn main() -> Result<()> {
     };
     let mut layout = Layout::new();
     let net = Mlp::new(&mut layout, "", 2, 2, &config)?;
-    let mut parameters = Parameters::new(&layout, &mut rng, Device::Cpu)?;
-    let mut optimizer = Optimizer::new(&OptimizerConfig::default(), &parameters)?;
+    let parameters = Parameters::new(&layout, &mut rng, Device::Cpu)?;
+    let mut trained = Trainable::new(parameters, &OptimizerConfig::default(), None, 7)?;
     let learning_rate = Schedule::linear(1e-2, 0.0);
 
     for update in 0..UPDATES {
-        let loss = net
-            .forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x)?
-            .cross_entropy_for_logits(&y);
-        parameters.zero_gradients();
-        loss.backward();
-        optimizer.step(&mut parameters, learning_rate.value(update as f64 / UPDATES as f64))?;
+        let loss = net.forward(&mut trained.pass(), &x)?.cross_entropy_for_logits(&y);
+        trained.descend_loss(&loss, learning_rate.value(update as f64 / UPDATES as f64))?;
         if update % 100 == 0 {
             println!("update {update}: loss {:.3}", loss.double_value(&[]));
         }
     }
 
-    let right = net.forward(&mut Pass::eval(&parameters), &test_x)?.argmax(1, false).eq_tensor(&test_y);
+    let right =
+        net.forward(&mut Pass::eval(trained.parameters()), &test_x)?.argmax(1, false).eq_tensor(&test_y);
     let accuracy = right.to_kind(Kind::Float).mean(Kind::Float).double_value(&[]);
     println!("accuracy on points it has not seen: {:.1} %", 100.0 * accuracy);
     anyhow::ensure!(accuracy > 0.95, "the network has not learned");
 
     // PyTorch loads this file into the nn.Sequential of the same layers.
-    weights::write("moons.safetensors".as_ref(), &parameters.state()?)?;
+    weights::write("moons.safetensors".as_ref(), &trained.parameters().state()?)?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::reproducible::{log, tensors};
 /// Small trainings of every agent that has halves.
 fn small() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
     const OFF_POLICY: [&str; 4] =
-        ["net.hidden_sizes=[16]", "batch_size=16", "warmup_env_steps=60", "updates_per_training=2"];
+        ["net.hidden_sizes=[16]", "batch_size=16", "warmup_env_steps=60", "updates_per_phase=2"];
     let off_policy = |more: &[&'static str]| [&OFF_POLICY[..], more].concat();
     vec![
         ("dqn", "CartPole-v1", off_policy(&["train_every_env_steps=8", "epsilon_spread=3"])),
@@ -22,13 +22,12 @@ fn small() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
             "MinAtar/Breakout-v1",
             off_policy(&["train_every_env_steps=20", "replay.n_steps=3", "replay.priority_exponent=0.6"]),
         ),
-        ("sac", "Pendulum-v1", off_policy(&["train_every_env_steps=4", "critic_net.hidden_sizes=[16]"])),
+        ("sac", "Pendulum-v1", off_policy(&["train_every_env_steps=4"])),
         (
             "ddpg",
             "Pendulum-v1",
             off_policy(&[
                 "train_every_env_steps=4",
-                "critic_net.hidden_sizes=[16]",
                 "exploration={ kind = \"ornstein_uhlenbeck\", deviation = 0.2 }",
             ]),
         ),
@@ -44,7 +43,7 @@ fn small() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
             "Pendulum-v1",
             vec![
                 "net.hidden_sizes=[16]",
-                "net.state_dependent_exploration=true",
+                "exploration.state_dependent=true",
                 "wrappers=[{ kind = \"normalize_observation\" }, { kind = \"normalize_reward\", discount = 0.9 }]",
             ],
         ),

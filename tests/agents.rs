@@ -28,25 +28,20 @@ fn cases(agent: &'static str) -> Vec<Case> {
     const PPO: [&str; 5] =
         ["net.hidden_sizes=[16]", "rollout_steps=16", "minibatch_size=10", "epochs=2", "target_kl=1.0"];
     const LSTM: [&str; 3] = ["net.recurrent=lstm", "net.recurrent_size=8", "net.sequence_length=8"];
-    const DQN: [&str; 4] = [
+    const DQN: [&str; 4] =
+        ["net.hidden_sizes=[16]", "warmup_env_steps=100", "train_every_env_steps=8", "updates_per_phase=3"];
+    const OFF_POLICY: [&str; 5] = [
         "net.hidden_sizes=[16]",
-        "warmup_env_steps=100",
-        "train_every_env_steps=8",
-        "updates_per_training=3",
-    ];
-    const OFF_POLICY: [&str; 6] = [
-        "net.hidden_sizes=[16]",
-        "critic_net.hidden_sizes=[16]",
         "batch_size=32",
         "warmup_env_steps=100",
         "train_every_env_steps=8",
-        "updates_per_training=3",
+        "updates_per_phase=3",
     ];
     let case = |environment, sets: &[&[&'static str]]| Case { agent, environment, sets: sets.concat() };
     match agent {
         "dqn" => vec![
             case("CartPole-v1", &[&DQN]),
-            case("MinAtar/Breakout-v1", &[&DQN, &["cnn=[{ filters = 2, kernel = 3 }]"]]),
+            case("MinAtar/Breakout-v1", &[&DQN, &["net.cnn=[{ filters = 2, kernel = 3 }]"]]),
             case("CartPole-v1", &[&DQN, &["replay.n_steps=3", "replay.priority_exponent=0.6"]]),
         ],
         "reinforce" => {
@@ -76,13 +71,13 @@ fn cases(agent: &'static str) -> Vec<Case> {
         "ddpg" | "td3" => vec![case("Pendulum-v1", &[&OFF_POLICY])],
         "sac" => vec![
             case("Pendulum-v1", &[&OFF_POLICY, &["replay.priority_exponent=0.5"]]),
-            case("MinAtar/Asterix-v1", &[&OFF_POLICY, &["cnn=[{ filters = 2, kernel = 3 }]"]]),
+            case("MinAtar/Asterix-v1", &[&OFF_POLICY, &["net.cnn=[{ filters = 2, kernel = 3 }]"]]),
         ],
         "ppo" => vec![
             case("CartPole-v1", &[&PPO]),
             case("CartPoleNoVel-v1", &[&PPO, &LSTM]),
             case("MinAtar/Breakout-v1", &[&PPO, &["net.shared=true"]]),
-            case("Pendulum-v1", &[&PPO, &["net.state_dependent_exploration=true"]]),
+            case("Pendulum-v1", &[&PPO, &["exploration.state_dependent=true"]]),
         ],
         other => panic!("{other} is registered and has no settings here: add them"),
     }

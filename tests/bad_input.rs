@@ -104,7 +104,7 @@ const TABLE: &[(&[&str], &[&str])] = &[
     (&["train", "ppo", "MinAtar/Breakout-v1", "--set", "net.cnn=natur"], &["natur", "nature"]),
     (&["train", "ppo", "MinAtar/Breakout-v1", "--set", "net.cnn=nature"], &["too small", "minatar"]),
     (
-        &["train", "dqn", "MinAtar/Breakout-v1", "--set", "cnn=[{ filters = 0, kernel = 3 }]"],
+        &["train", "dqn", "MinAtar/Breakout-v1", "--set", "net.cnn=[{ filters = 0, kernel = 3 }]"],
         &["layer 0", "filters is 0"],
     ),
     (&["train", "ppo", "CartPole-v1", "--set", "net.trunk_sizes=[0]"], &["0 units"]),

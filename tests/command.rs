@@ -38,7 +38,7 @@ pub const SMALL: &[&str] = &[
     "--set",
     "train_every_env_steps=8",
     "--set",
-    "updates_per_training=4",
+    "updates_per_phase=4",
     "--set",
     "log.every_env_steps=250",
     "--set",

@@ -11,7 +11,6 @@ const SETS: &[&str] = &[
     "warmup_env_steps=200",
     "target_update_tau=0.05",
     "net.hidden_sizes=[16]",
-    "critic_net.hidden_sizes=[16]",
     "evaluation.every_env_steps=0",
     "checkpoint.every_env_steps=0",
     "num_envs=2",

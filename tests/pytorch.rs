@@ -61,7 +61,7 @@ fn policies_of_pytorch_act_the_same_here() {
     check("dqn", "dqn", "CartPole-v1", &[], 40);
     check("td3", "td3", "Pendulum-v1", &[], 8);
     check("sac", "sac", "Pendulum-v1", &[], 8);
-    let plain = ["net.state_dependent_exploration=false", "net.value_hidden_sizes=[16]"];
+    let plain = ["exploration.state_dependent=false", "net.value_hidden_sizes=[16]"];
     check("ppo_gaussian", "ppo", "Pendulum-v1", &plain, 8);
     let shared = ["net.shared=true", "net.activation=tanh", "net.value_hidden_sizes=[16]"];
     check("ppo_images", "ppo", "MinAtar/Breakout-v1", &shared, 8);

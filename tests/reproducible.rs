@@ -33,7 +33,7 @@ fn one_seed_gives_one_result_whatever_the_threads() {
             format!("threads={threads}"),
             format!("update_threads={update_threads}"),
             "net.hidden_sizes=[192, 192]".to_string(),
-            "updates_per_training=2".to_string(),
+            "updates_per_phase=2".to_string(),
         ];
         let mut arguments = vec!["--seed", "7", "--envs", "2"];
         sets.iter().for_each(|set| arguments.extend(["--set", set]));

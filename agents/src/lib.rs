@@ -1,38 +1,30 @@
 //! Agents: policies, buffers and algorithms. No threads, no files, no printing.
 //!
-//! Start with [`core`](Agent), the vocabulary; then read one agent's folder top to bottom, for instance [`dqn`]: its
-//! configuration, its losses (free functions), its policy, its learner and the agent that puts them together.
+//! Start with [`core`], the vocabulary, and [`Agent`], what a training loop drives; then read one agent's folder top to
+//! bottom, for instance [`dqn`]: its configuration, its losses (free functions), its policy, its learner. What lies below
+//! all of them: [`networks`] (from observations to features), [`replay`], and what agents of one kind share,
+//! [`on_policy`] and [`off_policy`].
 
 pub mod a2c;
+pub mod acting;
+mod agent;
 pub mod apex;
-mod checks;
-mod core;
+pub mod core;
 pub mod ddpg;
 pub mod dqn;
-mod encoding;
-mod error;
-mod host;
 pub mod impala;
-mod inference;
-mod means;
-mod network;
+pub mod networks;
 pub mod off_policy;
 pub mod on_policy;
 pub mod ppo;
-mod random;
 mod registry;
 pub mod reinforce;
 pub mod replay;
 pub mod sac;
 pub mod td3;
-mod trained;
 
-pub use crate::core::{ActMode, Agent, AgentContext, Experience, Halves, Metrics, Policy};
-pub use encoding::Encoder;
-pub use error::AgentError;
-pub use inference::{BatchedInference, Inference, RowNetwork};
-pub use means::Means;
-pub use network::{ImageConfig, Network, PolicyNetwork};
-pub use random::RandomPolicy;
-pub use registry::{AgentConfig, AgentRegistry, AgentSpec};
-pub use trained::Trained;
+pub use acting::{BatchedInference, Inference, PolicyNetwork, RandomPolicy, RowNetwork};
+pub use agent::{Agent, AgentConfig, AgentContext, Halves};
+pub use core::{ActMode, AgentError, Experience, Means, Metrics, Policy};
+pub use networks::{Encoder, NetConfig, Network, NetworkRegistry};
+pub use registry::{AgentRegistry, AgentSpec};

@@ -1,44 +1,24 @@
-//! Agents by name.
+//! The agents by name: the roof over all of them.
 
 use std::fmt;
 use std::sync::Arc;
 
 use pavlov_common::did_you_mean;
 use pavlov_common::tables::{WrongKey, typed};
-use serde::{Serialize, de::DeserializeOwned};
 use toml::Table;
 
 use crate::a2c::A2cConfig;
+use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::apex::ApexConfig;
+use crate::core::AgentError;
 use crate::ddpg::DdpgConfig;
 use crate::dqn::DqnConfig;
 use crate::impala::ImpalaConfig;
+use crate::networks::check_renamed;
 use crate::ppo::PpoConfig;
 use crate::reinforce::ReinforceConfig;
 use crate::sac::SacConfig;
 use crate::td3::Td3Config;
-use crate::{Agent, AgentContext, AgentError};
-
-/// The configuration of an agent, from which the agent is built. Implementing this and registering it is all that a
-/// new agent needs to have the command line, recording, checkpoints and evaluation.
-pub trait AgentConfig: Serialize + DeserializeOwned + Default + 'static {
-    /// The name on the command line.
-    const NAME: &'static str;
-    /// One line that says what the agent is, with the paper.
-    const SUMMARY: &'static str;
-
-    /// Checks every field and how the fields go together.
-    ///
-    /// # Errors
-    /// [`AgentError::Config`] naming the field and what to set it to.
-    fn validate(&self) -> Result<(), AgentError>;
-
-    /// Builds the agent.
-    ///
-    /// # Errors
-    /// [`AgentError::Unsupported`] when the agent cannot play such environments.
-    fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError>;
-}
 
 type Resolve = dyn Fn(&Table) -> Result<Table, AgentError> + Send + Sync;
 type Build = dyn Fn(&Table, &AgentContext) -> Result<Box<dyn Agent>, AgentError> + Send + Sync;
@@ -67,6 +47,7 @@ impl AgentSpec {
             name: C::NAME,
             summary: C::SUMMARY,
             resolve: Arc::new(|table| {
+                check_renamed(table)?;
                 let config: C = typed(table.clone()).map_err(wrong)?;
                 config.validate()?;
                 Table::try_from(config).map_err(|error| AgentError::Config(error.to_string()))

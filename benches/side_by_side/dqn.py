@@ -17,7 +17,7 @@ MODURL_WARMUP = 1_024
 # ModuRL's workload in Pavlov's words.
 MODURL_SETTINGS = f"""
     net.hidden_sizes=[64,64] net.activation=tanh replay_capacity=10000 batch_size=64 train_every_env_steps=4
-    updates_per_training=1 learning_rate=2.5e-4 optimizer.eps=1e-5 target_update_every_env_steps=1000
+    updates_per_phase=1 learning_rate=2.5e-4 optimizer.eps=1e-5 target_update_every_env_steps=1000
     epsilon_start=0.1 epsilon_end=0.1 loss=squared gradient_clip_norm=off warmup_env_steps={MODURL_WARMUP}
     evaluation.every_env_steps=0 checkpoint.every_env_steps=0 env_steps={STEPS + MODURL_WARMUP}
 """.split()

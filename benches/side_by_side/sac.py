@@ -13,7 +13,7 @@ from side import compare, pavlov, repeats, script
 STEPS = 4_000
 WORKLOAD = f"""
     env_steps={STEPS} num_envs=1 warmup_env_steps=100 batch_size=256 learning_rate=3e-4 evaluation.every_env_steps=0
-    net.hidden_sizes=[256,256] critic_net.hidden_sizes=[256,256]
+    net.hidden_sizes=[256,256]
 """.split()
 
 

@@ -19,6 +19,7 @@ mod ensemble;
 mod error;
 pub mod features;
 mod init;
+pub mod layers;
 pub mod losses;
 mod mlp;
 mod module;

@@ -12,7 +12,7 @@ mod tables;
 use std::fs;
 use std::path::Path;
 
-use pavlov_agents::AgentRegistry;
+use pavlov_agents::{AgentRegistry, NetworkRegistry};
 use pavlov_common::optional;
 use pavlov_common::tables::merge_tables;
 use pavlov_envs::wrappers::WrapperConfig;
@@ -32,12 +32,14 @@ pub struct Registries {
     pub envs: Registry,
     /// The agents.
     pub agents: AgentRegistry,
+    /// The backbones that `net.backbone` can name.
+    pub networks: NetworkRegistry,
 }
 
 impl Registries {
     /// What Pavlov brings along.
     pub fn bundled() -> Self {
-        Self { envs: Registry::bundled(), agents: AgentRegistry::bundled() }
+        Self { envs: Registry::bundled(), agents: AgentRegistry::bundled(), networks: NetworkRegistry::new() }
     }
 }
 

@@ -407,6 +407,7 @@ fn build_agent(
         total_env_steps: config.env_steps,
         seed: config.seed,
         device: pavlov_nn::device::parse(&config.device)?,
+        networks: registries.networks.clone(),
     };
     Ok(registries.agents.get(&config.agent)?.build(&config.hyperparameters, &context)?)
 }

@@ -3,10 +3,11 @@
 use pavlov_common::SeededRng;
 
 use super::A2cConfig;
+use crate::core::{AgentError, Metrics};
 use crate::on_policy::{
-    Actor, Minibatch, Rollout, RolloutAlgorithm, RowGradients, Trainable, advantages, policy_gradient,
+    ActorCriticLearner, Minibatch, PolicySampler, Rollout, RolloutAlgorithm, RowGradients, advantages,
+    policy_gradient,
 };
-use crate::{AgentError, Metrics};
 
 /// The algorithm of A2C.
 #[derive(Debug)]
@@ -29,13 +30,13 @@ impl A2c {
 impl RolloutAlgorithm for A2c {
     fn update(
         &mut self,
-        trained: &mut Trainable,
-        (actor, rollout): (&Actor, &mut Rollout),
+        trained: &mut ActorCriticLearner,
+        (sampler, rollout): (&PolicySampler, &mut Rollout),
         _rng: &mut SeededRng,
         progress: f64,
     ) -> Result<u64, AgentError> {
         let Self { config, minibatch, gradients } = self;
-        rollout.finish(actor, trained.parameters(), (config.discount, config.gae_lambda))?;
+        rollout.finish(sampler, trained.parameters(), (config.discount, config.gae_lambda))?;
         rollout.gather(&rollout.learnable(), minibatch)?;
         if minibatch.learned() == 0 {
             return Ok(0);
@@ -43,7 +44,7 @@ impl RolloutAlgorithm for A2c {
         if config.normalize_advantages {
             minibatch.normalize_advantages();
         }
-        let evaluation = trained.evaluate(actor, minibatch)?;
+        let evaluation = trained.evaluate(sampler, minibatch)?;
         let weights = policy_gradient::Weights {
             value: config.value_coefficient,
             entropy: config.entropy_coefficient.value(progress),
@@ -51,7 +52,7 @@ impl RolloutAlgorithm for A2c {
         let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients);
         losses.record(&mut trained.means)?;
         let learning_rate = config.learning_rate.value(progress);
-        trained.descend(actor, (minibatch, &evaluation), gradients, learning_rate)?;
+        trained.descend(sampler, (minibatch, &evaluation), gradients, learning_rate)?;
         let explained = advantages::explained_variance(rollout.values(), rollout.returns());
         trained.means.add("train/explained_variance", explained);
         Ok(1)

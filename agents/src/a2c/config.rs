@@ -6,8 +6,10 @@ use pavlov_nn::{OptimizerConfig, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::A2c;
-use crate::on_policy::{ActorCriticConfig, OnPolicyAgent, OnPolicySetup};
-use crate::{Agent, AgentConfig, AgentContext, AgentError};
+use crate::agent::{Agent, AgentConfig, AgentContext};
+use crate::core::AgentError;
+use crate::networks::NetConfig;
+use crate::on_policy::{ExplorationConfig, OnPolicyAgent, OnPolicySetup};
 
 /// The configuration of A2C. The defaults are Stable-Baselines3's, with the RMSprop that the published numbers were
 /// reached with: TensorFlow's.
@@ -32,7 +34,9 @@ pub struct A2cConfig {
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
     /// The networks.
-    pub net: ActorCriticConfig,
+    pub net: NetConfig,
+    /// How continuous actions are explored.
+    pub exploration: ExplorationConfig,
     /// What turns gradients into steps.
     pub optimizer: OptimizerConfig,
 }
@@ -48,7 +52,8 @@ impl Default for A2cConfig {
             entropy_coefficient: Schedule::constant(0.0),
             value_coefficient: 0.5,
             gradient_clip_norm: Some(0.5),
-            net: ActorCriticConfig::default(),
+            net: NetConfig::default(),
+            exploration: ExplorationConfig::default(),
             optimizer: OptimizerConfig::Rmsprop(RmspropConfig { eps: 1e-5, ..RmspropConfig::tensorflow() }),
         }
     }
@@ -59,13 +64,14 @@ impl AgentConfig for A2cConfig {
     const SUMMARY: &'static str = "Advantage actor-critic (Mnih et al. 2016, synchronous); any actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::checks::{at_least_one, not_negative, positive_or_off, share};
+        use crate::core::checks::{at_least_one, not_negative, positive_or_off, share};
         share("discount", self.discount)?;
         share("gae_lambda", self.gae_lambda)?;
         at_least_one("rollout_steps", self.rollout_steps as u64)?;
         not_negative("value_coefficient", self.value_coefficient)?;
         positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
         self.net.validate()?;
+        self.exploration.validate(&self.net)?;
         self.optimizer.validate()?;
         self.learning_rate.validate()?;
         self.entropy_coefficient.validate()?;
@@ -75,6 +81,7 @@ impl AgentConfig for A2cConfig {
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
         let setup = OnPolicySetup {
             net: &self.net,
+            exploration: &self.exploration,
             optimizer: &self.optimizer,
             gradient_clip_norm: self.gradient_clip_norm,
             rollout_steps: self.rollout_steps,

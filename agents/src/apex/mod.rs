@@ -4,9 +4,10 @@
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use toml::Table;
 
+use crate::agent::{Agent, AgentConfig, AgentContext};
+use crate::core::AgentError;
 use crate::dqn::DqnConfig;
 use crate::replay::ReplayConfig;
-use crate::{Agent, AgentConfig, AgentContext, AgentError};
 use pavlov_common::tables::{merge_tables, typed};
 
 /// The configuration of Ape-X DQN: DQN's, with the paper's numbers where it names them.
@@ -38,7 +39,7 @@ impl<'de> Deserialize<'de> for ApexConfig {
 
 impl AgentConfig for ApexConfig {
     const NAME: &'static str = "apex";
-    const SUMMARY: &'static str = "Ape-X DQN (Horgan et al. 2018): n-step returns, prioritised replay, an epsilon for each actor; discrete actions";
+    const SUMMARY: &'static str = "Ape-X DQN (Horgan et al. 2018): n-step returns, prioritised replay, an epsilon for each sampler; discrete actions";
 
     fn validate(&self) -> Result<(), AgentError> {
         self.0.validate()

@@ -1,13 +1,15 @@
 //! Every number of DDPG that can be set.
 
 use pavlov_common::optional;
-use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule};
+use pavlov_nn::{OptimizerConfig, Schedule};
 use serde::{Deserialize, Serialize};
 
-use crate::off_policy::{NoiseConfig, UpdatesPerTraining};
+use crate::agent::{Agent, AgentConfig, AgentContext};
+use crate::core::AgentError;
+use crate::networks::NetConfig;
+use crate::off_policy::{NoiseConfig, UpdatesPerPhase};
 use crate::replay::ReplayConfig;
 use crate::td3::Td3Config;
-use crate::{Agent, AgentConfig, AgentContext, AgentError, ImageConfig};
 
 /// The configuration of DDPG. The defaults are TD3's where both have the number; each environment's preset says what
 /// differs.
@@ -26,10 +28,10 @@ pub struct DdpgConfig {
     pub replay: ReplayConfig,
     /// Env steps before the first update; until then all actions are random.
     pub warmup_env_steps: u64,
-    /// Env steps from one training to the next, counted over all environments.
+    /// Env steps from one update phase to the next, counted over all environments.
     pub train_every_env_steps: u64,
-    /// Updates of one training, or "env_steps" for as many as env steps lie between two.
-    pub updates_per_training: UpdatesPerTraining,
+    /// Updates of one update phase, or "env_steps" for as many as env steps lie between two.
+    pub updates_per_phase: UpdatesPerPhase,
     /// How far the target networks move towards the present ones with each update.
     pub target_update_tau: f64,
     /// The noise on the actions in training.
@@ -37,12 +39,8 @@ pub struct DdpgConfig {
     /// The largest norm of an update's gradient, of the policy and of the critic each, or "off".
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
-    /// What images go through before the hidden layers of policy and critic.
-    pub cnn: ImageConfig,
-    /// The network from observations to actions; its output is pressed through tanh whatever `output_activation` says.
-    pub net: MlpConfig,
-    /// The network from observations and actions to values.
-    pub critic_net: MlpConfig,
+    /// The networks.
+    pub net: NetConfig,
     /// What turns gradients into steps.
     pub optimizer: OptimizerConfig,
 }
@@ -58,13 +56,11 @@ impl Default for DdpgConfig {
             replay: td3.replay,
             warmup_env_steps: td3.warmup_env_steps,
             train_every_env_steps: td3.train_every_env_steps,
-            updates_per_training: td3.updates_per_training,
+            updates_per_phase: td3.updates_per_phase,
             target_update_tau: td3.target_update_tau,
             exploration: td3.exploration,
             gradient_clip_norm: td3.gradient_clip_norm,
-            cnn: td3.cnn,
             net: td3.net,
-            critic_net: td3.critic_net,
             optimizer: td3.optimizer,
         }
     }
@@ -80,7 +76,7 @@ impl DdpgConfig {
             replay: self.replay,
             warmup_env_steps: self.warmup_env_steps,
             train_every_env_steps: self.train_every_env_steps,
-            updates_per_training: self.updates_per_training,
+            updates_per_phase: self.updates_per_phase,
             target_update_tau: self.target_update_tau,
             critics: 1,
             policy_every_updates: 1,
@@ -88,9 +84,7 @@ impl DdpgConfig {
             target_noise_clip: 0.0,
             exploration: self.exploration,
             gradient_clip_norm: self.gradient_clip_norm,
-            cnn: self.cnn.clone(),
             net: self.net.clone(),
-            critic_net: self.critic_net.clone(),
             optimizer: self.optimizer,
         }
     }

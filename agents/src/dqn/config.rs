@@ -1,14 +1,17 @@
 //! Every number of DQN that can be set.
 
 use pavlov_common::optional;
+use pavlov_envs::Space;
 use pavlov_nn::losses::Regression;
-use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule};
+use pavlov_nn::{OptimizerConfig, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::DqnLearner;
-use crate::off_policy::{OffPolicyAgent, OffPolicySetup, UpdatesPerTraining};
+use crate::agent::{Agent, AgentConfig, AgentContext};
+use crate::core::AgentError;
+use crate::networks::{Encoder, NetConfig};
+use crate::off_policy::{OffPolicyAgent, OffPolicySetup, UpdatesPerPhase};
 use crate::replay::ReplayConfig;
-use crate::{Agent, AgentConfig, AgentContext, AgentError, ImageConfig};
 
 /// The configuration of DQN. The defaults are those of the Nature paper where it trains small networks well, and
 /// Stable-Baselines3's for the rest; each environment's preset says what differs.
@@ -27,17 +30,19 @@ pub struct DqnConfig {
     pub replay: ReplayConfig,
     /// Env steps before the first update; until then all actions are random.
     pub warmup_env_steps: u64,
-    /// Env steps from one training to the next, counted over all environments.
+    /// Env steps from one update phase to the next, counted over all environments.
     pub train_every_env_steps: u64,
-    /// Updates of one training.
-    pub updates_per_training: u64,
+    /// Updates of one update phase.
+    pub updates_per_phase: u64,
     /// Env steps from one update of the target network to the next, counted over all environments.
     pub target_update_every_env_steps: u64,
     /// How far the target network moves towards the online one: 1 copies it, less is Polyak averaging.
     pub target_update_tau: f64,
     /// Whether the online network chooses the next action that the target network values (Double DQN).
     pub double: bool,
-    /// How far an action value is from its target.
+    /// Whether the value of a state and the advantages of actions are learned apart (Wang et al. 2016).
+    pub dueling: bool,
+    /// How much an action value's error costs.
     pub loss: Regression,
     /// The largest norm of an update's gradient, or "off".
     #[serde(with = "optional")]
@@ -51,10 +56,8 @@ pub struct DqnConfig {
     /// How much more greedily each environment is played than the one before it: of `N` environments number `i` has
     /// `epsilon ^ (1 + spread i / (N - 1))` (Horgan et al. 2018, where it is 7 and epsilon 0.4), 0 for all alike.
     pub epsilon_spread: f64,
-    /// What images go through before the hidden layers.
-    pub cnn: ImageConfig,
-    /// The network from observations to action values.
-    pub net: MlpConfig,
+    /// The networks.
+    pub net: NetConfig,
     /// What turns gradients into steps.
     pub optimizer: OptimizerConfig,
 }
@@ -69,24 +72,29 @@ impl Default for DqnConfig {
             replay: ReplayConfig::default(),
             warmup_env_steps: 1_000,
             train_every_env_steps: 4,
-            updates_per_training: 1,
+            updates_per_phase: 1,
             target_update_every_env_steps: 1_000,
             target_update_tau: 1.0,
             double: false,
+            dueling: false,
             loss: Regression::Huber,
             gradient_clip_norm: Some(10.0),
             epsilon_start: 1.0,
             epsilon_end: 0.05,
             epsilon_decay_fraction: 0.1,
             epsilon_spread: 0.0,
-            cnn: ImageConfig::default(),
-            net: MlpConfig::default(),
+            net: NetConfig::relu(64),
             optimizer: OptimizerConfig::default(),
         }
     }
 }
 
 impl DqnConfig {
+    /// From observations to rows, for these networks.
+    pub(super) fn encoder(&self, observations: &Space) -> Encoder {
+        Encoder::with_discrete(observations, self.net.discrete_code())
+    }
+
     fn setup(&self) -> OffPolicySetup {
         OffPolicySetup {
             discount: self.discount,
@@ -95,7 +103,7 @@ impl DqnConfig {
             replay: self.replay,
             warmup_env_steps: self.warmup_env_steps,
             train_every_env_steps: self.train_every_env_steps,
-            updates_per_training: UpdatesPerTraining::Count(self.updates_per_training),
+            updates_per_phase: UpdatesPerPhase::Count(self.updates_per_phase),
         }
     }
 }
@@ -105,7 +113,7 @@ impl AgentConfig for DqnConfig {
     const SUMMARY: &'static str = "Deep Q-network (Mnih et al. 2015), with Double DQN, n-step returns and prioritised replay as options; discrete actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::checks::{at_least_one, not_negative, positive_or_off, share};
+        use crate::core::checks::{at_least_one, not_negative, positive_or_off, share};
         self.setup().validate()?;
         share("epsilon_start", self.epsilon_start)?;
         share("epsilon_end", self.epsilon_end)?;
@@ -126,8 +134,8 @@ impl AgentConfig for DqnConfig {
                 "epsilon_end ({end}) is above epsilon_start ({start}): exploration would grow"
             ));
         }
-        self.cnn.validate()?;
-        self.net.validate()?;
+        self.net.validate_for_replay(Self::NAME)?;
+        self.net.refuse_value_sizes(Self::NAME)?;
         self.optimizer.validate()?;
         self.learning_rate.validate()?;
         Ok(())

@@ -2,39 +2,38 @@
 
 use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::{ACTION_MASK, Space};
-use pavlov_nn::losses::regress_columns;
-use pavlov_nn::{Layout, Mode, Optimizer, Parameters, StateDict, StateView, backward, optim};
+use pavlov_nn::{Layout, Parameters, Pass, StateDict, StateView, Trainable};
 use tch::{Kind, Tensor};
 
-use super::{DqnConfig, EpsilonGreedy, losses};
-use crate::host::read;
+use super::values::NextStates;
+use super::{DqnConfig, EpsilonGreedy, QNetwork, losses};
+use crate::agent::AgentContext;
+use crate::core::host::read;
+use crate::core::{AgentError, Metrics};
+use crate::networks::{Encoder, NetworkContext};
 use crate::off_policy::{Explorer, OffPolicyLearner, due};
 use crate::replay::{Batch, Transitions};
-use crate::{AgentContext, AgentError, Encoder, Metrics, Network};
 
-/// What the action values of a batch should be.
+/// What the outputs of the chosen actions should be.
 enum Targets {
-    /// f32 `[batch]`
+    /// f32, the batch first.
     Ready(Tensor),
-    /// The target network's values of the next states, f32 `[batch, actions]`; which of them counts the online network
-    /// says, which each update changes.
+    /// The target network's outputs in the next states: which action counts the online network says, which each update
+    /// changes.
     Double(Tensor),
 }
 
-/// The online and the target network, the optimiser and the means to log.
+/// The online and the target network, and the means to log.
 #[derive(Debug)]
 pub struct DqnLearner {
     config: DqnConfig,
     explorer: EpsilonGreedy,
-    pub(super) online: Parameters,
+    pub(super) online: Trainable,
     target: Parameters,
-    optimizer: Optimizer,
-    updates: u64,
-    /// Sums over the updates since the last log, f64 `[]`, on the device so that no update waits for it.
+    /// The sum of the losses since the last log, f64 `[]`, on the device so that no update waits for it.
     loss_sum: Tensor,
-    norm_sum: Tensor,
     summed: u64,
-    /// How far the last batch's values were from their targets, if anybody wants to know.
+    /// Each transition's error in the last batch, where priorities are made of it.
     errors: Vec<f32>,
     minibatch_errors: Vec<f32>,
 }
@@ -51,7 +50,7 @@ impl DqnLearner {
                 format!("dqn needs discrete actions, the environment's are {space}: try another agent");
             return Err(AgentError::Unsupported(message));
         };
-        let encoder = Encoder::new(&context.observation_space);
+        let encoder = config.encoder(&context.observation_space);
         if ![0, actions as usize].contains(&encoder.mask_width()) {
             let width = encoder.mask_width();
             let message = format!(
@@ -60,37 +59,39 @@ impl DqnLearner {
             return Err(AgentError::Unsupported(message));
         }
         let mut layout = Layout::new();
-        let net = Network::new(&mut layout, "", (&encoder, actions as usize), (&config.cnn, &config.net))?;
+        let networks = &context.networks;
+        let mut with = NetworkContext { layout: &mut layout, encoder: &encoder, networks };
+        let net = QNetwork::new(&mut with, actions as usize, &config)?;
         let mut rng = SeededRng::seeded(derive_seed(context.seed, "weights", 0));
         let online = Parameters::new(&layout, &mut rng, context.device)?;
         let explorer = EpsilonGreedy::new(config.clone(), net, encoder, context.total_env_steps)?;
-        Self::new(config, explorer, online)
+        Self::new(config, explorer, online, derive_seed(context.seed, "dropout", 0))
     }
 
-    /// A learner that starts from these weights; the target network starts as their copy.
+    /// A learner that starts from these weights; the target network starts as their copy. `seed` is dropout's.
     ///
     /// # Errors
     /// [`AgentError`] when the optimiser's configuration makes no sense or memory runs out.
-    pub fn new(config: DqnConfig, explorer: EpsilonGreedy, online: Parameters) -> Result<Self, AgentError> {
+    pub fn new(
+        config: DqnConfig,
+        explorer: EpsilonGreedy,
+        online: Parameters,
+        seed: u64,
+    ) -> Result<Self, AgentError> {
         let target = online.frozen_copy()?;
-        let optimizer = Optimizer::new(&config.optimizer, &online)?;
-        let zero = || Tensor::f_zeros([0; 0], (Kind::Double, online.device()));
         Ok(Self {
-            loss_sum: zero()?,
-            norm_sum: zero()?,
+            loss_sum: Tensor::f_zeros([0; 0], (Kind::Double, online.device()))?,
+            online: Trainable::new(online, &config.optimizer, config.gradient_clip_norm, seed)?,
             config,
             explorer,
-            online,
             target,
-            optimizer,
-            updates: 0,
             summed: 0,
             errors: Vec::new(),
             minibatch_errors: Vec::new(),
         })
     }
 
-    fn net(&self) -> &Network {
+    fn net(&self) -> &QNetwork {
         &self.explorer.network.net
     }
 
@@ -104,7 +105,7 @@ impl DqnLearner {
     /// # Errors
     /// [`AgentError`] when the batch does not fit the network.
     pub fn descend(&mut self, batch: &Batch, learning_rate: f64) -> Result<(), AgentError> {
-        let all = batch.transitions(self.online.device())?;
+        let all = batch.transitions(self.target.device())?;
         let targets = self.targets(&all)?;
         let size = self.config.batch_size as i64;
         self.errors.clear();
@@ -112,24 +113,15 @@ impl DqnLearner {
             let rows = |tensor: &Tensor| tensor.f_narrow(0, start, size);
             let targets = match &targets {
                 Targets::Ready(targets) => rows(targets)?,
-                Targets::Double(target_q) => self.double_targets(&all, target_q, start)?,
+                Targets::Double(outputs) => self.double_targets(&all, outputs, start)?,
             };
-            let q = self.net().forward(
-                &mut Pass::train(&self.online, &mut SeededRng::seeded(1)),
-                &rows(&all.observations)?,
-            )?;
+            let net = &self.explorer.network.net;
+            let outputs = net.forward(&mut self.online.pass(), &rows(&all.observations)?)?;
             let weights = self.is_prioritized().then(|| rows(&all.weights)).transpose()?;
             let choices = rows(&all.choices)?;
-            let td = regress_columns(&q, &choices, &targets, weights.as_ref(), self.config.loss)?;
-
-            self.online.zero_gradients();
-            backward(&q, &td.gradient)?;
-            let norm = match self.config.gradient_clip_norm {
-                Some(largest) => Some(optim::clip_gradient_norm(&mut self.online, largest)?),
-                None => None,
-            };
-            self.optimizer.step(&mut self.online, learning_rate)?;
-            self.count(&td.loss, norm.as_ref())?;
+            let td = self.net().values().regress(&outputs, &choices, &targets, weights.as_ref())?;
+            self.online.descend(&outputs, &td.gradient, learning_rate)?;
+            self.count(&td.loss)?;
             if self.is_prioritized() {
                 read(&td.errors, &mut self.minibatch_errors)?;
                 self.errors.extend_from_slice(&self.minibatch_errors);
@@ -141,33 +133,41 @@ impl DqnLearner {
     /// The target network stands still between the updates of one batch: it is asked once for all of them.
     fn targets(&self, all: &Transitions) -> Result<Targets, AgentError> {
         let _guard = tch::no_grad_guard();
-        let target_q = self.net().forward(&mut Pass::eval(&self.target), &all.next_observations)?;
+        let outputs = self.net().forward(&mut Pass::eval(&self.target), &all.next_observations)?;
         if self.config.double {
-            return Ok(Targets::Double(target_q));
+            return Ok(Targets::Double(outputs));
         }
-        let values = losses::max_value(&losses::masked(target_q, &all.next_masks)?)?;
-        let targets = losses::td_target(&all.rewards, &all.continues, &values, self.config.discount)?;
-        Ok(Targets::Ready(targets))
+        let values = losses::masked(self.net().values().values(&outputs)?, &all.next_masks)?;
+        let next = NextStates {
+            outputs: &outputs,
+            best: &losses::greedy(&values)?,
+            rewards: &all.rewards,
+            continues: &all.continues,
+            discount: self.config.discount,
+        };
+        Ok(Targets::Ready(self.net().values().targets(next)?))
     }
 
     /// The targets of the minibatch that starts at this row, by the online network as it now stands.
-    fn double_targets(&self, all: &Transitions, target_q: &Tensor, start: i64) -> Result<Tensor, AgentError> {
+    fn double_targets(&self, all: &Transitions, outputs: &Tensor, start: i64) -> Result<Tensor, AgentError> {
         let _guard = tch::no_grad_guard();
         let rows = |tensor: &Tensor| tensor.f_narrow(0, start, self.config.batch_size as i64);
-        let online_q = self.net().forward(&mut Pass::eval(&self.online), &rows(&all.next_observations)?)?;
-        let online_q = losses::masked(online_q, &rows(&all.next_masks)?)?;
-        let values = losses::double_value(&online_q, &rows(target_q)?)?;
-        losses::td_target(&rows(&all.rewards)?, &rows(&all.continues)?, &values, self.config.discount)
+        let next_observations = rows(&all.next_observations)?;
+        let online = self.net().forward(&mut Pass::eval(self.online.parameters()), &next_observations)?;
+        let values = losses::masked(self.net().values().values(&online)?, &rows(&all.next_masks)?)?;
+        self.net().values().targets(NextStates {
+            outputs: &rows(outputs)?,
+            best: &losses::greedy(&values)?,
+            rewards: &rows(&all.rewards)?,
+            continues: &rows(&all.continues)?,
+            discount: self.config.discount,
+        })
     }
 
-    fn count(&mut self, loss: &Tensor, norm: Option<&Tensor>) -> Result<(), AgentError> {
+    fn count(&mut self, loss: &Tensor) -> Result<(), AgentError> {
         let _guard = tch::no_grad_guard();
         let _ = self.loss_sum.f_add_(loss)?;
-        if let Some(norm) = norm {
-            let _ = self.norm_sum.f_add_(norm)?;
-        }
         self.summed += 1;
-        self.updates += 1;
         Ok(())
     }
 
@@ -178,10 +178,10 @@ impl DqnLearner {
     pub fn update_target(&mut self, times: u64) -> Result<(), AgentError> {
         let tau = self.config.target_update_tau;
         if tau == 1.0 {
-            return Ok(self.target.copy_from(&self.online)?);
+            return Ok(self.target.copy_from(self.online.parameters())?);
         }
         for _ in 0..times {
-            self.target.polyak_update(&self.online, tau)?;
+            self.target.polyak_update(self.online.parameters(), tau)?;
         }
         Ok(())
     }
@@ -194,17 +194,13 @@ impl DqnLearner {
         if self.summed == 0 {
             return Ok(None);
         }
-        let count = self.summed as f64;
-        let loss = self.loss_sum.f_double_value(&[])? / count;
-        let norm = self.norm_sum.f_double_value(&[])? / count;
-        let norm = self.config.gradient_clip_norm.map(|_| norm);
+        let loss = self.loss_sum.f_double_value(&[])? / self.summed as f64;
         self.summed = 0;
         let _ = self.loss_sum.f_zero_()?;
-        let _ = self.norm_sum.f_zero_()?;
         if !loss.is_finite() {
             return Err(AgentError::Diverged(format!("the mean loss is {loss}")));
         }
-        Ok(Some((loss, norm)))
+        Ok(Some((loss, self.online.take_gradient_norm()?)))
     }
 }
 
@@ -213,13 +209,17 @@ impl OffPolicyLearner for DqnLearner {
         self.explorer.twin(0, 1)
     }
 
+    fn encoder(&self) -> &Encoder {
+        &self.explorer.network.encoder
+    }
+
     fn acting(&self) -> &Parameters {
-        &self.online
+        self.online.parameters()
     }
 
     /// More transitions at once use the processor better, to a point; but priorities must not lag behind.
     fn updates_at_once(&self) -> usize {
-        if self.is_prioritized() { 1 } else { self.config.updates_per_training.min(16) as usize }
+        if self.is_prioritized() { 1 } else { self.config.updates_per_phase.min(16) as usize }
     }
 
     fn update(&mut self, batch: &Batch, progress: f64) -> Result<(), AgentError> {
@@ -247,37 +247,31 @@ impl OffPolicyLearner for DqnLearner {
     }
 
     fn updates(&self) -> u64 {
-        self.updates
+        self.online.updates()
     }
 
     fn weights(&self) -> Result<StateDict<'static>, AgentError> {
-        Ok(self.online.state()?)
+        Ok(self.online.parameters().state()?)
     }
 
     fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError> {
-        Ok(self.online.load_state(weights)?)
+        Ok(self.online.load_weights(weights)?)
     }
 
     fn state(&self) -> Result<StateDict<'_>, AgentError> {
         let mut state = StateDict::new();
         state.nest("online", self.online.state()?);
         state.nest("target", self.target.state()?);
-        state.nest("optimizer", self.optimizer.state()?);
         state.put_tensor("loss_sum", &self.loss_sum)?;
-        state.put_tensor("norm_sum", &self.norm_sum)?;
         state.put_value("summed", &self.summed)?;
-        state.put_value("updates", &self.updates)?;
         Ok(state)
     }
 
     fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
         self.online.load_state(&state.part("online"))?;
         self.target.load_state(&state.part("target"))?;
-        self.optimizer.load_state(&state.part("optimizer"))?;
         self.loss_sum.f_copy_(&state.tensor("loss_sum")?)?;
-        self.norm_sum.f_copy_(&state.tensor("norm_sum")?)?;
         self.summed = state.value("summed")?;
-        self.updates = state.value("updates")?;
         Ok(())
     }
 }

@@ -2,28 +2,16 @@
 
 use tch::Tensor;
 
-use crate::AgentError;
+use crate::core::AgentError;
 
-/// The value of the next state by the target network alone: `max_a Q'(s', a)` (Mnih et al. 2015).
-///
-/// `target_q` is f32 `[batch, actions]`; gives f32 `[batch]`.
+/// The action that counts in the next state, `argmax_a Q(s', a)`: i64 `[batch, 1]` of f32 `[batch, actions]`. The values
+/// are the target network's (Mnih et al. 2015), or the online network's for Double DQN (van Hasselt et al. 2016); what the
+/// action is worth says the target network in either case.
 ///
 /// # Errors
 /// [`AgentError::Nn`] when the shape does not fit.
-pub fn max_value(target_q: &Tensor) -> Result<Tensor, AgentError> {
-    Ok(target_q.f_amax([1], false)?)
-}
-
-/// The value of the next state where the online network chooses and the target network values:
-/// `Q'(s', argmax_a Q(s', a))` (van Hasselt et al. 2016).
-///
-/// Both are f32 `[batch, actions]`; gives f32 `[batch]`.
-///
-/// # Errors
-/// [`AgentError::Nn`] when the shapes do not fit.
-pub fn double_value(online_q: &Tensor, target_q: &Tensor) -> Result<Tensor, AgentError> {
-    let best = online_q.f_argmax(1, true)?;
-    Ok(target_q.f_gather(1, &best, false)?.f_squeeze_dim(1)?)
+pub fn greedy(q: &Tensor) -> Result<Tensor, AgentError> {
+    Ok(q.f_argmax(1, true)?)
 }
 
 /// The values of the actions that make sense; the others are minus infinity, so that no maximum is theirs.
@@ -79,6 +67,11 @@ mod tests {
         (tensor - Tensor::from_slice(expected)).abs().max().double_value(&[]) < 1e-6
     }
 
+    /// The values that `by` gives to the actions that `chosen_by` ranks first.
+    fn valued(chosen_by: &Tensor, by: &Tensor) -> Tensor {
+        by.gather(1, &greedy(chosen_by).unwrap(), false).squeeze_dim(1)
+    }
+
     #[test]
     fn truncation_bootstraps_and_termination_does_not() {
         let rewards = Tensor::from_slice(&[1f32, 1.0, -2.0]);
@@ -92,8 +85,8 @@ mod tests {
     fn double_dqn_values_the_online_networks_choice() {
         let online = Tensor::from_slice(&[1f32, 2.0, 5.0, 3.0]).reshape([2, 2]);
         let target = Tensor::from_slice(&[7f32, 4.0, 0.5, 9.0]).reshape([2, 2]);
-        assert!(close(&max_value(&target).unwrap(), &[7.0, 9.0]));
-        assert!(close(&double_value(&online, &target).unwrap(), &[4.0, 0.5]));
+        assert!(close(&valued(&target, &target), &[7.0, 9.0]));
+        assert!(close(&valued(&online, &target), &[4.0, 0.5]));
     }
 
     #[test]
@@ -101,8 +94,7 @@ mod tests {
         let q = || Tensor::from_slice(&[1f32, 2.0, 5.0, 3.0]).reshape([2, 2]);
         let masks = Tensor::from_slice(&[1f32, 0.0, 0.0, 1.0]).reshape([2, 2]);
         let q_masked = masked(q(), &masks).unwrap();
-        assert!(close(&max_value(&q_masked).unwrap(), &[1.0, 3.0]));
-        assert!(close(&double_value(&q_masked, &q()).unwrap(), &[1.0, 3.0]));
+        assert!(close(&valued(&q_masked, &q()), &[1.0, 3.0]));
         assert_eq!(masked(q(), &Tensor::zeros([2, 0], (tch::Kind::Float, tch::Device::Cpu))).unwrap(), q());
     }
 

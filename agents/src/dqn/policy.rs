@@ -4,15 +4,17 @@ use pavlov_common::SeededRng;
 use pavlov_envs::{ActionBatch, ObsBatch, ObsRef};
 use rand::RngExt;
 
-use super::{DqnConfig, losses};
+use super::{DqnConfig, QNetwork, losses};
+use crate::acting::sensible;
+use crate::acting::{Inference, PolicyNetwork, RowNetwork};
+use crate::core::{ActMode, AgentError, Metrics};
+use crate::networks::Encoder;
 use crate::off_policy::Explorer;
-use crate::random::sensible;
-use crate::{ActMode, AgentError, Encoder, Inference, Metrics, Network, PolicyNetwork, RowNetwork};
 
 /// A random action with chance epsilon, the best known one else; of masked ones always one that makes sense.
 #[derive(Debug)]
 pub struct EpsilonGreedy {
-    pub(super) network: PolicyNetwork,
+    pub(super) network: PolicyNetwork<QNetwork>,
     config: DqnConfig,
     total_env_steps: u64,
     /// The first environment's number, and how many there are, those of others included.
@@ -26,7 +28,7 @@ impl EpsilonGreedy {
     /// [`AgentError`] when memory runs out.
     pub fn new(
         config: DqnConfig,
-        net: Network,
+        net: QNetwork,
         encoder: Encoder,
         total_env_steps: u64,
     ) -> Result<Self, AgentError> {
@@ -68,7 +70,7 @@ impl EpsilonGreedy {
         if !asked {
             return Ok(());
         }
-        let count = self.network.net.outputs() as usize;
+        let count = self.network.net.actions();
         let (values, encoder) = self.network.evaluate(inference, observations)?;
         for (row, (choice, values)) in choices.iter_mut().zip(values.chunks_exact(count)).enumerate() {
             if *choice < 0 {
@@ -83,7 +85,7 @@ impl EpsilonGreedy {
     fn any_action(&self, observation: ObsRef<'_>, rng: &mut SeededRng) -> i64 {
         match self.network.encoder.mask(observation) {
             Some(mask) => sensible(mask, rng),
-            None => rng.random_range(0..self.network.net.outputs()),
+            None => rng.random_range(0..self.network.net.actions() as i64),
         }
     }
 }

@@ -3,12 +3,13 @@
 use pavlov_common::SeededRng;
 use pavlov_envs::{ActionBatch, End, ObsBatch, Space, StepBatch};
 use pavlov_nn::losses::Regression;
-use pavlov_nn::{Layout, Mlp, MlpConfig, Mode, Optimizer, Parameters};
+use pavlov_nn::{Layout, Mlp, Optimizer, Parameters, Pass};
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::{DqnConfig, DqnLearner, EpsilonGreedy};
+use super::{DqnConfig, DqnLearner, EpsilonGreedy, QNetwork};
+use crate::core::Experience;
+use crate::networks::{Encoder, NetConfig, NetworkContext, NetworkRegistry};
 use crate::replay::{Batch, Replay, ReplayConfig, Transitions};
-use crate::{Encoder, Experience, Network};
 
 const BATCH: usize = 64;
 const LEARNING_RATE: f64 = 1e-3;
@@ -43,7 +44,7 @@ fn textbook(
 ) -> f64 {
     let rows = |tensor: &Tensor| tensor.narrow(0, start, BATCH as i64);
     let ask = |parameters: &Parameters, x: &Tensor| {
-        net.forward_by_operations(&mut Pass::train(parameters, &mut SeededRng::seeded(1)), &rows(x)).unwrap()
+        net.forward_by_operations(&mut Pass::eval(parameters), &rows(x)).unwrap()
     };
     let targets = tch::no_grad(|| {
         let target_q = ask(target, &all.next_observations);
@@ -75,11 +76,14 @@ fn compare(config: DqnConfig) {
     let mut rng = SeededRng::seeded(4);
     let (mut replay, encoder, actions) = replay(&mut rng);
     let mut layout = Layout::new();
-    let net = Mlp::new(&mut layout, "", 4, 3, &config.net).unwrap();
+    let net = Mlp::new(&mut layout, "", 4, 3, &config.net.mlp(&config.net.hidden_sizes, 1.0)).unwrap();
     let weights = || Parameters::new(&layout, &mut SeededRng::seeded(9), Device::Cpu).unwrap();
-    let own = Network::new(&mut Layout::new(), "", (&encoder, 3), (&config.cnn, &config.net)).unwrap();
+    let networks = NetworkRegistry::new();
+    let mut own = Layout::new();
+    let mut context = NetworkContext { layout: &mut own, encoder: &encoder, networks: &networks };
+    let own = QNetwork::new(&mut context, 3, &config).unwrap();
     let explorer = EpsilonGreedy::new(config.clone(), own, encoder.clone(), 1_000).unwrap();
-    let mut learner = DqnLearner::new(config.clone(), explorer, weights()).unwrap();
+    let mut learner = DqnLearner::new(config.clone(), explorer, weights(), 0).unwrap();
     let mut online = weights();
     let mut target = online.frozen_copy().unwrap();
     let mut optimizer = Optimizer::new(&config.optimizer, &online).unwrap();
@@ -103,7 +107,7 @@ fn compare(config: DqnConfig) {
             target.copy_from(&online).unwrap();
         }
     }
-    let distance = (learner.online.values() - online.values()).abs().max().double_value(&[]);
+    let distance = (learner.online.parameters().values() - online.values()).abs().max().double_value(&[]);
     assert!(distance < 1e-4, "after 18 updates the weights differ by {distance}");
     let moved = (weights().values() - online.values()).abs().mean(Kind::Float).double_value(&[]);
     assert!(moved > 1e-3, "the weights moved");
@@ -111,7 +115,7 @@ fn compare(config: DqnConfig) {
 
 #[test]
 fn a_learner_makes_the_updates_of_the_textbook() {
-    let net = |hidden_sizes: &[i64]| MlpConfig { hidden_sizes: hidden_sizes.to_vec(), ..Default::default() };
+    let net = |sizes: &[i64]| NetConfig { hidden_sizes: sizes.to_vec(), ..NetConfig::relu(64) };
     let base = DqnConfig { batch_size: BATCH, ..Default::default() };
     // Narrow enough to be one thread's work, and wide enough to be shared.
     for hidden in [&[32, 32][..], &[256, 256]] {

@@ -3,11 +3,12 @@
 use pavlov_common::SeededRng;
 
 use super::ImpalaConfig;
+use crate::core::{AgentError, Metrics};
 use crate::on_policy::advantages::VtraceClips;
 use crate::on_policy::{
-    Actor, Minibatch, Rollout, RolloutAlgorithm, RowGradients, Trainable, advantages, policy_gradient,
+    ActorCriticLearner, Minibatch, PolicySampler, Rollout, RolloutAlgorithm, RowGradients, advantages,
+    policy_gradient,
 };
-use crate::{AgentError, Metrics};
 
 /// The algorithm of IMPALA.
 #[derive(Debug)]
@@ -33,8 +34,8 @@ impl Impala {
 impl RolloutAlgorithm for Impala {
     fn update(
         &mut self,
-        trained: &mut Trainable,
-        (actor, rollout): (&Actor, &mut Rollout),
+        trained: &mut ActorCriticLearner,
+        (sampler, rollout): (&PolicySampler, &mut Rollout),
         _rng: &mut SeededRng,
         progress: f64,
     ) -> Result<u64, AgentError> {
@@ -42,17 +43,17 @@ impl RolloutAlgorithm for Impala {
         let before = trained.updates();
         let clips =
             VtraceClips { importance: config.importance_clip as f32, trace: config.trace_clip as f32 };
-        rollout.finish(actor, trained.parameters(), (config.discount, config.gae_lambda))?;
+        rollout.finish(sampler, trained.parameters(), (config.discount, config.gae_lambda))?;
         for epoch in 0..config.epochs {
             if epoch > 0 {
-                rollout.value_again(actor, trained.parameters())?;
+                rollout.value_again(sampler, trained.parameters())?;
             }
             let chosen = rollout.learnable();
             rollout.gather(&chosen, minibatch)?;
             if minibatch.learned() == 0 {
                 break;
             }
-            let evaluation = trained.evaluate(actor, minibatch)?;
+            let evaluation = trained.evaluate(sampler, minibatch)?;
             log_ratios.clear();
             log_ratios.resize(rollout.rows(), 0.0);
             let rows = rollout.gathered_rows(&chosen);
@@ -76,7 +77,7 @@ impl RolloutAlgorithm for Impala {
             let importance = log_ratios.iter().map(|ratio| f64::from(ratio.exp())).sum::<f64>();
             trained.means.add("train/importance", importance / log_ratios.len() as f64);
             let learning_rate = config.learning_rate.value(progress);
-            trained.descend(actor, (minibatch, &evaluation), gradients, learning_rate)?;
+            trained.descend(sampler, (minibatch, &evaluation), gradients, learning_rate)?;
         }
         let explained = advantages::explained_variance(rollout.values(), rollout.returns());
         trained.means.add("train/explained_variance", explained);

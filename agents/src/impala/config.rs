@@ -6,8 +6,10 @@ use pavlov_nn::{OptimizerConfig, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::Impala;
-use crate::on_policy::{ActorCriticConfig, OnPolicyAgent, OnPolicySetup};
-use crate::{Agent, AgentConfig, AgentContext, AgentError};
+use crate::agent::{Agent, AgentConfig, AgentContext};
+use crate::core::AgentError;
+use crate::networks::NetConfig;
+use crate::on_policy::{ExplorationConfig, OnPolicyAgent, OnPolicySetup};
 
 /// The configuration of IMPALA. The defaults are A2C's, with the paper's truncation levels; each environment's preset says
 /// what differs.
@@ -38,7 +40,9 @@ pub struct ImpalaConfig {
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
     /// The networks.
-    pub net: ActorCriticConfig,
+    pub net: NetConfig,
+    /// How continuous actions are explored.
+    pub exploration: ExplorationConfig,
     /// What turns gradients into steps.
     pub optimizer: OptimizerConfig,
 }
@@ -57,7 +61,8 @@ impl Default for ImpalaConfig {
             entropy_coefficient: Schedule::constant(0.0),
             value_coefficient: 0.5,
             gradient_clip_norm: Some(0.5),
-            net: ActorCriticConfig::default(),
+            net: NetConfig::default(),
+            exploration: ExplorationConfig::default(),
             optimizer: OptimizerConfig::Rmsprop(RmspropConfig { eps: 1e-5, ..RmspropConfig::tensorflow() }),
         }
     }
@@ -68,7 +73,7 @@ impl AgentConfig for ImpalaConfig {
     const SUMMARY: &'static str = "Importance-weighted actor-learner (Espeholt et al. 2018): A2C by actors that may lag behind; any actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::checks::{at_least_one, not_negative, positive, positive_or_off, share};
+        use crate::core::checks::{at_least_one, not_negative, positive, positive_or_off, share};
         share("discount", self.discount)?;
         share("gae_lambda", self.gae_lambda)?;
         at_least_one("rollout_steps", self.rollout_steps as u64)?;
@@ -78,6 +83,7 @@ impl AgentConfig for ImpalaConfig {
         not_negative("value_coefficient", self.value_coefficient)?;
         positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
         self.net.validate()?;
+        self.exploration.validate(&self.net)?;
         self.optimizer.validate()?;
         self.learning_rate.validate()?;
         self.entropy_coefficient.validate()?;
@@ -87,6 +93,7 @@ impl AgentConfig for ImpalaConfig {
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
         let setup = OnPolicySetup {
             net: &self.net,
+            exploration: &self.exploration,
             optimizer: &self.optimizer,
             gradient_clip_norm: self.gradient_clip_norm,
             rollout_steps: self.rollout_steps,

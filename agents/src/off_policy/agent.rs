@@ -5,9 +5,11 @@ use pavlov_envs::{ActionBatch, ObsBatch};
 use pavlov_nn::{StateDict, StateView};
 
 use super::explorer::OwnPolicy;
-use super::{Explorer, OffPolicyLearner, OffPolicySetup, Pace, Store, UnitBox};
+use super::{Explorer, OffPolicyHalves, OffPolicyLearner, OffPolicySetup, Pace, Store, UnitBox};
+use crate::acting::Inference;
+use crate::agent::{Agent, AgentContext, Halves};
+use crate::core::{ActMode, AgentError, Experience, Metrics, Policy};
 use crate::replay::Batch;
-use crate::{ActMode, Agent, AgentContext, AgentError, Experience, Halves, Inference, Metrics, Policy};
 
 /// A learner with its explorer and its replay.
 pub struct OffPolicyAgent<L> {
@@ -32,7 +34,7 @@ impl<L: OffPolicyLearner> OffPolicyAgent<L> {
         bounds: Option<UnitBox>,
         context: &AgentContext,
     ) -> Result<Self, AgentError> {
-        let store = Store::new(setup, bounds, context)?;
+        let store = Store::new(setup, bounds, learner.encoder().clone(), context)?;
         Ok(Self {
             explorer: learner.explorer()?.twin(0, context.num_envs)?,
             batch: store.room(learner.updates_at_once())?,
@@ -43,20 +45,6 @@ impl<L: OffPolicyLearner> OffPolicyAgent<L> {
             act_rng: SeededRng::seeded(derive_seed(context.seed, "act", 0)),
         })
     }
-}
-
-/// The halves of such an agent, for threads of their own.
-pub struct OffPolicyHalves<'a> {
-    /// What makes a better policy of a batch.
-    pub learner: &'a mut dyn OffPolicyLearner,
-    /// How it acts in the plain loop: others act as its twins.
-    pub explorer: &'a dyn Explorer,
-    /// The replay.
-    pub store: &'a mut Store,
-    /// When an update is due.
-    pub pace: &'a mut Pace,
-    /// How the agent was put together.
-    pub setup: OffPolicySetup,
 }
 
 impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {

@@ -1,37 +1,39 @@
 //! Critics, their targets, and what they teach a policy.
 
-use pavlov_common::SeededRng;
+use pavlov_common::{SeededRng, derive_seed};
 use pavlov_nn::{
-    Ensemble, Features, HostBuffer, Layout, MlpConfig, Mode, NnError, OptimizerConfig, Parameters, StateDict,
-    StateView, backward,
+    Ensemble, HostBuffer, Layout, NnError, OptimizerConfig, Parameters, Pass, StateDict, StateView,
+    Trainable, backward,
 };
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use super::losses;
-use crate::host::{on_device, read};
-use crate::{AgentError, Encoder, ImageConfig, Trained};
+use crate::agent::AgentContext;
+use crate::core::AgentError;
+use crate::core::host::{on_device, read};
+use crate::networks::{Encoder, Front, NetConfig, NetworkContext};
 
 /// What critics are made of.
 #[derive(Clone, Debug)]
 pub struct CriticsSetup<'a> {
+    /// The agent's name, for messages.
+    pub agent: &'a str,
     /// How many there are.
     pub count: usize,
     /// What observations are encoded by.
     pub encoder: &'a Encoder,
-    /// How many numbers of an action go in after them: none of a discrete one.
+    /// How many numbers of an action go in behind the features: none of a discrete one.
     pub action_inputs: usize,
     /// How many come out: 1, or a value for each discrete action.
     pub outputs: usize,
-    /// What images go through: one front for all critics.
-    pub cnn: &'a ImageConfig,
-    /// What each looks like.
-    pub net: &'a MlpConfig,
+    /// The networks: one front for all critics, and the hidden layers of each.
+    pub net: &'a NetConfig,
     /// What turns gradients into steps.
     pub optimizer: &'a OptimizerConfig,
     /// The largest norm of an update's gradient.
     pub gradient_clip_norm: Option<f64>,
-    /// Where they live.
-    pub device: Device,
+    /// What the agent is made for.
+    pub context: &'a AgentContext,
 }
 
 /// Which critic a policy listens to.
@@ -43,31 +45,47 @@ pub enum Judge {
     Smallest,
 }
 
-/// One front for images, and the critics behind it.
+/// One front, and the critics behind it.
 #[derive(Debug)]
 struct CriticsNetwork {
-    features: Features,
+    front: Front,
     ensemble: Ensemble,
 }
 
 impl CriticsNetwork {
-    /// From `x` (f32 `[batch, inputs]`) to f32 `[critics, batch, outputs]`.
-    fn forward(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<Tensor, NnError> {
-        self.ensemble.forward(parameters, &self.features.forward(parameters, x, mode)?, mode)
+    /// The input of the critics: the features of the observations, f32 `[batch, inputs]`, and the actions behind them, f32
+    /// `[batch, action]`, where they are continuous.
+    fn inputs(&self, pass: &mut Pass<'_>, seen: Judged<'_>) -> Result<Tensor, NnError> {
+        let features = self.front.forward(pass, seen.observations, None)?.features;
+        match seen.actions {
+            Some(actions) => Ok(Tensor::f_cat(&[&features, actions], 1)?),
+            None => Ok(features),
+        }
     }
 
-    /// The first critic's values alone, f32 `[batch, outputs]`.
-    fn first(&self, parameters: &Parameters, x: &Tensor, mode: Mode) -> Result<Tensor, NnError> {
-        self.ensemble.members()[0].forward(parameters, &self.features.forward(parameters, x, mode)?, mode)
+    /// The values, f32 `[critics, batch, outputs]`.
+    fn forward(&self, pass: &mut Pass<'_>, seen: Judged<'_>) -> Result<Tensor, NnError> {
+        let inputs = self.inputs(pass, seen)?;
+        self.ensemble.forward(pass, &inputs)
     }
 }
 
-/// Critics of one shape and their slowly following targets. All weights lie in one arena, named `q0.`, `q1.` ...,
-/// and `features.` where there are images.
+/// What critics judge.
+#[derive(Clone, Copy, Debug)]
+pub struct Judged<'a> {
+    /// Encoded observations, f32 `[batch, width]`.
+    pub observations: &'a Tensor,
+    /// Continuous actions as the policy gives them, f32 `[batch, action]`; none where the critics have a value for each
+    /// discrete action.
+    pub actions: Option<&'a Tensor>,
+}
+
+/// Critics of one shape and their slowly following targets. All weights lie in one arena, named `q0.`, `q1.` ..., those
+/// of the front as [`Front::new`] names them.
 #[derive(Debug)]
 pub struct Critics {
     net: CriticsNetwork,
-    trained: Trained,
+    trained: Trainable,
     /// The same weights, through which a gradient reaches the actions and is left nowhere else.
     view: Parameters,
     target: Parameters,
@@ -83,18 +101,20 @@ impl Critics {
     /// [`AgentError`] when a configuration makes no sense.
     pub fn new(setup: &CriticsSetup<'_>, rng: &mut SeededRng) -> Result<Self, AgentError> {
         let mut layout = Layout::new();
-        let seen = (setup.encoder, setup.action_inputs);
-        let features = setup.cnn.features(&mut layout, "features.", seen, setup.net.init)?;
-        let features = features.with_precision(setup.net.precision);
-        let (inputs, outputs) = (features.outputs(), setup.outputs as i64);
-        let ensemble = Ensemble::new(&mut layout, "q", setup.count, inputs, outputs, setup.net)?;
-        let net = CriticsNetwork { features, ensemble };
-        let parameters = Parameters::new(&layout, rng, setup.device)?;
+        let networks = &setup.context.networks;
+        let mut with = NetworkContext { layout: &mut layout, encoder: setup.encoder, networks };
+        let front = Front::new(&mut with, "", setup.net)?;
+        front.refuse_memory(setup.agent)?;
+        let inputs = front.outputs() + setup.action_inputs as i64;
+        let layers = setup.net.mlp(setup.net.value_hidden_sizes(), 1.0);
+        let ensemble = Ensemble::new(&mut layout, "q", setup.count, inputs, setup.outputs as i64, &layers)?;
+        let parameters = Parameters::new(&layout, rng, setup.context.device)?;
+        let seed = derive_seed(setup.context.seed, "critics_dropout", 0);
         Ok(Self {
-            net,
+            net: CriticsNetwork { front, ensemble },
             view: parameters.frozen_view()?,
             target: parameters.frozen_copy()?,
-            trained: Trained::new(parameters, setup.optimizer, setup.gradient_clip_norm)?,
+            trained: Trainable::new(parameters, setup.optimizer, setup.gradient_clip_norm, seed)?,
             values: Vec::new(),
             errors: Vec::new(),
             gradient: HostBuffer::new(&[0])?,
@@ -103,7 +123,7 @@ impl Critics {
 
     /// The present weights.
     pub fn parameters(&self) -> &Parameters {
-        &self.trained.parameters
+        self.trained.parameters()
     }
 
     /// The targets' weights.
@@ -120,24 +140,24 @@ impl Critics {
         self.net.ensemble.members().len()
     }
 
-    /// The smallest of the targets' values of each row of `inputs`, `[batch, outputs]`.
+    /// The smallest of the targets' values of each row, `[batch, outputs]`.
     ///
     /// # Errors
-    /// [`AgentError`] when the inputs do not fit.
-    pub fn smallest_target(&mut self, inputs: &Tensor, smallest: &mut Vec<f32>) -> Result<(), AgentError> {
+    /// [`AgentError`] when observations and actions do not fit.
+    pub fn smallest_target(&mut self, seen: Judged<'_>, smallest: &mut Vec<f32>) -> Result<(), AgentError> {
         let _guard = tch::no_grad_guard();
-        read(&self.net.forward(&mut Pass::eval(&self.target), inputs)?, &mut self.values)?;
+        read(&self.net.forward(&mut Pass::eval(&self.target), seen)?, &mut self.values)?;
         losses::smallest(&self.values, self.count(), smallest);
         Ok(())
     }
 
-    /// The smallest of the present values of each row of `inputs`, `[batch, outputs]`.
+    /// The smallest of the present values of each row, `[batch, outputs]`.
     ///
     /// # Errors
-    /// [`AgentError`] when the inputs do not fit.
-    pub fn smallest(&mut self, inputs: &Tensor, smallest: &mut Vec<f32>) -> Result<(), AgentError> {
+    /// [`AgentError`] when observations and actions do not fit.
+    pub fn smallest(&mut self, seen: Judged<'_>, smallest: &mut Vec<f32>) -> Result<(), AgentError> {
         let _guard = tch::no_grad_guard();
-        read(&self.net.forward(&mut Pass::eval(&self.view), inputs)?, &mut self.values)?;
+        read(&self.net.forward(&mut Pass::eval(&self.view), seen)?, &mut self.values)?;
         losses::smallest(&self.values, self.count(), smallest);
         Ok(())
     }
@@ -148,14 +168,12 @@ impl Critics {
     /// [`AgentError::Diverged`] when the loss is not finite.
     pub fn regress(
         &mut self,
-        inputs: &Tensor,
+        seen: Judged<'_>,
         choices: &[i64],
         (targets, weights): (&[f32], &[f32]),
         learning_rate: f64,
     ) -> Result<f64, AgentError> {
-        let outputs = self
-            .net
-            .forward(&mut Pass::train(&self.trained.parameters, &mut SeededRng::seeded(1)), inputs)?;
+        let outputs = self.net.forward(&mut self.trained.pass(), seen)?;
         read(&outputs, &mut self.values)?;
         self.make_room(&outputs)?;
         let (values, gradient) =
@@ -164,7 +182,7 @@ impl Critics {
         if !loss.is_finite() {
             return Err(AgentError::Diverged(format!("the critics' loss is {loss}")));
         }
-        let gradient = on_device(self.gradient.tensor(), inputs.device())?;
+        let gradient = on_device(self.gradient.tensor(), outputs.device())?;
         self.trained.descend(&outputs, &gradient, learning_rate)?;
         Ok(loss)
     }
@@ -181,10 +199,16 @@ impl Critics {
         actions: &Tensor,
         gradient: &mut Vec<f32>,
     ) -> Result<f64, AgentError> {
-        let inputs = Tensor::f_cat(&[observations, actions], 1)?.f_set_requires_grad(true)?;
+        let mut pass = Pass::eval(&self.view);
+        // No gradient is asked for of the features: it begins behind the front.
+        let inputs = {
+            let _guard = tch::no_grad_guard();
+            self.net.inputs(&mut pass, Judged { observations, actions: Some(actions) })?
+        };
+        let inputs = inputs.f_set_requires_grad(true)?;
         let outputs = match judge {
-            Judge::First => self.net.first(&self.view, &inputs, Mode::Eval)?,
-            Judge::Smallest => self.net.forward(&mut Pass::eval(&self.view), &inputs)?,
+            Judge::First => self.net.ensemble.members()[0].forward(&mut pass, &inputs)?,
+            Judge::Smallest => self.net.ensemble.forward(&mut pass, &inputs)?,
         };
         read(&outputs, &mut self.values)?;
         self.make_room(&outputs)?;
@@ -192,7 +216,7 @@ impl Critics {
         let mean = losses::ascend_smallest(&self.values, critics, self.gradient.as_mut_slice());
         backward(&outputs, &on_device(self.gradient.tensor(), inputs.device())?)?;
         let width = actions.size()[1];
-        read(&inputs.f_grad()?.f_narrow(1, observations.size()[1], width)?, gradient)?;
+        read(&inputs.f_grad()?.f_narrow(1, inputs.size()[1] - width, width)?, gradient)?;
         Ok(mean)
     }
 
@@ -210,7 +234,7 @@ impl Critics {
     /// # Errors
     /// [`AgentError`] when libtorch fails.
     pub fn update_target(&mut self, tau: f64) -> Result<(), AgentError> {
-        Ok(self.target.polyak_update(&self.trained.parameters, tau)?)
+        Ok(self.target.polyak_update(self.trained.parameters(), tau)?)
     }
 
     /// Everything to continue from.

@@ -4,7 +4,8 @@ use pavlov_common::SeededRng;
 use pavlov_envs::{ActionBatch, ObsBatch, StepBatch};
 use pavlov_nn::{Parameters, StateDict, StateView};
 
-use crate::{ActMode, AgentError, Inference, Metrics, Policy, RandomPolicy, RowNetwork};
+use crate::acting::{Inference, RandomPolicy, RowNetwork};
+use crate::core::{ActMode, AgentError, Metrics, Policy};
 
 /// The acting half of an agent that learns from a replay. The plain loop asks it with the learner's own weights, an actor
 /// with a copy of them.

@@ -3,8 +3,9 @@
 use pavlov_nn::{Parameters, StateDict, StateView};
 
 use super::Explorer;
+use crate::core::{AgentError, Metrics};
+use crate::networks::Encoder;
 use crate::replay::Batch;
-use crate::{AgentError, Metrics};
 
 /// The learning half of an agent that learns from a replay. Implementing this is all that a new agent of this kind needs.
 pub trait OffPolicyLearner: Send {
@@ -13,6 +14,9 @@ pub trait OffPolicyLearner: Send {
     /// # Errors
     /// [`AgentError`] when memory runs out.
     fn explorer(&self) -> Result<Box<dyn Explorer>, AgentError>;
+
+    /// From observations to rows, as the networks take them.
+    fn encoder(&self) -> &Encoder;
 
     /// The weights that it acts with.
     fn acting(&self) -> &Parameters;

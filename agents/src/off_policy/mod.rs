@@ -8,6 +8,7 @@
 mod agent;
 mod critics;
 mod explorer;
+mod halves;
 mod learner;
 pub mod losses;
 mod noise;
@@ -16,13 +17,14 @@ mod setup;
 mod store;
 mod unit_box;
 
-pub use agent::{OffPolicyAgent, OffPolicyHalves};
-pub use critics::{Critics, CriticsSetup, Judge};
+pub use agent::OffPolicyAgent;
+pub use critics::{Critics, CriticsSetup, Judge, Judged};
 pub use explorer::{Explorer, RandomFirst};
+pub use halves::OffPolicyHalves;
 pub use learner::OffPolicyLearner;
 pub use noise::{ActionNoise, NoiseConfig};
 pub(crate) use pace::due;
-pub use pace::{Pace, UpdatesPerTraining, progress};
+pub use pace::{Pace, UpdatesPerPhase, progress};
 pub use setup::OffPolicySetup;
 pub use store::Store;
 pub use unit_box::UnitBox;

@@ -7,7 +7,7 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
-use crate::AgentError;
+use crate::core::AgentError;
 
 /// Which noise is added to actions between -1 and 1. Whatever leaves that range is clipped to it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ impl NoiseConfig {
     /// # Errors
     /// [`AgentError::Config`] naming the field that makes no sense.
     pub fn validate(&self) -> Result<(), AgentError> {
-        use crate::checks::not_negative;
+        use crate::core::checks::not_negative;
         match *self {
             Self::Normal { deviation } => not_negative("exploration.deviation", deviation),
             Self::OrnsteinUhlenbeck { deviation, theta, dt } => {

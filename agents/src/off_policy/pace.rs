@@ -7,18 +7,18 @@ use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::OffPolicySetup;
-use crate::AgentError;
+use crate::core::AgentError;
 
 /// How many updates one training makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UpdatesPerTraining {
+pub enum UpdatesPerPhase {
     /// This many.
     Count(u64),
     /// As many as env steps lie between two trainings; in a file the word "env_steps".
     EnvSteps,
 }
 
-impl Serialize for UpdatesPerTraining {
+impl Serialize for UpdatesPerPhase {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Count(count) => serializer.serialize_u64(*count),
@@ -27,7 +27,7 @@ impl Serialize for UpdatesPerTraining {
     }
 }
 
-impl<'de> Deserialize<'de> for UpdatesPerTraining {
+impl<'de> Deserialize<'de> for UpdatesPerPhase {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(UpdatesVisitor)
     }
@@ -36,24 +36,24 @@ impl<'de> Deserialize<'de> for UpdatesPerTraining {
 struct UpdatesVisitor;
 
 impl Visitor<'_> for UpdatesVisitor {
-    type Value = UpdatesPerTraining;
+    type Value = UpdatesPerPhase;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("a number of updates, or \"env_steps\" for as many as env steps were made")
     }
 
-    fn visit_u64<E: Error>(self, count: u64) -> Result<UpdatesPerTraining, E> {
-        Ok(UpdatesPerTraining::Count(count))
+    fn visit_u64<E: Error>(self, count: u64) -> Result<UpdatesPerPhase, E> {
+        Ok(UpdatesPerPhase::Count(count))
     }
 
-    fn visit_i64<E: Error>(self, count: i64) -> Result<UpdatesPerTraining, E> {
+    fn visit_i64<E: Error>(self, count: i64) -> Result<UpdatesPerPhase, E> {
         let wrong = |_| E::invalid_value(serde::de::Unexpected::Signed(count), &self);
-        Ok(UpdatesPerTraining::Count(u64::try_from(count).map_err(wrong)?))
+        Ok(UpdatesPerPhase::Count(u64::try_from(count).map_err(wrong)?))
     }
 
-    fn visit_str<E: Error>(self, word: &str) -> Result<UpdatesPerTraining, E> {
+    fn visit_str<E: Error>(self, word: &str) -> Result<UpdatesPerPhase, E> {
         match word {
-            "env_steps" => Ok(UpdatesPerTraining::EnvSteps),
+            "env_steps" => Ok(UpdatesPerPhase::EnvSteps),
             _ => Err(E::invalid_value(serde::de::Unexpected::Str(word), &self)),
         }
     }
@@ -74,7 +74,7 @@ pub fn progress(env_steps: u64, total_env_steps: u64) -> f64 {
 pub struct Pace {
     warmup_env_steps: u64,
     train_every_env_steps: u64,
-    updates_per_training: UpdatesPerTraining,
+    updates_per_phase: UpdatesPerPhase,
     total_env_steps: u64,
     env_steps: u64,
     /// Env steps observed since updates were last asked for.
@@ -87,7 +87,7 @@ impl Pace {
         Self {
             warmup_env_steps: setup.warmup_env_steps,
             train_every_env_steps: setup.train_every_env_steps,
-            updates_per_training: setup.updates_per_training,
+            updates_per_phase: setup.updates_per_phase,
             total_env_steps,
             env_steps: 0,
             observed: 0,
@@ -121,9 +121,9 @@ impl Pace {
             return 0;
         }
         let trainings = due(before, now, self.train_every_env_steps);
-        match self.updates_per_training {
-            UpdatesPerTraining::Count(count) => trainings * count,
-            UpdatesPerTraining::EnvSteps => trainings * self.train_every_env_steps,
+        match self.updates_per_phase {
+            UpdatesPerPhase::Count(count) => trainings * count,
+            UpdatesPerPhase::EnvSteps => trainings * self.train_every_env_steps,
         }
     }
 
@@ -153,7 +153,7 @@ impl Pace {
 mod tests {
     use super::*;
 
-    fn pace(warmup: u64, every: u64, updates: UpdatesPerTraining, total: u64) -> Pace {
+    fn pace(warmup: u64, every: u64, updates: UpdatesPerPhase, total: u64) -> Pace {
         let setup = OffPolicySetup {
             discount: 1.0,
             batch_size: 1,
@@ -161,12 +161,12 @@ mod tests {
             replay: crate::replay::ReplayConfig::default(),
             warmup_env_steps: warmup,
             train_every_env_steps: every,
-            updates_per_training: updates,
+            updates_per_phase: updates,
         };
         Pace::new(&setup, total)
     }
 
-    fn updates(every: u64, updates: UpdatesPerTraining, num_envs: usize) -> u64 {
+    fn updates(every: u64, updates: UpdatesPerPhase, num_envs: usize) -> u64 {
         let mut pace = pace(0, every, updates, 4800);
         (0..4800 / num_envs)
             .map(|_| {
@@ -180,15 +180,15 @@ mod tests {
     #[test]
     fn what_is_due_does_not_depend_on_the_number_of_environments() {
         for num_envs in [1, 4, 16] {
-            assert_eq!(updates(1, UpdatesPerTraining::Count(1), num_envs), 4800);
-            assert_eq!(updates(10, UpdatesPerTraining::Count(3), num_envs), 1440);
-            assert_eq!(updates(64, UpdatesPerTraining::EnvSteps, num_envs), 4800);
+            assert_eq!(updates(1, UpdatesPerPhase::Count(1), num_envs), 4800);
+            assert_eq!(updates(10, UpdatesPerPhase::Count(3), num_envs), 1440);
+            assert_eq!(updates(64, UpdatesPerPhase::EnvSteps, num_envs), 4800);
         }
     }
 
     #[test]
     fn nothing_is_due_while_warming_up_and_nothing_is_made_up_for() {
-        let mut pace = pace(100, 1, UpdatesPerTraining::Count(1), 1000);
+        let mut pace = pace(100, 1, UpdatesPerPhase::Count(1), 1000);
         for step in 1..=100 {
             pace.observe(1);
             let (before, now) = pace.observed();
@@ -201,11 +201,11 @@ mod tests {
     fn updates_are_a_number_or_a_word() {
         #[derive(Debug, PartialEq, Serialize, Deserialize)]
         struct File {
-            updates: UpdatesPerTraining,
+            updates: UpdatesPerPhase,
         }
         for (text, updates) in [
-            ("updates = 3\n", UpdatesPerTraining::Count(3)),
-            ("updates = \"env_steps\"\n", UpdatesPerTraining::EnvSteps),
+            ("updates = 3\n", UpdatesPerPhase::Count(3)),
+            ("updates = \"env_steps\"\n", UpdatesPerPhase::EnvSteps),
         ] {
             assert_eq!(toml::from_str::<File>(text).unwrap(), File { updates });
             assert_eq!(toml::to_string(&File { updates }).unwrap(), text);

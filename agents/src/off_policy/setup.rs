@@ -1,8 +1,8 @@
 //! How an agent that learns from a replay is put together.
 
-use super::UpdatesPerTraining;
-use crate::AgentError;
-use crate::checks::{at_least_one, share};
+use super::UpdatesPerPhase;
+use crate::core::AgentError;
+use crate::core::checks::{at_least_one, share};
 use crate::replay::ReplayConfig;
 
 /// The numbers that all such agents have.
@@ -21,7 +21,7 @@ pub struct OffPolicySetup {
     /// Env steps from one training to the next.
     pub train_every_env_steps: u64,
     /// Updates of one training.
-    pub updates_per_training: UpdatesPerTraining,
+    pub updates_per_phase: UpdatesPerPhase,
 }
 
 impl OffPolicySetup {
@@ -34,8 +34,8 @@ impl OffPolicySetup {
         at_least_one("batch_size", self.batch_size as u64)?;
         at_least_one("replay_capacity", self.replay_capacity as u64)?;
         at_least_one("train_every_env_steps", self.train_every_env_steps)?;
-        if let UpdatesPerTraining::Count(count) = self.updates_per_training {
-            at_least_one("updates_per_training", count)?;
+        if let UpdatesPerPhase::Count(count) = self.updates_per_phase {
+            at_least_one("updates_per_phase", count)?;
         }
         if self.batch_size > self.replay_capacity {
             let (batch, capacity) = (self.batch_size, self.replay_capacity);
@@ -48,9 +48,9 @@ impl OffPolicySetup {
 
     /// Transitions drawn for each one that comes in.
     pub fn samples_per_insert(&self) -> f64 {
-        let updates = match self.updates_per_training {
-            UpdatesPerTraining::Count(count) => count,
-            UpdatesPerTraining::EnvSteps => self.train_every_env_steps,
+        let updates = match self.updates_per_phase {
+            UpdatesPerPhase::Count(count) => count,
+            UpdatesPerPhase::EnvSteps => self.train_every_env_steps,
         };
         updates as f64 * self.batch_size as f64 / self.train_every_env_steps as f64
     }

@@ -6,8 +6,10 @@ use pavlov_nn::{StateDict, StateView};
 use tch::Device;
 
 use super::{OffPolicySetup, UnitBox};
+use crate::agent::AgentContext;
+use crate::core::{AgentError, Experience};
+use crate::networks::Encoder;
 use crate::replay::{Batch, Replay, Step};
-use crate::{AgentContext, AgentError, Encoder, Experience};
 
 /// A replay with what draws from it.
 #[derive(Debug)]
@@ -32,6 +34,7 @@ impl Store {
     pub fn new(
         setup: &OffPolicySetup,
         bounds: Option<UnitBox>,
+        encoder: Encoder,
         context: &AgentContext,
     ) -> Result<Self, AgentError> {
         let (observations, actions) = (&context.observation_space, &context.action_space);
@@ -41,9 +44,10 @@ impl Store {
                 setup.discount,
                 observations,
                 actions,
-            )?,
+            )?
+            .with_encoder(encoder.clone()),
             unit: bounds.map(|bounds| (bounds.clone(), vec![0.0; bounds.width()])),
-            encoder: Encoder::new(observations),
+            encoder,
             action_space: actions.clone(),
             batch_size: setup.batch_size,
             device: context.device,

@@ -2,7 +2,7 @@
 
 use pavlov_envs::Space;
 
-use crate::AgentError;
+use crate::core::AgentError;
 
 /// The bounds of a box of actions, onto which [-1, 1] is stretched. The replay and the critics know actions as the
 /// policy does, from -1 to 1; the environment alone gets them in its own units.

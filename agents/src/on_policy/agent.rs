@@ -5,9 +5,14 @@ use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::{ActionBatch, ObsBatch};
 use pavlov_nn::{Layout, OptimizerConfig, Parameters, StateDict, StateView};
 
-use super::exploration::ExplorationNoise;
-use super::{ActionHead, Actor, ActorCritic, ActorCriticConfig, Rollout, StochasticPolicy, Trainable};
-use crate::{Agent, AgentContext, AgentError, Encoder, Experience, Halves, Inference, Metrics, Policy};
+use super::exploration::{ExplorationConfig, ExplorationNoise};
+use super::{
+    ActionHead, ActorCritic, ActorCriticLearner, PolicySampler, Rollout, RolloutLearner, StochasticPolicy,
+};
+use crate::acting::Inference;
+use crate::agent::{Agent, AgentContext, Halves};
+use crate::core::{AgentError, Experience, Metrics, Policy};
+use crate::networks::{Encoder, NetConfig, NetworkContext};
 
 /// What makes a better policy of a rollout. Implementing this is all that a new on-policy agent needs.
 pub trait RolloutAlgorithm: Send {
@@ -18,8 +23,8 @@ pub trait RolloutAlgorithm: Send {
     /// [`AgentError::Diverged`] when the loss is no longer finite.
     fn update(
         &mut self,
-        trained: &mut Trainable,
-        rollout: (&Actor, &mut Rollout),
+        trained: &mut ActorCriticLearner,
+        rollout: (&PolicySampler, &mut Rollout),
         rng: &mut SeededRng,
         progress: f64,
     ) -> Result<u64, AgentError>;
@@ -31,32 +36,10 @@ pub trait RolloutAlgorithm: Send {
     fn tags(&self) -> &'static [&'static str];
 }
 
-/// The learning half of an agent that learns from rollouts, and what its acting halves are made of.
-pub trait RolloutLearner: Agent {
-    /// An actor that has seen nothing, and an empty rollout of `num_envs` environments.
-    ///
-    /// # Errors
-    /// [`AgentError`] when memory runs out.
-    fn acting_half(&self, num_envs: usize) -> Result<(Actor, Rollout), AgentError>;
-
-    /// The weights that actors act with.
-    fn acting(&self) -> &Parameters;
-
-    /// Steps of each environment in a rollout.
-    fn rollout_steps(&self) -> usize;
-
-    /// Takes over the full rollout of some environments, the first of which has number `first`. Once those of all
-    /// environments are there, [`Agent::learn`] learns from them.
-    ///
-    /// # Errors
-    /// [`AgentError::State`] when it does not fit.
-    fn join(&mut self, first: usize, rollout: &Rollout) -> Result<(), AgentError>;
-}
-
 impl<A: RolloutAlgorithm> RolloutLearner for OnPolicyAgent<A> {
-    fn acting_half(&self, num_envs: usize) -> Result<(Actor, Rollout), AgentError> {
-        let actor = self.actor.fresh();
-        Ok((actor.clone(), self.rollout.of_envs(num_envs, &actor)?))
+    fn acting_half(&self, num_envs: usize) -> Result<(PolicySampler, Rollout), AgentError> {
+        let sampler = self.sampler.fresh();
+        Ok((sampler.clone(), self.rollout.of_envs(num_envs, &sampler)?))
     }
 
     fn acting(&self) -> &Parameters {
@@ -73,13 +56,27 @@ impl<A: RolloutAlgorithm> RolloutLearner for OnPolicyAgent<A> {
         }
         Ok(())
     }
+
+    fn learn(&mut self) -> Result<u64, AgentError> {
+        Agent::learn(self)
+    }
+
+    fn updates(&self) -> u64 {
+        Agent::updates(self)
+    }
+
+    fn take_metrics(&mut self) -> Result<Metrics, AgentError> {
+        Agent::take_metrics(self)
+    }
 }
 
 /// How an on-policy agent is put together.
 #[derive(Clone, Debug)]
 pub struct OnPolicySetup<'a> {
     /// The networks.
-    pub net: &'a ActorCriticConfig,
+    pub net: &'a NetConfig,
+    /// How continuous actions are explored.
+    pub exploration: &'a ExplorationConfig,
     /// What turns gradients into steps.
     pub optimizer: &'a OptimizerConfig,
     /// The largest norm of an update's gradient.
@@ -92,8 +89,8 @@ pub struct OnPolicySetup<'a> {
 #[derive(Debug)]
 pub struct OnPolicyAgent<A> {
     algorithm: A,
-    actor: Actor,
-    trained: Trainable,
+    sampler: PolicySampler,
+    trained: ActorCriticLearner,
     rollout: Rollout,
     total_env_steps: u64,
     env_steps: u64,
@@ -109,13 +106,23 @@ impl<A: RolloutAlgorithm> OnPolicyAgent<A> {
     /// # Errors
     /// [`AgentError::Unsupported`] when there is no distribution for such actions.
     pub fn new(algorithm: A, setup: &OnPolicySetup<'_>, context: &AgentContext) -> Result<Self, AgentError> {
-        let (actor, parameters) = actor_of(setup.net, context)?;
+        let (sampler, parameters) = sampler_of(setup.net, setup.exploration, context)?;
         let seed = |purpose| SeededRng::seeded(derive_seed(context.seed, purpose, 0));
         Ok(Self {
-            rollout: Rollout::new(setup.rollout_steps, context.num_envs, setup.net.sequence_length, &actor)?,
-            trained: Trainable::new(parameters, setup.optimizer, setup.gradient_clip_norm)?,
+            rollout: Rollout::new(
+                setup.rollout_steps,
+                context.num_envs,
+                setup.net.sequence_length,
+                &sampler,
+            )?,
+            trained: ActorCriticLearner::new(
+                parameters,
+                setup.optimizer,
+                setup.gradient_clip_norm,
+                context.seed,
+            )?,
             algorithm,
-            actor,
+            sampler,
             total_env_steps: context.total_env_steps,
             env_steps: 0,
             act_rng: seed("act"),
@@ -135,30 +142,33 @@ impl<A: RolloutAlgorithm> OnPolicyAgent<A> {
 ///
 /// # Errors
 /// [`AgentError::Unsupported`] when there is no distribution for such actions.
-pub fn actor_of(
-    config: &ActorCriticConfig,
+pub fn sampler_of(
+    config: &NetConfig,
+    exploration: &ExplorationConfig,
     context: &AgentContext,
-) -> Result<(Actor, Parameters), AgentError> {
-    let encoder = Encoder::new(&context.observation_space);
+) -> Result<(PolicySampler, Parameters), AgentError> {
+    let encoder = Encoder::with_discrete(&context.observation_space, config.discrete_code());
     let head = ActionHead::new(&context.action_space, &encoder)?;
     let mut layout = Layout::new();
-    let net = ActorCritic::new(&mut layout, &encoder, &head, config)?;
+    let networks = &context.networks;
+    let mut with = NetworkContext { layout: &mut layout, encoder: &encoder, networks };
+    let net = ActorCritic::new(&mut with, &head, config, exploration)?;
     let mut rng = SeededRng::seeded(derive_seed(context.seed, "weights", 0));
     let parameters = Parameters::new(&layout, &mut rng, context.device)?;
-    let mut actor = Actor::new(net, encoder, head);
-    let depends = config.state_dependent_exploration;
-    actor.noise = depends.then(|| ExplorationNoise::new(config.exploration_resample_steps));
-    Ok((actor, parameters))
+    let mut sampler = PolicySampler::new(net, encoder, head);
+    let depends = exploration.state_dependent;
+    sampler.noise = depends.then(|| ExplorationNoise::new(exploration.resample_steps));
+    Ok((sampler, parameters))
 }
 
 impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
     fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError> {
         let weights = self.trained.parameters();
-        self.rollout.act(&mut self.actor, Inference::Own(weights), observations, &mut self.act_rng, actions)
+        self.rollout.act(&mut self.sampler, Inference::Own(weights), observations, &mut self.act_rng, actions)
     }
 
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
-        self.rollout.observe(&mut self.actor, experience);
+        self.rollout.observe(&mut self.sampler, experience);
         self.env_steps += experience.observations.rows() as u64;
         Ok(())
     }
@@ -168,10 +178,10 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
             return Ok(0);
         }
         let progress = self.progress();
-        let rollout = (&self.actor, &mut self.rollout);
+        let rollout = (&self.sampler, &mut self.rollout);
         let updates = self.algorithm.update(&mut self.trained, rollout, &mut self.sample_rng, progress)?;
         self.rollout.clear();
-        self.actor.noise.iter_mut().for_each(ExplorationNoise::restart);
+        self.sampler.noise.iter_mut().for_each(ExplorationNoise::restart);
         Ok(updates)
     }
 
@@ -180,12 +190,12 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
     }
 
     fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
-        Ok(Box::new(StochasticPolicy::new(self.actor.clone(), self.trained.parameters().frozen_copy()?)?))
+        Ok(Box::new(StochasticPolicy::new(self.sampler.clone(), self.trained.parameters().frozen_copy()?)?))
     }
 
     fn take_metrics(&mut self) -> Result<Metrics, AgentError> {
         let mut metrics = self.algorithm.schedules(self.progress());
-        metrics.extend(self.trained.take_metrics(&self.actor, self.algorithm.tags())?);
+        metrics.extend(self.trained.take_metrics(&self.sampler, self.algorithm.tags())?);
         Ok(metrics)
     }
 
@@ -206,7 +216,7 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
         state.nest("trained", self.trained.state()?);
         state.nest("rollout", self.rollout.state()?);
         state.put_value("env_steps", &self.env_steps)?;
-        state.nest("actor", self.actor.state()?);
+        state.nest("actor", self.sampler.state()?);
         state.put_value("act_rng", &self.act_rng)?;
         state.put_value("sample_rng", &self.sample_rng)?;
         Ok(state)
@@ -216,7 +226,7 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
         self.trained.load_state(&state.part("trained"))?;
         self.rollout.load_state(&state.part("rollout"))?;
         self.env_steps = state.value("env_steps")?;
-        self.actor.load_state(&state.part("actor"))?;
+        self.sampler.load_state(&state.part("actor"))?;
         self.act_rng = state.value("act_rng")?;
         self.sample_rng = state.value("sample_rng")?;
         Ok(())

@@ -3,18 +3,18 @@
 //! A loss over log-probabilities, entropies and values is a few numbers a row: it is computed on the host in plain
 //! arithmetic, and so is its gradient with respect to the networks' outputs. Autograd begins behind them.
 
-use pavlov_nn::{HostBuffer, Mode, Parameters};
+use pavlov_nn::{HostBuffer, Parameters, Pass};
 use tch::Tensor;
 
-use super::actor::{DistributionRows, mask_row};
 use super::exploration::add_gradient;
-use super::{Actor, Minibatch, Outputs};
-use crate::AgentError;
-use crate::host::on_device;
+use super::sampler::{DistributionRows, mask_row};
+use super::{Minibatch, Outputs, PolicySampler};
+use crate::core::AgentError;
+use crate::core::host::on_device;
 
 /// What a minibatch's actions and observations are worth to the present networks.
 #[derive(Debug)]
-pub struct Evaluation {
+pub struct ActionEvaluation {
     /// The logarithm of each action's probability, `[batch]`.
     pub log_probs: Vec<f32>,
     /// The entropy of each distribution, `[batch]`.
@@ -25,7 +25,7 @@ pub struct Evaluation {
     answer: DistributionRows,
 }
 
-/// What a loss changes by with each number of an [`Evaluation`].
+/// What a loss changes by with each number of an [`ActionEvaluation`].
 #[derive(Clone, Debug, Default)]
 pub struct RowGradients {
     /// With each log-probability, `[batch]`.
@@ -49,19 +49,20 @@ impl Evaluator {
     /// [`AgentError`] when the minibatch does not fit the networks.
     pub fn evaluate(
         &self,
-        actor: &Actor,
-        parameters: &Parameters,
+        sampler: &PolicySampler,
+        pass: &mut Pass<'_>,
         minibatch: &Minibatch,
-    ) -> Result<Evaluation, AgentError> {
+    ) -> Result<ActionEvaluation, AgentError> {
+        let parameters = pass.parameters();
         let inputs = on_device(minibatch.observations(), parameters.device())?;
         let memory = minibatch.memory.as_ref().map(|memory| memory.on(parameters.device())).transpose()?;
         let sequences =
             memory.as_ref().map(|(policy, value)| (policy.sequences(), value.sequences())).unzip();
-        let outputs = actor.net.both(parameters, &inputs, sequences, Mode::Train)?;
-        let distribution = actor.head.distribution();
+        let outputs = sampler.net.both(pass, &inputs, sequences)?;
+        let distribution = sampler.head.distribution();
         let (count, width) = (distribution.parameters(), distribution.width());
         let mut answer = DistributionRows::default();
-        answer.fill(&actor.net, parameters, count, &outputs.policy)?;
+        answer.fill(&sampler.net, parameters, count, &outputs.policy)?;
         let batch = minibatch.len();
         let (mut log_probs, mut entropies) = (Vec::with_capacity(batch), Vec::with_capacity(batch));
         for (index, row) in answer.rows.chunks_exact(count).enumerate() {
@@ -73,7 +74,7 @@ impl Evaluator {
         }
         let mut values = vec![0.0; batch];
         outputs.values.f_copy_data(&mut values, batch)?;
-        Ok(Evaluation { log_probs, entropies, values, outputs, answer })
+        Ok(ActionEvaluation { log_probs, entropies, values, outputs, answer })
     }
 
     /// Accumulates the gradient of a loss into the parameters' gradients.
@@ -82,12 +83,12 @@ impl Evaluator {
     /// [`AgentError`] when libtorch fails.
     pub fn backward(
         &mut self,
-        actor: &Actor,
+        sampler: &PolicySampler,
         parameters: &Parameters,
-        (minibatch, evaluation): (&Minibatch, &Evaluation),
+        (minibatch, evaluation): (&Minibatch, &ActionEvaluation),
         by: &RowGradients,
     ) -> Result<(), AgentError> {
-        let distribution = actor.head.distribution();
+        let distribution = sampler.head.distribution();
         let (count, width) = (distribution.parameters(), distribution.width());
         let shape = evaluation.outputs.policy.outputs.size();
         let (batch, outputs) = (shape[0], shape[1]);
@@ -124,7 +125,7 @@ impl Evaluator {
         let device = parameters.device();
         let (by_policy, by_value) = (on_device(policy.tensor(), device)?, on_device(value.tensor(), device)?);
         evaluation.outputs.backward(&by_policy, &by_value)?;
-        if let Some(gradient) = actor.net.log_deviation().and_then(|id| parameters.gradient(id)) {
+        if let Some(gradient) = sampler.net.log_deviation().and_then(|id| parameters.gradient(id)) {
             let sum = Tensor::f_from_slice(&of_deviation)?.f_view_as(gradient)?.f_to_device(device)?;
             let _guard = tch::no_grad_guard();
             let _ = gradient.shallow_clone().f_add_(&sum)?;

@@ -6,9 +6,45 @@
 //! `h^2 exp(2 log_deviation)`, by which its probability is judged. The features get no gradient from the variance.
 
 use pavlov_common::SeededRng;
+use pavlov_nn::NnError;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
+
+use crate::networks::NetConfig;
+
+/// How a policy over continuous actions explores, `exploration.*` in a file. Policies over discrete actions explore by
+/// drawing from their distribution, and have nothing to set here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ExplorationConfig {
+    /// Where the logarithm of a continuous policy's deviation starts.
+    pub log_deviation_start: f64,
+    /// Whether a continuous policy explores by noise that depends on the observation (gSDE, Raffin et al. 2021); else its
+    /// deviation is the same everywhere.
+    pub state_dependent: bool,
+    /// Steps for which state-dependent noise stays the same function; 0 keeps it for a whole rollout.
+    pub resample_steps: usize,
+}
+
+impl ExplorationConfig {
+    /// Checks every field, and whether the networks have what it needs.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] naming the field that makes no sense.
+    pub fn validate(&self, net: &NetConfig) -> Result<(), NnError> {
+        if self.state_dependent && net.hidden_sizes.is_empty() {
+            let message = "exploration.state_dependent needs a hidden layer: give net.hidden_sizes one";
+            return Err(NnError::Config(message.into()));
+        }
+        if !self.log_deviation_start.is_finite() {
+            let message =
+                format!("exploration.log_deviation_start is {}: give a number", self.log_deviation_start);
+            return Err(NnError::Config(message));
+        }
+        Ok(())
+    }
+}
 
 /// Keeps the logarithm finite where all features are zero.
 const EPSILON: f32 = 1e-6;

@@ -3,7 +3,8 @@
 use pavlov_envs::{ACTION_MASK, ActionBatch, Space};
 use pavlov_nn::Distribution;
 
-use crate::{AgentError, Encoder};
+use crate::core::AgentError;
+use crate::networks::Encoder;
 
 /// Which distribution an action space asks for, and how its draws become actions.
 #[derive(Clone, Debug)]

@@ -4,8 +4,8 @@ use pavlov_nn::HostBuffer;
 use tch::Tensor;
 
 use super::advantages;
-use super::memory::GatheredMemory;
-use crate::AgentError;
+use super::states::GatheredStates;
+use crate::core::AgentError;
 
 /// Some rows of a rollout, gathered to learn from.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Minibatch {
     pub returns: Vec<f32>,
     /// Rows that belong to a sequence but are nothing to learn from, `[batch]`; empty where there are none.
     pub skipped: Vec<bool>,
-    pub(super) memory: Option<GatheredMemory>,
+    pub(super) memory: Option<GatheredStates>,
 }
 
 impl Minibatch {

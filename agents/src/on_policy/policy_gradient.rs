@@ -1,7 +1,7 @@
 //! The loss of plain policy gradients with a value: what A2C and REINFORCE descend.
 
-use super::{Evaluation, Minibatch, RowGradients};
-use crate::{AgentError, Means};
+use super::{ActionEvaluation, Minibatch, RowGradients};
+use crate::core::{AgentError, Means};
 
 /// The tags that [`Losses::record`] adds to, and the explained variance.
 pub const TAGS: &[&str] = &[
@@ -38,7 +38,7 @@ pub struct Losses {
 /// constants.
 pub fn differentiate(
     minibatch: &Minibatch,
-    evaluation: &Evaluation,
+    evaluation: &ActionEvaluation,
     weights: Weights,
     gradients: &mut RowGradients,
 ) -> Losses {

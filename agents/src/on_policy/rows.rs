@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
-use pavlov_nn::{Mode, Parameters};
+use pavlov_nn::{Parameters, Pass};
 use tch::Tensor;
 
-use super::{ActorCritic, Sequences};
-use crate::{AgentError, RowNetwork};
+use super::ActorCritic;
+use crate::acting::RowNetwork;
+use crate::core::AgentError;
+use crate::networks::Sequences;
 
 /// The policy's network for rows of
 ///
@@ -77,13 +79,13 @@ impl RowNetwork for PolicyRows {
         let RowWidths { inputs, state, .. } = self.widths;
         let (count, inputs, state) = (rows.size()[0], inputs as i64, state as i64);
         let given = if state == 0 {
-            self.net.policy(weights, rows, None, Mode::Eval)?
+            self.net.policy(&mut Pass::eval(weights), rows, None)?
         } else {
             let x = rows.f_narrow(1, 0, inputs)?.f_contiguous()?;
             let state_before = rows.f_narrow(1, inputs, state)?.f_contiguous()?;
             let starts = rows.f_narrow(1, inputs + state, 1)?.f_reshape([1, count])?;
             let sequences = Sequences { starts: &starts, state: &state_before };
-            self.net.policy(weights, &x, Some(sequences), Mode::Eval)?
+            self.net.policy(&mut Pass::eval(weights), &x, Some(sequences))?
         };
         let deviations = self.net.log_deviation().map(|id| weights.get(id));
         let deviations = deviations.map(|all| all.f_reshape([1, -1])?.f_expand([count, -1], false));
@@ -101,11 +103,12 @@ impl RowNetwork for PolicyRows {
 mod tests {
     use pavlov_envs::Space;
 
-    use super::super::tests::{context, every_kind_of_actions, play, small_net};
-    use super::super::{ActorCriticConfig, Minibatch, RecurrentConfig, Rollout, actor_of};
+    use super::super::tests::{context, every_kind_of_actions, explores, play, small_net};
+    use super::super::{Minibatch, Rollout, sampler_of};
     use super::*;
-    use crate::host::read;
-    use crate::{BatchedInference, Inference};
+    use crate::acting::{BatchedInference, Inference};
+    use crate::core::host::read;
+    use crate::networks::{NetConfig, RecurrentConfig};
 
     /// Runs the network for one that acts as if it were many.
     struct Alone<'a>(Box<dyn RowNetwork>, &'a Parameters);
@@ -129,19 +132,15 @@ mod tests {
             .flat_map(|(actions, depends)| memories.map(|memory| (actions.clone(), depends, memory)))
         {
             let context = context(Space::unbounded(&[3]), actions.clone(), 2);
-            let config = ActorCriticConfig {
-                state_dependent_exploration,
-                recurrent,
-                recurrent_size: 5,
-                ..small_net()
-            };
-            let (actor, parameters) = actor_of(&config, &context).unwrap();
-            let others = Alone(actor.network(), &parameters);
+            let exploration = explores(state_dependent_exploration);
+            let config = NetConfig { recurrent, recurrent_size: 5, ..small_net() };
+            let (sampler, parameters) = sampler_of(&config, &exploration, &context).unwrap();
+            let others = Alone(sampler.network(), &parameters);
             let seen = [Inference::Own(&parameters), Inference::Batched(&others)].map(|inference| {
-                let mut actor = actor.fresh();
-                let mut rollout = Rollout::new(12, 2, 0, &actor).unwrap();
-                play(&mut rollout, &context, &mut actor, inference, 12);
-                rollout.finish(&actor, &parameters, (0.9, 0.9)).unwrap();
+                let mut sampler = sampler.fresh();
+                let mut rollout = Rollout::new(12, 2, 0, &sampler).unwrap();
+                play(&mut rollout, &context, &mut sampler, inference, 12);
+                rollout.finish(&sampler, &parameters, (0.9, 0.9)).unwrap();
                 let mut all = Minibatch::new().unwrap();
                 rollout.gather(&rollout.learnable(), &mut all).unwrap();
                 (all.draws, all.log_probs)

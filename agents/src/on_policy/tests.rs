@@ -4,11 +4,14 @@ use pavlov_common::SeededRng;
 use pavlov_envs::{
     ACTION_MASK, ActionBatch, Autoreset, End, ObsBatch, Registry, Space, StepBatch, VectorOptions,
 };
-use pavlov_nn::{Activation, Distribution, Mode, OptimizerConfig, Parameters};
+use pavlov_nn::{Activation, Distribution, OptimizerConfig, Parameters, Pass};
 use tch::{Device, Kind, Tensor};
 
 use super::*;
-use crate::{AgentContext, Experience, Inference};
+use crate::acting::Inference;
+use crate::agent::AgentContext;
+use crate::core::Experience;
+use crate::networks::{NetConfig, NetworkRegistry};
 
 pub(super) fn context(observations: Space, actions: Space, num_envs: usize) -> AgentContext {
     AgentContext {
@@ -18,16 +21,20 @@ pub(super) fn context(observations: Space, actions: Space, num_envs: usize) -> A
         total_env_steps: 1_000,
         seed: 5,
         device: Device::Cpu,
+        networks: NetworkRegistry::new(),
     }
 }
 
-pub(super) fn small_net() -> ActorCriticConfig {
-    ActorCriticConfig {
-        hidden_sizes: vec![8],
-        value_hidden_sizes: vec![8],
-        log_deviation_start: -0.3,
-        ..ActorCriticConfig::default()
-    }
+pub(super) fn small_net() -> NetConfig {
+    NetConfig { hidden_sizes: vec![8], ..NetConfig::default() }
+}
+
+pub(super) fn explores(state_dependent: bool) -> ExplorationConfig {
+    ExplorationConfig { log_deviation_start: -0.3, state_dependent, resample_steps: 0 }
+}
+
+pub(super) fn made(net: &NetConfig, context: &AgentContext) -> (PolicySampler, Parameters) {
+    sampler_of(net, &explores(false), context).unwrap()
 }
 
 pub(super) fn every_kind_of_actions() -> Vec<Space> {
@@ -40,9 +47,14 @@ pub(super) fn every_kind_of_actions() -> Vec<Space> {
 }
 
 /// A full rollout of made-up experience, in which episodes end in every way.
-fn rollout(context: &AgentContext, actor: &mut Actor, parameters: &Parameters, steps: usize) -> Rollout {
-    let mut rollout = Rollout::new(steps, context.num_envs, 0, actor).unwrap();
-    play(&mut rollout, context, actor, Inference::Own(parameters), steps);
+fn rollout(
+    context: &AgentContext,
+    sampler: &mut PolicySampler,
+    parameters: &Parameters,
+    steps: usize,
+) -> Rollout {
+    let mut rollout = Rollout::new(steps, context.num_envs, 0, sampler).unwrap();
+    play(&mut rollout, context, sampler, Inference::Own(parameters), steps);
     rollout
 }
 
@@ -50,7 +62,7 @@ fn rollout(context: &AgentContext, actor: &mut Actor, parameters: &Parameters, s
 pub(super) fn play(
     rollout: &mut Rollout,
     context: &AgentContext,
-    actor: &mut Actor,
+    sampler: &mut PolicySampler,
     inference: Inference<'_>,
     steps: usize,
 ) {
@@ -59,7 +71,7 @@ pub(super) fn play(
     let mut actions = ActionBatch::new(&context.action_space, context.num_envs).unwrap();
     let mut step = StepBatch::new(&context.observation_space, context.num_envs);
     for time in 0..steps {
-        rollout.act(actor, inference, &observations, &mut rng, &mut actions).unwrap();
+        rollout.act(sampler, inference, &observations, &mut rng, &mut actions).unwrap();
         let mut any = |row: &mut [f32]| row.iter_mut().for_each(|x| *x = rng.uniform(-1.0, 1.0) as f32);
         any(step.observations.floats_mut());
         any(step.final_observations.floats_mut());
@@ -67,7 +79,7 @@ pub(super) fn play(
             step.rewards[env] = (time + env) as f64 * 0.1;
             step.ends[env] = [End::No, End::No, End::Terminated, End::No, End::Truncated][(time + env) % 5];
         }
-        rollout.observe(actor, Experience { observations: &observations, actions: &actions, step: &step });
+        rollout.observe(sampler, Experience { observations: &observations, actions: &actions, step: &step });
         std::mem::swap(&mut observations, &mut step.observations);
     }
 }
@@ -78,14 +90,14 @@ fn the_ratio_is_one_where_nothing_has_changed() {
         every_kind_of_actions().into_iter().flat_map(|actions| [(actions.clone(), false), (actions, true)]);
     for (actions, state_dependent_exploration) in each {
         let context = context(Space::unbounded(&[3]), actions.clone(), 2);
-        let config = ActorCriticConfig { state_dependent_exploration, ..small_net() };
-        let (mut actor, parameters) = actor_of(&config, &context).unwrap();
-        let mut rollout = rollout(&context, &mut actor, &parameters, 10);
-        rollout.finish(&actor, &parameters, (0.9, 0.8)).unwrap();
+        let (config, exploration) = (small_net(), explores(state_dependent_exploration));
+        let (mut sampler, parameters) = sampler_of(&config, &exploration, &context).unwrap();
+        let mut rollout = rollout(&context, &mut sampler, &parameters, 10);
+        rollout.finish(&sampler, &parameters, (0.9, 0.8)).unwrap();
         let mut minibatch = Minibatch::new().unwrap();
         rollout.gather(&rollout.shuffled(&mut SeededRng::seeded(1)), &mut minibatch).unwrap();
-        let trained = Trainable::new(parameters, &OptimizerConfig::default(), None).unwrap();
-        let evaluation = trained.evaluate(&actor, &minibatch).unwrap();
+        let mut trained = ActorCriticLearner::new(parameters, &OptimizerConfig::default(), None, 0).unwrap();
+        let evaluation = trained.evaluate(&sampler, &minibatch).unwrap();
         for row in 0..minibatch.len() {
             let moved = evaluation.log_probs[row] - minibatch.log_probs[row];
             assert!(moved.abs() < 1e-5, "{actions}: the log-probability moved by {moved}");
@@ -103,10 +115,11 @@ fn a_hand_derived_step_is_that_of_autograd() {
     for actions in every_kind_of_actions() {
         for (layer_norm, state_dependent_exploration) in [(false, false), (true, false), (false, true)] {
             let context = context(Space::unbounded(&[3]), actions.clone(), 2);
-            let config = ActorCriticConfig { layer_norm, state_dependent_exploration, ..small_net() };
-            let (mut actor, parameters) = actor_of(&config, &context).unwrap();
-            let mut rollout = rollout(&context, &mut actor, &parameters, 8);
-            rollout.finish(&actor, &parameters, (0.9, 0.8)).unwrap();
+            let config = NetConfig { layer_norm, ..small_net() };
+            let exploration = explores(state_dependent_exploration);
+            let (mut sampler, parameters) = sampler_of(&config, &exploration, &context).unwrap();
+            let mut rollout = rollout(&context, &mut sampler, &parameters, 8);
+            rollout.finish(&sampler, &parameters, (0.9, 0.8)).unwrap();
             let mut minibatch = Minibatch::new().unwrap();
             rollout.gather(&rollout.learnable(), &mut minibatch).unwrap();
 
@@ -117,15 +130,15 @@ fn a_hand_derived_step_is_that_of_autograd() {
                 by_value: (0..count).map(|row| 0.5 - 0.2 * row as f32).collect(),
             };
             let mut evaluator = Evaluator::default();
-            let evaluation = evaluator.evaluate(&actor, &parameters, &minibatch).unwrap();
-            evaluator.backward(&actor, &parameters, (&minibatch, &evaluation), &by).unwrap();
+            let evaluation = evaluator.evaluate(&sampler, &mut Pass::eval(&parameters), &minibatch).unwrap();
+            evaluator.backward(&sampler, &parameters, (&minibatch, &evaluation), &by).unwrap();
             let by_hand = parameters.gradients().unwrap().copy();
 
-            let (_, twin) = actor_of(&config, &context).unwrap();
+            let (_, twin) = sampler_of(&config, &exploration, &context).unwrap();
             let inputs = minibatch.observations();
             let PolicyOutputs { mut outputs, features, .. } =
-                actor.net.policy(&twin, inputs, None, Mode::Train).unwrap();
-            if let Some(id) = actor.net.log_deviation() {
+                sampler.net.policy(&mut Pass::eval(&twin), inputs, None).unwrap();
+            if let Some(id) = sampler.net.log_deviation() {
                 let deviation = match features {
                     Some(features) => {
                         let squares: Tensor = twin.get(id) * 2.0;
@@ -135,11 +148,12 @@ fn a_hand_derived_step_is_that_of_autograd() {
                 };
                 outputs = Tensor::cat(&[outputs, deviation], 1);
             }
-            let family = actor.head.distribution();
+            let family = sampler.head.distribution();
             let draws = Tensor::from_slice(&minibatch.draws).reshape([count as i64, -1]);
             let log_probs = family.log_prob(&outputs, None, &draws).unwrap();
             let entropies = family.entropy(&outputs, None).unwrap();
-            let values = actor.net.value(&twin, inputs, None, Mode::Train).unwrap().values.squeeze_dim(1);
+            let values =
+                sampler.net.value(&mut Pass::eval(&twin), inputs, None).unwrap().values.squeeze_dim(1);
             let loss = (log_probs * Tensor::from_slice(&by.by_log_prob)).sum(Kind::Float)
                 + entropies.sum(Kind::Float) * f64::from(by.by_entropy)
                 + (values * Tensor::from_slice(&by.by_value)).sum(Kind::Float);
@@ -154,8 +168,8 @@ fn a_hand_derived_step_is_that_of_autograd() {
 #[test]
 fn minibatches_take_each_row_once() {
     let context = context(Space::unbounded(&[3]), Space::Discrete(2), 4);
-    let (mut actor, parameters) = actor_of(&small_net(), &context).unwrap();
-    let rollout = rollout(&context, &mut actor, &parameters, 7);
+    let (mut sampler, parameters) = made(&small_net(), &context);
+    let rollout = rollout(&context, &mut sampler, &parameters, 7);
     let mut rng = SeededRng::seeded(9);
     let (first, second) = (rollout.shuffled(&mut rng), rollout.shuffled(&mut rng));
     assert_ne!(first, second);
@@ -168,8 +182,8 @@ fn minibatches_take_each_row_once() {
 #[test]
 fn weights_start_orthogonal_and_the_policy_almost_uniform() {
     let context = context(Space::unbounded(&[16]), Space::Discrete(4), 1);
-    let config = ActorCriticConfig::default();
-    let (mut actor, parameters) = actor_of(&config, &context).unwrap();
+    let (config, exploration) = (NetConfig::default(), ExplorationConfig::default());
+    let (mut sampler, parameters) = sampler_of(&config, &exploration, &context).unwrap();
     let state = parameters.state().unwrap();
     for (name, gain) in [
         ("policy.0.weight", 2.0),
@@ -187,10 +201,11 @@ fn weights_start_orthogonal_and_the_policy_almost_uniform() {
     for name in ["policy.0.bias", "policy.4.bias", "value.4.bias"] {
         assert_eq!(state.view().tensor(name).unwrap().abs().max().double_value(&[]), 0.0, "{name}");
     }
-    let rollout = rollout(&context, &mut actor, &parameters, 50);
+    let rollout = rollout(&context, &mut sampler, &parameters, 50);
     let mut minibatch = Minibatch::new().unwrap();
     rollout.gather(&rollout.learnable(), &mut minibatch).unwrap();
-    let evaluation = Evaluator::default().evaluate(&actor, &parameters, &minibatch).unwrap();
+    let evaluation =
+        Evaluator::default().evaluate(&sampler, &mut Pass::eval(&parameters), &minibatch).unwrap();
     assert!(evaluation.entropies.iter().all(|entropy| (entropy / 4f32.ln() - 1.0).abs() < 0.01));
     assert_eq!(config.activation, Activation::Tanh);
 }
@@ -199,9 +214,9 @@ fn weights_start_orthogonal_and_the_policy_almost_uniform() {
 #[test]
 fn what_follows_a_truncation_is_the_final_observation() {
     let context = context(Space::unbounded(&[3]), Space::Discrete(2), 1);
-    let (mut actor, parameters) = actor_of(&small_net(), &context).unwrap();
-    let mut rollout = rollout(&context, &mut actor, &parameters, 5);
-    rollout.finish(&actor, &parameters, (1.0, 0.0)).unwrap();
+    let (mut sampler, parameters) = made(&small_net(), &context);
+    let mut rollout = rollout(&context, &mut sampler, &parameters, 5);
+    rollout.finish(&sampler, &parameters, (1.0, 0.0)).unwrap();
     // With lambda 0 the return is the reward and the next value: steps 2 ends, step 4 is cut off.
     let returns = rollout.returns();
     let rewards = [0.0, 0.1, 0.2, 0.3, 0.4];
@@ -212,7 +227,8 @@ fn what_follows_a_truncation_is_the_final_observation() {
     // The last final observation that `rollout` made up is still known to its generator's twin: the state holds it.
     let state = rollout.state().unwrap();
     let last = state.view().tensor("finals").unwrap().get(0).unsqueeze(0);
-    let value = actor.net.value(&parameters, &last, None, Mode::Eval).unwrap().values.double_value(&[0, 0]);
+    let value =
+        sampler.net.value(&mut Pass::eval(&parameters), &last, None).unwrap().values.double_value(&[0, 0]);
     assert!((f64::from(returns[4]) - 0.4 - value).abs() < 1e-6, "a truncation by its final observation");
 }
 
@@ -224,8 +240,8 @@ fn both_autoreset_modes_give_the_same_transitions() {
         let options = VectorOptions::new(2).autoreset(autoreset);
         let mut envs = spec.make_vector(&Default::default(), &options).unwrap();
         let context = context(envs.observation_space().clone(), envs.action_space().clone(), 2);
-        let (mut actor, parameters) = actor_of(&small_net(), &context).unwrap();
-        let mut rollout = Rollout::new(44, 2, 0, &actor).unwrap();
+        let (mut sampler, parameters) = made(&small_net(), &context);
+        let mut rollout = Rollout::new(44, 2, 0, &sampler).unwrap();
         let mut observations = ObsBatch::new(envs.observation_space(), 2);
         let mut actions = ActionBatch::new(envs.action_space(), 2).unwrap();
         let mut step = StepBatch::new(envs.observation_space(), 2);
@@ -233,16 +249,16 @@ fn both_autoreset_modes_give_the_same_transitions() {
         let mut rng = SeededRng::seeded(1);
         while !rollout.is_full() {
             rollout
-                .act(&mut actor, Inference::Own(&parameters), &observations, &mut rng, &mut actions)
+                .act(&mut sampler, Inference::Own(&parameters), &observations, &mut rng, &mut actions)
                 .unwrap();
             envs.step(&actions, &mut step).unwrap();
             rollout.observe(
-                &mut actor,
+                &mut sampler,
                 Experience { observations: &observations, actions: &actions, step: &step },
             );
             std::mem::swap(&mut observations, &mut step.observations);
         }
-        rollout.finish(&actor, &parameters, (0.9, 1.0)).unwrap();
+        rollout.finish(&sampler, &parameters, (0.9, 1.0)).unwrap();
         let mut minibatch = Minibatch::new().unwrap();
         rollout.gather(&rollout.learnable(), &mut minibatch).unwrap();
         minibatch
@@ -259,8 +275,8 @@ fn a_masked_choice_is_never_drawn_and_gets_no_gradient() {
     let observations =
         Space::Dict(vec![("x".into(), Space::unbounded(&[1])), (ACTION_MASK.into(), Space::MultiBinary(3))]);
     let context = context(observations.clone(), Space::Discrete(3), 1);
-    let (mut actor, parameters) = actor_of(&small_net(), &context).unwrap();
-    let mut rollout = Rollout::new(60, 1, 0, &actor).unwrap();
+    let (mut sampler, parameters) = made(&small_net(), &context);
+    let mut rollout = Rollout::new(60, 1, 0, &sampler).unwrap();
     let (mut seen, mut step) = (ObsBatch::new(&observations, 1), StepBatch::new(&observations, 1));
     seen.floats_mut().copy_from_slice(&[0.5, 1.0, 0.0, 1.0]);
     step.observations = seen.clone();
@@ -268,22 +284,23 @@ fn a_masked_choice_is_never_drawn_and_gets_no_gradient() {
     let mut rng = SeededRng::seeded(1);
     let mut drawn = [0; 3];
     while !rollout.is_full() {
-        rollout.act(&mut actor, Inference::Own(&parameters), &seen, &mut rng, &mut actions).unwrap();
+        rollout.act(&mut sampler, Inference::Own(&parameters), &seen, &mut rng, &mut actions).unwrap();
         let ActionBatch::Discrete(choices) = &actions else { panic!() };
         drawn[choices[0] as usize] += 1;
-        rollout.observe(&mut actor, Experience { observations: &seen, actions: &actions, step: &step });
+        rollout.observe(&mut sampler, Experience { observations: &seen, actions: &actions, step: &step });
     }
     assert!(drawn[0] > 10 && drawn[1] == 0 && drawn[2] > 10, "{drawn:?}");
     let mut minibatch = Minibatch::new().unwrap();
     rollout.gather(&rollout.learnable(), &mut minibatch).unwrap();
     assert!(minibatch.masks.chunks(3).all(|mask| mask == [1.0, 0.0, 1.0]));
-    let evaluation = Evaluator::default().evaluate(&actor, &parameters, &minibatch).unwrap();
+    let evaluation =
+        Evaluator::default().evaluate(&sampler, &mut Pass::eval(&parameters), &minibatch).unwrap();
     assert!(evaluation.entropies.iter().all(|entropy| (entropy - 2f32.ln()).abs() < 0.01));
 
     let wrong = Space::Dict(vec![(ACTION_MASK.into(), Space::MultiBinary(2))]);
-    let error = ActionHead::new(&Space::Discrete(3), &crate::Encoder::new(&wrong)).unwrap_err();
+    let error = ActionHead::new(&Space::Discrete(3), &crate::networks::Encoder::new(&wrong)).unwrap_err();
     assert!(error.to_string().contains("one bit for each"), "{error}");
-    let masked_box = ActionHead::new(&Space::unbounded(&[2]), &crate::Encoder::new(&wrong));
+    let masked_box = ActionHead::new(&Space::unbounded(&[2]), &crate::networks::Encoder::new(&wrong));
     assert!(masked_box.is_err());
-    assert_eq!(actor.head.distribution(), &Distribution::Categorical(3));
+    assert_eq!(sampler.head.distribution(), &Distribution::Categorical(3));
 }

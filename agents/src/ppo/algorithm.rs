@@ -3,10 +3,11 @@
 use pavlov_common::SeededRng;
 
 use super::{PpoConfig, losses};
+use crate::core::{AgentError, Metrics};
 use crate::on_policy::{
-    Actor, Evaluation, Minibatch, Rollout, RolloutAlgorithm, RowGradients, Trainable, advantages,
+    ActionEvaluation, ActorCriticLearner, Minibatch, PolicySampler, Rollout, RolloutAlgorithm, RowGradients,
+    advantages,
 };
-use crate::{AgentError, Metrics};
 
 /// The algorithm of PPO.
 #[derive(Debug)]
@@ -37,14 +38,14 @@ struct Losses {
 impl RolloutAlgorithm for Ppo {
     fn update(
         &mut self,
-        trained: &mut Trainable,
-        (actor, rollout): (&Actor, &mut Rollout),
+        trained: &mut ActorCriticLearner,
+        (sampler, rollout): (&PolicySampler, &mut Rollout),
         rng: &mut SeededRng,
         progress: f64,
     ) -> Result<u64, AgentError> {
         let now = self.now(progress);
         let before = trained.updates();
-        rollout.finish(actor, trained.parameters(), (self.config.discount, self.config.gae_lambda))?;
+        rollout.finish(sampler, trained.parameters(), (self.config.discount, self.config.gae_lambda))?;
         'training: for _ in 0..self.config.epochs {
             let share = rollout.share_of(self.config.minibatch_size);
             for rows in rollout.shuffled(rng).chunks(share) {
@@ -55,14 +56,14 @@ impl RolloutAlgorithm for Ppo {
                 if self.config.normalize_advantages {
                     self.minibatch.normalize_advantages();
                 }
-                let evaluation = trained.evaluate(actor, &self.minibatch)?;
+                let evaluation = trained.evaluate(sampler, &self.minibatch)?;
                 let losses = self.differentiate(&evaluation, now);
                 self.record(trained, losses, now)?;
                 if self.config.target_kl.is_some_and(|target| losses.approximate_kl > 1.5 * target) {
                     break 'training;
                 }
                 let seen = (&self.minibatch, &evaluation);
-                trained.descend(actor, seen, &self.gradients, now.learning_rate)?;
+                trained.descend(sampler, seen, &self.gradients, now.learning_rate)?;
             }
         }
         let explained = advantages::explained_variance(rollout.values(), rollout.returns());
@@ -110,7 +111,7 @@ impl Ppo {
     }
 
     /// The minibatch's losses, and the gradient of their weighted sum.
-    fn differentiate(&mut self, evaluation: &Evaluation, now: Now) -> Losses {
+    fn differentiate(&mut self, evaluation: &ActionEvaluation, now: Now) -> Losses {
         let Self { config, minibatch, gradients } = self;
         let range = now.clip_range as f32;
         let value_clip = config.value_clip_range.map(|range| (range as f32, config.value_clip_rule));
@@ -148,7 +149,7 @@ impl Ppo {
         }
     }
 
-    fn record(&self, trained: &mut Trainable, losses: Losses, now: Now) -> Result<(), AgentError> {
+    fn record(&self, trained: &mut ActorCriticLearner, losses: Losses, now: Now) -> Result<(), AgentError> {
         let weighted_value = self.config.value_coefficient * losses.value;
         let loss = losses.policy + weighted_value - now.entropy_coefficient * losses.entropy;
         if !loss.is_finite() {

@@ -6,8 +6,10 @@ use pavlov_nn::{OptimizerConfig, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::Ppo;
-use crate::on_policy::{ActorCriticConfig, OnPolicyAgent, OnPolicySetup};
-use crate::{Agent, AgentConfig, AgentContext, AgentError};
+use crate::agent::{Agent, AgentConfig, AgentContext};
+use crate::core::AgentError;
+use crate::networks::NetConfig;
+use crate::on_policy::{ExplorationConfig, OnPolicyAgent, OnPolicySetup};
 
 /// How a clipped value's error counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +59,9 @@ pub struct PpoConfig {
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
     /// The networks.
-    pub net: ActorCriticConfig,
+    pub net: NetConfig,
+    /// How continuous actions are explored.
+    pub exploration: ExplorationConfig,
     /// What turns gradients into steps.
     pub optimizer: OptimizerConfig,
 }
@@ -79,7 +83,8 @@ impl Default for PpoConfig {
             value_coefficient: 0.5,
             target_kl: None,
             gradient_clip_norm: Some(0.5),
-            net: ActorCriticConfig::default(),
+            net: NetConfig::default(),
+            exploration: ExplorationConfig::default(),
             optimizer: OptimizerConfig::Adam(AdamConfig { eps: 1e-5, ..AdamConfig::default() }),
         }
     }
@@ -90,7 +95,7 @@ impl AgentConfig for PpoConfig {
     const SUMMARY: &'static str = "Proximal policy optimisation (Schulman et al. 2017); any actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::checks::{at_least_one, not_negative, positive_or_off, share};
+        use crate::core::checks::{at_least_one, not_negative, positive_or_off, share};
         share("discount", self.discount)?;
         share("gae_lambda", self.gae_lambda)?;
         at_least_one("rollout_steps", self.rollout_steps as u64)?;
@@ -103,6 +108,7 @@ impl AgentConfig for PpoConfig {
             not_negative("target_kl", target)?;
         }
         self.net.validate()?;
+        self.exploration.validate(&self.net)?;
         self.optimizer.validate()?;
         self.learning_rate.validate()?;
         self.clip_range.validate()?;
@@ -113,6 +119,7 @@ impl AgentConfig for PpoConfig {
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
         let setup = OnPolicySetup {
             net: &self.net,
+            exploration: &self.exploration,
             optimizer: &self.optimizer,
             gradient_clip_norm: self.gradient_clip_norm,
             rollout_steps: self.rollout_steps,

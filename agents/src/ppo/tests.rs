@@ -5,8 +5,9 @@ use pavlov_nn::Schedule;
 use tch::Device;
 
 use super::PpoConfig;
-use crate::on_policy::ActorCriticConfig;
-use crate::{Agent, AgentConfig, AgentContext, Experience};
+use crate::agent::{Agent, AgentConfig, AgentContext};
+use crate::core::Experience;
+use crate::networks::{NetConfig, NetworkRegistry};
 
 const NUM_ENVS: usize = 2;
 
@@ -16,7 +17,7 @@ fn config() -> PpoConfig {
         minibatch_size: 5,
         epochs: 3,
         learning_rate: Schedule::linear(1e-2, 0.0),
-        net: ActorCriticConfig { hidden_sizes: vec![8], ..ActorCriticConfig::default() },
+        net: NetConfig { hidden_sizes: vec![8], ..NetConfig::default() },
         ..PpoConfig::default()
     }
 }
@@ -32,6 +33,7 @@ fn train(config: &PpoConfig, num_envs: usize, rollouts: usize) -> (Box<dyn Agent
         total_env_steps,
         seed: 1,
         device: Device::Cpu,
+        networks: NetworkRegistry::new(),
     };
     let mut agent = config.build(&context).unwrap();
     let observations = ObsBatch::new(&space, num_envs);

@@ -7,19 +7,21 @@ use tch::Tensor;
 
 use super::episodes::{Episodes, Moment, Widths};
 use super::{ReinforceConfig, episodes::Played};
+use crate::acting::Inference;
+use crate::agent::{Agent, AgentContext};
+use crate::core::{AgentError, Experience, Metrics, Policy};
 use crate::on_policy::exploration::ExplorationNoise;
 use crate::on_policy::{
-    Actor, Minibatch, Rollout, RowGradients, StochasticPolicy, Trainable, actor_of, advantages,
-    policy_gradient,
+    ActorCriticLearner, Minibatch, PolicySampler, Rollout, RowGradients, StochasticPolicy, advantages,
+    policy_gradient, sampler_of,
 };
-use crate::{Agent, AgentContext, AgentError, Experience, Inference, Metrics, Policy};
 
 /// A REINFORCE agent.
 #[derive(Debug)]
 pub struct Reinforce {
     config: ReinforceConfig,
-    actor: Actor,
-    trained: Trainable,
+    sampler: PolicySampler,
+    trained: ActorCriticLearner,
     /// The step under way.
     step: Rollout,
     episodes: Episodes,
@@ -36,22 +38,32 @@ impl Reinforce {
     /// # Errors
     /// [`AgentError::Unsupported`] when there is no distribution for such actions.
     pub fn new(config: ReinforceConfig, context: &AgentContext) -> Result<Self, AgentError> {
-        let (actor, parameters) = actor_of(&config.net, context)?;
+        let (sampler, parameters) = sampler_of(&config.net, &config.exploration, context)?;
+        if sampler.memory.is_some() {
+            let message =
+                "reinforce learns from single steps, and the backbone remembers: a2c and ppo take a memory";
+            return Err(AgentError::Unsupported(message.into()));
+        }
         let widths = Widths {
-            observation: actor.encoder.width(),
-            mask: actor.encoder.mask_width(),
-            draw: actor.head.distribution().width(),
+            observation: sampler.encoder.width(),
+            mask: sampler.encoder.mask_width(),
+            draw: sampler.head.distribution().width(),
         };
         Ok(Self {
-            trained: Trainable::new(parameters, &config.optimizer, config.gradient_clip_norm)?,
-            step: Rollout::new(1, context.num_envs, 0, &actor)?,
+            trained: ActorCriticLearner::new(
+                parameters,
+                &config.optimizer,
+                config.gradient_clip_norm,
+                context.seed,
+            )?,
+            step: Rollout::new(1, context.num_envs, 0, &sampler)?,
             episodes: Episodes::new(config.episodes_per_update, context.num_envs, widths),
             minibatch: Minibatch::new()?,
             gradients: RowGradients::default(),
             total_env_steps: context.total_env_steps,
             env_steps: 0,
             act_rng: SeededRng::seeded(derive_seed(context.seed, "act", 0)),
-            actor,
+            sampler,
             config,
         })
     }
@@ -62,8 +74,8 @@ impl Reinforce {
 
     /// Brings the episodes together, with the discounted return from each step on, and its advantage over the baseline.
     fn gather(&mut self) -> Result<(), AgentError> {
-        let Self { config, actor, trained, episodes, minibatch, .. } = self;
-        let width = actor.encoder.width();
+        let Self { config, sampler, trained, episodes, minibatch, .. } = self;
+        let width = sampler.encoder.width();
         let steps = episodes.each().iter().map(|played| played.rewards.len()).sum();
         let mut rows = minibatch.observations_mut(steps, width)?;
         for played in episodes.each() {
@@ -80,9 +92,14 @@ impl Reinforce {
         minibatch.values = vec![0.0; steps];
         if config.baseline {
             let tensor = Tensor::f_from_slice(&together(|played| &played.finals))?;
-            actor.values(trained.parameters(), &tensor.f_reshape([-1, width as i64])?, None, &mut finals)?;
+            sampler.values(
+                trained.parameters(),
+                &tensor.f_reshape([-1, width as i64])?,
+                None,
+                &mut finals,
+            )?;
             let inputs = minibatch.observations().shallow_clone();
-            actor.values(trained.parameters(), &inputs, None, &mut minibatch.values)?;
+            sampler.values(trained.parameters(), &inputs, None, &mut minibatch.values)?;
         }
         let ends = episodes.each().iter().flat_map(|played| played.ends.iter().copied()).collect::<Vec<_>>();
         minibatch.returns = together(|played| &played.rewards);
@@ -95,7 +112,7 @@ impl Reinforce {
     fn update(&mut self) -> Result<(), AgentError> {
         self.gather()?;
         let progress = self.progress();
-        let Self { config, actor, trained, minibatch, gradients, .. } = self;
+        let Self { config, sampler, trained, minibatch, gradients, .. } = self;
         if config.baseline {
             let explained = advantages::explained_variance(&minibatch.values, &minibatch.returns);
             trained.means.add("train/explained_variance", explained);
@@ -103,7 +120,7 @@ impl Reinforce {
         if config.normalize_advantages {
             minibatch.normalize_advantages();
         }
-        let evaluation = trained.evaluate(actor, minibatch)?;
+        let evaluation = trained.evaluate(sampler, minibatch)?;
         let weights = policy_gradient::Weights {
             value: if config.baseline { config.value_coefficient } else { 0.0 },
             entropy: config.entropy_coefficient.value(progress),
@@ -111,7 +128,7 @@ impl Reinforce {
         let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients);
         losses.record(&mut trained.means)?;
         let learning_rate = config.learning_rate.value(progress);
-        trained.descend(actor, (minibatch, &evaluation), gradients, learning_rate)
+        trained.descend(sampler, (minibatch, &evaluation), gradients, learning_rate)
     }
 }
 
@@ -135,12 +152,12 @@ impl Agent for Reinforce {
     fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError> {
         self.step.clear();
         let weights = self.trained.parameters();
-        self.step.act(&mut self.actor, Inference::Own(weights), observations, &mut self.act_rng, actions)
+        self.step.act(&mut self.sampler, Inference::Own(weights), observations, &mut self.act_rng, actions)
     }
 
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
         self.env_steps += experience.observations.rows() as u64;
-        let (step, encoder) = (experience.step, &self.actor.encoder);
+        let (step, encoder) = (experience.step, &self.sampler.encoder);
         for env in (0..step.rewards.len()).filter(|&env| !step.resets[env]) {
             let (observation, mask, draw) = self.step.drawn(env);
             let (reward, end) = (step.rewards[env] as f32, step.ends[env]);
@@ -156,12 +173,12 @@ impl Agent for Reinforce {
         }
         self.update()?;
         self.episodes.clear();
-        self.actor.noise.iter_mut().for_each(ExplorationNoise::restart);
+        self.sampler.noise.iter_mut().for_each(ExplorationNoise::restart);
         Ok(1)
     }
 
     fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
-        Ok(Box::new(StochasticPolicy::new(self.actor.clone(), self.trained.parameters().frozen_copy()?)?))
+        Ok(Box::new(StochasticPolicy::new(self.sampler.clone(), self.trained.parameters().frozen_copy()?)?))
     }
 
     fn take_metrics(&mut self) -> Result<Metrics, AgentError> {
@@ -170,7 +187,7 @@ impl Agent for Reinforce {
             ("train/learning_rate", self.config.learning_rate.value(progress)),
             ("train/entropy_coefficient", self.config.entropy_coefficient.value(progress)),
         ]);
-        metrics.extend(self.trained.take_metrics(&self.actor, policy_gradient::TAGS)?);
+        metrics.extend(self.trained.take_metrics(&self.sampler, policy_gradient::TAGS)?);
         Ok(metrics)
     }
 
@@ -191,7 +208,7 @@ impl Agent for Reinforce {
         state.nest("trained", self.trained.state()?);
         state.nest("episodes", self.episodes.state()?);
         state.put_value("env_steps", &self.env_steps)?;
-        state.put_value("noise", &self.actor.noise)?;
+        state.put_value("noise", &self.sampler.noise)?;
         state.put_value("act_rng", &self.act_rng)?;
         Ok(state)
     }
@@ -200,7 +217,7 @@ impl Agent for Reinforce {
         self.trained.load_state(&state.part("trained"))?;
         self.episodes.load_state(&state.part("episodes"))?;
         self.env_steps = state.value("env_steps")?;
-        self.actor.noise = state.value("noise")?;
+        self.sampler.noise = state.value("noise")?;
         self.act_rng = state.value("act_rng")?;
         Ok(())
     }

@@ -5,8 +5,10 @@ use pavlov_nn::{OptimizerConfig, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::Reinforce;
-use crate::on_policy::{ActorCriticConfig, RecurrentConfig};
-use crate::{Agent, AgentConfig, AgentContext, AgentError};
+use crate::agent::{Agent, AgentConfig, AgentContext};
+use crate::core::AgentError;
+use crate::networks::{NetConfig, RecurrentConfig};
+use crate::on_policy::ExplorationConfig;
 
 /// The configuration of REINFORCE.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -30,7 +32,9 @@ pub struct ReinforceConfig {
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
     /// The networks; without a baseline the value's is not used.
-    pub net: ActorCriticConfig,
+    pub net: NetConfig,
+    /// How continuous actions are explored.
+    pub exploration: ExplorationConfig,
     /// What turns gradients into steps.
     pub optimizer: OptimizerConfig,
 }
@@ -46,7 +50,8 @@ impl Default for ReinforceConfig {
             entropy_coefficient: Schedule::constant(0.0),
             value_coefficient: 0.5,
             gradient_clip_norm: Some(0.5),
-            net: ActorCriticConfig::default(),
+            net: NetConfig::default(),
+            exploration: ExplorationConfig::default(),
             optimizer: OptimizerConfig::default(),
         }
     }
@@ -58,12 +63,13 @@ impl AgentConfig for ReinforceConfig {
         "REINFORCE (Williams 1992), with a learned baseline or without; any actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::checks::{at_least_one, not_negative, positive_or_off, share};
+        use crate::core::checks::{at_least_one, not_negative, positive_or_off, share};
         share("discount", self.discount)?;
         at_least_one("episodes_per_update", self.episodes_per_update as u64)?;
         not_negative("value_coefficient", self.value_coefficient)?;
         positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
         self.net.validate()?;
+        self.exploration.validate(&self.net)?;
         if self.net.recurrent != RecurrentConfig::Off {
             let message = "net.recurrent must be \"off\": reinforce learns from single steps; a2c and ppo take a memory";
             return Err(AgentError::Config(message.into()));

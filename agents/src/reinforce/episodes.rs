@@ -3,7 +3,7 @@
 use pavlov_envs::End;
 use pavlov_nn::{StateDict, StateView};
 
-use crate::AgentError;
+use crate::core::AgentError;
 
 /// The first episodes of each environment since the last update.
 ///

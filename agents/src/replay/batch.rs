@@ -4,7 +4,8 @@ use pavlov_envs::{ActionBatch, Space};
 use pavlov_nn::{HostBuffer, HostElement};
 use tch::{Device, Tensor};
 
-use crate::{AgentError, Encoder};
+use crate::core::AgentError;
+use crate::networks::Encoder;
 
 /// Room for transitions, gathered in ordinary memory.
 ///
@@ -160,7 +161,7 @@ impl Batch {
         let planes = self.planes.on(&self.planes()?, device)?;
         let of = |first: usize, numbers: &Tensor| -> Result<Tensor, AgentError> {
             let planes = planes.f_narrow(1, first as i64, self.frames.count as i64)?;
-            self.encoder.assemble(numbers, &planes)
+            Ok(self.encoder.assemble(numbers, &planes)?)
         };
         Ok((of(0, &numbers)?, of(self.frames.next, &next_numbers)?))
     }

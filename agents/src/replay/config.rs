@@ -4,8 +4,8 @@ use pavlov_common::optional;
 use pavlov_nn::Schedule;
 use serde::{Deserialize, Serialize};
 
-use crate::AgentError;
-use crate::checks::{at_least_one, share};
+use crate::core::AgentError;
+use crate::core::checks::{at_least_one, share};
 
 /// What a replay makes of the transitions that it is given, besides keeping the latest of them.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

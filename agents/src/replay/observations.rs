@@ -11,7 +11,7 @@ use pavlov_envs::{Dtype, ObsLayout, ObsRef};
 use pavlov_nn::{StateDict, StateView};
 
 use super::slab::Slab;
-use crate::AgentError;
+use crate::core::AgentError;
 
 /// More planes than this are no stack of frames.
 const MOST_PLANES: usize = 64;

@@ -4,7 +4,7 @@ use pavlov_common::SeededRng;
 use pavlov_nn::{StateDict, StateView};
 use rand::RngExt;
 
-use crate::AgentError;
+use crate::core::AgentError;
 
 /// Added to an error, so that no transition is lost for ever.
 const LEAST_ERROR: f64 = 1e-6;

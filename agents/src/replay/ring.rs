@@ -5,7 +5,7 @@ use pavlov_nn::{ArrayElement, StateDict, StateView};
 use super::observations::{Observations, Places};
 use super::priorities::Priorities;
 use super::streams::{Outcome, Start};
-use crate::AgentError;
+use crate::core::AgentError;
 
 /// The transitions, by slot.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use pavlov_nn::{ArrayElement, StateDict, StateView};
 
-use crate::AgentError;
+use crate::core::AgentError;
 
 /// About how many bytes are taken from the system at a time.
 const CHUNK_BYTES: usize = 16 << 20;

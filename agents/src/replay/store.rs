@@ -13,7 +13,8 @@ use super::observations::{Observations, Places};
 use super::priorities::Priorities;
 use super::ring::Ring;
 use super::streams::{Start, Stream};
-use crate::{AgentError, Encoder, Experience};
+use crate::core::{AgentError, Experience};
+use crate::networks::Encoder;
 
 /// The latest `capacity` transitions, drawn uniformly with replacement (Lin 1992; Mnih et al. 2015), or by priority
 /// (Schaul et al. 2016), of one step or of several (Sutton 1988).
@@ -95,6 +96,11 @@ impl Replay {
             observations: parts,
             slots: Vec::new(),
         })
+    }
+
+    /// The same replay, which encodes what it is asked for by this encoder of its observations.
+    pub fn with_encoder(self, encoder: Encoder) -> Self {
+        Self { encoder, ..self }
     }
 
     /// How many transitions there are.

@@ -7,7 +7,7 @@ use pavlov_nn::{StateDict, StateView};
 use serde::{Deserialize, Serialize};
 
 use super::observations::{Observations, Places};
-use crate::AgentError;
+use crate::core::AgentError;
 
 /// A step from which rewards are being added up.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

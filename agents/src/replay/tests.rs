@@ -6,7 +6,8 @@ use rand::RngExt;
 use tch::{Device, Kind, Tensor};
 
 use super::{Batch, Replay, ReplayConfig, Step};
-use crate::{Encoder, Experience};
+use crate::core::Experience;
+use crate::networks::Encoder;
 
 const DISCOUNT: f64 = 0.9;
 

@@ -4,14 +4,16 @@ use std::fmt;
 
 use pavlov_common::optional;
 use pavlov_envs::Space;
-use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule};
+use pavlov_nn::{OptimizerConfig, Schedule};
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Sac;
-use crate::off_policy::{OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerTraining};
+use crate::agent::{Agent, AgentConfig, AgentContext};
+use crate::core::AgentError;
+use crate::networks::NetConfig;
+use crate::off_policy::{OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerPhase};
 use crate::replay::ReplayConfig;
-use crate::{Agent, AgentConfig, AgentContext, AgentError, ImageConfig};
 
 /// What entropy is worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -78,10 +80,10 @@ pub struct SacConfig {
     pub replay: ReplayConfig,
     /// Env steps before the first update; until then all actions are random.
     pub warmup_env_steps: u64,
-    /// Env steps from one training to the next, counted over all environments.
+    /// Env steps from one update phase to the next, counted over all environments.
     pub train_every_env_steps: u64,
-    /// Updates of one training, or "env_steps" for as many as env steps lie between two.
-    pub updates_per_training: UpdatesPerTraining,
+    /// Updates of one update phase, or "env_steps" for as many as env steps lie between two.
+    pub updates_per_phase: UpdatesPerPhase,
     /// How far the target critics move towards the present ones.
     pub target_update_tau: f64,
     /// Updates from one move of the target critics to the next.
@@ -99,19 +101,14 @@ pub struct SacConfig {
     /// The largest norm of an update's gradient, of the policy and of the critics each, or "off".
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
-    /// What images go through before the hidden layers of policy and critics.
-    pub cnn: ImageConfig,
-    /// The network from observations to the distribution of actions.
-    pub net: MlpConfig,
-    /// The networks from observations (and continuous actions) to values.
-    pub critic_net: MlpConfig,
+    /// The networks.
+    pub net: NetConfig,
     /// What turns gradients into steps.
     pub optimizer: OptimizerConfig,
 }
 
 impl Default for SacConfig {
     fn default() -> Self {
-        let net = MlpConfig { hidden_sizes: vec![256, 256], ..MlpConfig::default() };
         Self {
             learning_rate: Schedule::constant(3e-4),
             discount: 0.99,
@@ -120,7 +117,7 @@ impl Default for SacConfig {
             replay: ReplayConfig::default(),
             warmup_env_steps: 100,
             train_every_env_steps: 1,
-            updates_per_training: UpdatesPerTraining::Count(1),
+            updates_per_phase: UpdatesPerPhase::Count(1),
             target_update_tau: 0.005,
             target_update_every_updates: 1,
             critics: 2,
@@ -128,9 +125,7 @@ impl Default for SacConfig {
             temperature_start: 1.0,
             target_entropy: None,
             gradient_clip_norm: None,
-            net: net.clone(),
-            cnn: ImageConfig::default(),
-            critic_net: net,
+            net: NetConfig::relu(256),
             optimizer: OptimizerConfig::default(),
         }
     }
@@ -145,7 +140,7 @@ impl SacConfig {
             replay: self.replay,
             warmup_env_steps: self.warmup_env_steps,
             train_every_env_steps: self.train_every_env_steps,
-            updates_per_training: self.updates_per_training,
+            updates_per_phase: self.updates_per_phase,
         }
     }
 }
@@ -155,7 +150,7 @@ impl AgentConfig for SacConfig {
     const SUMMARY: &'static str = "Soft actor-critic (Haarnoja et al. 2018; discrete: Christodoulou 2019); continuous or discrete actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::checks::{at_least_one, finite, not_negative, positive, positive_or_off, share};
+        use crate::core::checks::{at_least_one, finite, not_negative, positive, positive_or_off, share};
         self.setup().validate()?;
         share("target_update_tau", self.target_update_tau)?;
         at_least_one("target_update_every_updates", self.target_update_every_updates)?;
@@ -166,9 +161,7 @@ impl AgentConfig for SacConfig {
         positive("temperature_start", self.temperature_start)?;
         self.target_entropy.map_or(Ok(()), |entropy| finite("target_entropy", entropy))?;
         positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
-        self.cnn.validate()?;
-        self.net.validate()?;
-        self.critic_net.validate()?;
+        self.net.validate_for_replay(Self::NAME)?;
         self.optimizer.validate()?;
         Ok(self.learning_rate.validate()?)
     }

@@ -1,15 +1,15 @@
 //! One update with continuous actions: from a batch of transitions to better weights.
 
-use pavlov_nn::{HostBuffer, Mode};
+use pavlov_nn::{HostBuffer, Pass};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use tch::Tensor;
 
 use super::learner::SacParts;
 use super::losses;
-use crate::AgentError;
-use crate::host::{on_device, read};
-use crate::off_policy::{Judge, losses::td_targets};
+use crate::core::AgentError;
+use crate::core::host::{on_device, read};
+use crate::off_policy::{Judge, Judged, losses::td_targets};
 use crate::replay::{Batch, Transitions};
 
 /// Draws of a policy at the states of a batch, with room for what follows from them.
@@ -78,21 +78,18 @@ impl Continuous {
         batch: &Batch,
         learning_rate: f64,
     ) -> Result<(), AgentError> {
-        let all = batch.transitions(parts.trained.parameters.device())?;
+        let all = batch.transitions(parts.trained.parameters().device())?;
         let temperature = parts.temperature.value() as f32;
 
-        let outputs = parts.policy.network.net.forward(
-            &mut Pass::train(&parts.trained.parameters, &mut SeededRng::seeded(1)),
-            &all.observations,
-        )?;
+        let outputs = parts.policy.network.net.forward(&mut parts.trained.pass(), &all.observations)?;
         self.now.draw(&outputs, self.width, &mut parts.rng)?;
         let entropy = -mean(&self.now.log_probs);
         parts.temperature.update(entropy, learning_rate)?;
 
         self.find_targets(parts, batch, &all, temperature)?;
-        let inputs = Tensor::f_cat(&[&all.observations, &all.points], 1)?;
+        let seen = Judged { observations: &all.observations, actions: Some(&all.points) };
         let critic_loss =
-            parts.critics.regress(&inputs, &[], (&self.targets, batch.numbers().weights), learning_rate)?;
+            parts.critics.regress(seen, &[], (&self.targets, batch.numbers().weights), learning_rate)?;
 
         let actions = on_device(self.now.actions.tensor(), all.rewards.device())?;
         let value =
@@ -117,11 +114,11 @@ impl Continuous {
     ) -> Result<(), AgentError> {
         let _guard = tch::no_grad_guard();
         let net = &parts.policy.network.net;
-        let outputs = net.forward(&mut Pass::eval(&parts.trained.parameters), &all.next_observations)?;
+        let outputs = net.forward(&mut Pass::eval(parts.trained.parameters()), &all.next_observations)?;
         self.next.draw(&outputs, self.width, &mut parts.rng)?;
         let actions = on_device(self.next.actions.tensor(), all.rewards.device())?;
-        let inputs = Tensor::f_cat(&[&all.next_observations, &actions], 1)?;
-        parts.critics.smallest_target(&inputs, &mut self.targets)?;
+        let seen = Judged { observations: &all.next_observations, actions: Some(&actions) };
+        parts.critics.smallest_target(seen, &mut self.targets)?;
         for (target, log_prob) in self.targets.iter_mut().zip(&self.next.log_probs) {
             *target = losses::soft_value(*target, *log_prob, temperature);
         }

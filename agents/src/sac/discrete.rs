@@ -1,13 +1,13 @@
 //! One update with discrete actions, over all of which expectations are taken exactly (Christodoulou 2019).
 
-use pavlov_nn::{HostBuffer, Mode};
+use pavlov_nn::{HostBuffer, Pass};
 use tch::Tensor;
 
 use super::learner::SacParts;
 use super::losses;
-use crate::AgentError;
-use crate::host::{on_device, read};
-use crate::off_policy::losses::td_targets;
+use crate::core::AgentError;
+use crate::core::host::{on_device, read};
+use crate::off_policy::{Judged, losses::td_targets};
 use crate::replay::{Batch, Transitions};
 
 /// An update's room.
@@ -39,23 +39,17 @@ impl Discrete {
         batch: &Batch,
         learning_rate: f64,
     ) -> Result<(), AgentError> {
-        let all = batch.transitions(parts.trained.parameters.device())?;
+        let all = batch.transitions(parts.trained.parameters().device())?;
         let (numbers, temperature) = (batch.numbers(), parts.temperature.value() as f32);
 
         self.find_targets(parts, batch, &all, temperature)?;
-        let critic_loss = parts.critics.regress(
-            &all.observations,
-            numbers.choices,
-            (&self.targets, numbers.weights),
-            learning_rate,
-        )?;
+        let seen = Judged { observations: &all.observations, actions: None };
+        let critic_loss =
+            parts.critics.regress(seen, numbers.choices, (&self.targets, numbers.weights), learning_rate)?;
 
-        let outputs = parts.policy.network.net.forward(
-            &mut Pass::train(&parts.trained.parameters, &mut SeededRng::seeded(1)),
-            &all.observations,
-        )?;
+        let outputs = parts.policy.network.net.forward(&mut parts.trained.pass(), &all.observations)?;
         self.find_log_probs(&outputs, numbers.masks)?;
-        parts.critics.smallest(&all.observations, &mut self.values)?;
+        parts.critics.smallest(seen, &mut self.values)?;
         let (soft_value, entropy) = self.fill_gradient(temperature);
         let gradient = on_device(self.gradient.tensor(), all.rewards.device())?;
         parts.trained.descend(&outputs, &gradient, learning_rate)?;
@@ -89,9 +83,10 @@ impl Discrete {
         let _guard = tch::no_grad_guard();
         let numbers = batch.numbers();
         let net = &parts.policy.network.net;
-        let outputs = net.forward(&mut Pass::eval(&parts.trained.parameters), &all.next_observations)?;
+        let outputs = net.forward(&mut Pass::eval(parts.trained.parameters()), &all.next_observations)?;
         self.find_log_probs(&outputs, numbers.next_masks)?;
-        parts.critics.smallest_target(&all.next_observations, &mut self.values)?;
+        let seen = Judged { observations: &all.next_observations, actions: None };
+        parts.critics.smallest_target(seen, &mut self.values)?;
         let rows = self.log_probs.chunks_exact(self.actions).zip(self.values.chunks_exact(self.actions));
         for ((log_probs, values), target) in rows.zip(&mut self.targets) {
             *target = losses::expected(log_probs, values, temperature).soft_value;

@@ -1,14 +1,15 @@
 //! Soft actor-critic as an off-policy agent drives it: what both forms of it hold, and what is saved.
 
 use pavlov_common::{SeededRng, derive_seed};
-use pavlov_nn::{Layout, Parameters, StateDict, StateView};
+use pavlov_nn::{Activation, Layout, Parameters, StateDict, StateView, Trainable};
 
 use super::{Continuous, Discrete, SacConfig, SoftPolicy, TrainedTemperature};
+use crate::acting::{PolicyNetwork, RandomPolicy};
+use crate::agent::AgentContext;
+use crate::core::{AgentError, Means, Metrics};
+use crate::networks::{Encoder, Network, NetworkContext};
 use crate::off_policy::{Critics, CriticsSetup, Explorer, OffPolicyLearner, RandomFirst, UnitBox};
 use crate::replay::Batch;
-use crate::{
-    AgentContext, AgentError, Encoder, Means, Metrics, Network, PolicyNetwork, RandomPolicy, Trained,
-};
 
 /// How an update goes, which depends on the actions.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub(super) struct SacParts {
     pub policy: SoftPolicy,
     /// What acts until the first update.
     pub random: RandomPolicy,
-    pub trained: Trained,
+    pub trained: Trainable,
     pub critics: Critics,
     pub temperature: TrainedTemperature,
     /// Draws the actions that updates ask about.
@@ -57,28 +58,37 @@ impl SacParts {
         bounds: Option<UnitBox>,
         context: &AgentContext,
     ) -> Result<Self, AgentError> {
-        let encoder = Encoder::new(&context.observation_space);
+        let code = config.net.discrete_code();
+        let encoder = Encoder::with_discrete(&context.observation_space, code);
         let seed = |purpose| SeededRng::seeded(derive_seed(context.seed, purpose, 0));
         let (mut rng, mut layout) = (seed("weights"), Layout::new());
-        let ends = (&encoder, shape.policy_outputs);
-        let net = Network::new(&mut layout, "policy.", ends, (&config.cnn, &config.net))?;
+        let networks = &context.networks;
+        let mut with = NetworkContext { layout: &mut layout, encoder: &encoder, networks };
+        let net =
+            Network::new(&mut with, "policy.", shape.policy_outputs, Activation::Identity, &config.net)?;
+        net.front().refuse_memory("sac")?;
         let parameters = Parameters::new(&layout, &mut rng, context.device)?;
         let critics = CriticsSetup {
+            agent: "sac",
             count: config.critics,
             encoder: &encoder,
             action_inputs: shape.action_inputs,
             outputs: shape.critic_outputs,
-            cnn: &config.cnn,
-            net: &config.critic_net,
+            net: &config.net,
             optimizer: &config.optimizer,
             gradient_clip_norm: config.gradient_clip_norm,
-            device: context.device,
+            context,
         };
         let target_entropy = config.target_entropy.unwrap_or(shape.usual_target_entropy);
         let start = config.temperature_start;
         Ok(Self {
             critics: Critics::new(&critics, &mut rng)?,
-            trained: Trained::new(parameters, &config.optimizer, config.gradient_clip_norm)?,
+            trained: Trainable::new(
+                parameters,
+                &config.optimizer,
+                config.gradient_clip_norm,
+                derive_seed(context.seed, "dropout", 0),
+            )?,
             temperature: TrainedTemperature::new(
                 config.temperature,
                 start,
@@ -142,8 +152,12 @@ impl OffPolicyLearner for Sac {
         }))
     }
 
+    fn encoder(&self) -> &Encoder {
+        &self.parts.policy.network.encoder
+    }
+
     fn acting(&self) -> &Parameters {
-        &self.parts.trained.parameters
+        self.parts.trained.parameters()
     }
 
     fn update(&mut self, batch: &Batch, progress: f64) -> Result<(), AgentError> {
@@ -179,11 +193,11 @@ impl OffPolicyLearner for Sac {
     }
 
     fn weights(&self) -> Result<StateDict<'static>, AgentError> {
-        Ok(self.parts.trained.parameters.state()?)
+        Ok(self.parts.trained.parameters().state()?)
     }
 
     fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError> {
-        Ok(self.parts.trained.parameters.load_state(weights)?)
+        Ok(self.parts.trained.load_weights(weights)?)
     }
 
     fn state(&self) -> Result<StateDict<'_>, AgentError> {

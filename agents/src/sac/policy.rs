@@ -7,8 +7,9 @@ use rand::RngExt;
 use rand_distr::StandardNormal;
 
 use super::losses;
+use crate::acting::{Inference, PolicyNetwork, RowNetwork};
+use crate::core::{ActMode, AgentError};
 use crate::off_policy::{Explorer, UnitBox};
-use crate::{ActMode, AgentError, Inference, PolicyNetwork, RowNetwork};
 
 /// From a network's outputs to actions: a tanh-squashed Gaussian within bounds, or a choice of discrete ones.
 #[derive(Debug)]

@@ -1,17 +1,19 @@
 //! What entropy is worth, alpha in the papers: given, or trained towards an entropy.
 
 use pavlov_common::SeededRng;
-use pavlov_nn::{Init, Layout, OptimizerConfig, ParameterId, Parameters, StateDict, StateView};
+use pavlov_nn::{
+    Init, Layout, NnError, OptimizerConfig, ParameterId, Parameters, StateDict, StateView, Trainable,
+};
 use tch::Device;
 
 use super::Temperature;
-use crate::{AgentError, Trained};
+use crate::core::AgentError;
 
 /// The temperature as it stands.
 #[derive(Debug)]
 pub struct TrainedTemperature {
     /// The logarithm, which is what is trained: the temperature stays above 0.
-    trained: Option<(Trained, ParameterId)>,
+    trained: Option<(Trainable, ParameterId)>,
     present: f64,
     target_entropy: f64,
 }
@@ -34,7 +36,7 @@ impl TrainedTemperature {
         let id = layout.add("log_temperature", &[1], Init::Constant { value: start.ln() })?;
         // It is one number, and every loss is computed in ordinary memory: it lives there.
         let parameters = Parameters::new(&layout, &mut SeededRng::seeded(0), Device::Cpu)?;
-        let trained = Trained::new(parameters, optimizer, None)?;
+        let trained = Trainable::new(parameters, optimizer, None, 0)?;
         Ok(Self { trained: Some((trained, id)), present: start, target_entropy })
     }
 
@@ -49,11 +51,12 @@ impl TrainedTemperature {
     /// [`AgentError`] when the learning rate makes no sense.
     pub fn update(&mut self, entropy: f64, learning_rate: f64) -> Result<(), AgentError> {
         let Some((trained, id)) = &mut self.trained else { return Ok(()) };
-        if let Some(gradient) = trained.parameters.gradient(*id) {
-            let _ = gradient.shallow_clone().f_fill_(entropy - self.target_entropy)?;
-        }
-        trained.step(learning_rate)?;
-        self.present = trained.parameters.get(*id).f_double_value(&[0])?.exp();
+        let by_logarithm = entropy - self.target_entropy;
+        trained.descend_by(learning_rate, |parameters| match parameters.gradient(*id) {
+            Some(gradient) => gradient.shallow_clone().f_fill_(by_logarithm).map(drop).map_err(NnError::from),
+            None => Ok(()),
+        })?;
+        self.present = trained.parameters().get(*id).f_double_value(&[0])?.exp();
         Ok(())
     }
 

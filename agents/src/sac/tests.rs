@@ -4,7 +4,8 @@ use pavlov_envs::Space;
 use tch::Device;
 
 use super::{SacConfig, Temperature};
-use crate::{AgentConfig, AgentContext};
+use crate::agent::{AgentConfig, AgentContext};
+use crate::networks::NetworkRegistry;
 
 #[test]
 fn a_temperature_is_a_number_or_a_word() {
@@ -45,6 +46,7 @@ fn actions_without_bounds_are_refused() {
         total_env_steps: 10,
         seed: 0,
         device: Device::Cpu,
+        networks: NetworkRegistry::new(),
     };
     let message = SacConfig::default().build(&context).map(drop).unwrap_err().to_string();
     assert!(message.contains("sac needs actions with finite bounds"), "{message}");

@@ -1,13 +1,15 @@
 //! Every number of TD3 that can be set.
 
 use pavlov_common::optional;
-use pavlov_nn::{MlpConfig, OptimizerConfig, Schedule};
+use pavlov_nn::{OptimizerConfig, Schedule};
 use serde::{Deserialize, Serialize};
 
 use super::Td3Learner;
-use crate::off_policy::{NoiseConfig, OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerTraining};
+use crate::agent::{Agent, AgentConfig, AgentContext};
+use crate::core::AgentError;
+use crate::networks::NetConfig;
+use crate::off_policy::{NoiseConfig, OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerPhase};
 use crate::replay::ReplayConfig;
-use crate::{Agent, AgentConfig, AgentContext, AgentError, ImageConfig};
 
 /// The configuration of TD3. The defaults are the paper's, with Stable-Baselines3's networks' sizes replaced by the
 /// paper's authors' later 256-256; each environment's preset says what differs.
@@ -26,10 +28,10 @@ pub struct Td3Config {
     pub replay: ReplayConfig,
     /// Env steps before the first update; until then all actions are random.
     pub warmup_env_steps: u64,
-    /// Env steps from one training to the next, counted over all environments.
+    /// Env steps from one update phase to the next, counted over all environments.
     pub train_every_env_steps: u64,
-    /// Updates of one training, or "env_steps" for as many as env steps lie between two.
-    pub updates_per_training: UpdatesPerTraining,
+    /// Updates of one update phase, or "env_steps" for as many as env steps lie between two.
+    pub updates_per_phase: UpdatesPerPhase,
     /// How far the target networks move towards the present ones with each update of the policy.
     pub target_update_tau: f64,
     /// How many critics there are; a target is the smallest of their values.
@@ -45,19 +47,14 @@ pub struct Td3Config {
     /// The largest norm of an update's gradient, of the policy and of the critics each, or "off".
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
-    /// What images go through before the hidden layers of policy and critics.
-    pub cnn: ImageConfig,
-    /// The network from observations to actions; its output is pressed through tanh whatever `output_activation` says.
-    pub net: MlpConfig,
-    /// The networks from observations and actions to values.
-    pub critic_net: MlpConfig,
+    /// The networks.
+    pub net: NetConfig,
     /// What turns gradients into steps.
     pub optimizer: OptimizerConfig,
 }
 
 impl Default for Td3Config {
     fn default() -> Self {
-        let net = MlpConfig { hidden_sizes: vec![256, 256], ..MlpConfig::default() };
         Self {
             learning_rate: Schedule::constant(3e-4),
             discount: 0.99,
@@ -66,7 +63,7 @@ impl Default for Td3Config {
             replay: ReplayConfig::default(),
             warmup_env_steps: 10_000,
             train_every_env_steps: 1,
-            updates_per_training: UpdatesPerTraining::Count(1),
+            updates_per_phase: UpdatesPerPhase::Count(1),
             target_update_tau: 0.005,
             critics: 2,
             policy_every_updates: 2,
@@ -74,9 +71,7 @@ impl Default for Td3Config {
             target_noise_clip: 0.5,
             exploration: NoiseConfig::Normal { deviation: 0.1 },
             gradient_clip_norm: None,
-            net: net.clone(),
-            cnn: ImageConfig::default(),
-            critic_net: net,
+            net: NetConfig::relu(256),
             optimizer: OptimizerConfig::default(),
         }
     }
@@ -91,7 +86,7 @@ impl Td3Config {
             replay: self.replay,
             warmup_env_steps: self.warmup_env_steps,
             train_every_env_steps: self.train_every_env_steps,
-            updates_per_training: self.updates_per_training,
+            updates_per_phase: self.updates_per_phase,
         }
     }
 
@@ -113,7 +108,7 @@ impl AgentConfig for Td3Config {
         "Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018); continuous actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::checks::{at_least_one, not_negative, positive_or_off, share};
+        use crate::core::checks::{at_least_one, not_negative, positive_or_off, share};
         self.setup().validate()?;
         share("target_update_tau", self.target_update_tau)?;
         at_least_one("critics", self.critics as u64)?;
@@ -122,9 +117,7 @@ impl AgentConfig for Td3Config {
         not_negative("target_noise_clip", self.target_noise_clip)?;
         positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
         self.exploration.validate()?;
-        self.cnn.validate()?;
-        self.net.validate()?;
-        self.critic_net.validate()?;
+        self.net.validate_for_replay(Self::NAME)?;
         self.optimizer.validate()?;
         Ok(self.learning_rate.validate()?)
     }

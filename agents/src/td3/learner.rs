@@ -1,20 +1,22 @@
 //! One update of TD3: from a batch of transitions to better weights.
 
 use pavlov_common::{SeededRng, derive_seed};
-use pavlov_nn::{Activation, HostBuffer, Layout, MlpConfig, Mode, Parameters, StateDict, StateView};
+use pavlov_nn::{Activation, HostBuffer, Layout, Parameters, Pass, StateDict, StateView, Trainable};
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use tch::Tensor;
 
 use super::{DeterministicPolicy, Td3Config};
-use crate::host::{on_device, read};
+use crate::acting::{PolicyNetwork, RandomPolicy};
+use crate::agent::AgentContext;
+use crate::core::host::{on_device, read};
+use crate::core::{AgentError, Means, Metrics};
+use crate::networks::{Encoder, Network, NetworkContext};
 use crate::off_policy::{
-    ActionNoise, Critics, CriticsSetup, Explorer, Judge, OffPolicyLearner, RandomFirst, UnitBox, losses,
+    ActionNoise, Critics, CriticsSetup, Explorer, Judge, Judged, OffPolicyLearner, RandomFirst, UnitBox,
+    losses,
 };
 use crate::replay::{Batch, Transitions};
-use crate::{
-    AgentContext, AgentError, Encoder, Means, Metrics, Network, PolicyNetwork, RandomPolicy, Trained,
-};
 
 /// The policy and the critics of TD3, with their targets.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ pub struct Td3Learner {
     policy: DeterministicPolicy,
     /// What acts until the first update.
     random: RandomPolicy,
-    trained: Trained,
+    trained: Trainable,
     target: Parameters,
     critics: Critics,
     /// Draws the noise on the target policy's actions.
@@ -41,30 +43,38 @@ impl Td3Learner {
     /// # Errors
     /// [`AgentError`] when a configuration makes no sense or memory runs out.
     pub fn new(config: Td3Config, bounds: UnitBox, context: &AgentContext) -> Result<Self, AgentError> {
-        let encoder = Encoder::new(&context.observation_space);
+        let code = config.net.discrete_code();
+        let encoder = Encoder::with_discrete(&context.observation_space, code);
         let width = bounds.width();
         let seed = |purpose| SeededRng::seeded(derive_seed(context.seed, purpose, 0));
         let mut rng = seed("weights");
         let mut layout = Layout::new();
-        let net = MlpConfig { output_activation: Activation::Tanh, ..config.net.clone() };
-        let net = Network::new(&mut layout, "policy.", (&encoder, width), (&config.cnn, &net))?;
+        let networks = &context.networks;
+        let mut with = NetworkContext { layout: &mut layout, encoder: &encoder, networks };
+        let net = Network::new(&mut with, "policy.", width, Activation::Tanh, &config.net)?;
+        net.front().refuse_memory("td3")?;
         let parameters = Parameters::new(&layout, &mut rng, context.device)?;
         let critics = CriticsSetup {
+            agent: "td3",
             count: config.critics,
             encoder: &encoder,
             action_inputs: width,
             outputs: 1,
-            cnn: &config.cnn,
-            net: &config.critic_net,
+            net: &config.net,
             optimizer: &config.optimizer,
             gradient_clip_norm: config.gradient_clip_norm,
-            device: context.device,
+            context,
         };
         let room = || HostBuffer::new(&[config.batch_size as i64, width as i64]);
         Ok(Self {
             target: parameters.frozen_copy()?,
             critics: Critics::new(&critics, &mut rng)?,
-            trained: Trained::new(parameters, &config.optimizer, config.gradient_clip_norm)?,
+            trained: Trainable::new(
+                parameters,
+                &config.optimizer,
+                config.gradient_clip_norm,
+                derive_seed(context.seed, "dropout", 0),
+            )?,
             policy: DeterministicPolicy {
                 network: PolicyNetwork::new(net, encoder)?,
                 noise: ActionNoise::new(config.exploration, width),
@@ -95,9 +105,9 @@ impl Td3Learner {
             *out = (action + noise.clamp(-largest, largest)).clamp(-1.0, 1.0);
         }
         let actions = on_device(self.next_actions.tensor(), all.rewards.device())?;
-        let inputs = Tensor::f_cat(&[&all.next_observations, &actions], 1)?;
+        let seen = Judged { observations: &all.next_observations, actions: Some(&actions) };
         let mut targets = Vec::new();
-        self.critics.smallest_target(&inputs, &mut targets)?;
+        self.critics.smallest_target(seen, &mut targets)?;
         let numbers = batch.numbers();
         losses::td_targets(numbers.rewards, numbers.continues, self.config.discount, &mut targets);
         Ok(targets)
@@ -106,14 +116,13 @@ impl Td3Learner {
     /// One step of the policy up the first critic: `grad_theta mean Q_1(s, mu_theta(s))`.
     fn improve(&mut self, observations: &Tensor, learning_rate: f64) -> Result<(), AgentError> {
         let network = &self.policy.network.net;
-        let actions = network
-            .forward(&mut Pass::train(&self.trained.parameters, &mut SeededRng::seeded(1)), observations)?;
+        let actions = network.forward(&mut self.trained.pass(), observations)?;
         let value =
             self.critics.by_action(Judge::First, observations, &actions.f_detach()?, &mut self.numbers)?;
         self.gradient.as_mut_slice().copy_from_slice(&self.numbers);
         let gradient = on_device(self.gradient.tensor(), observations.device())?;
         self.means.add("train/actor_loss", -value);
-        self.trained.descend(&actions, &gradient, learning_rate)
+        Ok(self.trained.descend(&actions, &gradient, learning_rate)?)
     }
 }
 
@@ -126,8 +135,12 @@ impl OffPolicyLearner for Td3Learner {
         }))
     }
 
+    fn encoder(&self) -> &Encoder {
+        &self.policy.network.encoder
+    }
+
     fn acting(&self) -> &Parameters {
-        &self.trained.parameters
+        self.trained.parameters()
     }
 
     fn update(&mut self, batch: &Batch, progress: f64) -> Result<(), AgentError> {
@@ -135,14 +148,14 @@ impl OffPolicyLearner for Td3Learner {
         let learning_rate = self.config.learning_rate.value(progress);
 
         let targets = self.targets(batch, &all)?;
-        let inputs = Tensor::f_cat(&[&all.observations, &all.points], 1)?;
-        let loss = self.critics.regress(&inputs, &[], (&targets, batch.numbers().weights), learning_rate)?;
+        let seen = Judged { observations: &all.observations, actions: Some(&all.points) };
+        let loss = self.critics.regress(seen, &[], (&targets, batch.numbers().weights), learning_rate)?;
         self.means.add("train/critic_loss", loss);
 
         self.updates += 1;
         if self.updates.is_multiple_of(self.config.policy_every_updates) {
             self.improve(&all.observations, learning_rate)?;
-            self.target.polyak_update(&self.trained.parameters, self.config.target_update_tau)?;
+            self.target.polyak_update(self.trained.parameters(), self.config.target_update_tau)?;
             self.critics.update_target(self.config.target_update_tau)?;
         }
         Ok(())
@@ -163,11 +176,11 @@ impl OffPolicyLearner for Td3Learner {
     }
 
     fn weights(&self) -> Result<StateDict<'static>, AgentError> {
-        Ok(self.trained.parameters.state()?)
+        Ok(self.trained.parameters().state()?)
     }
 
     fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError> {
-        Ok(self.trained.parameters.load_state(weights)?)
+        Ok(self.trained.load_weights(weights)?)
     }
 
     fn state(&self) -> Result<StateDict<'_>, AgentError> {

@@ -4,8 +4,9 @@ use pavlov_common::SeededRng;
 use pavlov_envs::{ActionBatch, ObsBatch, StepBatch};
 use pavlov_nn::{StateDict, StateView};
 
+use crate::acting::{Inference, PolicyNetwork, RowNetwork};
+use crate::core::{ActMode, AgentError};
 use crate::off_policy::{ActionNoise, Explorer, UnitBox};
-use crate::{ActMode, AgentError, Inference, PolicyNetwork, RowNetwork};
 
 /// Maps observations to actions between -1 and 1, disturbs them where it explores, and stretches them to the bounds of
 /// the environment.

@@ -1,15 +1,16 @@
 //! TD3 updates its policy and its targets when it should, and knows actions as its policy does.
 
 use pavlov_envs::{ActionBatch, BoxSpace, Dtype, End, ObsBatch, Space, StepBatch};
-use pavlov_nn::{MlpConfig, StateDict};
+use pavlov_nn::StateDict;
 use tch::Device;
 
 use super::Td3Config;
+use crate::agent::{Agent, AgentConfig, AgentContext};
+use crate::core::{AgentError, Experience};
+use crate::networks::{NetConfig, NetworkRegistry};
 use crate::off_policy::NoiseConfig;
-use crate::{Agent, AgentConfig, AgentContext, AgentError, Experience};
 
 fn config() -> Td3Config {
-    let net = MlpConfig { hidden_sizes: vec![8], ..MlpConfig::default() };
     Td3Config {
         batch_size: 4,
         replay_capacity: 64,
@@ -17,8 +18,7 @@ fn config() -> Td3Config {
         target_update_tau: 1.0,
         policy_every_updates: 3,
         exploration: NoiseConfig::OrnsteinUhlenbeck { deviation: 0.3, theta: 0.15, dt: 1.0 },
-        net: net.clone(),
-        critic_net: net,
+        net: NetConfig { hidden_sizes: vec![8], ..NetConfig::relu(8) },
         ..Td3Config::default()
     }
 }
@@ -36,6 +36,7 @@ fn context(num_envs: usize) -> AgentContext {
         total_env_steps: 1000,
         seed: 1,
         device: Device::Cpu,
+        networks: NetworkRegistry::new(),
     }
 }
 

@@ -29,10 +29,13 @@ impl Image {
         self.len() == 0
     }
 
-    /// The rows as a batch of images, `[batch, channels, height, width]`, in the memory order that libtorch calls
-    /// "channels last": its convolutions take it as it is, and any other they reorder at each layer. Without a copy
-    /// where the rows have that order.
-    fn view(&self, x: &Tensor) -> Result<Tensor, NnError> {
+    /// The rows, `[batch, numbers]`, as a batch of images, `[batch, channels, height, width]`, in the memory order that
+    /// libtorch calls "channels last": its convolutions take it as it is, and any other they reorder at each layer. Without
+    /// a copy where the rows have that order.
+    ///
+    /// # Errors
+    /// [`NnError::Torch`] for rows of another width.
+    pub fn view(&self, x: &Tensor) -> Result<Tensor, NnError> {
         let &Self { height, width, channels, channels_first } = self;
         let batch = x.size()[0];
         let x = match channels_first {

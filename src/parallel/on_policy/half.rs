@@ -1,6 +1,6 @@
 //! How agents that learn from rollouts act.
 
-use pavlov_agents::on_policy::{Actor as ActorCriticActor, Rollout};
+use pavlov_agents::on_policy::{PolicySampler as ActorCriticActor, Rollout};
 use pavlov_agents::{AgentError, Experience, Inference};
 use pavlov_common::SeededRng;
 use pavlov_envs::{ActionBatch, ObsBatch};

@@ -3,16 +3,16 @@
 use pavlov_envs::{End, ObsBatch};
 
 use super::{Rollout, Widths};
-use crate::AgentError;
-use crate::on_policy::Actor;
+use crate::core::AgentError;
+use crate::on_policy::PolicySampler;
 
 impl Rollout {
     /// An empty rollout of as many steps, of so many environments.
     ///
     /// # Errors
     /// [`AgentError`] when memory runs out.
-    pub fn of_envs(&self, num_envs: usize, actor: &Actor) -> Result<Self, AgentError> {
-        Self::new(self.steps, num_envs, self.sequence_length, actor)
+    pub fn of_envs(&self, num_envs: usize, sampler: &PolicySampler) -> Result<Self, AgentError> {
+        Self::new(self.steps, num_envs, self.sequence_length, sampler)
     }
 
     /// Takes over the full rollout of some of the environments, the first of which has number `first`; says whether
@@ -60,18 +60,18 @@ impl Rollout {
 
     /// The episodes are broken off here, for no reason of their own: the last step counts as truncated, with what it led
     /// to as its final observation.
-    pub fn cut(&mut self, actor: &mut Actor, led_to: &ObsBatch) {
+    pub fn cut(&mut self, sampler: &mut PolicySampler, led_to: &ObsBatch) {
         if self.filled > 0 {
             for (env, row) in self.row_range(self.filled - 1).enumerate() {
                 if self.ends[row] == End::No {
                     self.ends[row] = End::Truncated;
                     let start = self.finals.len();
                     self.finals.resize(start + self.widths.observation, 0.0);
-                    actor.encoder.encode(led_to.row(env), &mut self.finals[start..]);
+                    sampler.encoder.encode(led_to.row(env), &mut self.finals[start..]);
                     self.final_rows.push(row as i64);
                 }
             }
         }
-        (0..self.num_envs).for_each(|env| actor.memory.iter_mut().for_each(|memory| memory.forget(env)));
+        (0..self.num_envs).for_each(|env| sampler.memory.iter_mut().for_each(|memory| memory.forget(env)));
     }
 }

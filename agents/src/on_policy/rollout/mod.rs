@@ -12,10 +12,10 @@ use rand::RngExt;
 use tch::Tensor;
 
 use super::advantages::{Steps, VtraceClips, gae, vtrace};
-use super::memory::{RolloutMemory, read_states};
-use super::{Actor, Minibatch, OwnSequences};
-use crate::{AgentError, Experience, Inference};
-pub(in crate::on_policy) use state::fill;
+use super::states::{RolloutStates, read_states};
+use super::{Minibatch, OwnSequences, PolicySampler};
+use crate::acting::Inference;
+use crate::core::{AgentError, Experience};
 
 /// The steps of one policy, `[steps, envs]`, and, once they are all there, their advantages and returns.
 ///
@@ -46,7 +46,7 @@ pub struct Rollout {
     advantages: Vec<f32>,
     returns: Vec<f32>,
     widths: Widths,
-    memory: Option<RolloutMemory>,
+    memory: Option<RolloutStates>,
     /// Steps of the sequences to learn from, where there is a memory.
     sequence_length: usize,
 }
@@ -68,19 +68,19 @@ impl Rollout {
         steps: usize,
         num_envs: usize,
         sequence_length: usize,
-        actor: &Actor,
+        sampler: &PolicySampler,
     ) -> Result<Self, AgentError> {
         let sequence_length = if sequence_length == 0 { steps } else { sequence_length };
-        if actor.memory.is_some() && !steps.is_multiple_of(sequence_length) {
+        if sampler.memory.is_some() && !steps.is_multiple_of(sequence_length) {
             return Err(AgentError::Config(format!(
                 "rollout_steps is {steps}, no multiple of net.sequence_length, {sequence_length}: give one that is, or a \
                  sequence_length of 0 for whole rollouts"
             )));
         }
         let widths = Widths {
-            observation: actor.encoder.width(),
-            mask: actor.encoder.mask_width(),
-            draw: actor.head.distribution().width(),
+            observation: sampler.encoder.width(),
+            mask: sampler.encoder.mask_width(),
+            draw: sampler.head.distribution().width(),
         };
         let rows = steps * num_envs;
         Ok(Self {
@@ -102,7 +102,7 @@ impl Rollout {
             advantages: vec![0.0; rows],
             returns: vec![0.0; rows],
             widths,
-            memory: RolloutMemory::new(steps, num_envs, actor),
+            memory: RolloutStates::new(steps, num_envs, sampler),
             sequence_length,
         })
     }
@@ -148,7 +148,7 @@ impl Rollout {
     /// [`AgentError`] when the rollout is full or the network gives NaN.
     pub fn act(
         &mut self,
-        actor: &mut Actor,
+        sampler: &mut PolicySampler,
         inference: Inference<'_>,
         observations: &pavlov_envs::ObsBatch,
         rng: &mut SeededRng,
@@ -168,16 +168,16 @@ impl Rollout {
         let draws = rows.start * self.widths.draw..rows.end * self.widths.draw;
         let inputs = rows.start * self.widths.observation..rows.end * self.widths.observation;
         let inputs = &mut self.observations.as_mut_slice()[inputs];
-        actor.encode(observations, inputs, &mut self.masks[masks.clone()]);
+        sampler.encode(observations, inputs, &mut self.masks[masks.clone()]);
         let inputs = self.observations.tensor().f_narrow(0, rows.start as i64, self.num_envs as i64)?;
-        if let (Some(memory), Some(own)) = (&mut self.memory, &mut actor.memory) {
+        if let (Some(memory), Some(own)) = (&mut self.memory, &mut sampler.memory) {
             memory.record(own, self.filled);
         }
         let asked = (&inputs, &self.masks[masks]);
         let answers = (&mut self.draws[draws.clone()], &mut self.log_probs[rows]);
-        actor.draw(inference, asked, (crate::ActMode::Explore, rng), answers)?;
+        sampler.draw(inference, asked, (crate::core::ActMode::Explore, rng), answers)?;
         for (row, draw) in self.draws[draws].chunks_exact(self.widths.draw).enumerate() {
-            actor.head.write(draw, row, actions);
+            sampler.head.write(draw, row, actions);
         }
         Ok(())
     }
@@ -194,7 +194,7 @@ impl Rollout {
     }
 
     /// Takes in what came of the actions that [`Rollout::act`] drew last.
-    pub fn observe(&mut self, actor: &mut Actor, experience: Experience<'_>) {
+    pub fn observe(&mut self, sampler: &mut PolicySampler, experience: Experience<'_>) {
         let rows = self.row_range(self.filled);
         let step = experience.step;
         for (env, row) in rows.clone().enumerate() {
@@ -204,16 +204,16 @@ impl Rollout {
             if step.ends[env] == End::Truncated {
                 let start = self.finals.len();
                 self.finals.resize(start + self.widths.observation, 0.0);
-                actor.encoder.encode(step.next_observation(env), &mut self.finals[start..]);
+                sampler.encoder.encode(step.next_observation(env), &mut self.finals[start..]);
                 self.final_rows.push(row as i64);
             }
         }
         self.filled += 1;
-        if let Some(memory) = &mut actor.memory {
+        if let Some(memory) = &mut sampler.memory {
             memory.observe(step);
         }
         if self.is_full() {
-            if let (Some(memory), Some(own)) = (&mut self.memory, &mut actor.memory) {
+            if let (Some(memory), Some(own)) = (&mut self.memory, &mut sampler.memory) {
                 memory.record(own, self.filled);
             }
             // What to act on next: its value is what the last rows are bootstrapped from.
@@ -221,7 +221,7 @@ impl Rollout {
             let after = &mut self.observations.as_mut_slice()[rows.end * width..];
             for env in 0..self.num_envs {
                 let row = &mut after[env * width..(env + 1) * width];
-                actor.encoder.encode(step.observations.row(env), row);
+                sampler.encoder.encode(step.observations.row(env), row);
             }
         }
     }
@@ -232,16 +232,16 @@ impl Rollout {
     /// [`AgentError::Diverged`] when a value is NaN.
     pub fn finish(
         &mut self,
-        actor: &Actor,
+        sampler: &PolicySampler,
         parameters: &Parameters,
         (discount, lambda): (f64, f64),
     ) -> Result<(), AgentError> {
         let inputs = self.observations.tensor();
         let whole = self.memory.as_ref().map(|memory| memory.whole(parameters.device())).transpose()?;
         let sequences = whole.as_ref().map(OwnSequences::sequences);
-        let states = actor.values(parameters, inputs, sequences, &mut self.values)?;
+        let states = sampler.values(parameters, inputs, sequences, &mut self.values)?;
         let states = read_states(states.as_ref())?;
-        self.next_values = self.values_of_next(actor, parameters, &states)?;
+        self.next_values = self.values_of_next(sampler, parameters, &states)?;
         if let Some(memory) = &mut self.memory {
             memory.finish(&states);
         }
@@ -257,13 +257,17 @@ impl Rollout {
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when a value is NaN.
-    pub fn value_again(&mut self, actor: &Actor, parameters: &Parameters) -> Result<(), AgentError> {
+    pub fn value_again(
+        &mut self,
+        sampler: &PolicySampler,
+        parameters: &Parameters,
+    ) -> Result<(), AgentError> {
         let inputs = self.observations.tensor();
         let whole = self.memory.as_ref().map(|memory| memory.whole_again(parameters.device())).transpose()?;
         let sequences = whole.as_ref().map(OwnSequences::sequences);
-        let states = actor.values(parameters, inputs, sequences, &mut self.values)?;
+        let states = sampler.values(parameters, inputs, sequences, &mut self.values)?;
         let states = read_states(states.as_ref())?;
-        self.next_values = self.values_of_next(actor, parameters, &states)?;
+        self.next_values = self.values_of_next(sampler, parameters, &states)?;
         Ok(())
     }
 
@@ -280,7 +284,7 @@ impl Rollout {
     /// truncation. `states` is what the value's network remembers after each step.
     fn values_of_next(
         &self,
-        actor: &Actor,
+        sampler: &PolicySampler,
         parameters: &Parameters,
         states: &[f32],
     ) -> Result<Vec<f32>, AgentError> {
@@ -294,9 +298,9 @@ impl Rollout {
             let finals =
                 Tensor::f_from_slice(&self.finals)?.f_reshape([-1, self.widths.observation as i64])?;
             let mut values = vec![0.0; self.final_rows.len()];
-            let after = |memory: &RolloutMemory| memory.after(states, &self.final_rows, parameters.device());
+            let after = |memory: &RolloutStates| memory.after(states, &self.final_rows, parameters.device());
             let after = self.memory.as_ref().map(after).transpose()?;
-            actor.values(parameters, &finals, after.as_ref().map(OwnSequences::sequences), &mut values)?;
+            sampler.values(parameters, &finals, after.as_ref().map(OwnSequences::sequences), &mut values)?;
             self.final_rows.iter().zip(values).for_each(|(row, value)| next[*row as usize] = value);
         }
         Ok(next)

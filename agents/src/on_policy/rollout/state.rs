@@ -4,7 +4,8 @@ use pavlov_envs::End;
 use pavlov_nn::{StateDict, StateView};
 
 use super::{Rollout, Widths};
-use crate::AgentError;
+use crate::core::AgentError;
+use crate::core::host::fill;
 
 impl Rollout {
     /// The steps so far; nothing is copied but the flags.
@@ -68,20 +69,4 @@ impl Rollout {
         self.filled = filled;
         Ok(())
     }
-}
-
-pub(in crate::on_policy) fn fill(
-    state: &StateView<'_>,
-    name: &str,
-    to: &mut [f32],
-) -> Result<(), AgentError> {
-    let numbers: Vec<f32> = state.vec(name)?;
-    if numbers.len() != to.len() {
-        let (have, want) = (numbers.len(), to.len());
-        return Err(AgentError::State(format!(
-            "the rollout's `{name}` holds {have} numbers, {want} are expected"
-        )));
-    }
-    to.copy_from_slice(&numbers);
-    Ok(())
 }

@@ -1,67 +1,22 @@
-//! The vocabulary: what a policy, an agent and an experience are.
-//!
-//! A **policy** maps observations to actions. An **algorithm** turns batches into a better policy. An **agent** is
-//! both with their configuration; it is what a training loop drives:
+//! An agent as a training loop drives it, and the configuration that builds it.
 //!
 //! ```text
 //! loop { agent.act(observations) -> actions;  environments.step(actions);  agent.observe(experience);  agent.learn() }
 //! ```
 //!
-//! The loop owns the environments and the clock; the agent decides when an update is due, from the env steps that it
-//! has observed. Everything an agent holds is in its state, so that a run continues from a checkpoint bit for bit.
+//! The loop owns the environments and the clock; the agent decides when an update is due, from the env steps that it has
+//! observed. Everything an agent holds is in its state, so that a run continues from a checkpoint bit for bit.
 
-use std::collections::BTreeMap;
-
-use pavlov_common::SeededRng;
-use pavlov_envs::{ActionBatch, ObsBatch, Space, StepBatch};
+use pavlov_envs::{ActionBatch, ObsBatch, Space};
 use pavlov_nn::{StateDict, StateView};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tch::Device;
 
-use crate::AgentError;
+use crate::core::{AgentError, Experience, Metrics, Policy};
+use crate::networks::NetworkRegistry;
 use crate::off_policy::OffPolicyHalves;
 use crate::on_policy::RolloutLearner;
-
-/// How a policy chooses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ActMode {
-    /// As in training: with the exploration, or the samples of a stochastic policy.
-    Explore,
-    /// The best action that the policy knows. Draws no random number.
-    Exploit,
-}
-
-/// Maps observations to actions, with weights of its own: for evaluation, and for actors in threads of their own.
-pub trait Policy: Send {
-    /// Writes one action for each row of `observations` into `actions`.
-    ///
-    /// # Errors
-    /// [`AgentError`] when the network fails or gives NaN.
-    fn act(
-        &mut self,
-        observations: &ObsBatch,
-        mode: ActMode,
-        rng: &mut SeededRng,
-        actions: &mut ActionBatch,
-    ) -> Result<(), AgentError>;
-
-    /// Says that what environment `row` shows next begins an episode: a policy with a memory forgets the last one.
-    fn forget(&mut self, _row: usize) {}
-}
-
-/// What one step of a vector environment taught: row `i` is the transition of environment `i`, from
-/// `observations` by `actions` to [`StepBatch::next_observation`].
-#[derive(Clone, Copy, Debug)]
-pub struct Experience<'a> {
-    /// What was acted on.
-    pub observations: &'a ObsBatch,
-    /// What was done.
-    pub actions: &'a ActionBatch,
-    /// What came of it.
-    pub step: &'a StepBatch,
-}
-
-/// Named numbers for the log: `train/loss`, `rollout/exploration_rate`, ...
-pub type Metrics = BTreeMap<&'static str, f64>;
 
 /// A policy and an algorithm that improves it.
 pub trait Agent: Send {
@@ -89,7 +44,7 @@ pub trait Agent: Send {
     /// [`AgentError`] when memory runs out.
     fn policy(&self) -> Result<Box<dyn Policy>, AgentError>;
 
-    /// The agent's halves, for threads of their own; `None` if it can only act and learn in turns.
+    /// The agent's acting and learning halves, for threads of their own; `None` if it can only act and learn in turns.
     fn halves(&mut self) -> Option<Halves<'_>> {
         None
     }
@@ -152,4 +107,27 @@ pub struct AgentContext {
     pub seed: u64,
     /// Where networks live.
     pub device: Device,
+    /// The backbones that `net.backbone` can name.
+    pub networks: NetworkRegistry,
+}
+
+/// The configuration of an agent, from which the agent is built. Implementing this and registering it is all that a
+/// new agent needs to have the command line, recording, checkpoints and evaluation.
+pub trait AgentConfig: Serialize + DeserializeOwned + Default + 'static {
+    /// The name on the command line.
+    const NAME: &'static str;
+    /// One line that says what the agent is, with the paper.
+    const SUMMARY: &'static str;
+
+    /// Checks every field and how the fields go together.
+    ///
+    /// # Errors
+    /// [`AgentError::Config`] naming the field and what to set it to.
+    fn validate(&self) -> Result<(), AgentError>;
+
+    /// Builds the agent.
+    ///
+    /// # Errors
+    /// [`AgentError::Unsupported`] when the agent cannot play such environments.
+    fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError>;
 }

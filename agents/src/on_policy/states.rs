@@ -4,14 +4,14 @@ use pavlov_envs::StepBatch;
 use pavlov_nn::{StateDict, StateView};
 use tch::{Device, Tensor};
 
-use super::rollout::fill;
-use super::{Actor, Sequences};
-use crate::AgentError;
-use crate::host::{on_device, read};
+use super::PolicySampler;
+use crate::core::AgentError;
+use crate::core::host::{fill, on_device, read};
+use crate::networks::Sequences;
 
 /// What a policy remembers of each environment.
 #[derive(Clone, Debug)]
-pub struct Memory {
+pub struct PolicyState {
     width: usize,
     /// `[rows, width]`
     states: Vec<f32>,
@@ -19,7 +19,7 @@ pub struct Memory {
     starts: Vec<f32>,
 }
 
-impl Memory {
+impl PolicyState {
     /// A memory of `width` numbers for each environment.
     pub fn new(width: usize) -> Self {
         Self { width, states: Vec::new(), starts: Vec::new() }
@@ -120,7 +120,7 @@ impl OwnSequences {
 
 /// What was remembered along a rollout.
 #[derive(Debug)]
-pub(super) struct RolloutMemory {
+pub(super) struct RolloutStates {
     num_envs: usize,
     policy_width: usize,
     value_width: usize,
@@ -134,11 +134,11 @@ pub(super) struct RolloutMemory {
     value_before: Vec<f32>,
 }
 
-impl RolloutMemory {
+impl RolloutStates {
     /// For rollouts of so many steps; `None` for an actor without memory.
-    pub fn new(steps: usize, num_envs: usize, actor: &Actor) -> Option<Self> {
-        let policy_width = actor.memory.as_ref()?.width;
-        let value_width = actor.net.value_state_width();
+    pub fn new(steps: usize, num_envs: usize, sampler: &PolicySampler) -> Option<Self> {
+        let policy_width = sampler.memory.as_ref()?.width;
+        let value_width = sampler.net.value_state_width();
         let rows = steps * num_envs;
         Some(Self {
             num_envs,
@@ -152,7 +152,7 @@ impl RolloutMemory {
     }
 
     /// Keeps what is remembered before step `step`; that after the last one too.
-    pub fn record(&mut self, memory: &mut Memory, step: usize) {
+    pub fn record(&mut self, memory: &mut PolicyState, step: usize) {
         memory.resize(self.num_envs);
         let rows = step * self.num_envs..(step + 1) * self.num_envs;
         self.starts[rows.clone()].copy_from_slice(&memory.starts);
@@ -206,12 +206,12 @@ impl RolloutMemory {
     }
 
     /// The first states and the starts of sequences of `steps` steps, given by the rows at which they begin.
-    pub fn gather(&self, firsts: &[usize], steps: usize) -> GatheredMemory {
+    pub fn gather(&self, firsts: &[usize], steps: usize) -> GatheredStates {
         let pick = |from: &[f32], width: usize| -> Vec<f32> {
             firsts.iter().flat_map(|row| &from[row * width..(row + 1) * width]).copied().collect()
         };
         let each = |step: usize| firsts.iter().map(move |row| self.starts[row + step * self.num_envs]);
-        GatheredMemory {
+        GatheredStates {
             steps,
             count: firsts.len(),
             starts: (0..steps).flat_map(each).collect(),
@@ -245,7 +245,7 @@ impl RolloutMemory {
 
 /// The starts and first states of a minibatch's sequences.
 #[derive(Debug)]
-pub(super) struct GatheredMemory {
+pub(super) struct GatheredStates {
     pub steps: usize,
     pub count: usize,
     starts: Vec<f32>,
@@ -253,7 +253,7 @@ pub(super) struct GatheredMemory {
     value: Vec<f32>,
 }
 
-impl GatheredMemory {
+impl GatheredStates {
     /// For the policy's and for the value's network.
     pub fn on(&self, device: Device) -> Result<(OwnSequences, OwnSequences), AgentError> {
         let of = |states: &[f32]| OwnSequences::new(&self.starts, states, self.steps, self.count, device);

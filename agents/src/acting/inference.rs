@@ -1,9 +1,10 @@
 //! Who runs a policy's network: the one that acts, or another that runs it for many at once.
 
-use pavlov_nn::Parameters;
+use pavlov_nn::{Parameters, Pass};
 use tch::Tensor;
 
-use crate::AgentError;
+use crate::core::AgentError;
+use crate::networks::Network;
 
 /// How an acting half comes by its network's outputs.
 #[derive(Clone, Copy)]
@@ -34,4 +35,29 @@ pub trait RowNetwork: Send {
     /// # Errors
     /// [`AgentError`] when the rows do not fit.
     fn forward(&self, weights: &Parameters, rows: &Tensor) -> Result<Tensor, AgentError>;
+
+    /// Where the numbers of these rows stop being finite, for the message of a network that has given NaN; `None` where that
+    /// is not known.
+    ///
+    /// # Errors
+    /// As [`RowNetwork::forward`].
+    fn find_non_finite(&self, _weights: &Parameters, _rows: &Tensor) -> Result<Option<String>, AgentError> {
+        Ok(None)
+    }
+}
+
+impl RowNetwork for Network {
+    fn widths(&self) -> (usize, usize) {
+        (self.inputs() as usize, self.outputs() as usize)
+    }
+
+    fn forward(&self, weights: &Parameters, rows: &Tensor) -> Result<Tensor, AgentError> {
+        let _guard = tch::no_grad_guard();
+        Ok(Network::forward(self, &mut Pass::eval(weights), rows)?)
+    }
+
+    fn find_non_finite(&self, weights: &Parameters, rows: &Tensor) -> Result<Option<String>, AgentError> {
+        let _guard = tch::no_grad_guard();
+        Ok(self.front().find_non_finite(&mut Pass::eval(weights), rows)?)
+    }
 }

@@ -4,19 +4,21 @@ use std::ops::Range;
 
 use pavlov_common::SeededRng;
 use pavlov_envs::{ActionBatch, ObsBatch};
-use pavlov_nn::{HostBuffer, Mode, Parameters, StateDict, StateView};
+use pavlov_nn::{HostBuffer, Parameters, Pass, StateDict, StateView};
 use tch::Tensor;
 
 use super::exploration::{ExplorationNoise, log_deviations};
 use super::rows::{PolicyRows, RowWidths};
-use super::{ActionHead, ActorCritic, Memory, PolicyOutputs, Sequences};
-use crate::host::{on_device, read};
-use crate::{ActMode, AgentError, BatchedInference, Encoder, Inference, Policy, RowNetwork};
+use super::{ActionHead, ActorCritic, PolicyOutputs, PolicyState};
+use crate::acting::{BatchedInference, Inference, RowNetwork};
+use crate::core::host::{on_device, read};
+use crate::core::{ActMode, AgentError, Policy};
+use crate::networks::{Encoder, Sequences};
 
 /// An actor-critic's description, what stands between it and the environment, and room for its answers. Who runs the
 /// networks is said with each call.
 #[derive(Clone, Debug)]
-pub struct Actor {
+pub struct PolicySampler {
     /// The networks.
     pub net: ActorCritic,
     /// From observations to the networks' inputs.
@@ -26,7 +28,7 @@ pub struct Actor {
     /// State-dependent noise, where the agent explores by it. Without it actions are drawn independently.
     pub noise: Option<ExplorationNoise>,
     /// What a recurrent policy remembers. Without it each observation stands alone.
-    pub memory: Option<Memory>,
+    pub memory: Option<PolicyState>,
     answer: DistributionRows,
     /// What goes to who runs the network for many, and what comes back.
     asked: (Vec<f32>, Vec<f32>),
@@ -45,11 +47,11 @@ pub(super) struct DistributionRows {
     means: Vec<f32>,
 }
 
-impl Actor {
+impl PolicySampler {
     /// Puts the parts together.
     pub fn new(net: ActorCritic, encoder: Encoder, head: ActionHead) -> Self {
         let width = net.policy_state_width();
-        let memory = (width > 0).then(|| Memory::new(width));
+        let memory = (width > 0).then(|| PolicyState::new(width));
         Self {
             net,
             encoder,
@@ -70,7 +72,7 @@ impl Actor {
     pub fn fresh(&self) -> Self {
         let mut fresh = self.clone();
         fresh.noise.iter_mut().for_each(ExplorationNoise::restart);
-        fresh.memory = self.memory.as_ref().map(|_| Memory::new(self.net.policy_state_width()));
+        fresh.memory = self.memory.as_ref().map(|_| PolicyState::new(self.net.policy_state_width()));
         fresh
     }
 
@@ -151,7 +153,10 @@ impl Actor {
                 (ActMode::Exploit, _) => distribution.mode_row(row, mask, draw),
             };
             if !drawn {
-                return Err(AgentError::Diverged(format!("the policy's outputs are {row:?}")));
+                let place = place_of_nan(&self.net, inference, inputs);
+                return Err(AgentError::Diverged(
+                    place.unwrap_or(format!("the policy's outputs are {row:?}")),
+                ));
             }
             *log_prob = distribution.evaluate_row(row, mask, draw).0;
         }
@@ -162,11 +167,11 @@ impl Actor {
     fn run(&mut self, weights: &Parameters, inputs: &Tensor) -> Result<(), AgentError> {
         let inputs = on_device(inputs, weights.device())?;
         let outputs = match &mut self.memory {
-            None => self.net.policy(weights, &inputs, None, Mode::Eval)?,
+            None => self.net.policy(&mut Pass::eval(weights), &inputs, None)?,
             Some(memory) => {
                 memory.resize(inputs.size()[0] as usize);
                 let step = memory.step(weights.device())?;
-                let outputs = self.net.policy(weights, &inputs, Some(step.sequences()), Mode::Eval)?;
+                let outputs = self.net.policy(&mut Pass::eval(weights), &inputs, Some(step.sequences()))?;
                 outputs.states.as_ref().map_or(Ok(()), |states| memory.update(states))?;
                 outputs
             }
@@ -219,13 +224,20 @@ impl Actor {
         let _guard = tch::no_grad_guard();
         let inputs = on_device(inputs, parameters.device())?;
         let count = values.len();
-        let outputs = self.net.value(parameters, &inputs, sequences, Mode::Eval)?;
+        let outputs = self.net.value(&mut Pass::eval(parameters), &inputs, sequences)?;
         outputs.values.f_copy_data(values, count)?;
         match values.iter().all(|value| value.is_finite()) {
             true => Ok(outputs.states),
             false => Err(AgentError::Diverged("a value is not a finite number".into())),
         }
     }
+}
+
+/// Where the numbers of these rows stop being finite, if that can be found.
+fn place_of_nan(net: &ActorCritic, inference: Inference<'_>, inputs: &Tensor) -> Option<String> {
+    let Inference::Own(weights) = inference else { return None };
+    let inputs = on_device(inputs, weights.device()).ok()?;
+    net.find_non_finite(&mut Pass::eval(weights), &inputs).ok().flatten()
 }
 
 /// The mask of row `index`, if there are masks.
@@ -292,7 +304,7 @@ impl DistributionRows {
 /// A stochastic policy with weights of its own.
 #[derive(Debug)]
 pub struct StochasticPolicy {
-    actor: Actor,
+    sampler: PolicySampler,
     parameters: Parameters,
     inputs: HostBuffer<f32>,
     masks: Vec<f32>,
@@ -305,11 +317,11 @@ impl StochasticPolicy {
     ///
     /// # Errors
     /// [`AgentError`] when memory runs out.
-    pub fn new(actor: Actor, parameters: Parameters) -> Result<Self, AgentError> {
-        let memory = actor.memory.as_ref().map(|_| Memory::new(actor.net.policy_state_width()));
-        let actor = Actor { noise: None, memory, ..actor };
-        let inputs = HostBuffer::new(&[0, actor.encoder.width() as i64])?;
-        Ok(Self { actor, parameters, inputs, masks: Vec::new(), draws: Vec::new(), log_probs: Vec::new() })
+    pub fn new(sampler: PolicySampler, parameters: Parameters) -> Result<Self, AgentError> {
+        let memory = sampler.memory.as_ref().map(|_| PolicyState::new(sampler.net.policy_state_width()));
+        let sampler = PolicySampler { noise: None, memory, ..sampler };
+        let inputs = HostBuffer::new(&[0, sampler.encoder.width() as i64])?;
+        Ok(Self { sampler, parameters, inputs, masks: Vec::new(), draws: Vec::new(), log_probs: Vec::new() })
     }
 }
 
@@ -322,24 +334,24 @@ impl Policy for StochasticPolicy {
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         let rows = observations.rows();
-        let width = self.actor.head.distribution().width();
+        let width = self.sampler.head.distribution().width();
         if self.log_probs.len() != rows {
-            self.inputs = HostBuffer::new(&[rows as i64, self.actor.encoder.width() as i64])?;
-            self.masks.resize(rows * self.actor.encoder.mask_width(), 1.0);
+            self.inputs = HostBuffer::new(&[rows as i64, self.sampler.encoder.width() as i64])?;
+            self.masks.resize(rows * self.sampler.encoder.mask_width(), 1.0);
             self.draws.resize(rows * width, 0.0);
             self.log_probs.resize(rows, 0.0);
         }
-        self.actor.encode(observations, self.inputs.as_mut_slice(), &mut self.masks);
+        self.sampler.encode(observations, self.inputs.as_mut_slice(), &mut self.masks);
         let asked = (self.inputs.tensor(), self.masks.as_slice());
         let answers = (self.draws.as_mut_slice(), self.log_probs.as_mut_slice());
-        self.actor.draw(Inference::Own(&self.parameters), asked, (mode, rng), answers)?;
+        self.sampler.draw(Inference::Own(&self.parameters), asked, (mode, rng), answers)?;
         for (row, draw) in self.draws.chunks_exact(width).enumerate() {
-            self.actor.head.write(draw, row, actions);
+            self.sampler.head.write(draw, row, actions);
         }
         Ok(())
     }
 
     fn forget(&mut self, row: usize) {
-        self.actor.memory.iter_mut().for_each(|memory| memory.forget(row));
+        self.sampler.memory.iter_mut().for_each(|memory| memory.forget(row));
     }
 }

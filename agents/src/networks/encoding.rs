@@ -1,23 +1,37 @@
 //! From observations as environments write them to the numbers that a network takes.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use pavlov_envs::{ACTION_MASK, BoxSpace, Dtype, ObsLayout, ObsRef, Space};
-use pavlov_nn::Image;
+use pavlov_nn::{Image, NnError};
 use tch::{Kind, TchError, Tensor};
 
-use crate::AgentError;
+use super::observation::{ObservationPart, PartKind};
 
 /// Flattens an observation into one row of `f32`: boxes of `f32` and bits as they are, bytes divided by the largest
-/// that their box allows, each discrete number as a one-hot code. A dict's entries follow one another.
+/// that their box allows, each discrete number as a one-hot code or, for networks that embed it, as itself. A dict's
+/// entries follow one another.
 ///
 /// The entry [`ACTION_MASK`] of a dict is no input: it says which of the discrete actions make sense.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoder {
     parts: Vec<Part>,
+    /// The same as a network sees them.
+    seen: Arc<[ObservationPart]>,
     width: usize,
     plain: bool,
     mask: Option<Range<usize>>,
+}
+
+/// How discrete numbers of an observation reach a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DiscreteCode {
+    /// A row of zeros with a one in the number's place.
+    #[default]
+    OneHot,
+    /// The number itself: a token that the network embeds.
+    Token,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -26,23 +40,34 @@ enum Part {
     Bytes {
         count: usize,
         largest: f32,
-        image: Option<Image>,
     },
     OneHot(usize),
+    /// So many discrete numbers as they are.
+    Tokens(usize),
     /// Numbers that are no input.
     Skipped(usize),
 }
 
 impl Encoder {
-    /// The encoder of observations from `space`.
+    /// The encoder of observations from `space`, discrete numbers as one-hot codes.
     pub fn new(space: &Space) -> Self {
-        let mut parts = Vec::new();
-        collect(space, &mut parts);
+        Self::with_discrete(space, DiscreteCode::OneHot)
+    }
+
+    /// The encoder of observations from `space`.
+    pub fn with_discrete(space: &Space, code: DiscreteCode) -> Self {
+        let mut collected = Collected { code, parts: Vec::new(), seen: Vec::new(), width: 0 };
+        collected.add("", space);
+        let Collected { parts, seen, width, .. } = collected;
         let mask = mask_entry(space)
             .and_then(|_| ObsLayout::new(space).leaf(ACTION_MASK).map(|leaf| leaf.range.clone()));
-        let width = parts.iter().map(Part::width).sum();
-        let plain = parts.iter().all(|part| matches!(part, Part::Floats(_)));
-        Self { width, plain, parts, mask }
+        let plain = parts.iter().all(|part| matches!(part, Part::Floats(_) | Part::Tokens(_)));
+        Self { width, plain, parts, seen: seen.into(), mask }
+    }
+
+    /// The parts of an encoded observation as a network sees them, in order.
+    pub fn parts(&self) -> &Arc<[ObservationPart]> {
+        &self.seen
     }
 
     /// Which actions make sense, 1 for those that do, `[actions]`; `None` where the environment does not say, or where
@@ -93,8 +118,8 @@ impl Encoder {
     /// bytes, u8 with the batch first, on one device: f32 `[batch, width]`, the numbers that [`Encoder::encode`] writes.
     ///
     /// # Errors
-    /// [`AgentError::Nn`] when libtorch fails.
-    pub fn assemble(&self, numbers: &Tensor, bytes: &Tensor) -> Result<Tensor, AgentError> {
+    /// [`NnError::Nn`] when libtorch fails.
+    pub fn assemble(&self, numbers: &Tensor, bytes: &Tensor) -> Result<Tensor, NnError> {
         let batch = numbers.size()[0];
         let scaled = |bytes: &Tensor, largest: f32| -> Result<Tensor, TchError> {
             let numbers = bytes.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([batch, -1])?;
@@ -116,15 +141,6 @@ impl Encoder {
             }
         }
         Ok(Tensor::f_cat(&parts, 1)?)
-    }
-
-    /// What an encoded observation consists of, in order: numbers, and, if they are to be told apart, images.
-    pub fn parts(&self, images: bool) -> Vec<pavlov_nn::Part> {
-        let seen = |part: &Part| match part {
-            Part::Bytes { image: Some(image), .. } if images => pavlov_nn::Part::Image(*image),
-            part => pavlov_nn::Part::Numbers(part.width() as i64),
-        };
-        self.parts.iter().map(seen).collect()
     }
 
     /// Writes the encoded observation into `row`, which has [`Encoder::width`] numbers.
@@ -159,20 +175,62 @@ fn image_of(shape: &[usize]) -> Option<Image> {
     Some(Image { height, width, channels, channels_first })
 }
 
-fn collect(space: &Space, parts: &mut Vec<Part>) {
-    match space {
-        Space::Discrete(n) => parts.push(Part::OneHot(*n as usize)),
-        Space::MultiDiscrete(counts) => parts.extend(counts.iter().map(|&n| Part::OneHot(n as usize))),
-        Space::MultiBinary(n) => parts.push(Part::Floats(*n)),
-        Space::Box(space @ BoxSpace { dtype: Dtype::F32, .. }) => parts.push(Part::Floats(space.len())),
-        Space::Box(space) => {
-            let largest = space.high.iter().copied().fold(1.0, f32::max);
-            parts.push(Part::Bytes { count: space.len(), largest, image: image_of(&space.shape) });
+/// The parts of a space, collected entry by entry.
+struct Collected {
+    code: DiscreteCode,
+    parts: Vec<Part>,
+    seen: Vec<ObservationPart>,
+    width: usize,
+}
+
+impl Collected {
+    fn add(&mut self, key: &str, space: &Space) {
+        match space {
+            Space::Discrete(n) => self.add_discrete(key, &[*n]),
+            Space::MultiDiscrete(counts) => self.add_discrete(key, counts),
+            Space::MultiBinary(n) => self.push(key, Part::Floats(*n), PartKind::numbers(*n)),
+            Space::Box(space @ BoxSpace { dtype: Dtype::F32, .. }) => {
+                let shape = space.shape.iter().map(|&side| side as i64).collect();
+                self.push(key, Part::Floats(space.len()), PartKind::Numbers { shape });
+            }
+            Space::Box(space) => {
+                let largest = space.high.iter().copied().fold(1.0, f32::max);
+                let kind = match image_of(&space.shape) {
+                    Some(image) => PartKind::Image(image),
+                    None => PartKind::numbers(space.len()),
+                };
+                self.push(key, Part::Bytes { count: space.len(), largest }, kind);
+            }
+            Space::Dict(entries) => entries.iter().for_each(|(name, entry)| match entry {
+                Space::MultiBinary(n) if name == ACTION_MASK => self.parts.push(Part::Skipped(*n)),
+                entry if key.is_empty() => self.add(name, entry),
+                entry => self.add(&format!("{key}.{name}"), entry),
+            }),
         }
-        Space::Dict(entries) => entries.iter().for_each(|(key, entry)| match entry {
-            Space::MultiBinary(n) if key == ACTION_MASK => parts.push(Part::Skipped(*n)),
-            entry => collect(entry, parts),
-        }),
+    }
+
+    fn add_discrete(&mut self, key: &str, counts: &[i64]) {
+        match self.code {
+            DiscreteCode::Token => {
+                let vocabulary = counts.iter().copied().max().unwrap_or(1);
+                let kind = PartKind::Tokens { count: counts.len() as i64, vocabulary };
+                self.push(key, Part::Tokens(counts.len()), kind);
+            }
+            DiscreteCode::OneHot => {
+                let kind = PartKind::numbers(counts.iter().sum::<i64>() as usize);
+                let begin = self.width;
+                counts.iter().for_each(|&n| self.parts.push(Part::OneHot(n as usize)));
+                self.width += kind.width() as usize;
+                self.seen.push(ObservationPart { key: key.to_string(), kind, begin: begin as i64 });
+            }
+        }
+    }
+
+    fn push(&mut self, key: &str, part: Part, kind: PartKind) {
+        let begin = self.width as i64;
+        self.width += part.width();
+        self.parts.push(part);
+        self.seen.push(ObservationPart { key: key.to_string(), kind, begin });
     }
 }
 
@@ -180,7 +238,7 @@ impl Part {
     /// How many numbers it is encoded as.
     fn width(&self) -> usize {
         match self {
-            Self::Floats(n) | Self::OneHot(n) => *n,
+            Self::Floats(n) | Self::OneHot(n) | Self::Tokens(n) => *n,
             Self::Bytes { count, .. } => *count,
             Self::Skipped(_) => 0,
         }
@@ -189,7 +247,7 @@ impl Part {
     /// Writes what a part that is no bytes makes of the first of these floats; gives the others.
     fn encode_floats<'f>(&self, floats: &'f [f32], row: &mut [f32]) -> &'f [f32] {
         match self {
-            Self::Floats(n) => {
+            Self::Floats(n) | Self::Tokens(n) => {
                 row.copy_from_slice(&floats[..*n]);
                 &floats[*n..]
             }
@@ -272,6 +330,34 @@ mod tests {
             let assembled = encoder.assemble(&numbers, &Tensor::from_slice(&bytes).reshape([1, -1])).unwrap();
             assert_eq!(Vec::<f32>::try_from(assembled.reshape([-1])).unwrap(), whole);
         }
+    }
+
+    #[test]
+    fn a_network_sees_the_parts_by_their_keys() {
+        let pixels = BoxSpace::new(vec![0.0; 75], vec![255.0; 75], &[5, 5, 3], Dtype::U8).unwrap();
+        let space = Space::Dict(vec![
+            ("word".into(), Space::MultiDiscrete(vec![3, 4])),
+            (ACTION_MASK.into(), Space::MultiBinary(2)),
+            ("camera".into(), Space::Box(pixels)),
+            ("body".into(), Space::Dict(vec![("joints".into(), Space::unbounded(&[2, 3]))])),
+        ]);
+        let kinds = |code| {
+            let encoder = Encoder::with_discrete(&space, code);
+            let parts = encoder.parts().iter().map(|part| (part.key.clone(), part.begin, part.kind.width()));
+            (encoder.width(), parts.collect::<Vec<_>>())
+        };
+        let of = |word: i64| {
+            let begins = [0, word, word + 75];
+            let keys = ["word", "camera", "body.joints"].map(String::from);
+            keys.into_iter().zip(begins).zip([word, 75, 6]).map(|((key, begin), width)| (key, begin, width))
+        };
+        assert_eq!(kinds(DiscreteCode::OneHot), (88, of(7).collect()));
+        assert_eq!(kinds(DiscreteCode::Token), (83, of(2).collect()));
+        let mut row = [0.0; 83];
+        let floats = [2.0, 3.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5];
+        let observation = ObsRef { floats: &floats, bytes: &[0; 75] };
+        Encoder::with_discrete(&space, DiscreteCode::Token).encode(observation, &mut row);
+        assert_eq!(row[..3], [2.0, 3.0, 0.0]);
     }
 
     #[test]

@@ -1,23 +1,23 @@
-//! Weights with all that a gradient step needs.
+//! An actor-critic's weights in training.
 
-use pavlov_nn::{OptimizerConfig, Parameters, StateDict, StateView};
+use pavlov_common::derive_seed;
+use pavlov_nn::{self as nn, OptimizerConfig, Parameters, StateDict, StateView};
 use tch::Kind;
 
-use super::{Actor, Evaluation, Evaluator, Minibatch, RowGradients};
-use crate::{AgentError, Means, Metrics, Trained};
+use super::{ActionEvaluation, Evaluator, Minibatch, PolicySampler, RowGradients};
+use crate::core::{AgentError, Means, Metrics};
 
 /// An actor-critic's weights, their optimiser, and the means of what their updates were like.
 #[derive(Debug)]
-pub struct Trainable {
+pub struct ActorCriticLearner {
     /// What to log, filled by the algorithm.
     pub means: Means,
-    trained: Trained,
+    trained: nn::Trainable,
     evaluator: Evaluator,
-    updates: u64,
 }
 
-impl Trainable {
-    /// Weights that have not been trained yet.
+impl ActorCriticLearner {
+    /// Weights that have not been trained yet, in a run with this seed.
     ///
     /// # Errors
     /// [`AgentError`] when the optimiser's configuration makes no sense.
@@ -25,18 +25,19 @@ impl Trainable {
         parameters: Parameters,
         optimizer: &OptimizerConfig,
         gradient_clip_norm: Option<f64>,
+        seed: u64,
     ) -> Result<Self, AgentError> {
+        let seed = derive_seed(seed, "dropout", 0);
         Ok(Self {
             means: Means::default(),
-            trained: Trained::new(parameters, optimizer, gradient_clip_norm)?,
+            trained: nn::Trainable::new(parameters, optimizer, gradient_clip_norm, seed)?,
             evaluator: Evaluator::default(),
-            updates: 0,
         })
     }
 
     /// The weights.
     pub fn parameters(&self) -> &Parameters {
-        &self.trained.parameters
+        self.trained.parameters()
     }
 
     /// Takes over saved weights.
@@ -44,57 +45,56 @@ impl Trainable {
     /// # Errors
     /// [`AgentError`] when they do not fit; nothing is changed then.
     pub fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError> {
-        Ok(self.trained.parameters.load_state(weights)?)
+        Ok(self.trained.load_weights(weights)?)
     }
 
     /// How many gradient steps were made.
     pub fn updates(&self) -> u64 {
-        self.updates
+        self.trained.updates()
     }
 
     /// What the present weights make of a minibatch.
     ///
     /// # Errors
     /// [`AgentError`] when the minibatch does not fit.
-    pub fn evaluate(&self, actor: &Actor, minibatch: &Minibatch) -> Result<Evaluation, AgentError> {
-        self.evaluator.evaluate(actor, &self.trained.parameters, minibatch)
+    pub fn evaluate(
+        &mut self,
+        sampler: &PolicySampler,
+        minibatch: &Minibatch,
+    ) -> Result<ActionEvaluation, AgentError> {
+        self.evaluator.evaluate(sampler, &mut self.trained.pass(), minibatch)
     }
 
-    /// One gradient step down a loss, given by its changes with the numbers of `evaluation`.
+    /// One update down a loss, given by its changes with the numbers of `evaluation`.
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when the gradient is no longer finite.
     pub fn descend(
         &mut self,
-        actor: &Actor,
-        seen: (&Minibatch, &Evaluation),
+        sampler: &PolicySampler,
+        seen: (&Minibatch, &ActionEvaluation),
         by: &RowGradients,
         learning_rate: f64,
     ) -> Result<(), AgentError> {
-        self.trained.parameters.zero_gradients();
-        self.evaluator.backward(actor, &self.trained.parameters, seen, by)?;
-        if let Some(norm) = self.trained.clip()? {
-            let norm = norm.f_double_value(&[])?;
-            if !norm.is_finite() {
-                return Err(AgentError::Diverged(format!("the gradient's norm is {norm}")));
-            }
-            self.means.add("train/gradient_norm", norm);
-        }
-        self.trained.step(learning_rate)?;
-        self.updates += 1;
-        Ok(())
+        let Self { trained, evaluator, .. } = self;
+        trained.descend_by(learning_rate, |parameters| evaluator.backward(sampler, parameters, seen, by))
     }
 
     /// What there is to log since the last call: the means of these tags, and what every actor-critic has.
     ///
     /// # Errors
     /// [`AgentError`] when libtorch fails.
-    pub fn take_metrics(&mut self, actor: &Actor, tags: &[&'static str]) -> Result<Metrics, AgentError> {
-        let mut metrics = Metrics::from([("train/n_updates", self.updates as f64)]);
-        metrics.extend(self.means.take(&["train/gradient_norm"]));
+    pub fn take_metrics(
+        &mut self,
+        sampler: &PolicySampler,
+        tags: &[&'static str],
+    ) -> Result<Metrics, AgentError> {
+        let mut metrics = Metrics::from([("train/n_updates", self.updates() as f64)]);
+        let norm = self.trained.take_gradient_norm()?;
+        metrics.extend(norm.map(|norm| ("train/gradient_norm", norm)));
         metrics.extend(self.means.take(tags));
-        if let Some(id) = actor.net.log_deviation() {
-            let deviation = self.trained.parameters.get(id).f_detach()?.f_exp()?.f_mean(Kind::Float)?;
+        if let Some(id) = sampler.net.log_deviation() {
+            let deviation = self.trained.parameters().get(id).f_detach()?.f_exp()?.f_mean(Kind::Float)?;
             metrics.insert("train/std", deviation.f_double_value(&[])?);
         }
         Ok(metrics)
@@ -107,7 +107,6 @@ impl Trainable {
     pub fn state(&self) -> Result<StateDict<'_>, AgentError> {
         let mut state = self.trained.state()?;
         state.put_value("means", &self.means)?;
-        state.put_value("updates", &self.updates)?;
         Ok(state)
     }
 
@@ -118,7 +117,6 @@ impl Trainable {
     pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
         self.trained.load_state(state)?;
         self.means = state.value("means")?;
-        self.updates = state.value("updates")?;
         Ok(())
     }
 }

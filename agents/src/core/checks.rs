@@ -1,6 +1,6 @@
 //! Checks of single numbers that configurations share. Each names the field and says what to set it to.
 
-use crate::AgentError;
+use crate::core::AgentError;
 
 fn refuse(field: &str, value: impl std::fmt::Display, wanted: &str) -> Result<(), AgentError> {
     Err(AgentError::Config(format!("{field} is {value}: give {wanted}")))

@@ -4,7 +4,8 @@ use pavlov_common::SeededRng;
 use pavlov_envs::{ActionBatch, ObsBatch, Space};
 use rand::RngExt;
 
-use crate::{ActMode, AgentError, Encoder, Policy};
+use crate::core::{ActMode, AgentError, Policy};
+use crate::networks::Encoder;
 
 /// Draws each action uniformly from the action space; with an action mask, from the actions that make sense.
 #[derive(Clone, Debug)]

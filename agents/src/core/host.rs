@@ -1,0 +1,32 @@
+//! Between tensors, saved arrays and ordinary memory. Losses of a few numbers a row are computed there: on small batches the price of
+//! an operation on a tensor is many times its arithmetic.
+
+use pavlov_nn::StateView;
+use tch::{Device, Tensor};
+
+use crate::core::AgentError;
+
+/// Copies all of a tensor's numbers (f32) into `numbers`, row-major.
+pub(crate) fn read(tensor: &Tensor, numbers: &mut Vec<f32>) -> Result<(), AgentError> {
+    let count = tensor.numel();
+    numbers.resize(count, 0.0);
+    Ok(tensor.f_copy_data(numbers, count)?)
+}
+
+/// The tensor where the network lives. On the CPU it is the same memory.
+pub(crate) fn on_device(tensor: &Tensor, device: Device) -> Result<Tensor, AgentError> {
+    Ok(if device == Device::Cpu { tensor.shallow_clone() } else { tensor.f_to_device(device)? })
+}
+
+/// Fills `to` with the saved array of this name, which has as many numbers.
+pub(crate) fn fill(state: &StateView<'_>, name: &str, to: &mut [f32]) -> Result<(), AgentError> {
+    let numbers: Vec<f32> = state.vec(name)?;
+    if numbers.len() != to.len() {
+        let (have, want) = (numbers.len(), to.len());
+        return Err(AgentError::State(format!(
+            "the saved `{name}` holds {have} numbers, {want} are expected"
+        )));
+    }
+    to.copy_from_slice(&numbers);
+    Ok(())
+}

@@ -1,0 +1,17 @@
+//! The halves of an agent that learns from a replay.
+
+use super::{Explorer, OffPolicyLearner, OffPolicySetup, Pace, Store};
+
+/// The halves of such an agent, for threads of their own.
+pub struct OffPolicyHalves<'a> {
+    /// What makes a better policy of a batch.
+    pub learner: &'a mut dyn OffPolicyLearner,
+    /// How it acts in the plain loop: others act as its twins.
+    pub explorer: &'a dyn Explorer,
+    /// The replay.
+    pub store: &'a mut Store,
+    /// When an update is due.
+    pub pace: &'a mut Pace,
+    /// How the agent was put together.
+    pub setup: OffPolicySetup,
+}
