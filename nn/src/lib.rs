@@ -14,11 +14,11 @@
 mod activation;
 pub mod device;
 pub mod distributions;
-mod dropout;
 mod ensemble;
 mod error;
 pub mod features;
 mod init;
+pub mod layers;
 pub mod losses;
 mod mlp;
 mod module;

@@ -1,0 +1,96 @@
+//! Layers: what networks are composed of, each a [`Module`](crate::Module).
+//!
+//! Each layer has a configuration, whose defaults are PyTorch's, and parameters with PyTorch's names. Networks are composed
+//! in code, or from a list in a file ([`Layers`], [`build()`]).
+
+mod branches;
+mod build;
+mod conv;
+mod dropout;
+mod item;
+mod linear;
+mod list;
+mod norm;
+mod pair;
+mod sequential;
+mod shape;
+
+use tch::Tensor;
+
+pub use branches::{Add, AddConfig, Concat, ConcatConfig, Residual, ResidualConfig};
+pub use build::build;
+pub use conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+pub(crate) use dropout::dropout;
+pub use dropout::{Dropout, DropoutConfig};
+pub use linear::{Linear, LinearConfig};
+pub use list::{LayerConfig, Layers};
+pub use norm::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, RmsNorm, RmsNormConfig};
+pub use pair::Pair;
+pub use sequential::Sequential;
+pub use shape::{Flatten, Reshape, Transpose, Unsqueeze};
+
+use crate::{Init, NnError, Precision};
+
+/// What the layers of a list start with and compute in, where they do not say so themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Defaults {
+    /// How weights start.
+    pub init: Init,
+    /// The type of number of products.
+    pub precision: Precision,
+}
+
+fn yes() -> bool {
+    true
+}
+
+// serde asks by reference.
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+fn one() -> i64 {
+    1
+}
+
+fn is_one(value: &i64) -> bool {
+    *value == 1
+}
+
+fn is_zero(value: &i64) -> bool {
+    *value == 0
+}
+
+fn at_least(name: &str, value: i64, least: i64) -> Result<(), NnError> {
+    match value >= least {
+        true => Ok(()),
+        false => Err(NnError::Config(format!("{name} is {value}: give at least {least}"))),
+    }
+}
+
+/// The dimension of a sample that a number names, which counts from the end if it is negative.
+fn at_dimension(name: &str, number: i64, shape: &[i64]) -> Result<usize, NnError> {
+    let count = shape.len() as i64;
+    let place = if number < 0 { number + count } else { number };
+    match (0..count).contains(&place) {
+        true => Ok(place as usize),
+        false => Err(NnError::Config(format!(
+            "{name} is {number}: give {} to {}, since it gets samples of shape {shape:?}",
+            -count,
+            count - 1
+        ))),
+    }
+}
+
+/// The error of a layer that gets samples of another shape than it takes.
+fn unfit(takes: &str, shape: &[i64]) -> NnError {
+    NnError::Config(format!("it takes {takes}, and gets samples of shape {shape:?}"))
+}
+
+/// The error of a layer that is called with another input than it takes.
+fn wrong_input(layer: &str, takes: String, x: &Tensor) -> NnError {
+    NnError::Shape(format!("{layer} takes {takes}, the input is {:?} {:?}", x.kind(), x.size()))
+}
+
+#[cfg(test)]
+mod tests;
