@@ -42,7 +42,7 @@ pub use init::Init;
 pub use mlp::{Mlp, MlpConfig};
 pub use module::{Memory, Module};
 pub use optim::{Optimizer, OptimizerConfig};
-pub use parameters::{Layout, ParameterId, ParameterSpec, Parameters};
+pub use parameters::{Layout, ParameterId, ParameterSpec, Parameters, Role};
 pub use pass::{Mode, Pass};
 pub use precision::Precision;
 pub use recurrent::{Cell, Recurrent, Sequence, SequenceOutputs};
