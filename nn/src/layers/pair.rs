@@ -1,6 +1,9 @@
 //! Two sizes of an image's layer.
 
-use serde::de::Error;
+use std::fmt;
+
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A size along an image's height and one along its width. In a file: a number for both, or `[height, width]`.
@@ -63,16 +66,28 @@ impl Serialize for Pair {
 
 impl<'de> Deserialize<'de> for Pair {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Text {
-            Both(i64),
-            Each([i64; 2]),
+        struct OneOrTwo;
+
+        impl<'de> Visitor<'de> for OneOrTwo {
+            type Value = Pair;
+
+            fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+                out.write_str("a whole number, or two of them: [height, width]")
+            }
+
+            fn visit_i64<E: Error>(self, size: i64) -> Result<Pair, E> {
+                Ok(size.into())
+            }
+
+            fn visit_u64<E: Error>(self, size: u64) -> Result<Pair, E> {
+                i64::try_from(size).map(Pair::both).map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, sizes: A) -> Result<Pair, A::Error> {
+                <[i64; 2]>::deserialize(SeqAccessDeserializer::new(sizes)).map(Pair::from)
+            }
         }
-        match Text::deserialize(deserializer) {
-            Ok(Text::Both(size)) => Ok(size.into()),
-            Ok(Text::Each(sizes)) => Ok(sizes.into()),
-            Err(_) => Err(D::Error::custom("give a whole number, or two of them: [height, width]")),
-        }
+
+        deserializer.deserialize_any(OneOrTwo)
     }
 }
