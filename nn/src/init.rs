@@ -35,6 +35,11 @@ pub enum Init {
         /// The number.
         value: f64,
     },
+    /// Normal with this deviation, whatever the fan: embeddings; biases zero.
+    Normal {
+        /// The standard deviation.
+        deviation: f64,
+    },
     /// Uniform within `bound`, biases too.
     Uniform {
         /// The largest absolute value.
@@ -67,6 +72,7 @@ impl Init {
             Self::KaimingUniform => uniform((6.0 / fan_in).sqrt()),
             Self::XavierUniform => uniform((6.0 / (fan_in + fan_out)).sqrt()),
             Self::Uniform { bound } => uniform(finite(bound, "bound")?),
+            Self::Normal { deviation } => normal(count, finite(deviation, "deviation")?, rng),
             Self::KaimingNormal => normal(count, (2.0 / fan_in).sqrt(), rng),
             Self::XavierNormal => normal(count, (2.0 / (fan_in + fan_out)).sqrt(), rng),
             Self::Constant { value } => vec![finite(value, "value")? as f32; count],

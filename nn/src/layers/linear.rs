@@ -83,11 +83,20 @@ impl Module for Linear {
         if x.size().last() != Some(&self.inputs) || x.kind() != Kind::Float {
             return Err(wrong_input("a linear layer", format!("f32 [batch, ..., {}]", self.inputs), x));
         }
-        let weight = self.precision.cast(pass.get(self.weight))?;
-        let bias = self.bias.map(|bias| self.precision.cast(pass.get(bias))).transpose()?;
-        let y = self.precision.cast(x)?.f_linear(&weight, bias.as_ref())?;
-        Ok(y.f_to_kind(Kind::Float)?)
+        affine(x, pass.get(self.weight), self.bias.map(|id| pass.get(id)), self.precision)
     }
+}
+
+/// `x W^T + b` in this type of number, recorded by autograd; f32 goes in and comes out.
+pub(super) fn affine(
+    x: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    precision: Precision,
+) -> Result<Tensor, NnError> {
+    let bias = bias.map(|bias| precision.cast(bias)).transpose()?;
+    let y = precision.cast(x)?.f_linear(&precision.cast(weight)?, bias.as_ref())?;
+    Ok(y.f_to_kind(Kind::Float)?)
 }
 
 impl Item for LinearConfig {

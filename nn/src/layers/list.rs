@@ -9,14 +9,24 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::attention::AttentionConfig;
+use super::batch_norm::BatchNormConfig;
 use super::branches::{AddConfig, ConcatConfig, ResidualConfig};
 use super::build;
 use super::conv::{Conv1dConfig, Conv2dConfig, ConvTranspose2dConfig};
 use super::dropout::DropoutConfig;
+use super::embedding::EmbeddingConfig;
 use super::item::{Built, Item, Short, Site};
 use super::linear::LinearConfig;
 use super::norm::{GroupNormConfig, LayerNormConfig, RmsNormConfig};
+use super::pool::{
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d,
+    MaxPool1d, MaxPool2d,
+};
+use super::reduce::{Max, Mean};
 use super::shape::{Flatten, Reshape, Transpose, Unsqueeze};
+use super::transformer::{TransformerBlockConfig, TransformerConfig};
+use super::upsample::Upsample;
 use crate::{Activation, NnError};
 
 /// Defines [`LayerConfig`] from one line for each layer.
@@ -117,6 +127,38 @@ layers! {
     Conv2d(Conv2dConfig) = "conv2d",
     /// `{ conv_transpose2d = { filters = 16, kernel = 4, stride = 2, padding = 1 } }`
     ConvTranspose2d(ConvTranspose2dConfig) = "conv_transpose2d",
+    /// `{ max_pool1d = 2 }`
+    MaxPool1d(MaxPool1d) = "max_pool1d",
+    /// `{ max_pool2d = 2 }`
+    MaxPool2d(MaxPool2d) = "max_pool2d",
+    /// `{ avg_pool1d = 2 }`
+    AvgPool1d(AvgPool1d) = "avg_pool1d",
+    /// `{ avg_pool2d = 2 }`
+    AvgPool2d(AvgPool2d) = "avg_pool2d",
+    /// `{ adaptive_max_pool1d = 1 }`
+    AdaptiveMaxPool1d(AdaptiveMaxPool1d) = "adaptive_max_pool1d",
+    /// `{ adaptive_max_pool2d = 1 }`
+    AdaptiveMaxPool2d(AdaptiveMaxPool2d) = "adaptive_max_pool2d",
+    /// `{ adaptive_avg_pool1d = 1 }`
+    AdaptiveAvgPool1d(AdaptiveAvgPool1d) = "adaptive_avg_pool1d",
+    /// `{ adaptive_avg_pool2d = 1 }`
+    AdaptiveAvgPool2d(AdaptiveAvgPool2d) = "adaptive_avg_pool2d",
+    /// `{ upsample = 2 }`
+    Upsample(Upsample) = "upsample",
+    /// `{ mean = 0 }`
+    Mean(Mean) = "mean",
+    /// `{ max = 0 }`
+    Max(Max) = "max",
+    /// `{ embedding = { vocabulary = 10, width = 16 } }`
+    Embedding(EmbeddingConfig) = "embedding",
+    /// `{ attention = { heads = 4 } }`
+    Attention(AttentionConfig) = "attention",
+    /// `{ transformer_block = { heads = 4, feedforward = 128 } }`
+    TransformerBlock(TransformerBlockConfig) = "transformer_block",
+    /// `{ transformer = { layers = 2, heads = 4, feedforward = 128 } }`
+    Transformer(TransformerConfig) = "transformer",
+    /// `"batch_norm"`
+    BatchNorm(BatchNormConfig) = "batch_norm",
     /// `"layer_norm"`
     LayerNorm(LayerNormConfig) = "layer_norm",
     /// `{ group_norm = 8 }`

@@ -3,31 +3,48 @@
 //! Each layer has a configuration, whose defaults are PyTorch's, and parameters with PyTorch's names. Networks are composed
 //! in code, or from a list in a file ([`Layers`], [`build()`]).
 
+mod attention;
+mod batch_norm;
 mod branches;
 mod build;
 mod conv;
 mod dropout;
+mod embedding;
 mod item;
 mod linear;
 mod list;
 mod norm;
 mod pair;
+mod pool;
+mod reduce;
 mod sequential;
 mod shape;
+mod transformer;
+mod upsample;
 
 use tch::Tensor;
 
+pub use attention::{Attended, AttentionConfig, MultiHeadAttention};
+pub use batch_norm::{BatchNorm, BatchNormConfig};
 pub use branches::{Add, AddConfig, Concat, ConcatConfig, Residual, ResidualConfig};
 pub use build::build;
 pub use conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
 pub(crate) use dropout::dropout;
 pub use dropout::{Dropout, DropoutConfig};
+pub use embedding::{Embedding, EmbeddingConfig};
 pub use linear::{Linear, LinearConfig};
 pub use list::{LayerConfig, Layers};
 pub use norm::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, RmsNorm, RmsNormConfig};
 pub use pair::Pair;
+pub use pool::{
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d,
+    MaxPool1d, MaxPool2d,
+};
+pub use reduce::{Max, Mean};
 pub use sequential::Sequential;
 pub use shape::{Flatten, Reshape, Transpose, Unsqueeze};
+pub use transformer::{Transformer, TransformerBlock, TransformerBlockConfig, TransformerConfig};
+pub use upsample::{Upsample, UpsampleMode};
 
 use crate::{Init, NnError, Precision};
 
@@ -47,6 +64,10 @@ fn yes() -> bool {
 // serde asks by reference.
 fn is_yes(value: &bool) -> bool {
     *value
+}
+
+fn is_no(value: &bool) -> bool {
+    !*value
 }
 
 fn one() -> i64 {
