@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::NnError;
+use crate::{Module, NnError, Pass};
 
 /// An activation function, applied to each number by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +29,32 @@ pub enum Activation {
 }
 
 impl Activation {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Identity,
+        Self::Relu,
+        Self::LeakyRelu,
+        Self::Elu,
+        Self::Gelu,
+        Self::Silu,
+        Self::Tanh,
+        Self::Sigmoid,
+    ];
+
+    /// The name in a file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Relu => "relu",
+            Self::LeakyRelu => "leaky_relu",
+            Self::Elu => "elu",
+            Self::Gelu => "gelu",
+            Self::Silu => "silu",
+            Self::Tanh => "tanh",
+            Self::Sigmoid => "sigmoid",
+        }
+    }
+
     /// Applies the function, recorded by autograd.
     ///
     /// # Errors
@@ -68,6 +94,25 @@ impl Activation {
             Self::Silu => 5,
             Self::Tanh => 6,
             Self::Sigmoid => 7,
+        }
+    }
+}
+
+impl Module for Activation {
+    /// From f32 `[batch, ...]` to the same shape.
+    fn forward(&self, _: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
+        self.apply(x)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_a_file() {
+        for activation in Activation::ALL {
+            assert_eq!(serde_json::to_value(activation).unwrap(), activation.name());
         }
     }
 }

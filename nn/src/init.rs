@@ -35,7 +35,7 @@ pub enum Init {
         /// The number.
         value: f64,
     },
-    /// Normal with mean 0; biases zero.
+    /// Normal with this deviation, whatever the fan: embeddings; biases zero.
     Normal {
         /// The standard deviation.
         deviation: f64,

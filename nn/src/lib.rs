@@ -14,7 +14,6 @@
 mod activation;
 pub mod device;
 pub mod distributions;
-mod dropout;
 mod ensemble;
 mod error;
 pub mod features;
@@ -43,7 +42,7 @@ pub use init::Init;
 pub use mlp::{Mlp, MlpConfig};
 pub use module::{Memory, Module};
 pub use optim::{Optimizer, OptimizerConfig};
-pub use parameters::{Layout, ParameterId, ParameterSpec, Parameters};
+pub use parameters::{Layout, ParameterId, ParameterSpec, Parameters, Role};
 pub use pass::{Mode, Pass};
 pub use precision::Precision;
 pub use recurrent::{Cell, Recurrent, Sequence, SequenceOutputs};

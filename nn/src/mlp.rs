@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::dropout::dropout;
+use crate::layers::dropout;
 use crate::{Activation, Init, Layout, Module, NnError, ParameterId, Parameters, Pass, Precision, shim};
 
 /// What an MLP looks like between its input and its output.

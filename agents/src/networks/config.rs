@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pavlov_nn::layers::LayerConfig;
+use pavlov_nn::layers::{Defaults, LayerConfig, Layers};
 use pavlov_nn::{Activation, Cell, Init, MlpConfig, NnError, Precision};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Visitor};
@@ -183,10 +183,15 @@ impl NetConfig {
         }
     }
 
+    /// What the layers of a list start with and compute in.
+    pub(super) fn layer_defaults(&self) -> Defaults {
+        Defaults { init: self.hidden_init(), precision: self.precision }
+    }
+
     /// How discrete numbers of an observation are encoded for these networks.
     pub fn discrete_code(&self) -> DiscreteCode {
         let embeds = match &self.backbone {
-            BackboneConfig::Layers(layers) => layers.first().is_some_and(LayerConfig::takes_tokens),
+            BackboneConfig::Layers(layers) => matches!(layers.first(), Some(LayerConfig::Embedding(_))),
             _ => false,
         };
         match self.discrete {
@@ -223,7 +228,7 @@ pub enum BackboneConfig {
     /// A registered one, by its name.
     Named(String),
     /// These layers.
-    Layers(Vec<LayerConfig>),
+    Layers(Layers),
 }
 
 impl Serialize for BackboneConfig {
@@ -255,7 +260,7 @@ impl<'de> Deserialize<'de> for BackboneConfig {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, layers: A) -> Result<BackboneConfig, A::Error> {
-                Vec::deserialize(SeqAccessDeserializer::new(layers)).map(BackboneConfig::Layers)
+                Layers::deserialize(SeqAccessDeserializer::new(layers)).map(BackboneConfig::Layers)
             }
         }
 

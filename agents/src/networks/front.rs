@@ -61,7 +61,7 @@ impl Front {
                 (Arc::new(standard), "the standard backbone".to_string())
             }
             BackboneConfig::Layers(layers) => {
-                let listed = LayersBackbone::new(layout, &named, &parts, layers, (init, config.precision))?;
+                let listed = LayersBackbone::new(layout, &named, &parts, layers, config.layer_defaults())?;
                 (Arc::new(listed), "net.backbone".to_string())
             }
             BackboneConfig::Named(name) => {

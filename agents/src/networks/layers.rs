@@ -1,7 +1,7 @@
 //! A backbone from a list of layers, `net.backbone = [...]`.
 
-use pavlov_nn::layers::{self, LayerConfig};
-use pavlov_nn::{Init, Layout, Module, NnError, Pass, Precision};
+use pavlov_nn::layers::{self, Defaults, LayerConfig};
+use pavlov_nn::{Layout, Module, NnError, Pass};
 
 use super::{Backbone, Features, Observation, ObservationPart, PartKind, Sequences};
 
@@ -25,7 +25,7 @@ impl LayersBackbone {
         prefix: &str,
         parts: &[ObservationPart],
         list: &[LayerConfig],
-        defaults: (Init, Precision),
+        defaults: Defaults,
     ) -> Result<Self, NnError> {
         let takes_rows = parts.len() > 1;
         let shape = match parts {

@@ -22,7 +22,7 @@ const RENAMED: &[(&str, &str)] = &[
     ("net.log_deviation_start", "exploration.log_deviation_start"),
     ("net.state_dependent_exploration", "exploration.state_dependent"),
     ("net.exploration_resample_steps", "exploration.resample_steps"),
-    ("updates_per_phase", "updates_per_phase"),
+    ("updates_per_training", "updates_per_phase"),
 ];
 
 /// Refuses a configuration with a key that has another name now.

@@ -1,35 +1,117 @@
-//! stub
-use crate::{Init, Layout, Module, NnError, Pass, Precision};
-use serde::{Deserialize, Serialize};
+//! Layers: what networks are composed of, each a [`Module`](crate::Module).
+//!
+//! Each layer has a configuration, whose defaults are PyTorch's, and parameters with PyTorch's names. Networks are composed
+//! in code, or from a list in a file ([`Layers`], [`build()`]).
+
+mod attention;
+mod batch_norm;
+mod branches;
+mod build;
+mod conv;
+mod dropout;
+mod embedding;
+mod item;
+mod linear;
+mod list;
+mod norm;
+mod pair;
+mod pool;
+mod reduce;
+mod sequential;
+mod shape;
+mod transformer;
+mod upsample;
+
 use tch::Tensor;
-/// stub
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LayerConfig {
-    /// stub
-    Linear(i64),
+
+pub use attention::{Attended, AttentionConfig, MultiHeadAttention};
+pub use batch_norm::{BatchNorm, BatchNormConfig};
+pub use branches::{Add, AddConfig, Concat, ConcatConfig, Residual, ResidualConfig};
+pub use build::build;
+pub use conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, ConvTranspose2d, ConvTranspose2dConfig};
+pub(crate) use dropout::dropout;
+pub use dropout::{Dropout, DropoutConfig};
+pub use embedding::{Embedding, EmbeddingConfig};
+pub use linear::{Linear, LinearConfig};
+pub use list::{LayerConfig, Layers};
+pub use norm::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, RmsNorm, RmsNormConfig};
+pub use pair::Pair;
+pub use pool::{
+    AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d,
+    MaxPool1d, MaxPool2d,
+};
+pub use reduce::{Max, Mean};
+pub use sequential::Sequential;
+pub use shape::{Flatten, Reshape, Transpose, Unsqueeze};
+pub use transformer::{Transformer, TransformerBlock, TransformerBlockConfig, TransformerConfig};
+pub use upsample::{Upsample, UpsampleMode};
+
+use crate::{Init, NnError, Precision};
+
+/// What the layers of a list start with and compute in, where they do not say so themselves.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Defaults {
+    /// How weights start.
+    pub init: Init,
+    /// The type of number of products.
+    pub precision: Precision,
 }
-impl LayerConfig {
-    /// stub
-    pub fn takes_tokens(&self) -> bool {
-        false
+
+fn yes() -> bool {
+    true
+}
+
+// serde asks by reference.
+fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+fn is_no(value: &bool) -> bool {
+    !*value
+}
+
+fn one() -> i64 {
+    1
+}
+
+fn is_one(value: &i64) -> bool {
+    *value == 1
+}
+
+fn is_zero(value: &i64) -> bool {
+    *value == 0
+}
+
+fn at_least(name: &str, value: i64, least: i64) -> Result<(), NnError> {
+    match value >= least {
+        true => Ok(()),
+        false => Err(NnError::Config(format!("{name} is {value}: give at least {least}"))),
     }
 }
-/// stub
-#[derive(Debug)]
-pub struct Sequential;
-impl Module for Sequential {
-    fn forward(&self, _pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
-        Ok(x.shallow_clone())
+
+/// The dimension of a sample that a number names, which counts from the end if it is negative.
+fn at_dimension(name: &str, number: i64, shape: &[i64]) -> Result<usize, NnError> {
+    let count = shape.len() as i64;
+    let place = if number < 0 { number + count } else { number };
+    match (0..count).contains(&place) {
+        true => Ok(place as usize),
+        false => Err(NnError::Config(format!(
+            "{name} is {number}: give {} to {}, since it gets samples of shape {shape:?}",
+            -count,
+            count - 1
+        ))),
     }
 }
-/// stub
-pub fn build(
-    _layout: &mut Layout,
-    _prefix: &str,
-    input: &[i64],
-    _layers: &[LayerConfig],
-    _defaults: (Init, Precision),
-) -> Result<(Sequential, Vec<i64>), NnError> {
-    Ok((Sequential, input.to_vec()))
+
+/// The error of a layer that gets samples of another shape than it takes.
+fn unfit(takes: &str, shape: &[i64]) -> NnError {
+    NnError::Config(format!("it takes {takes}, and gets samples of shape {shape:?}"))
 }
+
+/// The error of a layer that is called with another input than it takes.
+fn wrong_input(layer: &str, takes: String, x: &Tensor) -> NnError {
+    NnError::Shape(format!("{layer} takes {takes}, the input is {:?} {:?}", x.kind(), x.size()))
+}
+
+#[cfg(test)]
+mod tests;

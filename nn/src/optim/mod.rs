@@ -66,7 +66,7 @@ impl Optimizer {
     pub fn new(config: &OptimizerConfig, parameters: &Parameters) -> Result<Self, NnError> {
         config.validate()?;
         gradients_of(parameters)?;
-        let (len, device) = (parameters.len(), parameters.device());
+        let (len, device) = (parameters.layout().trainable_len(), parameters.device());
         Ok(Self { config: *config, rule: Rule::new(config, len, device)?, len, device, steps: 0 })
     }
 
@@ -91,14 +91,15 @@ impl Optimizer {
             return Err(NnError::Config(message));
         }
         self.check_fit(parameters)?;
-        let arena = Arena { values: parameters.values(), gradients: gradients_of(parameters)?, portable };
+        let arena =
+            Arena { values: parameters.trainable_values(), gradients: gradients_of(parameters)?, portable };
         self.rule.step(arena, learning_rate, self.steps + 1)?;
         self.steps += 1;
         Ok(())
     }
 
     fn check_fit(&self, parameters: &Parameters) -> Result<(), NnError> {
-        let (len, at) = (parameters.len(), parameters.device());
+        let (len, at) = (parameters.layout().trainable_len(), parameters.device());
         if len == self.len && at == self.device {
             return Ok(());
         }

@@ -18,98 +18,26 @@
 //! # Ok::<(), pavlov_nn::NnError>(())
 //! ```
 
+mod layout;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use rand::Rng;
 use tch::{Device, Kind, Tensor};
 
-use crate::{Init, NnError, StateDict, StateView, shim};
+use crate::{NnError, StateDict, StateView, shim};
 
-/// The place of one parameter in its arena.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ParameterId(usize);
-
-/// One parameter of a network: its name as in PyTorch's `state_dict`, its shape, how it starts and where it stands.
-#[derive(Clone, Debug, PartialEq)]
-pub struct ParameterSpec {
-    /// The name, for instance `0.weight`.
-    pub name: String,
-    /// The shape.
-    pub shape: Vec<i64>,
-    /// How it starts.
-    pub init: Init,
-    /// Where it starts in the flat tensor, in numbers.
-    pub offset: i64,
-}
-
-impl ParameterSpec {
-    /// How many numbers the parameter has.
-    pub fn len(&self) -> i64 {
-        self.shape.iter().product()
-    }
-
-    /// Whether the parameter has no numbers.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
-
-/// The list of a network's parameters: networks add theirs as they are described.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Layout {
-    specs: Vec<ParameterSpec>,
-    len: i64,
-}
-
-impl Layout {
-    /// A layout without parameters.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a parameter and gives its place.
-    ///
-    /// # Errors
-    /// [`NnError::Config`] when the name is taken.
-    pub fn add(
-        &mut self,
-        name: impl Into<String>,
-        shape: &[i64],
-        init: Init,
-    ) -> Result<ParameterId, NnError> {
-        let name = name.into();
-        if self.specs.iter().any(|spec| spec.name == name) {
-            return Err(NnError::Config(format!(
-                "two parameters are named `{name}`: give the networks names"
-            )));
-        }
-        let spec = ParameterSpec { name, shape: shape.to_vec(), init, offset: self.len };
-        self.len += spec.len();
-        self.specs.push(spec);
-        Ok(ParameterId(self.specs.len() - 1))
-    }
-
-    /// The parameters in order.
-    pub fn specs(&self) -> &[ParameterSpec] {
-        &self.specs
-    }
-
-    /// How many numbers all parameters have together.
-    pub fn len(&self) -> i64 {
-        self.len
-    }
-
-    /// Whether there are no parameters.
-    pub fn is_empty(&self) -> bool {
-        self.specs.is_empty()
-    }
-}
+pub use layout::{Layout, ParameterId, ParameterSpec, Role};
 
 /// The numbers of a network: values, and gradients if it is trained.
 #[derive(Debug)]
 pub struct Parameters {
     layout: Arc<Layout>,
     values: Tensor,
+    trainable: Tensor,
+    /// In the order of adding.
     views: Vec<Tensor>,
     gradients: Option<Gradients>,
 }
@@ -117,7 +45,8 @@ pub struct Parameters {
 #[derive(Debug)]
 struct Gradients {
     flat: Tensor,
-    views: Vec<Tensor>,
+    /// In the order of adding; `None` for what is not trained.
+    views: Vec<Option<Tensor>>,
 }
 
 impl Parameters {
@@ -127,31 +56,44 @@ impl Parameters {
     /// [`NnError::Config`] for an initialisation that makes no sense, [`NnError::Torch`] when memory runs out.
     pub fn new(layout: &Layout, rng: &mut impl Rng, device: Device) -> Result<Self, NnError> {
         let parts = layout
-            .specs
+            .specs()
             .iter()
-            .map(|spec| Ok(spec.init.sample(&spec.shape, rng)?.f_reshape([-1])?))
+            .map(|spec| spec.init.sample(&spec.shape, rng))
             .collect::<Result<Vec<_>, NnError>>()?;
-        let flat = match parts.is_empty() {
-            true => Tensor::f_zeros([0], (Kind::Float, Device::Cpu))?,
-            false => Tensor::f_cat(&parts, 0)?,
-        };
-        let layout = Arc::new(layout.clone());
-        Self::from_flat(layout, flat.f_to_device(device)?)?.with_gradients()
+        let flat = flattened(layout, &parts, Device::Cpu)?.f_to_device(device)?;
+        Self::from_flat(Arc::new(layout.clone()), flat)?.with_gradients()
     }
 
     fn from_flat(layout: Arc<Layout>, values: Tensor) -> Result<Self, NnError> {
-        let views = views(&layout, &values)?;
-        Ok(Self { layout, values, views, gradients: None })
+        let views = layout
+            .specs()
+            .iter()
+            .map(|spec| match spec.role {
+                // A layer writes its buffers between a forward pass and its backward pass. `data` gives them a count
+                // of writes of their own, or autograd would take the weights, in the same memory, for overwritten.
+                Role::Buffer => Ok(view(spec, &values)?.f_data()?),
+                _ => view(spec, &values),
+            })
+            .collect::<Result<_, NnError>>()?;
+        let trainable = values.f_narrow(0, 0, layout.trainable_len())?;
+        Ok(Self { layout, values, trainable, views, gradients: None })
     }
 
     fn with_gradients(mut self) -> Result<Self, NnError> {
-        let flat = self.values.f_zeros_like()?;
-        let gradients = Gradients { views: views(&self.layout, &flat)?, flat };
-        for (view, gradient) in self.views.iter_mut().zip(&gradients.views) {
-            *view = view.f_detach()?.f_requires_grad_(true)?;
-            shim::set_gradient(view, gradient)?;
+        let flat = self.trainable.f_zeros_like()?;
+        let mut views = Vec::with_capacity(self.views.len());
+        for (spec, parameter) in self.layout.specs().iter().zip(&mut self.views) {
+            views.push(match spec.role {
+                Role::Trainable => {
+                    let gradient = view(spec, &flat)?;
+                    *parameter = parameter.f_detach()?.f_requires_grad_(true)?;
+                    shim::set_gradient(parameter, &gradient)?;
+                    Some(gradient)
+                }
+                Role::Frozen | Role::Buffer => None,
+            });
         }
-        self.gradients = Some(gradients);
+        self.gradients = Some(Gradients { flat, views });
         Ok(self)
     }
 
@@ -185,9 +127,9 @@ impl Parameters {
         &self.layout
     }
 
-    /// How many numbers there are.
+    /// How many numbers there are: parameters and buffers.
     pub fn len(&self) -> i64 {
-        self.layout.len
+        self.layout.len()
     }
 
     /// Whether there are none.
@@ -205,24 +147,30 @@ impl Parameters {
         self.gradients.is_some()
     }
 
-    /// All values, `[len]`.
+    /// All values, `[len]`, arranged as `[ trainable | frozen | buffers ]`.
     pub fn values(&self) -> &Tensor {
         &self.values
     }
 
-    /// All gradients, `[len]`; `None` for frozen parameters.
+    /// The values that are trained, `[trainable_len]`: the start of [`Parameters::values`], in the same memory.
+    pub fn trainable_values(&self) -> &Tensor {
+        &self.trainable
+    }
+
+    /// The gradients of the trainable values, `[trainable_len]`; `None` for a copy or view without gradients.
     pub fn gradients(&self) -> Option<&Tensor> {
         self.gradients.as_ref().map(|gradients| &gradients.flat)
     }
 
-    /// One parameter in its shape. Its gradient accumulates into the flat one.
+    /// One parameter or buffer in its shape. A trainable parameter's gradient accumulates into the flat one; a buffer
+    /// is written in place, under [`tch::no_grad_guard`].
     pub fn get(&self, id: ParameterId) -> &Tensor {
         &self.views[id.0]
     }
 
-    /// One parameter's gradient in its shape; `None` for frozen parameters.
+    /// One parameter's gradient in its shape; `None` for frozen parameters and buffers.
     pub fn gradient(&self, id: ParameterId) -> Option<&Tensor> {
-        self.gradients.as_ref().map(|gradients| &gradients.views[id.0])
+        self.gradients.as_ref().and_then(|gradients| gradients.views[id.0].as_ref())
     }
 
     /// Sets all gradients to zero.
@@ -269,13 +217,21 @@ impl Parameters {
         Ok(())
     }
 
-    /// Moves the values towards those of `source`: `value <- (1 - tau) value + tau source` (Polyak averaging).
+    /// Moves the parameters towards those of `source`, `value <- (1 - tau) value + tau source` (Polyak averaging), and
+    /// overwrites the buffers: a mean of statistics is not the statistics of the mean network.
     ///
     /// # Errors
     /// [`NnError::Shape`] when the two belong to different networks.
     pub fn polyak_update(&mut self, source: &Parameters, tau: f64) -> Result<(), NnError> {
         self.same_layout(source)?;
-        let _ = self.values.f_lerp_(&source.values, tau)?;
+        let (parameters, len) = (self.layout.parameters_len(), self.len());
+        if parameters == len {
+            let _ = self.values.f_lerp_(&source.values, tau)?;
+            return Ok(());
+        }
+        let part = |values: &Tensor, from, to| values.f_narrow(0, from, to - from);
+        let _ = part(&self.values, 0, parameters)?.f_lerp_(&part(&source.values, 0, parameters)?, tau)?;
+        part(&self.values, parameters, len)?.f_copy_(&part(&source.values, parameters, len)?)?;
         Ok(())
     }
 
@@ -286,25 +242,28 @@ impl Parameters {
         Err(NnError::Shape("the parameters belong to networks of different shapes".into()))
     }
 
-    /// Every parameter under its own name.
+    /// Every parameter and buffer under its own name.
     ///
     /// # Errors
     /// [`NnError::State`] when a tensor cannot be copied.
     pub fn state(&self) -> Result<StateDict<'static>, NnError> {
         let mut state = StateDict::new();
-        for (spec, view) in self.layout.specs.iter().zip(&self.views) {
-            state.put_tensor(&spec.name, view)?;
+        for (spec, view) in self.layout.specs().iter().zip(&self.views) {
+            match spec.is_counter {
+                true => state.put_tensor(&spec.name, &view.f_to_kind(Kind::Int64)?)?,
+                false => state.put_tensor(&spec.name, view)?,
+            }
         }
         Ok(state)
     }
 
-    /// Overwrites every parameter with the array of its name. Nothing is changed unless all fit.
+    /// Overwrites every parameter and buffer with the array of its name. Nothing is changed unless all fit.
     ///
     /// # Errors
     /// [`NnError::State`] when an array is missing or has another shape.
     pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), NnError> {
-        let mut parts = Vec::with_capacity(self.layout.specs.len());
-        for spec in &self.layout.specs {
+        let mut parts = Vec::with_capacity(self.layout.specs().len());
+        for spec in self.layout.specs() {
             let tensor = state.tensor(&spec.name)?;
             if tensor.size() != spec.shape {
                 let (name, have, want) = (&spec.name, tensor.size(), &spec.shape);
@@ -312,19 +271,24 @@ impl Parameters {
                     "`{name}` has shape {have:?}, the network needs {want:?}"
                 )));
             }
-            parts.push(tensor.f_to_kind(Kind::Float)?.f_reshape([-1])?);
+            parts.push(tensor.f_to_kind(Kind::Float)?);
         }
-        if !parts.is_empty() {
-            self.values.f_copy_(&Tensor::f_cat(&parts, 0)?)?;
-        }
+        let flat = flattened(&self.layout, &parts, Device::Cpu)?;
+        self.values.f_copy_(&flat)?;
         Ok(())
     }
 }
 
-fn views(layout: &Layout, flat: &Tensor) -> Result<Vec<Tensor>, NnError> {
-    layout
-        .specs
-        .iter()
-        .map(|spec| Ok(flat.f_narrow(0, spec.offset, spec.len())?.f_view(spec.shape.as_slice())?))
-        .collect()
+/// One parameter's part of a flat tensor, in its shape.
+fn view(spec: &ParameterSpec, flat: &Tensor) -> Result<Tensor, NnError> {
+    Ok(flat.f_narrow(0, spec.offset, spec.len())?.f_view(spec.shape.as_slice())?)
+}
+
+/// The flat tensor, arranged by role, of one tensor for each parameter in the order of adding.
+fn flattened(layout: &Layout, parts: &[Tensor], device: Device) -> Result<Tensor, NnError> {
+    let parts: Result<Vec<_>, _> = layout.arranged().map(|(index, _)| parts[index].f_reshape([-1])).collect();
+    match layout.is_empty() {
+        true => Ok(Tensor::f_zeros([0], (Kind::Float, device))?),
+        false => Ok(Tensor::f_cat(&parts?, 0)?),
+    }
 }

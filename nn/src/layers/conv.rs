@@ -1,0 +1,455 @@
+//! Convolutions over sequences and images.
+
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use super::item::{Built, Item, Site};
+use super::pair::Pair;
+use super::{at_least, is_one, is_yes, is_zero, one, unfit, wrong_input, yes};
+use crate::{Init, Layout, Module, NnError, ParameterId, Pass, Precision};
+
+/// A convolution over sequences, as PyTorch's `nn.Conv1d`. In a list of layers:
+/// `{ conv1d = { filters = 16, kernel = 3 } }`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv1dConfig {
+    /// How many channels come out.
+    pub filters: i64,
+    /// How many steps one output sees.
+    pub kernel: i64,
+    /// How far apart these windows lie.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub stride: i64,
+    /// How many zeros are put before and after the sequence.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub padding: i64,
+    /// How far apart the steps of a window lie.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub dilation: i64,
+    /// Into how many groups channels and filters are divided; each group of filters sees its group of channels.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub groups: i64,
+    /// Whether a bias is added.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub bias: bool,
+    /// How the weight starts; by default as the list says, or as PyTorch's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Init>,
+    /// The type of number of the products; by default as the list says, or f32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+}
+
+/// A convolution over images, as PyTorch's `nn.Conv2d`. In a list of layers:
+/// `{ conv2d = { filters = 32, kernel = 8, stride = 4 } }`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Conv2dConfig {
+    /// How many channels come out.
+    pub filters: i64,
+    /// The sides of the window that one output sees, in pixels.
+    pub kernel: Pair,
+    /// How far apart these windows lie, in pixels.
+    #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
+    pub stride: Pair,
+    /// How many zeros are put at each side of the image.
+    #[serde(default = "Pair::zero", skip_serializing_if = "Pair::is_zero")]
+    pub padding: Pair,
+    /// How far apart the pixels of a window lie.
+    #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
+    pub dilation: Pair,
+    /// Into how many groups channels and filters are divided; each group of filters sees its group of channels.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub groups: i64,
+    /// Whether a bias is added.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub bias: bool,
+    /// How the weight starts; by default as the list says, or as PyTorch's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Init>,
+    /// The type of number of the products; by default as the list says, or f32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+}
+
+/// A transposed convolution over images, as PyTorch's `nn.ConvTranspose2d`: the way back through the shapes of a
+/// [`Conv2d`]. In a list of layers: `{ conv_transpose2d = { filters = 16, kernel = 4, stride = 2, padding = 1 } }`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConvTranspose2dConfig {
+    /// How many channels come out.
+    pub filters: i64,
+    /// The sides of the window that one input writes to, in pixels.
+    pub kernel: Pair,
+    /// How far apart these windows lie, in pixels.
+    #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
+    pub stride: Pair,
+    /// How many pixels are cut off at each side of the output.
+    #[serde(default = "Pair::zero", skip_serializing_if = "Pair::is_zero")]
+    pub padding: Pair,
+    /// How many pixels are added below and on the right: several sizes have one size after a stride, this chooses.
+    #[serde(default = "Pair::zero", skip_serializing_if = "Pair::is_zero")]
+    pub output_padding: Pair,
+    /// How far apart the pixels of a window lie.
+    #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
+    pub dilation: Pair,
+    /// Into how many groups channels and filters are divided; each group of filters sees its group of channels.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub groups: i64,
+    /// Whether a bias is added.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub bias: bool,
+    /// How the weight starts; by default as the list says, or as PyTorch's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<Init>,
+    /// The type of number of the products; by default as the list says, or f32.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<Precision>,
+}
+
+impl Conv1dConfig {
+    /// So many filters that see so many steps, everything else by default.
+    pub const fn new(filters: i64, kernel: i64) -> Self {
+        let (stride, padding, dilation, groups) = (1, 0, 1, 1);
+        Self { filters, kernel, stride, padding, dilation, groups, bias: true, init: None, precision: None }
+    }
+
+    fn walk(&self, channels: i64) -> Walk {
+        Walk {
+            channels,
+            filters: self.filters,
+            kernel: vec![self.kernel],
+            stride: vec![self.stride],
+            padding: vec![self.padding],
+            dilation: vec![self.dilation],
+            output_padding: vec![0],
+            groups: self.groups,
+            transposed: false,
+        }
+    }
+
+    fn weights(&self) -> Weights {
+        Weights { bias: self.bias, init: self.init, precision: self.precision }
+    }
+}
+
+impl Conv2dConfig {
+    /// So many filters that see a square of so many pixels, everything else by default.
+    pub const fn new(filters: i64, kernel: i64) -> Self {
+        Self {
+            filters,
+            kernel: Pair::both(kernel),
+            stride: Pair::one(),
+            padding: Pair::zero(),
+            dilation: Pair::one(),
+            groups: 1,
+            bias: true,
+            init: None,
+            precision: None,
+        }
+    }
+
+    fn walk(&self, channels: i64) -> Walk {
+        Walk {
+            channels,
+            filters: self.filters,
+            kernel: self.kernel.sizes().into(),
+            stride: self.stride.sizes().into(),
+            padding: self.padding.sizes().into(),
+            dilation: self.dilation.sizes().into(),
+            output_padding: vec![0; 2],
+            groups: self.groups,
+            transposed: false,
+        }
+    }
+
+    fn weights(&self) -> Weights {
+        Weights { bias: self.bias, init: self.init, precision: self.precision }
+    }
+}
+
+impl ConvTranspose2dConfig {
+    /// So many filters that write to a square of so many pixels, everything else by default.
+    pub const fn new(filters: i64, kernel: i64) -> Self {
+        Self {
+            filters,
+            kernel: Pair::both(kernel),
+            stride: Pair::one(),
+            padding: Pair::zero(),
+            output_padding: Pair::zero(),
+            dilation: Pair::one(),
+            groups: 1,
+            bias: true,
+            init: None,
+            precision: None,
+        }
+    }
+
+    fn walk(&self, channels: i64) -> Walk {
+        Walk {
+            channels,
+            filters: self.filters,
+            kernel: self.kernel.sizes().into(),
+            stride: self.stride.sizes().into(),
+            padding: self.padding.sizes().into(),
+            dilation: self.dilation.sizes().into(),
+            output_padding: self.output_padding.sizes().into(),
+            groups: self.groups,
+            transposed: true,
+        }
+    }
+
+    fn weights(&self) -> Weights {
+        Weights { bias: self.bias, init: self.init, precision: self.precision }
+    }
+}
+
+/// How a convolution walks over its input; each list has one number for each dimension of space or time.
+#[derive(Clone, Debug, PartialEq)]
+struct Walk {
+    channels: i64,
+    filters: i64,
+    kernel: Vec<i64>,
+    stride: Vec<i64>,
+    padding: Vec<i64>,
+    dilation: Vec<i64>,
+    output_padding: Vec<i64>,
+    groups: i64,
+    transposed: bool,
+}
+
+/// What a configuration says of the weights.
+#[derive(Clone, Copy)]
+struct Weights {
+    bias: bool,
+    init: Option<Init>,
+    precision: Option<Precision>,
+}
+
+impl Weights {
+    fn or(self, site: &Site<'_>) -> Self {
+        Self {
+            init: Some(self.init.unwrap_or(site.defaults.init)),
+            precision: Some(self.precision.unwrap_or(site.defaults.precision)),
+            ..self
+        }
+    }
+}
+
+impl Walk {
+    fn validate(&self) -> Result<(), NnError> {
+        at_least("channels", self.channels, 1)?;
+        at_least("filters", self.filters, 1)?;
+        at_least("groups", self.groups, 1)?;
+        for index in 0..self.kernel.len() {
+            at_least("kernel", self.kernel[index], 1)?;
+            at_least("stride", self.stride[index], 1)?;
+            at_least("dilation", self.dilation[index], 1)?;
+            at_least("padding", self.padding[index], 0)?;
+            at_least("output_padding", self.output_padding[index], 0)?;
+            if self.output_padding[index] >= self.stride[index].max(self.dilation[index]).max(1) {
+                let (extra, stride) = (self.output_padding[index], self.stride[index]);
+                return Err(NnError::Config(format!(
+                    "output_padding is {extra}: give less than the stride of {stride}"
+                )));
+            }
+        }
+        let (channels, filters, groups) = (self.channels, self.filters, self.groups);
+        if channels % groups != 0 || filters % groups != 0 {
+            return Err(NnError::Config(format!(
+                "groups is {groups}: give a number that divides the {channels} channels and the {filters} filters"
+            )));
+        }
+        Ok(())
+    }
+
+    /// The shape of one sample that comes out for one of `[channels, sizes ...]`.
+    fn output(&self, shape: &[i64]) -> Result<Vec<i64>, NnError> {
+        if shape.len() != 1 + self.kernel.len() {
+            return Err(unfit(self.takes(), shape));
+        }
+        let mut output = vec![self.filters];
+        for (index, &size) in shape[1..].iter().enumerate() {
+            let window = self.dilation[index] * (self.kernel[index] - 1) + 1;
+            let (stride, padding) = (self.stride[index], self.padding[index]);
+            let count = match self.transposed {
+                false if size + 2 * padding < window => return Err(self.too_small(shape)),
+                false => (size + 2 * padding - window) / stride + 1,
+                true => (size - 1) * stride - 2 * padding + window + self.output_padding[index],
+            };
+            if count < 1 {
+                let message = format!("nothing is left of {shape:?}: give less padding or a larger kernel");
+                return Err(NnError::Config(message));
+            }
+            output.push(count);
+        }
+        Ok(output)
+    }
+
+    fn too_small(&self, shape: &[i64]) -> NnError {
+        let (sizes, kernel, what) = (by(&shape[1..]), by(&self.kernel), self.things());
+        NnError::Config(format!(
+            "{what} too small: it gets {sizes} and looks at {kernel}; give a larger one, fewer layers before this one, \
+             smaller kernels, dilations or strides, or more padding"
+        ))
+    }
+
+    fn things(&self) -> &'static str {
+        match self.kernel.len() {
+            1 => "the sequence is",
+            _ => "the image is",
+        }
+    }
+
+    /// What the layer takes, in the words of an error.
+    fn takes(&self) -> &'static str {
+        match self.kernel.len() {
+            1 => "sequences [channels, steps]",
+            _ => "images [channels, height, width]",
+        }
+    }
+}
+
+/// Sizes in the words of an error: `84x84`.
+fn by(sizes: &[i64]) -> String {
+    sizes.iter().map(i64::to_string).collect::<Vec<_>>().join("x")
+}
+
+/// A convolution of any number of dimensions: the place of its weights and its walk.
+#[derive(Clone, Debug)]
+struct Convolution {
+    weight: ParameterId,
+    bias: Option<ParameterId>,
+    walk: Walk,
+    precision: Precision,
+}
+
+impl Convolution {
+    fn new(layout: &mut Layout, prefix: &str, walk: Walk, weights: Weights) -> Result<Self, NnError> {
+        walk.validate()?;
+        let Walk { channels, filters, groups, .. } = walk;
+        let mut shape = match walk.transposed {
+            false => vec![filters, channels / groups],
+            true => vec![channels, filters / groups],
+        };
+        shape.extend(&walk.kernel);
+        let init = weights.init.unwrap_or_default();
+        let weight = layout.add(format!("{prefix}weight"), &shape, init)?;
+        let bias = match weights.bias {
+            true => {
+                // PyTorch counts the second dimension here in both directions.
+                let fan_in = shape[1..].iter().product();
+                Some(layout.add(format!("{prefix}bias"), &[filters], init.bias(fan_in))?)
+            }
+            false => None,
+        };
+        Ok(Self { weight, bias, walk, precision: weights.precision.unwrap_or_default() })
+    }
+
+    fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
+        let walk = &self.walk;
+        let shape = x.size();
+        if shape.len() != 2 + walk.kernel.len() || shape[1] != walk.channels || x.kind() != Kind::Float {
+            let takes = format!("a batch of f32 {} with {} channels", walk.takes(), walk.channels);
+            return Err(wrong_input("a convolution", takes, x));
+        }
+        walk.output(&shape[1..])?;
+        let weight = self.precision.cast(pass.get(self.weight))?;
+        let bias = self.bias.map(|bias| self.precision.cast(pass.get(bias))).transpose()?;
+        let y = self.precision.cast(x)?.f_convolution(
+            &weight,
+            bias.as_ref(),
+            &walk.stride,
+            &walk.padding,
+            &walk.dilation,
+            walk.transposed,
+            &walk.output_padding,
+            walk.groups,
+        )?;
+        Ok(y.f_to_kind(Kind::Float)?)
+    }
+}
+
+/// Puts a convolution of a list together.
+fn build(
+    site: &mut Site<'_>,
+    shape: &[i64],
+    walk: impl Fn(i64) -> Walk,
+    weights: Weights,
+) -> Result<(Convolution, Vec<i64>), NnError> {
+    let walk = walk(shape.first().copied().unwrap_or(1));
+    walk.validate()?;
+    let output = walk.output(shape)?;
+    let weights = weights.or(site);
+    Ok((Convolution::new(site.layout, site.prefix, walk, weights)?, output))
+}
+
+macro_rules! convolution {
+    ($(#[$doc:meta])* $name:ident, $config:ident, $forward:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name(Convolution);
+
+        impl $name {
+            /// Describes a layer for this many channels and adds its parameters, named `prefix` + `weight` and so on, to the
+            /// layout.
+            ///
+            /// # Errors
+            /// [`NnError::Config`] for a field that makes no sense, or a name that is taken.
+            pub fn new(
+                layout: &mut Layout,
+                prefix: &str,
+                channels: i64,
+                config: &$config,
+            ) -> Result<Self, NnError> {
+                Convolution::new(layout, prefix, config.walk(channels), config.weights()).map(Self)
+            }
+
+            /// The shape of one sample of the output for samples of `shape`, channels first in both.
+            ///
+            /// # Errors
+            /// [`NnError::Config`] when the samples are too small.
+            pub fn output_shape(&self, shape: &[i64]) -> Result<Vec<i64>, NnError> {
+                self.0.walk.output(shape)
+            }
+        }
+
+        impl Module for $name {
+            #[doc = $forward]
+            fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
+                self.0.forward(pass, x)
+            }
+        }
+
+        impl Item for $config {
+            fn build(&self, site: &mut Site<'_>, shape: &[i64]) -> Result<Built, NnError> {
+                let (convolution, shape) =
+                    build(site, shape, |channels| self.walk(channels), self.weights())?;
+                Ok(Built::new($name(convolution), shape))
+            }
+        }
+    };
+}
+
+convolution! {
+    /// A convolution over sequences.
+    ///
+    /// Parameters: `weight` (`[filters, channels / groups, kernel]`) and, with a bias, `bias` (`[filters]`).
+    Conv1d, Conv1dConfig, "From f32 `[batch, channels, steps]` to f32 `[batch, filters, steps]`."
+}
+
+convolution! {
+    /// A convolution over images.
+    ///
+    /// Parameters: `weight` (`[filters, channels / groups, height, width]`) and, with a bias, `bias` (`[filters]`).
+    Conv2d, Conv2dConfig,
+    "From f32 `[batch, channels, height, width]` to f32 `[batch, filters, height, width]`."
+}
+
+convolution! {
+    /// A transposed convolution over images, for decoders.
+    ///
+    /// Parameters: `weight` (`[channels, filters / groups, height, width]`) and, with a bias, `bias` (`[filters]`).
+    ConvTranspose2d, ConvTranspose2dConfig,
+    "From f32 `[batch, channels, height, width]` to f32 `[batch, filters, height, width]`."
+}

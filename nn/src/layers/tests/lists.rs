@@ -1,0 +1,141 @@
+//! Lists of layers: text, errors, names and shapes.
+
+use super::*;
+use crate::{Module, Pass};
+
+#[test]
+fn a_list_is_written_as_it_was_read() {
+    let nested = r#"{ residual = { layers = [{ linear = { units = 8, bias = false } }], projection = [{ linear = 8 }] } }"#;
+    for text in [
+        r#"[{ conv2d = { filters = 32, kernel = 8, stride = 4 } }, "relu", "flatten", { linear = 512 }, "relu"]"#,
+        r#"[{ linear = 64 }, "layer_norm", "relu", { residual = [{ linear = 64 }, "relu", { linear = 64 }] }]"#,
+        r#"[{ concat = [[{ linear = 4 }], []] }, { add = [[], ["tanh"]] }, { dropout = 0.1 }, "rms_norm"]"#,
+        r#"[{ conv2d = { filters = 4, kernel = [3, 5], padding = [1, 2], groups = 2, bias = false } }]"#,
+        r#"[{ reshape = [4, -1] }, { transpose = [0, 1] }, { unsqueeze = -1 }, { group_norm = 2 }]"#,
+        &format!("[{nested}]"),
+    ] {
+        let file = File { layers: read(text).unwrap() };
+        let written = toml::Value::try_from(&file).unwrap();
+        assert_eq!(
+            written["layers"],
+            toml::from_str::<toml::Value>(&format!("layers = {text}")).unwrap()["layers"]
+        );
+        let json = serde_json::to_string(&file.layers).unwrap();
+        assert_eq!(serde_json::from_str::<Layers>(&json).unwrap(), file.layers);
+    }
+}
+
+#[test]
+fn parameters_are_named_by_position() {
+    let text = r#"["flatten", { linear = 4 }, { residual = ["relu", { linear = 4 }] },
+        { residual = { layers = [{ linear = 6 }], projection = [{ linear = 6 }] } },
+        { concat = [[], ["relu", { linear = { units = 2, bias = false } }]] }, "layer_norm"]"#;
+    let (_, parameters, shape) = built(text, &[2, 3]).unwrap();
+    let names: Vec<_> = parameters.layout().specs().iter().map(|spec| spec.name.as_str()).collect();
+    assert_eq!(shape, [8]);
+    assert_eq!(
+        names,
+        [
+            "1.weight",
+            "1.bias",
+            "2.1.weight",
+            "2.1.bias",
+            "3.0.weight",
+            "3.0.bias",
+            "3.projection.0.weight",
+            "3.projection.0.bias",
+            "4.1.1.weight",
+            "5.weight",
+            "5.bias"
+        ]
+    );
+}
+
+#[test]
+fn the_shape_that_is_promised_is_given() {
+    for (text, input, output) in [
+        (
+            r#"[{ conv2d = { filters = 32, kernel = 8, stride = 4 } }, "relu", "flatten", { linear = 5 }]"#,
+            vec![4, 84, 84],
+            vec![5],
+        ),
+        (r#"[{ conv1d = { filters = 3, kernel = 3, dilation = 2 } }, "layer_norm"]"#, vec![2, 9], vec![3, 5]),
+        (r#"[{ linear = 3 }, "rms_norm", { transpose = [0, 1] }]"#, vec![5, 2], vec![3, 5]),
+        (r#"[{ reshape = [2, -1] }, { unsqueeze = 0 }]"#, vec![12], vec![1, 2, 6]),
+        (
+            r#"[{ conv_transpose2d = { filters = 3, kernel = 4, stride = 2, padding = 1 } }]"#,
+            vec![2, 5, 6],
+            vec![3, 10, 12],
+        ),
+        (r#"[]"#, vec![3], vec![3]),
+    ] {
+        let (network, parameters, shape) = built(text, &input).unwrap();
+        let x = numbers(&[&[3], input.as_slice()].concat());
+        let y = network.forward(&mut Pass::eval(&parameters), &x).unwrap();
+        assert_eq!((shape.as_slice(), &y.size()[1..]), (output.as_slice(), output.as_slice()), "{text}");
+    }
+}
+
+#[test]
+fn errors_name_the_layer_by_its_place_and_say_what_to_do() {
+    for (text, input, parts) in [
+        (r#"[{ linear = 8 }]"#, vec![4, 8, 8], ["layer 0 (linear): ", "put \"flatten\" before it"]),
+        (
+            r#"["relu", { conv2d = { filters = 4, kernel = 9 } }]"#,
+            vec![1, 5, 5],
+            ["layer 1 (conv2d): the image is too small", "9x9"],
+        ),
+        (
+            r#"[{ conv2d = { filters = 4, kernel = 1 } }]"#,
+            vec![5],
+            ["layer 0 (conv2d): it takes images", "[5]"],
+        ),
+        (
+            r#"["relu", { residual = [{ linear = 8 }, { linear = 0 }] }]"#,
+            vec![8],
+            ["layer 1 (residual), layer 1 (linear): units is 0", "at least 1"],
+        ),
+        (
+            r#"[{ residual = [{ linear = 8 }] }]"#,
+            vec![4],
+            ["layer 0 (residual): its layers give [8]", "projection"],
+        ),
+        (
+            r#"[{ concat = [[], [{ linear = -1 }]] }]"#,
+            vec![4],
+            ["layer 0 (concat), branch 1, layer 0 (linear): ", "units is -1"],
+        ),
+        (r#"[{ add = [[], [{ linear = 2 }]] }]"#, vec![4], ["layer 0 (add): its branch 0 gives [4]", "[2]"]),
+        (
+            r#"[{ residual = { layers = [], projection = [{ reshape = [3] }] } }]"#,
+            vec![4],
+            ["layer 0 (residual), projection, layer 0 (reshape): ", "4"],
+        ),
+        (r#"[{ dropout = 1.5 }]"#, vec![4], ["layer 0 (dropout): dropout is 1.5", "less than 1"]),
+        (r#"[{ group_norm = 3 }]"#, vec![4], ["layer 0 (group_norm): groups is 3", "divides"]),
+        (r#"["rleu"]"#, vec![4], ["layer 0: unknown layer `rleu`", "did you mean `relu`?"]),
+        (
+            r#"["relu", { convd2 = { filters = 3 } }]"#,
+            vec![4],
+            ["layer 1: unknown layer `convd2`", "did you mean `conv2d`?"],
+        ),
+        (
+            r#"[{ conv2d = { filtres = 3, kernel = 3 } }]"#,
+            vec![4],
+            ["layer 0 (conv2d): unknown key `filtres`", "did you mean `filters`?"],
+        ),
+        (
+            r#"["relu", { residual = [{ linear = { unit = 3 } }] }]"#,
+            vec![4],
+            ["layer 1 (residual), layer 0 (linear): unknown key `unit`", "`units`"],
+        ),
+        (r#"[{ conv2d = { filters = 3 } }]"#, vec![4], ["layer 0 (conv2d): ", "missing field `kernel`"]),
+        (r#"["conv2d"]"#, vec![4], ["layer 0 (conv2d): it needs settings", "{ conv2d = ... }"]),
+        (r#"[{ relu = 3 }]"#, vec![4], ["layer 0 (relu): ", "a word alone"]),
+        (r#"[{ linear = 3, relu = 1 }]"#, vec![4], ["layer 0 (linear): ", "`relu` is a second one"]),
+        (r#"[{ linear = 3 }]"#, vec![0], ["[0]", "at least 1"]),
+    ] {
+        let message = built(text, &input).unwrap_err();
+        assert!(parts.iter().all(|part| message.contains(part)), "{text}: {message}");
+    }
+}

@@ -1,0 +1,174 @@
+//! The list of a network's parameters and buffers, and where each stands in the flat tensor.
+
+use crate::{Init, NnError};
+
+/// The place of one parameter or buffer in its arena.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ParameterId(pub(super) usize);
+
+/// The role of a parameter in training. The flat tensor holds all numbers of one role side by side, in the order of
+/// the variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// A parameter that optimisers step.
+    Trainable,
+    /// A parameter that is used as it is and has no gradient.
+    Frozen,
+    /// Numbers that a layer writes itself (batch norm's statistics): saved, copied and published like parameters, but
+    /// never trained.
+    Buffer,
+}
+
+impl Role {
+    const ALL: [Self; 3] = [Self::Trainable, Self::Frozen, Self::Buffer];
+}
+
+/// One parameter or buffer of a network: its name as in PyTorch's `state_dict`, its shape, how it starts and where it
+/// stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParameterSpec {
+    /// The name, for instance `0.weight`.
+    pub name: String,
+    /// The shape.
+    pub shape: Vec<i64>,
+    /// How it starts.
+    pub init: Init,
+    /// Its role in training.
+    pub role: Role,
+    /// Whether it counts, as batch norm's `num_batches_tracked` does: an f32 in the arena, an i64 in a state.
+    pub is_counter: bool,
+    /// Where it starts in the flat tensor, in numbers. It moves when parameters are added, frozen or unfrozen.
+    pub offset: i64,
+}
+
+impl ParameterSpec {
+    /// How many numbers the parameter has.
+    pub fn len(&self) -> i64 {
+        self.shape.iter().product()
+    }
+
+    /// Whether the parameter has no numbers.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// The list of a network's parameters and buffers: networks add theirs as they are described.
+///
+/// Names, states and published values keep the order of adding. The flat tensor is arranged as
+/// `[ trainable | frozen | buffers ]`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Layout {
+    specs: Vec<ParameterSpec>,
+    len: i64,
+    trainable_len: i64,
+    parameters_len: i64,
+}
+
+impl Layout {
+    /// A layout without parameters.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a trainable parameter and gives its place.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] when the name is taken.
+    pub fn add(
+        &mut self,
+        name: impl Into<String>,
+        shape: &[i64],
+        init: Init,
+    ) -> Result<ParameterId, NnError> {
+        self.push(name.into(), shape, init, Role::Trainable, false)
+    }
+
+    /// Adds a buffer, f32 numbers that the layer itself writes (batch norm's statistics), and gives its place.
+    ///
+    /// A layer writes a buffer in place through [`Parameters::get`](crate::Parameters::get), under
+    /// [`tch::no_grad_guard`]; autograd does not take that for a change of the network's weights.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] when the name is taken.
+    pub fn add_buffer(
+        &mut self,
+        name: impl Into<String>,
+        shape: &[i64],
+        init: Init,
+    ) -> Result<ParameterId, NnError> {
+        self.push(name.into(), shape, init, Role::Buffer, false)
+    }
+
+    /// Adds a buffer of shape `[]` that counts from 0 and gives its place: an f32 in the arena, exact up to 2^24, and
+    /// an i64 in a state, as PyTorch keeps batch norm's `num_batches_tracked`.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] when the name is taken.
+    pub fn add_counter(&mut self, name: impl Into<String>) -> Result<ParameterId, NnError> {
+        self.push(name.into(), &[], Init::Constant { value: 0.0 }, Role::Buffer, true)
+    }
+
+    fn push(
+        &mut self,
+        name: String,
+        shape: &[i64],
+        init: Init,
+        role: Role,
+        is_counter: bool,
+    ) -> Result<ParameterId, NnError> {
+        if self.specs.iter().any(|spec| spec.name == name) {
+            return Err(NnError::Config(format!(
+                "two parameters are named `{name}`: give the networks names"
+            )));
+        }
+        self.specs.push(ParameterSpec { name, shape: shape.to_vec(), init, role, is_counter, offset: 0 });
+        self.arrange();
+        Ok(ParameterId(self.specs.len() - 1))
+    }
+
+    /// Gives every parameter its place in the flat tensor.
+    fn arrange(&mut self) {
+        let mut ends = [0; Role::ALL.len()];
+        let mut offset = 0;
+        for (role, end) in Role::ALL.into_iter().zip(&mut ends) {
+            for spec in self.specs.iter_mut().filter(|spec| spec.role == role) {
+                spec.offset = offset;
+                offset += spec.len();
+            }
+            *end = offset;
+        }
+        [self.trainable_len, self.parameters_len, self.len] = ends;
+    }
+
+    /// The parameters and buffers in the order of adding.
+    pub fn specs(&self) -> &[ParameterSpec] {
+        &self.specs
+    }
+
+    /// How many numbers there are: parameters and buffers.
+    pub fn len(&self) -> i64 {
+        self.len
+    }
+
+    /// How many numbers are trained.
+    pub fn trainable_len(&self) -> i64 {
+        self.trainable_len
+    }
+
+    /// How many numbers are parameters, trainable or frozen: where the buffers start.
+    pub fn parameters_len(&self) -> i64 {
+        self.parameters_len
+    }
+
+    /// Whether there are no parameters.
+    pub fn is_empty(&self) -> bool {
+        self.specs.is_empty()
+    }
+
+    /// The parameters and buffers in the order of the flat tensor, each with its index in the order of adding.
+    pub(super) fn arranged(&self) -> impl Iterator<Item = (usize, &ParameterSpec)> {
+        let of = |role| self.specs.iter().enumerate().filter(move |(_, spec)| spec.role == role);
+        Role::ALL.into_iter().flat_map(of)
+    }
+}
