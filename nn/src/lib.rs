@@ -27,6 +27,7 @@ mod parameters;
 mod pass;
 mod precision;
 mod recurrent;
+mod recurrent_stack;
 mod schedule;
 mod shim;
 mod state;
@@ -46,6 +47,7 @@ pub use parameters::{Layout, ParameterId, ParameterSpec, Parameters, Role};
 pub use pass::{Mode, Pass};
 pub use precision::Precision;
 pub use recurrent::{Cell, Recurrent, Sequence, SequenceOutputs};
+pub use recurrent_stack::{RecurrentStack, RecurrentStackConfig};
 pub use schedule::Schedule;
 pub use shim::{
     HostBuffer, HostElement, backward, gather, generator_state, set_generator_state, set_team_size,

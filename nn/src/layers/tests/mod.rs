@@ -1,6 +1,7 @@
 //! Tests of all layers together; what a test needs often.
 
 mod lists;
+mod recorded;
 
 use pavlov_common::SeededRng;
 use serde::{Deserialize, Serialize};
