@@ -362,6 +362,7 @@ def record_resnet():
         record["eval.output"] = network.eval()(x)
         record["train.output"] = network.train()(x)
         record["train.running_var"] = network.layer4[1].bn2.running_var.clone()
+    # In the order of the state_dict, which the formula counts by.
     names = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
     return names, record
 

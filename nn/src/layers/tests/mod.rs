@@ -2,6 +2,7 @@
 
 mod lists;
 mod recorded;
+mod resnet;
 
 use pavlov_common::SeededRng;
 use serde::{Deserialize, Serialize};
