@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use crate::layers::Fusible;
 use crate::{Module, NnError, Pass};
 
 /// An activation function, applied to each number by itself.
@@ -102,6 +103,10 @@ impl Module for Activation {
     /// From f32 `[batch, ...]` to the same shape.
     fn forward(&self, _: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         self.apply(x)
+    }
+
+    fn fusible(&self) -> Option<Fusible> {
+        Some(Fusible::Activation(*self))
     }
 }
 

@@ -28,6 +28,7 @@ mod parameters;
 mod pass;
 mod precision;
 mod recurrent;
+mod recurrent_stack;
 mod schedule;
 mod shim;
 mod state;
@@ -47,6 +48,7 @@ pub use parameters::{Layout, LoadReport, OtherShape, ParameterId, ParameterSpec,
 pub use pass::{Mode, Pass};
 pub use precision::Precision;
 pub use recurrent::{Cell, Recurrent, Sequence, SequenceOutputs};
+pub use recurrent_stack::{RecurrentStack, RecurrentStackConfig};
 pub use schedule::Schedule;
 pub use shim::{
     HostBuffer, HostElement, backward, gather, generator_state, set_generator_state, set_team_size,

@@ -8,6 +8,7 @@ use std::fmt;
 
 use tch::Tensor;
 
+use crate::layers::Fusible;
 use crate::{NnError, Pass, Sequence, SequenceOutputs};
 
 /// A layer or a network: from a batch to a batch.
@@ -17,6 +18,12 @@ pub trait Module: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`NnError::Shape`] for an input of another shape or type.
     fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError>;
+
+    /// What the module is to a [`Sequential`](crate::layers::Sequential), which runs neighbours as one node where it can;
+    /// `None` for all that it does not know.
+    fn fusible(&self) -> Option<Fusible> {
+        None
+    }
 }
 
 /// A recurrent layer or network: from sequences to sequences. The state stays with the caller, one row for each sequence.

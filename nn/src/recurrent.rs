@@ -86,6 +86,18 @@ impl Recurrent {
         size: i64,
         init: Init,
     ) -> Result<Self, NnError> {
+        Self::named(layout, (prefix, "l0"), cell, inputs, size, init)
+    }
+
+    /// The same with parameters named `weight_ih_` + a suffix and so on: a stack has several layers.
+    pub(crate) fn named(
+        layout: &mut Layout,
+        (prefix, suffix): (&str, &str),
+        cell: Cell,
+        inputs: i64,
+        size: i64,
+        init: Init,
+    ) -> Result<Self, NnError> {
         if inputs < 1 || size < 1 {
             let message =
                 format!("a recurrent layer of {size} units for {inputs} inputs: give at least 1 of each");
@@ -99,15 +111,16 @@ impl Recurrent {
             init => (init, init.bias(size)),
         };
         let rows = cell.gates() * size;
-        let mut add = |name: &str, shape: &[i64], init| layout.add(format!("{prefix}{name}"), shape, init);
+        let mut add =
+            |name: &str, shape: &[i64], init| layout.add(format!("{prefix}{name}_{suffix}"), shape, init);
         Ok(Self {
             cell,
             inputs,
             size,
-            weight_ih: add("weight_ih_l0", &[rows, inputs], weight)?,
-            weight_hh: add("weight_hh_l0", &[rows, size], weight)?,
-            bias_ih: add("bias_ih_l0", &[rows], bias)?,
-            bias_hh: add("bias_hh_l0", &[rows], bias)?,
+            weight_ih: add("weight_ih", &[rows, inputs], weight)?,
+            weight_hh: add("weight_hh", &[rows, size], weight)?,
+            bias_ih: add("bias_ih", &[rows], bias)?,
+            bias_hh: add("bias_hh", &[rows], bias)?,
         })
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::item::{Built, Item, Short, Site};
-use super::{is_yes, unfit, wrong_input};
+use super::{EPS, at_least, is_eps, is_yes, unfit, wrong_input};
 use crate::{Init, Layout, Module, NnError, ParameterId, Pass};
 
 /// Batch norm, as PyTorch's `nn.BatchNorm1d` and `nn.BatchNorm2d`. In a list of layers: `"batch_norm"`, or
@@ -13,17 +13,26 @@ use crate::{Init, Layout, Module, NnError, ParameterId, Pass};
 #[serde(default, deny_unknown_fields)]
 pub struct BatchNormConfig {
     /// What is added to the variance.
+    #[serde(skip_serializing_if = "is_eps")]
     pub eps: f64,
     /// The share of the batch's statistics in the running ones after a pass in training, `0 <= momentum <= 1`.
+    #[serde(skip_serializing_if = "is_momentum")]
     pub momentum: f64,
     /// Whether each channel has a weight and a bias of its own afterwards.
     #[serde(skip_serializing_if = "is_yes")]
     pub affine: bool,
 }
 
+const MOMENTUM: f64 = 0.1;
+
+// serde asks by reference.
+fn is_momentum(value: &f64) -> bool {
+    *value == MOMENTUM
+}
+
 impl Default for BatchNormConfig {
     fn default() -> Self {
-        Self { eps: 1e-5, momentum: 0.1, affine: true }
+        Self { eps: EPS, momentum: MOMENTUM, affine: true }
     }
 }
 
@@ -55,7 +64,7 @@ impl BatchNorm {
         channels: i64,
         config: &BatchNormConfig,
     ) -> Result<Self, NnError> {
-        super::at_least("channels", channels, 1)?;
+        at_least("channels", channels, 1)?;
         let BatchNormConfig { eps, momentum, affine } = *config;
         if !(eps.is_finite() && eps >= 0.0) {
             return Err(NnError::Config(format!("eps is {eps}: give 0 or more")));

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::fusion::Fusible;
 use super::item::{Built, Item, Site};
 use super::pair::Pair;
 use super::{at_least, is_one, is_yes, is_zero, one, unfit, wrong_input, yes};
@@ -368,6 +369,27 @@ impl Convolution {
         )?;
         Ok(y.f_to_kind(Kind::Float)?)
     }
+
+    fn fusible(&self) -> Option<Fusible> {
+        let Walk { channels, filters, kernel, stride, padding, dilation, groups, transposed, .. } =
+            &self.walk;
+        let square = |sizes: &[i64]| match *sizes {
+            [height, width] if height == width => Some(height),
+            _ => None,
+        };
+        let plain = !transposed && *groups == 1 && dilation.iter().all(|&dilation| dilation == 1);
+        let bias = self.bias.filter(|_| plain)?;
+        Some(Fusible::Conv2d {
+            weight: self.weight,
+            bias,
+            channels: *channels,
+            filters: *filters,
+            kernel: square(kernel)?,
+            stride: square(stride)?,
+            padding: square(padding)?,
+            precision: self.precision,
+        })
+    }
 }
 
 /// Puts a convolution of a list together.
@@ -418,6 +440,10 @@ macro_rules! convolution {
             #[doc = $forward]
             fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
                 self.0.forward(pass, x)
+            }
+
+            fn fusible(&self) -> Option<Fusible> {
+                self.0.fusible()
             }
         }
 

@@ -4,6 +4,7 @@ use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::fusion::Fusible;
 use super::item::{Built, Item, Short, Site};
 use crate::shim::{Draw, random};
 use crate::{Module, NnError, Pass};
@@ -46,6 +47,10 @@ impl Module for Dropout {
     /// From f32 `[batch, ...]` to the same shape.
     fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         dropout(pass, x, self.share)
+    }
+
+    fn fusible(&self) -> Option<Fusible> {
+        Some(Fusible::Dropout { share: self.share })
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::fusion::Fusible;
 use super::item::{Built, Item, Short, Site};
 use super::{at_least, is_yes, unfit, wrong_input, yes};
 use crate::{Init, Layout, Module, NnError, ParameterId, Pass, Precision};
@@ -84,6 +85,11 @@ impl Module for Linear {
             return Err(wrong_input("a linear layer", format!("f32 [batch, ..., {}]", self.inputs), x));
         }
         affine(x, pass.get(self.weight), self.bias.map(|id| pass.get(id)), self.precision)
+    }
+
+    fn fusible(&self) -> Option<Fusible> {
+        let Self { inputs, units, weight, bias, precision } = *self;
+        bias.map(|bias| Fusible::Linear { weight, bias, inputs, units, precision })
     }
 }
 

@@ -10,6 +10,7 @@ mod build;
 mod conv;
 mod dropout;
 mod embedding;
+mod fusion;
 mod item;
 mod linear;
 mod list;
@@ -32,6 +33,7 @@ pub use conv::{Conv1d, Conv1dConfig, Conv2d, Conv2dConfig, ConvTranspose2d, Conv
 pub(crate) use dropout::dropout;
 pub use dropout::{Dropout, DropoutConfig};
 pub use embedding::{Embedding, EmbeddingConfig};
+pub use fusion::Fusible;
 pub use linear::{Linear, LinearConfig};
 pub use list::{LayerConfig, Layers};
 pub use norm::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, RmsNorm, RmsNormConfig};
@@ -57,11 +59,22 @@ pub struct Defaults {
     pub precision: Precision,
 }
 
+/// What normalisations add to the variance, as PyTorch's.
+const EPS: f64 = 1e-5;
+
+fn eps() -> f64 {
+    EPS
+}
+
+// serde asks by reference.
+fn is_eps(value: &f64) -> bool {
+    *value == EPS
+}
+
 fn yes() -> bool {
     true
 }
 
-// serde asks by reference.
 fn is_yes(value: &bool) -> bool {
     *value
 }

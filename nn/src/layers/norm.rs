@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::item::{Built, Item, Short, Site};
-use super::{at_least, is_yes, unfit, wrong_input, yes};
+use super::{EPS, at_least, eps, is_eps, is_yes, unfit, wrong_input, yes};
 use crate::{Init, Layout, Module, NnError, ParameterId, Pass};
 
 const ONE: Init = Init::Constant { value: 1.0 };
@@ -19,6 +19,7 @@ pub struct LayerNormConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dimensions: Option<i64>,
     /// What is added to the variance.
+    #[serde(skip_serializing_if = "is_eps")]
     pub eps: f64,
     /// Whether each number has a weight and a bias of its own afterwards.
     #[serde(skip_serializing_if = "is_yes")]
@@ -30,7 +31,7 @@ pub struct LayerNormConfig {
 
 impl Default for LayerNormConfig {
     fn default() -> Self {
-        Self { dimensions: None, eps: 1e-5, affine: true, bias: true }
+        Self { dimensions: None, eps: EPS, affine: true, bias: true }
     }
 }
 
@@ -98,10 +99,16 @@ pub struct RmsNormConfig {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dimensions: Option<i64>,
     /// What is added to the mean of the squares; PyTorch's default is the distance from 1 to the next f32.
+    #[serde(skip_serializing_if = "is_f32_eps")]
     pub eps: f64,
     /// Whether each number has a weight of its own afterwards.
     #[serde(skip_serializing_if = "is_yes")]
     pub affine: bool,
+}
+
+// serde asks by reference.
+fn is_f32_eps(eps: &f64) -> bool {
+    *eps == f64::from(f32::EPSILON)
 }
 
 impl Default for RmsNormConfig {
@@ -170,21 +177,17 @@ pub struct GroupNormConfig {
     /// Into how many groups the channels are divided.
     pub groups: i64,
     /// What is added to the variance.
-    #[serde(default = "group_eps")]
+    #[serde(default = "eps", skip_serializing_if = "is_eps")]
     pub eps: f64,
     /// Whether each channel has a weight and a bias of its own afterwards.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub affine: bool,
 }
 
-fn group_eps() -> f64 {
-    1e-5
-}
-
 impl GroupNormConfig {
     /// So many groups, everything else by default.
     pub const fn new(groups: i64) -> Self {
-        Self { groups, eps: 1e-5, affine: true }
+        Self { groups, eps: EPS, affine: true }
     }
 }
 

@@ -7,8 +7,8 @@ use super::attention::sequence_width;
 use super::dropout::dropout;
 use super::item::{Built, Item, Site};
 use super::{
-    Attended, AttentionConfig, Dropout, LayerNorm, LayerNormConfig, Linear, LinearConfig, MultiHeadAttention,
-    Sequential, at_least, is_no,
+    Attended, AttentionConfig, Dropout, EPS, LayerNorm, LayerNormConfig, Linear, LinearConfig,
+    MultiHeadAttention, Sequential, at_least, eps, is_eps, is_no,
 };
 use crate::{Activation, Init, Layout, Module, NnError, Pass, Precision};
 
@@ -20,20 +20,20 @@ pub struct TransformerBlockConfig {
     /// Into how many heads the width is divided.
     pub heads: i64,
     /// How many units the layer between the two linear ones has.
-    #[serde(default = "feedforward")]
+    #[serde(default = "feedforward", skip_serializing_if = "is_feedforward")]
     pub feedforward: i64,
     /// The share that dropout silences in training, `0 <= dropout < 1`: of attention weights, of the hidden units, and of
     /// what each half adds.
-    #[serde(default = "share")]
+    #[serde(default = "share", skip_serializing_if = "is_share")]
     pub dropout: f64,
     /// After the first linear layer.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_relu")]
     pub activation: Activation,
     /// Whether each half is normalised before it (Xiong et al. 2020) instead of after its sum.
     #[serde(default, skip_serializing_if = "is_no")]
     pub norm_first: bool,
     /// What layer norm adds to the variance.
-    #[serde(default = "eps")]
+    #[serde(default = "eps", skip_serializing_if = "is_eps")]
     pub eps: f64,
     /// Whether each step sees only itself and those before it.
     #[serde(default, skip_serializing_if = "is_no")]
@@ -56,13 +56,13 @@ pub struct TransformerConfig {
     /// As [`TransformerBlockConfig::heads`].
     pub heads: i64,
     /// As [`TransformerBlockConfig::feedforward`].
-    #[serde(default = "feedforward")]
+    #[serde(default = "feedforward", skip_serializing_if = "is_feedforward")]
     pub feedforward: i64,
     /// As [`TransformerBlockConfig::dropout`].
-    #[serde(default = "share")]
+    #[serde(default = "share", skip_serializing_if = "is_share")]
     pub dropout: f64,
     /// As [`TransformerBlockConfig::activation`].
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_relu")]
     pub activation: Activation,
     /// As [`TransformerBlockConfig::norm_first`].
     #[serde(default, skip_serializing_if = "is_no")]
@@ -71,7 +71,7 @@ pub struct TransformerConfig {
     #[serde(default, skip_serializing_if = "is_no")]
     pub final_norm: bool,
     /// As [`TransformerBlockConfig::eps`].
-    #[serde(default = "eps")]
+    #[serde(default = "eps", skip_serializing_if = "is_eps")]
     pub eps: f64,
     /// As [`TransformerBlockConfig::causal`].
     #[serde(default, skip_serializing_if = "is_no")]
@@ -86,7 +86,6 @@ pub struct TransformerConfig {
 
 const FEEDFORWARD: i64 = 2048;
 const DROPOUT: f64 = 0.1;
-const EPS: f64 = 1e-5;
 
 fn feedforward() -> i64 {
     FEEDFORWARD
@@ -96,8 +95,17 @@ fn share() -> f64 {
     DROPOUT
 }
 
-fn eps() -> f64 {
-    EPS
+// serde asks by reference.
+fn is_feedforward(value: &i64) -> bool {
+    *value == FEEDFORWARD
+}
+
+fn is_share(value: &f64) -> bool {
+    *value == DROPOUT
+}
+
+fn is_relu(value: &Activation) -> bool {
+    *value == Activation::Relu
 }
 
 impl TransformerBlockConfig {

@@ -1,6 +1,8 @@
 //! Tests of all layers together; what a test needs often.
 
 mod lists;
+mod recorded;
+mod resnet;
 
 use pavlov_common::SeededRng;
 use serde::{Deserialize, Serialize};

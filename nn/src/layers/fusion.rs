@@ -1,0 +1,308 @@
+//! Runs of layers that have a node of their own.
+//!
+//! Autograd's price is per operation, and libtorch's convolutions reorder small images at each call. A [`Sequential`] looks
+//! at what its modules are ([`Fusible`]) when it is put together, and finds the runs that the multi-layer perceptron's node
+//! and the convolutions' node take as a whole. The numbers are those of the modules one by one, to rounding.
+//!
+//! [`Sequential`]: super::Sequential
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::shim::mlp::MAX_LAYERS;
+use crate::{Activation, Module, NnError, ParameterId, Parameters, Pass, Precision, shim};
+
+/// What a module is to a [`Sequential`](super::Sequential), which runs neighbours as one where it can.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Fusible {
+    /// `y = x W^T + b` over the last dimension.
+    Linear {
+        /// `[units, inputs]`
+        weight: ParameterId,
+        /// `[units]`
+        bias: ParameterId,
+        /// How many numbers go in.
+        inputs: i64,
+        /// How many numbers come out.
+        units: i64,
+        /// The type of number of the product.
+        precision: Precision,
+    },
+    /// An activation function.
+    Activation(Activation),
+    /// In training a mask, else the identity.
+    Dropout {
+        /// The share that is silenced.
+        share: f64,
+    },
+    /// A convolution over images with square windows, without groups and dilation.
+    Conv2d {
+        /// `[filters, channels, kernel, kernel]`
+        weight: ParameterId,
+        /// `[filters]`
+        bias: ParameterId,
+        /// How many channels go in.
+        channels: i64,
+        /// How many channels come out.
+        filters: i64,
+        /// The side of a window, in pixels.
+        kernel: i64,
+        /// How far apart the windows lie, in pixels.
+        stride: i64,
+        /// How many zeros are put around the image.
+        padding: i64,
+        /// The type of number of the products.
+        precision: Precision,
+    },
+}
+
+/// What a [`Sequential`](super::Sequential) does next: the modules of a range, one by one or as one node.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub modules: Range<usize>,
+    pub node: Option<Node>,
+}
+
+/// A run of layers that is one node of the autograd graph.
+#[derive(Clone, Debug)]
+pub(super) enum Node {
+    Mlp(Perceptron),
+    Cnn(Convolutions),
+}
+
+impl Node {
+    /// The output for `x`; `None` where the node is not for this input or these parameters, and the modules go one by one.
+    pub fn forward(&self, pass: &Pass<'_>, x: &Tensor) -> Option<Result<Tensor, NnError>> {
+        match self {
+            Self::Mlp(run) => run.forward(pass.parameters(), x),
+            Self::Cnn(run) => run.forward(pass.parameters(), x),
+        }
+    }
+}
+
+/// The steps through these modules, in training or in use.
+pub(super) fn plan(modules: &[Arc<dyn Module>], training: bool) -> Vec<Step> {
+    let parts: Vec<_> = modules.iter().map(|module| module.fusible()).collect();
+    let parts = Parts { parts: &parts, training };
+    let mut steps = Vec::new();
+    let mut at = 0;
+    while at < modules.len() {
+        let (end, node) = match (parts.perceptron(at), parts.convolutions(at)) {
+            (Some((end, run)), _) => (end, Some(Node::Mlp(run))),
+            (_, Some((end, run))) => (end, Some(Node::Cnn(run))),
+            _ => (at + 1, None),
+        };
+        steps.push(Step { modules: at..end, node });
+        at = end;
+    }
+    steps
+}
+
+/// The modules that a plan is made for.
+struct Parts<'a> {
+    parts: &'a [Option<Fusible>],
+    training: bool,
+}
+
+impl Parts<'_> {
+    /// What stands here, behind dropouts that do nothing, and the place after it.
+    fn after_dropouts(&self, at: usize) -> Option<(Fusible, usize)> {
+        match self.parts.get(at).copied().flatten()? {
+            Fusible::Dropout { share } if !self.training || share == 0.0 => self.after_dropouts(at + 1),
+            part => Some((part, at + 1)),
+        }
+    }
+
+    fn activation(&self, at: usize) -> Option<(Activation, usize)> {
+        match self.after_dropouts(at)? {
+            (Fusible::Activation(activation), end) => Some((activation, end)),
+            _ => None,
+        }
+    }
+
+    /// The longest run of linear layers from here that the node takes: all but the last are followed by one activation.
+    fn perceptron(&self, at: usize) -> Option<(usize, Perceptron)> {
+        let (first, precision, mut end, mut last) = self.dense(at)?;
+        let mut run =
+            Perceptron { layers: vec![first], activation: last, output_activation: last, precision };
+        while let Some((layer, precision, next, activation)) = self.dense(end) {
+            let fits = last == run.activation
+                && precision == run.precision
+                && layer.inputs == run.outputs()
+                && run.layers.len() < MAX_LAYERS;
+            if !fits {
+                break;
+            }
+            run.layers.push(layer);
+            (end, last) = (next, activation);
+        }
+        run.output_activation = last;
+        Some((end, run))
+    }
+
+    /// A linear layer with its activation: the layer, its precision, the place after both, and the activation.
+    fn dense(&self, at: usize) -> Option<(Dense, Precision, usize, Activation)> {
+        let (Fusible::Linear { weight, bias, inputs, units, precision }, end) = self.after_dropouts(at)?
+        else {
+            return None;
+        };
+        let (activation, end) = self.activation(end).unwrap_or((Activation::Identity, end));
+        Some((Dense { weight, bias, inputs, units }, precision, end, activation))
+    }
+
+    /// The longest run of convolutions from here, each followed by a ReLU.
+    fn convolutions(&self, at: usize) -> Option<(usize, Convolutions)> {
+        let (first, precision, mut end) = self.convolution(at)?;
+        let mut run = Convolutions { layers: vec![first], precision };
+        while let Some((layer, precision, next)) = self.convolution(end) {
+            if precision != run.precision || layer.channels != run.last().filters {
+                break;
+            }
+            run.layers.push(layer);
+            end = next;
+        }
+        Some((end, run))
+    }
+
+    fn convolution(&self, at: usize) -> Option<(Conv, Precision, usize)> {
+        let part = self.after_dropouts(at)?;
+        let (Fusible::Conv2d { weight, bias, channels, filters, kernel, stride, padding, precision }, end) =
+            part
+        else {
+            return None;
+        };
+        match self.activation(end)? {
+            (Activation::Relu, end) => {
+                let layer = Conv { weight, bias, channels, filters, kernel, stride, padding };
+                Some((layer, precision, end))
+            }
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Dense {
+    weight: ParameterId,
+    bias: ParameterId,
+    inputs: i64,
+    units: i64,
+}
+
+/// Linear layers, one activation after each but the last, which has its own.
+#[derive(Clone, Debug)]
+pub(super) struct Perceptron {
+    layers: Vec<Dense>,
+    activation: Activation,
+    output_activation: Activation,
+    precision: Precision,
+}
+
+impl Perceptron {
+    fn outputs(&self) -> i64 {
+        self.layers.last().map_or(0, |layer| layer.units)
+    }
+
+    fn forward(&self, parameters: &Parameters, x: &Tensor) -> Option<Result<Tensor, NnError>> {
+        let inputs = self.layers[0].inputs;
+        let size = x.size();
+        let [others @ .., last] = size.as_slice() else { return None };
+        let ids = self.layers.iter().map(|layer| (layer.weight, layer.bias));
+        if others.is_empty() || *last != inputs || x.kind() != Kind::Float || !alike(parameters, ids) {
+            return None;
+        }
+        match others {
+            [_] => Some(self.rows(parameters, x)),
+            _ => Some(self.sequences(parameters, x, others)),
+        }
+    }
+
+    fn sequences(&self, parameters: &Parameters, x: &Tensor, others: &[i64]) -> Result<Tensor, NnError> {
+        let rows = self.rows(parameters, &x.f_reshape([-1, self.layers[0].inputs])?)?;
+        Ok(rows.f_reshape([others, &[self.outputs()]].concat())?)
+    }
+
+    fn rows(&self, parameters: &Parameters, x: &Tensor) -> Result<Tensor, NnError> {
+        let layers = self.layers.iter().map(|layer| shim::mlp::Layer {
+            weight: parameters.get(layer.weight),
+            bias: parameters.get(layer.bias),
+            gradients: parameters.gradient(layer.weight).zip(parameters.gradient(layer.bias)),
+        });
+        let activations = (self.activation.code(), self.output_activation.code());
+        shim::mlp::forward(x, shim::mlp::Networks::One, layers, activations, self.precision)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Conv {
+    weight: ParameterId,
+    bias: ParameterId,
+    channels: i64,
+    filters: i64,
+    kernel: i64,
+    stride: i64,
+    padding: i64,
+}
+
+/// Convolutions with a ReLU after each.
+#[derive(Clone, Debug)]
+pub(super) struct Convolutions {
+    layers: Vec<Conv>,
+    precision: Precision,
+}
+
+impl Convolutions {
+    fn last(&self) -> &Conv {
+        &self.layers[self.layers.len() - 1]
+    }
+
+    fn forward(&self, parameters: &Parameters, x: &Tensor) -> Option<Result<Tensor, NnError>> {
+        let &[batch, channels, height, width] = x.size().as_slice() else { return None };
+        let on_cpu = x.device() == Device::Cpu && parameters.device() == Device::Cpu;
+        let ids = self.layers.iter().map(|layer| (layer.weight, layer.bias));
+        let fits = on_cpu && x.kind() == Kind::Float && channels == self.layers[0].channels;
+        if !fits || !shim::cnn::is_available(self.precision) || !alike(parameters, ids) {
+            return None;
+        }
+        let [down, across] = self.output_size([height, width])?;
+        let output = [batch, self.last().filters, down, across];
+        Some(self.images(parameters, x, (height, width)).and_then(|rows| Ok(rows.f_reshape(output)?)))
+    }
+
+    /// The sides of the images that come out; `None` where they are too small.
+    fn output_size(&self, mut size: [i64; 2]) -> Option<[i64; 2]> {
+        for layer in &self.layers {
+            let room = size.map(|side| side + 2 * layer.padding - layer.kernel);
+            if room.iter().any(|&room| room < 0) {
+                return None;
+            }
+            size = room.map(|room| room / layer.stride + 1);
+        }
+        Some(size)
+    }
+
+    fn images(&self, parameters: &Parameters, x: &Tensor, size: (i64, i64)) -> Result<Tensor, NnError> {
+        let layers: Vec<_> = self
+            .layers
+            .iter()
+            .map(|layer| shim::cnn::Layer {
+                weight: parameters.get(layer.weight),
+                bias: parameters.get(layer.bias),
+                gradients: parameters.gradient(layer.weight).zip(parameters.gradient(layer.bias)),
+                stride: layer.stride,
+                padding: layer.padding,
+            })
+            .collect();
+        shim::cnn::forward(&x.f_flatten(1, -1)?, size, true, &layers, self.precision)
+    }
+}
+
+/// Whether all of these are trained or none is: a node takes them as one.
+fn alike(parameters: &Parameters, mut ids: impl Iterator<Item = (ParameterId, ParameterId)>) -> bool {
+    let trained = |id| parameters.gradient(id).is_some();
+    let Some((first, _)) = ids.next() else { return true };
+    let all = trained(first);
+    ids.all(|(weight, bias)| trained(weight) == all && trained(bias) == all)
+}
