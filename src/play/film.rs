@@ -8,7 +8,7 @@ use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::render::{Frame, Picture};
 use pavlov_envs::{ActionBatch, EnvFactory, ObsBatch};
 
-use super::encode_gif;
+use super::gif::encode_gif;
 
 /// What there is to see after a step, or at the start of an episode.
 #[derive(Clone, Debug, PartialEq)]

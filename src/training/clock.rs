@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::Episodes;
-use super::{Progress, Report, ThreadsReport};
+use super::progress::{Progress, Report, ThreadsReport};
 use crate::config::RunConfig;
 use crate::parallel::Listener;
 use crate::record::{Position, Recorder, Row};
@@ -138,8 +138,8 @@ pub(super) struct PhaseLog<'a> {
 }
 
 impl Listener for PhaseLog<'_> {
-    fn episode(&mut self, sum: f64, steps: u64) {
-        self.clock.episodes.add(sum, steps);
+    fn episode(&mut self, episode_return: f64, length: u64) {
+        self.clock.episodes.add(episode_return, length);
     }
 
     fn learned(&mut self, metrics: BTreeMap<String, f64>) {

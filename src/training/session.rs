@@ -14,8 +14,10 @@ use serde::Serialize;
 use tch::Device;
 
 use super::clock::{Clock, PhaseLog};
+use super::evaluation::{Evaluation, evaluate};
+use super::progress::{Progress, ThreadsReport};
 use super::turns::Turns;
-use super::{Evaluation, Progress, ThreadsReport, evaluate, normalized};
+use super::{normalized, notes};
 use crate::config::{Registries, RunConfig};
 use crate::parallel::Driver;
 use crate::play::{self, Film};
@@ -104,7 +106,7 @@ impl Session {
         if let Engine::Turns(turns) = &mut session.engine {
             turns.start(session.config.seed)?;
         }
-        super::notes::describe(&session.config, &session.recorder)?;
+        notes::describe(&session.config, &session.recorder)?;
         Ok(session)
     }
 
@@ -275,7 +277,7 @@ impl Session {
                     threads: ThreadsReport::default(),
                     told: (agent.updates(), Instant::now()),
                 };
-                let end = driver.phase(agent.as_mut(), (env_steps, until), stop, &mut log)?;
+                let end = driver.phase(agent.as_mut(), env_steps..until, stop, &mut log)?;
                 clock.env_steps = end.env_steps;
                 Ok(end.failure)
             }
