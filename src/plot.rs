@@ -1,5 +1,6 @@
 //! Learning curves of runs, as a picture.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -86,7 +87,7 @@ pub fn draw(curves: &[Curve], title: &str, tag: &str, path: &Path) -> Result<()>
         all().fold((f64::MAX, f64::MIN), |(low, high), point| (low.min(point.1), high.max(point.1)));
     let margin = ((high - low) * 0.05).max(1e-9);
     let mut svg = String::new();
-    draw_into(&mut svg, curves, title, tag, (0..last.max(1), low - margin..high + margin))
+    draw_into(&mut svg, curves, title, tag, 0..last.max(1), low - margin..high + margin)
         .map_err(|error| anyhow::anyhow!("the curve cannot be drawn: {error}"))?;
     write_atomically(path, |beside| std::fs::write(beside, &svg))
         .with_context(|| format!("{} cannot be written", path.display()))
@@ -102,14 +103,13 @@ const COLORS: [RGBColor; 6] = [
     RGBColor(120, 90, 40),
 ];
 
-type Ranges = (std::ops::Range<u64>, std::ops::Range<f64>);
-
 fn draw_into(
     svg: &mut String,
     curves: &[Curve],
     title: &str,
     tag: &str,
-    (steps, values): Ranges,
+    steps: Range<u64>,
+    values: Range<f64>,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let area = SVGBackend::with_string(svg, (800, 450)).into_drawing_area();
     area.fill(&WHITE)?;

@@ -284,7 +284,7 @@ fn a_learner_that_diverges_stops_all_threads_and_leaves_the_checkpoints_before()
         assert!(started.elapsed() < Duration::from_secs(20), "{agent} {mode}: {:?}", started.elapsed());
         let run = RunFolder::open(&place.path("run")).expect("the run");
         let kept = run.checkpoints().list().expect("a list").pop();
-        // PPO's first round ends in its first training, before there is any.
+        // PPO diverges in the update phase of its first round, before there is a checkpoint.
         assert_eq!(
             kept.is_some(),
             (agent, mode.as_str()) != ("ppo", "actors.mode=lockstep"),

@@ -1,11 +1,11 @@
-//! How many steps a second environments make, one number on standard output:
+//! Measures env steps per second and prints one number:
 //!
 //! ```sh
 //! cargo bench -p pavlov-envs --bench bridge -- gym:CartPole-v1 8 2 5 'python = "python3"'
 //! ```
 //!
-//! The arguments are an id, how many environments there are, how many threads or processes step them, for how many
-//! seconds, and options as TOML. Actions are drawn at random beforehand.
+//! The arguments are an id, the number of environments, the number of threads or processes that step them,
+//! the seconds, and options as TOML. Actions are drawn at random beforehand.
 
 use std::env;
 use std::error::Error;

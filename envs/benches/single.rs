@@ -1,4 +1,5 @@
-//! What a step of a single environment costs, through the trait: `cargo bench -p pavlov-envs --bench single`.
+//! Measures the cost of a step of single environments, through the trait:
+//! `cargo bench -p pavlov-envs --bench single`.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
@@ -14,7 +15,7 @@ const IDS: [&str; 7] = [
     "MinAtar/Breakout-v1",
     "LunarLander-v3",
 ];
-/// How many steps are timed at once.
+/// The number of steps that are timed together.
 const STEPS: usize = 1000;
 
 /// Steps the environment with each of the actions and resets it when an episode ends.

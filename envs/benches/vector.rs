@@ -1,4 +1,5 @@
-//! What a step of a vector environment costs for each environment in it: `cargo bench -p pavlov-envs --bench vector`.
+//! Measures the cost of a step of vector environments, for each environment in them:
+//! `cargo bench -p pavlov-envs --bench vector`.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 
@@ -53,7 +54,7 @@ const FORMS: [(&str, Make); 3] = [
 ];
 
 const WORLDS: [(&str, usize); 7] = [
-    // How many of the forms there are.
+    // The world's id, and the number of the forms that it has.
     ("CartPole-v1", 3),
     ("MountainCar-v0", 3),
     ("MountainCarContinuous-v0", 3),

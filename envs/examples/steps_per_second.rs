@@ -1,9 +1,10 @@
-//! How many env steps per second a world makes with random actions that were drawn beforehand.
+//! Measures env steps per second with random actions that were drawn beforehand.
 //!
 //! ```text
-//! cargo run --release -p pavlov-envs --example steps_per_second -- CartPole-v1            one, through the trait
-//! cargo run --release -p pavlov-envs --example steps_per_second -- CartPole-v1 1024       as a vector environment
-//! cargo run --release -p pavlov-envs --example steps_per_second -- Acrobot-v1 1024 2      stepped by two threads
+//! run="cargo run --release -p pavlov-envs --example steps_per_second --"
+//! $run CartPole-v1            one environment, through the trait
+//! $run CartPole-v1 1024       as a vector environment
+//! $run Acrobot-v1 1024 2      stepped by two threads
 //! ```
 //!
 //! Prints the median of five rounds of half a second.
@@ -43,7 +44,7 @@ fn drawn(space: &Space, rows: usize) -> Result<Vec<ActionBatch>, EnvError> {
         .collect()
 }
 
-/// The median over the rounds of how often per second `step` makes its `count` env steps.
+/// The env steps per second, as the median over the rounds; each call of `step` makes `count` env steps.
 fn measured(count: usize, mut step: impl FnMut(usize) -> Result<(), EnvError>) -> Result<f64, EnvError> {
     let mut rates = Vec::new();
     for _ in 0..ROUNDS {

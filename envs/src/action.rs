@@ -33,7 +33,8 @@ impl<'a> Action<'a> {
     /// One choice for each dimension, dimension `i` having `counts[i]` choices.
     ///
     /// # Errors
-    /// [`EnvError::Action`] for another kind of action, a wrong number of choices or one that is out of range.
+    /// [`EnvError::Action`] for another kind of action, a wrong number of choices or one that is out of
+    /// range.
     pub fn multi_discrete(self, counts: &[i64]) -> Result<&'a [i64], EnvError> {
         match self {
             Action::MultiDiscrete(choices)
@@ -59,7 +60,7 @@ impl<'a> Action<'a> {
         }
     }
 
-    /// `dim` finite numbers; whether they lie inside the box, and what to do else, is the environment's own matter
+    /// `dim` finite numbers. They may lie outside of the box: the environment itself says what it does then
     /// (Gymnasium's worlds clip).
     ///
     /// # Errors
@@ -90,14 +91,14 @@ pub enum ActionBatch {
     MultiDiscrete {
         /// The numbers of all rows.
         choices: Vec<i64>,
-        /// How many belong to one action.
+        /// The number of choices in one action.
         width: usize,
     },
     /// `width` numbers per environment: `[rows, width]`, row-major.
     Box {
         /// The numbers of all rows.
         points: Vec<f32>,
-        /// How many belong to one action.
+        /// The number of numbers in one action.
         width: usize,
     },
 }
@@ -132,7 +133,7 @@ impl ActionBatch {
         }
     }
 
-    /// Becomes these rows of `source`. Of batches of one kind, nothing is allocated.
+    /// Copies these rows of `source` over the batch. Nothing is allocated if the two are of one kind.
     pub(crate) fn copy_rows(&mut self, source: &ActionBatch, rows: Range<usize>) {
         fn refill<T: Clone>(to: &mut Vec<T>, from: &[T]) {
             to.clear();
@@ -158,8 +159,9 @@ impl ActionBatch {
         }
     }
 
-    /// Draws the action of environment `row` uniformly from `space`, which is the one the batch was made for. A number
-    /// without bounds is drawn from the normal distribution, one with a single bound exponentially away from it.
+    /// Draws the action of environment `row` uniformly from `space`, which is the one the batch was made for.
+    /// A number without bounds is drawn from the normal distribution, one with a single bound exponentially
+    /// away from it.
     pub fn sample_row(&mut self, row: usize, space: &Space, rng: &mut SeededRng) {
         match (self, space) {
             (Self::Discrete(choices), Space::Discrete(n)) => choices[row] = rng.random_range(0..*n),
@@ -221,7 +223,8 @@ impl ActionBatch {
 }
 
 fn sample_number(low: f32, high: f32, rng: &mut SeededRng) -> f32 {
-    // Both unbounded draws come from uniform numbers: the exponential by inversion, the normal by Box and Muller.
+    // Both unbounded draws come from uniform numbers: the exponential by inversion, the normal by Box and
+    // Muller.
     let exponential = -(1.0 - rng.random::<f64>()).ln();
     match (low.is_finite(), high.is_finite()) {
         (true, true) => rng.uniform(low.into(), high.into()) as f32,

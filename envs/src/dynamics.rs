@@ -1,4 +1,4 @@
-//! Worlds that are arithmetic on a few numbers: what the single and the vector form of one share.
+//! Dynamics of worlds that are arithmetic on a few numbers, shared by their single and their vector form.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,30 +6,31 @@ use crate::{Action, ActionBatch, End, EnvError, ObsMut, SeededRng, Step};
 
 /// The equations of a world whose state is `STATE` numbers and whose observation `OBS` numbers.
 ///
-/// Both forms of the world call these functions, the vector form for many copies at once; so none of them may branch
-/// on the state or call a function that is not inlined. Conditions that choose between two numbers are fine.
+/// Both forms of the world call these functions, the vector form for many copies at once; so none of them may
+/// branch on the state or call a function that is not inlined. Conditions that choose between two numbers are
+/// fine.
 pub(crate) trait Dynamics<const STATE: usize, const OBS: usize>: Clone + Send + 'static {
-    /// The number that an action is.
+    /// The type of the number that is an action.
     type Input: Input;
 
     /// The action, if it is one of the action space.
     fn action(action: Action<'_>) -> Result<Self::Input, EnvError>;
 
-    /// Whether [`Dynamics::action`] would take it.
+    /// True where [`Dynamics::action`] would take it.
     fn accepts(input: Self::Input) -> bool;
 
     /// The state in which an episode starts.
     fn start(&self, rng: &mut SeededRng) -> [f64; STATE];
 
-    /// What one step makes of the state. For an input that is not accepted, or a damaged state, the result is of no
-    /// use, but there is one.
+    /// The state, the reward and the end after one step. For an input that is not accepted, or a damaged
+    /// state, the result is meaningless, but nothing panics.
     fn advance(&self, state: [f64; STATE], input: Self::Input) -> Outcome<STATE>;
 
-    /// What is observed of the state.
+    /// The observation of the state.
     fn observe(state: [f64; STATE]) -> [f32; OBS];
 }
 
-/// What one step makes of a state.
+/// The outcome of one step.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome<const STATE: usize> {
     pub state: [f64; STATE],
@@ -61,7 +62,8 @@ impl Input for f32 {
     }
 }
 
-/// What changes in a world, as it is saved: its numbers, whether an episode is under way, its generator.
+/// The changing part of a world, as it is saved: its numbers, a flag while an episode is under way, its
+/// generator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct World<S> {
     pub state: S,

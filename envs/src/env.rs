@@ -1,15 +1,15 @@
-//! The trait that every environment implements, and what a step gives back.
+//! The trait that every environment implements, and the outcome of a step.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::render::Picture;
 use crate::{Action, ObsMut, Space};
 
-/// How an episode stands after a step.
+/// The state of an episode after a step.
 ///
-/// Termination and truncation are different facts: after [`End::Terminated`] the world has no future and its value is
-/// zero; after [`End::Truncated`] it was merely cut off (a time limit, say), and its value is that of the final
-/// observation. A step that is both counts as terminated.
+/// Termination and truncation are different facts: after [`End::Terminated`] the world has no future and its
+/// value is zero; after [`End::Truncated`] it was merely cut off (a time limit, say), and its value is that
+/// of the final observation. A step that is both counts as terminated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum End {
     /// The episode goes on.
@@ -22,7 +22,7 @@ pub enum End {
 }
 
 impl End {
-    /// Whether the episode is over, for whichever reason.
+    /// Returns true if the episode is over, for whichever reason.
     pub fn is_over(self) -> bool {
         self != End::No
     }
@@ -33,20 +33,20 @@ impl End {
     }
 }
 
-/// What one step of an environment gives back; the observation itself is written into the caller's buffer.
+/// The outcome of one step of an environment. The observation itself is written into the caller's buffer.
 ///
-/// A wrapper may clip the reward or end the episode with a lost life: it changes `reward` and `end`, which are what an
-/// agent learns from. What the world itself gave stays beside it, so that a return can always be told in the
-/// environment's own units.
+/// A wrapper may clip the reward or end the episode with a lost life: it changes `reward` and `end`, from
+/// which an agent learns. The world's own reward and end stay beside them, so that returns can always be
+/// reported in the environment's own units.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Step {
     /// The reward to learn from.
     pub reward: f64,
-    /// Whether, and how, the episode ended with this step, as the agent is to see it.
+    /// The end of the episode with this step, if it ended, as the agent is to see it.
     pub end: End,
     /// The reward in the environment's own units.
     pub raw_reward: f64,
-    /// Whether, and how, the world's own episode ended with this step.
+    /// The end of the world's own episode with this step, if it ended.
     pub raw_end: End,
 }
 
@@ -56,7 +56,7 @@ impl Step {
         Self { reward, end, raw_reward: reward, raw_end: end }
     }
 
-    /// The same step as the end of the episode, if it was not over: a limit, not a rule of the wrappers' own.
+    /// The same step, truncated if the episode was not over: for a limit that is no rule of the world.
     pub fn truncated(self) -> Self {
         let cut = |end| if end == End::No { End::Truncated } else { end };
         Self { end: cut(self.end), raw_end: cut(self.raw_end), ..self }
@@ -65,37 +65,38 @@ impl Step {
 
 /// A world in which an agent acts, in the manner of Gymnasium's `Env`.
 ///
-/// An environment writes its observations into buffers that the caller owns, so that a step allocates nothing. The
-/// laws that every environment keeps, and that [`crate::laws::check`] verifies:
+/// An environment writes its observations into buffers that the caller owns, so that a step allocates
+/// nothing. The laws that every environment keeps, and that [`crate::laws::check`] verifies:
 ///
-/// 1. `reset(Some(seed), ..)` starts the environment's generator anew: the same seed and the same actions give the
-///    same observations, rewards and ends, bit for bit. `reset(None, ..)` goes on with the generator as it stands;
-///    an environment that was never seeded takes its seed from the operating system.
-/// 2. Every observation lies in [`Env::observation_space`]; every action in [`Env::action_space`] is accepted, any
-///    other is an error that says what was expected. Nothing panics.
+/// 1. `reset(Some(seed), ..)` starts the environment's generator anew: the same seed and the same actions
+///    give the same observations, rewards and ends, bit for bit. `reset(None, ..)` goes on with the generator
+///    as it stands; an environment that was never seeded takes its seed from the operating system.
+/// 2. Every observation lies in [`Env::observation_space`]; every action in [`Env::action_space`] is
+///    accepted, any other is an error that says what was expected. Nothing panics.
 /// 3. A step before the first reset, or after an episode's end, is an error ([`EnvError::NeedsReset`]).
-/// 4. Where [`Env::save_state`] gives a state, an environment of the same kind that loads it continues exactly as
-///    the saved one would. Bytes that are no such state are refused, or give some world: never a panic.
+/// 4. Where [`Env::save_state`] gives a state, an environment of the same kind that loads it continues
+///    exactly as the saved one would. Bytes that are no such state are refused, or give some world: never a
+///    panic.
 ///
 /// The trait is object safe: everything works behind `Box<dyn Env>`.
 pub trait Env: Send {
-    /// What the observations look like. Fixed for the environment's life.
+    /// The space of the observations. Fixed for the environment's life.
     fn observation_space(&self) -> &Space;
 
-    /// What the actions look like. Fixed for the environment's life.
+    /// The space of the actions. Fixed for the environment's life.
     fn action_space(&self) -> &Space;
 
     /// Starts a new episode and writes its first observation into `observation`.
     ///
     /// # Errors
-    /// Whatever keeps the world from starting; a bundled environment's reset does not fail.
+    /// The errors of a world that cannot start; a bundled environment's reset does not fail.
     fn reset(&mut self, seed: Option<u64>, observation: ObsMut<'_>) -> Result<(), EnvError>;
 
     /// Advances the world by one step and writes the observation that follows into `observation`.
     ///
     /// # Errors
-    /// [`EnvError::Action`] for an action outside the action space, [`EnvError::NeedsReset`] when no episode is under
-    /// way, [`EnvError::World`] when the world itself fails.
+    /// [`EnvError::Action`] for an action outside the action space, [`EnvError::NeedsReset`] when no episode
+    /// is under way, [`EnvError::World`] when the world itself fails.
     fn step(&mut self, action: Action<'_>, observation: ObsMut<'_>) -> Result<Step, EnvError>;
 
     /// A picture of the world as it stands, for people; `None` where there is nothing to see.
@@ -103,7 +104,7 @@ pub trait Env: Send {
         None
     }
 
-    /// How many lives the player has left in this episode, in a game that counts them.
+    /// The lives that the player has left in this episode, in a game that counts them.
     fn lives(&self) -> Option<u32> {
         None
     }
@@ -111,8 +112,8 @@ pub trait Env: Send {
     /// Shows named numbers about the last step that are no part of the observation, Gymnasium's `info`.
     fn visit_info(&self, _visit: &mut dyn FnMut(&str, f64)) {}
 
-    /// The whole state, generator included, or `None` where the world cannot be saved. A run whose environments
-    /// cannot be saved resumes with new episodes instead of continuing exactly; the run says so.
+    /// The whole state, generator included, or `None` where the world cannot be saved. A run whose
+    /// environments cannot be saved resumes with new episodes instead of continuing exactly; the run says so.
     fn save_state(&self) -> Option<EnvState> {
         None
     }
@@ -133,13 +134,14 @@ pub struct EnvState(Vec<u8>);
 impl EnvState {
     /// Packs any serialisable value, usually the environment's own fields.
     ///
-    /// Gives an `Option` so that `EnvState::pack(self)` is the whole body of a `save_state`; `None` only if the value
-    /// cannot be serialised (a map with non-string keys is fine, a custom serializer that fails is not).
+    /// Gives an `Option` so that `EnvState::pack(self)` is the whole body of a `save_state`; `None` only if
+    /// the value cannot be serialised (a map with non-string keys is fine, a custom serializer that fails is
+    /// not).
     pub fn pack<T: Serialize>(value: &T) -> Option<Self> {
         postcard::to_allocvec(value).ok().map(Self)
     }
 
-    /// Unpacks what [`EnvState::pack`] packed.
+    /// Unpacks a state that [`EnvState::pack`] packed.
     ///
     /// # Errors
     /// [`EnvError::State`] when the bytes are not a `T`.
@@ -160,7 +162,7 @@ impl EnvState {
     }
 }
 
-/// What can go wrong with an environment.
+/// The errors of environments.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum EnvError {
     /// The action is not in the action space.
@@ -168,7 +170,7 @@ pub enum EnvError {
     Action {
         /// The action as it was given.
         given: String,
-        /// What the action space accepts.
+        /// The actions that the space accepts.
         expected: String,
     },
     /// A step was asked for while no episode is under way.
@@ -188,7 +190,7 @@ pub enum EnvError {
     /// A saved state cannot be loaded.
     #[error("environment state: {0}")]
     State(String),
-    /// What an environment gave back breaks its own contract: NaN, a wrong size, a value outside the space.
+    /// The environment breaks its own contract: NaN, a wrong size, a value outside the space.
     #[error("the environment breaks its contract: {0}")]
     Contract(String),
     /// The world itself failed (a simulator that died, a file that is missing).

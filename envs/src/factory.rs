@@ -1,4 +1,5 @@
-//! Environments as a run makes them: by id, with options and wrappers.
+//! The factory that makes a run's environments: by id, with options and wrappers. Every thread of a run makes
+//! its own.
 
 use crate::vector::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
 use crate::wrappers::WrapperConfig;
@@ -9,9 +10,9 @@ use crate::{Env, EnvError, EnvOptions, EnvSpec, Registry, VectorEnv, VectorOptio
 pub struct EnvFactory {
     spec: EnvSpec,
     options: EnvOptions,
-    /// The innermost first; those that work on each environment alone.
+    /// The wrappers of single environments, the innermost first.
     wrappers: Vec<WrapperConfig>,
-    /// Those that work on all environments together.
+    /// The wrappers of all environments together.
     vector_wrappers: Vec<WrapperConfig>,
 }
 
@@ -24,7 +25,8 @@ impl EnvFactory {
     /// Environments of `spec` with these options, within these wrappers, the innermost first.
     ///
     /// # Errors
-    /// [`EnvError::Option`] when a wrapper of all environments together stands before one of each alone.
+    /// [`EnvError::Option`] when a wrapper of all environments together stands before one of a single
+    /// environment.
     pub fn new(spec: EnvSpec, options: EnvOptions, wrappers: &[WrapperConfig]) -> Result<Self, EnvError> {
         let single = wrappers.iter().take_while(|wrapper| !wrapper.is_vector()).count();
         let (single, together) = wrappers.split_at(single);
@@ -52,12 +54,12 @@ impl EnvFactory {
         Ok(Self::plain(registry.spec(id)?))
     }
 
-    /// What is registered.
+    /// The registered environment.
     pub fn spec(&self) -> &EnvSpec {
         &self.spec
     }
 
-    /// One environment. What works on all environments together is left out: see [`EnvFactory::normalizer`].
+    /// One environment. Wrappers of all environments together are left out: see [`EnvFactory::normalizer`].
     ///
     /// # Errors
     /// [`EnvError::Option`] for an option or a wrapper that does not fit, and the constructor's own errors.
@@ -78,7 +80,8 @@ impl EnvFactory {
         self.vector_wrappers.iter().try_fold(bare, wrap_vector)
     }
 
-    /// An observation normaliser that has seen nothing, where the wrappers name one: for statistics that were saved.
+    /// An observation normaliser without statistics, if the wrappers name one: saved statistics can be loaded
+    /// into it.
     ///
     /// # Errors
     /// As [`EnvFactory::make`].

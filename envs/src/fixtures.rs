@@ -1,4 +1,4 @@
-//! What the originals did, as the scripts in `scripts/record-traces` have recorded it.
+//! Fixtures: behaviour of the originals, recorded by the scripts in `scripts/record-traces`.
 
 use std::fs::File;
 use std::path::Path;

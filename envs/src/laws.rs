@@ -15,15 +15,15 @@ use crate::{
     SyncVectorEnv, VectorEnv,
 };
 
-/// Steps for which each law is watched.
+/// Steps for which each law is checked.
 const STEPS: usize = 300;
 
 /// A law that an environment breaks, explained in a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Breach {
-    /// Which law.
+    /// The law.
     pub law: &'static str,
-    /// What was seen, and what to do.
+    /// The observed breach, and the remedy.
     pub explanation: String,
 }
 
@@ -44,8 +44,8 @@ const LAWS: [(&str, Law); 9] = [
     ("a damaged state does no harm", damaged_states_harmless),
 ];
 
-/// Checks every law on environments that `make` makes. An empty list means that all are kept; a law that cannot be
-/// watched (saving, where the environment does not support it) counts as kept.
+/// Checks every law on environments that `make` makes. An empty list means that all are kept; a law that
+/// cannot be checked (saving, where the environment does not support it) counts as kept.
 pub fn check(make: Make<'_>) -> Vec<Breach> {
     let outcome = |law: Law| match catch_unwind(AssertUnwindSafe(|| law(make))) {
         Ok(result) => result,
@@ -84,7 +84,7 @@ impl Probe {
             .map_err(|error| format!("step failed with an action of its own space: {error}"))
     }
 
-    /// What random play gives: observations, rewards, ends.
+    /// Observations, rewards and ends of random play.
     fn trace(&mut self, steps: usize) -> Result<Vec<(ObsBatch, Step)>, String> {
         (0..steps)
             .map(|_| {
@@ -153,7 +153,7 @@ fn reset_continues(make: Make<'_>) -> Result<(), String> {
             "reset with one seed gives different starts: start the generator anew from the seed".into()
         );
     }
-    // Starts that never vary, over seeds as well, belong to a world without chance.
+    // A world whose starts do not vary over seeds either has no chance in it.
     let mut probe = Probe::new(make)?;
     let mut varied = false;
     for seed in 0..20 {
@@ -302,7 +302,8 @@ fn vector_equals_single(make: Make<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// Loads a saved state with one byte replaced, many times. Whether it is refused or taken, nothing may panic.
+/// Loads a saved state with one byte replaced, many times. Each may be refused or accepted, but nothing may
+/// panic.
 fn damaged_states_harmless(make: Make<'_>) -> Result<(), String> {
     const PLACES: usize = 50;
     let mut probe = Probe::new(make)?;
@@ -317,7 +318,7 @@ fn damaged_states_harmless(make: Make<'_>) -> Result<(), String> {
             if probe.env.load_state(&EnvState::from_bytes(damaged)).is_err() {
                 continue;
             }
-            // What the world does now is its own matter, as long as it ends in an error and not in a panic.
+            // An accepted state may lead anywhere, but never to a panic.
             let mut alive = (0..10).map_while(|_| probe.random_step().ok());
             while alive.next().is_some_and(|step| !step.end.is_over()) {}
             probe.env.render();
@@ -398,7 +399,7 @@ mod tests {
             observation.floats[0] = self.rng.uniform(0.0, 1.0) as f32;
             match self.fault {
                 "leaves its space" => observation.floats[0] += 1.0,
-                // As an index into a table would.
+                // An index into a table would panic in the same way.
                 "trusts its state" if self.steps > 20 => panic!("on purpose"),
                 "panics" if self.steps == 3 => panic!("on purpose"),
                 _ => {}

@@ -1,7 +1,7 @@
 //! Environments in Gymnasium's manner, without Python and without libtorch.
 //!
 //! * [`Env`] is the one trait that a world implements: two spaces, `reset` and `step`.
-//! * [`Space`] says what observations and actions look like; [`ObsBatch`] and [`ActionBatch`] hold them.
+//! * [`Space`] describes observations and actions; [`ObsBatch`] and [`ActionBatch`] hold them.
 //! * [`VectorEnv`] steps many copies at once and hands out the true final observation of each episode.
 //! * [`Registry`] makes environments by their Gymnasium id, with the time limit that belongs to the id.
 //! * [`laws`] checks that an environment keeps the contract written at [`Env`].

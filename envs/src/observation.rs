@@ -1,8 +1,9 @@
-//! Observations in buffers that the caller owns.
+//! Observations in buffers that the caller owns, for single environments and batches.
 //!
-//! An observation of any space, a dict included, is laid out as one row of `f32` and one row of `u8`: the leaves of
-//! the space stand one after the other, each in the row of its type. So a batch of observations is two flat arrays, a
-//! row of it is two slices, and neither a dict nor a picture ever costs an allocation or a copy per leaf.
+//! An observation of any space, a dict included, is laid out as one row of `f32` and one row of `u8`: the
+//! leaves of the space stand one after the other, each in the row of its type. So a batch of observations is
+//! two flat arrays, a row of it is two slices, and neither a dict nor a picture ever costs an allocation or a
+//! copy per leaf.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -14,15 +15,15 @@ use crate::{Dtype, Space};
 pub struct ObsLeaf {
     /// The path of keys in the dict, joined with `.`; empty for a space that is no dict.
     pub name: String,
-    /// In which of the two rows the leaf stands.
+    /// The row in which the leaf stands.
     pub dtype: Dtype,
     /// The leaf's shape, without the batch dimension.
     pub shape: Vec<usize>,
-    /// Where the leaf stands in its row.
+    /// The leaf's place in its row.
     pub range: Range<usize>,
 }
 
-/// How observations of a space are laid out in their two rows.
+/// The layout of a space's observations in their two rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObsLayout {
     /// The leaves in the order of the space.
@@ -81,7 +82,7 @@ pub struct ObsMut<'a> {
 }
 
 impl ObsMut<'_> {
-    /// The same buffers, borrowed for a shorter while: for a wrapper that passes them on.
+    /// The same buffers, borrowed for a shorter time: for a wrapper that passes them on.
     pub fn reborrow(&mut self) -> ObsMut<'_> {
         ObsMut { floats: self.floats, bytes: self.bytes }
     }
@@ -128,7 +129,7 @@ impl ObsBatch {
         Self { layout, rows, floats, bytes }
     }
 
-    /// How the observations are laid out.
+    /// The layout of the observations.
     pub fn layout(&self) -> &Arc<ObsLayout> {
         &self.layout
     }

@@ -1,23 +1,24 @@
-//! Probe environments: worlds so small that the right values are known, each of which shows one kind of mistake.
+//! Probe environments: worlds so small that the right values are known. Each reveals one kind of mistake.
 //!
-//! An agent that fails on one of them in seconds has a bug there: in the value function alone ([`Probe::Constant`]),
-//! in what the network sees ([`Probe::Observation`]), in discounting ([`Probe::Delay`]), in the policy's improvement
-//! ([`Probe::Action`]), in both together ([`Probe::Match`]), in its memory ([`Probe::Memory`]), or in taking
-//! truncation for termination ([`Probe::TimeLimit`]). After Jones, "Debugging RL, Without the Agonizing Pain" (2021).
+//! An agent that fails on one of them in seconds has a bug there: in the value function alone
+//! ([`Probe::Constant`]), in the network's input ([`Probe::Observation`]), in discounting ([`Probe::Delay`]),
+//! in the policy's improvement ([`Probe::Action`]), in both together ([`Probe::Match`]), in its memory
+//! ([`Probe::Memory`]), or in the confusion of truncation with termination ([`Probe::TimeLimit`]). After
+//! Jones, "Debugging RL, Without the Agonizing Pain" (2021).
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
 use crate::{Action, End, Env, EnvError, EnvSpec, EnvState, ObsMut, SeededRng, Space, Step};
 
-/// How many steps lie between the cue and the answer of [`Probe::Memory`].
+/// Steps between the cue and the answer of [`Probe::Memory`].
 pub const MEMORY_STEPS: u32 = 3;
-/// How many steps lie between the start and the reward of [`Probe::Delay`].
+/// Steps between the start and the reward of [`Probe::Delay`].
 pub const DELAY_STEPS: u32 = 3;
 /// The limit of [`Probe::TimeLimit`].
 pub const TIME_LIMIT: u32 = 10;
 
-/// Which mistake the environment shows.
+/// The mistake that the environment reveals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Probe {
     /// One state, one step, reward 1: every value is 1.
@@ -31,10 +32,11 @@ pub enum Probe {
     Action,
     /// One step; the action must match the observation (1 for 1, 0 for -1; or a number of the same sign).
     Match,
-    /// The first observation is -1 or 1, the ones after it 0; after the last one the action must match the first.
+    /// The first observation is -1 or 1, the ones after it 0; after the last one the action must match the
+    /// first.
     Memory,
-    /// One state, reward 1 for each step, without an end of its own; the registered id truncates after 10 steps, so
-    /// every value is `1 / (1 - discount)`.
+    /// One state, reward 1 for each step, without an end of its own; the registered id truncates after 10
+    /// steps, so every value is `1 / (1 - discount)`.
     TimeLimit,
 }
 
@@ -68,7 +70,7 @@ impl ProbeEnv {
         Self { probe, observations: unit(limit), actions, world }
     }
 
-    /// Whether the action chooses the better side: action 1, or a number above 0.
+    /// Returns true if the action chooses the better side: action 1, or a number above 0.
     fn chooses_right(&self, action: Action<'_>) -> Result<bool, EnvError> {
         match &self.actions {
             Space::Discrete(n) => Ok(action.discrete(*n)? == 1),
@@ -76,7 +78,7 @@ impl ProbeEnv {
         }
     }
 
-    /// How many steps an episode has; `None` for no end.
+    /// The steps of an episode; `None` for no end.
     fn length(&self) -> Option<u32> {
         match self.probe {
             Probe::Constant | Probe::Observation | Probe::Action | Probe::Match => Some(1),

@@ -1,4 +1,4 @@
-//! Environments by id.
+//! The registry: environments by id.
 
 mod options;
 mod spec;
@@ -18,7 +18,7 @@ pub struct Registry {
     providers: BTreeMap<String, Provider>,
 }
 
-/// Gives the environment for what follows a prefix in an id.
+/// Returns the environment for the part of an id that follows a prefix.
 pub type Provider = fn(&str) -> Result<EnvSpec, EnvError>;
 
 impl Registry {
@@ -56,7 +56,7 @@ impl Registry {
         Ok(())
     }
 
-    /// Leaves ids that begin with `prefix` to `provider`: worlds that cannot be listed beforehand.
+    /// Registers `provider` for all ids that begin with `prefix`: worlds that cannot be listed beforehand.
     ///
     /// # Errors
     /// [`EnvError::Contract`] when the prefix is empty or taken.

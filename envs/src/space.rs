@@ -1,4 +1,4 @@
-//! Spaces: what observations and actions look like.
+//! Spaces: the sets from which observations and actions come.
 
 use std::fmt;
 
@@ -15,7 +15,8 @@ pub enum Dtype {
     U8,
 }
 
-/// A set of points in n dimensions, each number between its own bounds (inclusive; infinite bounds are allowed).
+/// A set of points in n dimensions, each number between its own bounds (inclusive; infinite bounds are
+/// allowed).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BoxSpace {
     /// Lower bounds, one per number in row-major order.
@@ -29,19 +30,20 @@ pub struct BoxSpace {
 }
 
 impl BoxSpace {
-    /// How many numbers a point has.
+    /// The number of numbers in a point.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
 
-    /// Whether a point has no numbers at all.
+    /// Returns true if a point has no numbers at all.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// The entry of a dict observation that says which discrete actions make sense, a [`Space::MultiBinary`] with a 1 for
-/// each that does. It is advice: the other actions are accepted, but agents that know of masks do not take them.
+/// The entry of a dict observation with the mask of discrete actions: a [`Space::MultiBinary`] with a 1 for
+/// each action that makes sense. It is advice: the other actions are accepted, but agents that know of masks
+/// do not take them.
 pub const ACTION_MASK: &str = "action_mask";
 
 /// A set of observations or actions, as in Gymnasium's `spaces`.
@@ -96,7 +98,7 @@ impl Space {
         })
     }
 
-    /// Whether the observation lies in the space; NaN never does.
+    /// Checks that the observation lies in the space; NaN never does.
     ///
     /// # Errors
     /// A sentence that names the leaf, the place in it, the value and the bounds that it breaks.
@@ -131,8 +133,8 @@ impl Space {
         }
     }
 
-    /// Whether an environment with this action space takes the action: its kind, its width and each choice fit. A point
-    /// may lie outside of its box; what then happens is the environment's own matter.
+    /// Checks that an environment with this action space takes the action: its kind, its width and each
+    /// choice fit. A point may lie outside of its box; the environment itself says what it does then.
     ///
     /// # Errors
     /// [`EnvError::Action`] when it does not fit.
@@ -146,7 +148,7 @@ impl Space {
         }
     }
 
-    /// Whether the action lies in the space.
+    /// Returns true if the action lies in the space.
     pub fn contains_action(&self, action: Action<'_>) -> bool {
         match self {
             Self::Discrete(n) => action.discrete(*n).is_ok(),

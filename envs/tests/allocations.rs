@@ -1,7 +1,8 @@
-//! No registered environment allocates in `step`: memory is taken when it is made, and at most at a reset.
+//! No registered environment allocates in `step`: memory is allocated when it is made, and at most at a
+//! reset.
 //!
-//! A binary of its own, because the counting allocator is that of the whole binary. It counts per thread, so that the
-//! test harness beside it does not disturb.
+//! This is a binary of its own, because the counting allocator is that of the whole binary. It counts per
+//! thread, so that the test harness does not disturb it.
 
 use std::hint::black_box;
 
@@ -11,10 +12,10 @@ use pavlov_envs::{
     VectorEnv, VectorOptions,
 };
 
-/// Steps for which each environment is watched.
+/// Steps for which each environment is observed.
 const STEPS: usize = 2000;
 
-/// Random play; gives the first step that allocates, if there is one, with the number of its allocations.
+/// Random play; returns the first step that allocates, if there is one, with the number of its allocations.
 fn first_allocation(env: &mut dyn Env) -> Result<Option<(usize, u64)>, EnvError> {
     let actions = env.action_space().clone();
     let mut action = ActionBatch::new(&actions, 1)?;
@@ -94,7 +95,7 @@ fn an_asynchronous_environment_allocates_neither_to_send_nor_to_receive() -> Res
         outcome?;
         total += count.count_total;
     }
-    // A thread that waits on a channel for the first time takes the memory for all its waits.
+    // A thread that waits on a channel for the first time allocates the memory for all its waits.
     assert!(total < 10, "{total} allocations");
     Ok(())
 }

@@ -27,7 +27,7 @@ pub(super) fn run(registries: &Registries, args: &PlayArgs) -> Result<ExitCode> 
         let PlayArgs { episodes, fps, width, .. } = args;
         bail!("--episodes {episodes} --fps {fps} --width {width}: give numbers above 0");
     }
-    let (mut policy, factory, who) = player(registries, args)?;
+    let Player { mut policy, factory, title } = player(registries, args)?;
     let mode = if args.stochastic { ActMode::Explore } else { ActMode::Exploit };
     let show = args.gif.is_none() && std::io::stdout().is_terminal();
     let mut film = Film::within(args.width.into(), args.width.into());
@@ -39,7 +39,7 @@ pub(super) fn run(registries: &Registries, args: &PlayArgs) -> Result<ExitCode> 
         }
         if show {
             let started = Instant::now();
-            show_moment(moment, &who)?;
+            show_moment(moment, &title)?;
             let pause =
                 Duration::from_secs_f64(1.0 / args.fps) + if moment.over { PAUSE } else { Duration::ZERO };
             std::thread::sleep(pause.saturating_sub(started.elapsed()));
@@ -55,7 +55,7 @@ pub(super) fn run(registries: &Registries, args: &PlayArgs) -> Result<ExitCode> 
     }
     if let Some(path) = &args.gif {
         write_gif(path, film.frames(), args.fps)?;
-        say!("{} frames of {who} in {}", film.frames().len(), path.display());
+        say!("{} frames of {title} in {}", film.frames().len(), path.display());
     }
     for (episode, value) in returns.iter().enumerate() {
         say!("episode {episode}: return {value:.2}");
@@ -63,28 +63,35 @@ pub(super) fn run(registries: &Registries, args: &PlayArgs) -> Result<ExitCode> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Who plays what, and what to call it.
-fn player(registries: &Registries, args: &PlayArgs) -> Result<(Box<dyn Policy>, EnvFactory, String)> {
+/// A policy, the environments that it plays, and the title of the two.
+struct Player {
+    policy: Box<dyn Policy>,
+    factory: EnvFactory,
+    title: String,
+}
+
+/// The player that the arguments ask for: a run's policy, or random actions on an environment.
+fn player(registries: &Registries, args: &PlayArgs) -> Result<Player> {
     if Path::new(&args.what).is_dir() {
         if !args.options.is_empty() {
             bail!("--option is for an environment; a run has its own: leave it out");
         }
         let folder = RunFolder::open(Path::new(&args.what))?;
         let Trained { policy, factory, config, .. } = Trained::open(&folder, registries, args.last)?;
-        let who = format!("{} on {}", config.agent, config.environment);
-        return Ok((policy, factory, who));
+        let title = format!("{} on {}", config.agent, config.environment);
+        return Ok(Player { policy, factory, title });
     }
     let table = args.options.iter().map(|option| parse_option(option)).collect::<Result<_, _>>()?;
     let factory = EnvFactory::new(registries.envs.spec(&args.what)?, EnvOptions::new(table), &[])?;
     let env = factory.make()?;
-    let policy = RandomPolicy::new(env.observation_space(), env.action_space());
-    Ok((Box::new(policy), factory, format!("random actions on {}", args.what)))
+    let policy = Box::new(RandomPolicy::new(env.observation_space(), env.action_space()));
+    Ok(Player { policy, factory, title: format!("random actions on {}", args.what) })
 }
 
-fn show_moment(moment: &Moment, who: &str) -> Result<()> {
+fn show_moment(moment: &Moment, title: &str) -> Result<()> {
     let (rows, columns) = console::Term::stdout().size_checked().unwrap_or(TERMINAL);
     let Moment { episode, step, episode_return, .. } = moment;
-    let caption = format!("{who}: episode {episode}, step {step}, return {episode_return:.2}");
+    let caption = format!("{title}: episode {episode}, step {step}, return {episode_return:.2}");
     let text = draw(&moment.picture, &caption, columns.into(), rows.into())?;
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 /// How actors and learner keep in step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,9 +45,10 @@ pub struct ActorConfig {
     /// By how many env steps data may run ahead of learning, or learning of data, where the agent learns from a replay.
     pub tolerance_env_steps: u64,
     /// Updates from one publication of weights to the next, where the agent learns from a replay. Others publish after
-    /// each training.
+    /// each update phase.
     pub publish_every_updates: u64,
-    /// How many trainings the weights that a rollout begins with may lag behind; 0 acts and learns in turns.
+    /// The number of update phases by which the weights at the start of a rollout may lag behind; 0 acts and learns in
+    /// turns.
     pub max_policy_lag: u64,
     /// After how many failures of environments the run stops.
     pub max_failures: u64,
@@ -92,7 +93,8 @@ impl ActorConfig {
         }
         if (self.mode, self.inference) == (ActorMode::Lockstep, InferenceMode::Batched) {
             return Err(ConfigError::Value(
-                "actors.inference is \"batched\", whose numbers depend on who asks at the same time, and actors.mode                  \"lockstep\", which promises the same numbers: give one of actors.inference=own and actors.mode=free"
+                "actors.inference is \"batched\", whose numbers depend on timing, and actors.mode is \"lockstep\", which \
+                 promises the same numbers in every run: give actors.inference=own or actors.mode=free"
                     .into(),
             ));
         }

@@ -5,7 +5,7 @@ use pavlov_common::{did_you_mean, tables};
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 /// The keys of a run's configuration; `--set` takes any other for one of the agent's hyper-parameters.
 const RUN_KEYS: [&str; 16] = [

@@ -1,4 +1,4 @@
-//! A thread that steps the environments of a lane.
+//! An actor: the thread that steps the environments of one lane during a phase.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,38 +7,33 @@ use std::time::Instant;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 use pavlov_agents::AgentError;
 use pavlov_envs::{EnvFactory, panic_message};
-use pavlov_runtime::Slot;
 
-use super::inference::Asker;
+use super::inference::InferenceClient;
 use super::lane::{Half, Lane, Stepped};
-use super::shared::{Event, PATIENCE, Shared, Weights};
+use super::parcel::Parcel;
+use super::shared::{Event, PATIENCE, Shared};
 
-/// What a lane hands over.
-pub(super) struct Parcel<P> {
-    /// Which lane.
-    pub lane: usize,
-    pub content: P,
-}
-
-/// An actor's lane and its ways to the other threads.
+/// A lane and its channels to the other threads.
 pub(super) struct Actor<H: Half> {
     /// The lane's number.
     pub number: usize,
     pub lane: Lane<H>,
     pub shared: Arc<Shared>,
-    pub slot: Arc<Slot<Weights>>,
+    /// Takes full records to the learning side.
     pub full: Sender<Parcel<H::Parcel>>,
+    /// Brings empty records back.
     pub spare: Receiver<H::Parcel>,
-    /// How new environments are made.
+    /// Makes the environments that replace failed ones.
     pub factory: EnvFactory,
     pub seed: u64,
-    /// Whether a lane that has handed over waits for weights: how many trainings it may be ahead of them.
+    /// The number of update phases by which the weights may lag when the lane begins a record. With `None` it acts with
+    /// the latest weights at any time, and never waits for newer ones.
     pub max_lag: Option<u64>,
-    /// Who runs the network, if the lane does not.
-    pub asker: Option<Asker>,
+    /// The connection to the inference thread, if that runs the network.
+    pub client: Option<InferenceClient>,
 }
 
-/// An actor that has come back.
+/// The lane of an actor that has ended.
 pub(super) struct Returned<H> {
     pub number: usize,
     pub lane: Lane<H>,
@@ -48,25 +43,27 @@ pub(super) struct Returned<H> {
 impl<H: Half> Actor<H> {
     /// Steps the environments until the phase ends.
     pub fn run(mut self) -> Returned<H> {
-        // A new thread would use all cores for each operation, and slow everybody down.
+        // By default libtorch would use all cores in each thread, and the actors would slow one another down.
         tch::set_num_threads(1);
         let shared = self.shared.clone();
         let outcome = shared.serve(&shared.actors, |started| {
-            catch_unwind(AssertUnwindSafe(|| self.go_on(started))).unwrap_or_else(|panic| {
+            catch_unwind(AssertUnwindSafe(|| self.step_until_end(started))).unwrap_or_else(|panic| {
                 Err(AgentError::State(format!("an actor panicked: {}", panic_message(panic.as_ref()))))
             })
         });
         Returned { number: self.number, lane: self.lane, outcome }
     }
 
-    fn go_on(&mut self, started: &mut Instant) -> Result<(), AgentError> {
+    fn step_until_end(&mut self, started: &mut Instant) -> Result<(), AgentError> {
         let shared = self.shared.clone();
         while self.prepare()? {
             let lane = &mut self.lane;
             let Some(env_steps) = shared.claim(lane.num_envs()) else { break };
-            match lane.step(env_steps, self.asker.as_ref())? {
+            match lane.step(env_steps, self.client.as_ref())? {
                 Stepped::Made => {
-                    lane.ended.drain(..).for_each(|(sum, steps)| shared.tell(Event::Episode(sum, steps)));
+                    for (episode_return, length) in lane.ended.drain(..) {
+                        shared.tell(Event::Episode { episode_return, length });
+                    }
                 }
                 Stepped::Failed(error) => {
                     shared.unclaim(lane.num_envs());
@@ -90,30 +87,30 @@ impl<H: Half> Actor<H> {
         Ok(())
     }
 
-    /// Gives the lane weights and something to record into; false if the phase ends before there is any.
+    /// Gives the lane weights and an empty record; returns false if the phase ends before both are there.
     fn prepare(&mut self) -> Result<bool, AgentError> {
-        let lane = &mut self.lane;
+        let (lane, shared) = (&mut self.lane, &self.shared);
         let snapshot = match self.max_lag {
-            None if lane.runs_its_network() => self.slot.newer_than(lane.version),
+            None if lane.runs_its_network() => shared.weights.newer_than(lane.version),
             None => None,
             Some(_) if lane.half.is_ready() => None,
             Some(lag) => {
                 let wanted = lane.handed_over.saturating_sub(lag);
-                if self.slot.version() < wanted
-                    && self.shared.actors.waiting(|| self.slot.wait_for(wanted)).is_none()
+                if shared.weights.version() < wanted
+                    && shared.actors.waiting(|| shared.weights.wait_for(wanted)).is_none()
                 {
                     return Ok(false);
                 }
-                self.slot.newer_than(lane.version)
+                shared.weights.newer_than(lane.version)
             }
         };
         if let Some(snapshot) = snapshot {
             lane.follow(snapshot.version, &snapshot.value)?;
         }
         while !lane.half.is_ready() {
-            match self.shared.actors.waiting(|| self.spare.recv_timeout(PATIENCE)) {
+            match shared.actors.waiting(|| self.spare.recv_timeout(PATIENCE)) {
                 Ok(parcel) => lane.half.refill(parcel),
-                Err(RecvTimeoutError::Timeout) if !self.shared.is_ending() => {}
+                Err(RecvTimeoutError::Timeout) if !shared.is_ending() => {}
                 Err(_) => return Ok(false),
             }
         }

@@ -1,4 +1,4 @@
-//! The threads of a phase, seen by the one that started them.
+//! The crew: the actors of a phase, as the thread that started them sees them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,72 +10,71 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded}
 use pavlov_agents::{AgentError, RowNetwork};
 use pavlov_envs::panic_message;
 use pavlov_nn::Parameters;
-use pavlov_runtime::Slot;
 
-use super::Listener;
-use super::actor::{Actor, Parcel, Returned};
-use super::driver::Plan;
+use super::actor::{Actor, Returned};
+use super::failures::Failures;
 use super::inference::InferenceThread;
 use super::lane::{Half, Lane};
-use super::shared::{Event, PATIENCE, Shared, Weights};
+use super::listener::{Listener, warn_of_failure};
+use super::parcel::Parcel;
+use super::plan::Plan;
+use super::shared::{Event, PATIENCE, Shared};
 
-/// The actors of a phase, for the thread that started them.
-pub(super) struct Crew<'a, H: Half> {
+/// The running actors of a phase.
+pub(super) struct Crew<H: Half> {
     shared: Arc<Shared>,
-    slot: Arc<Slot<Weights>>,
     returned: Receiver<Returned<H>>,
     timeout: Duration,
-    failures: &'a mut u64,
-    max_failures: u64,
-    /// Closed when no actor is left, or will be waited for.
+    /// Held until no actor is left or waited for; then the learning side sees its end disconnected.
     actors_left: Sender<()>,
 }
 
-/// The ends of a crew's channels that are the learning side's.
+/// The learning side's ends of a crew's channels.
 pub(super) struct Ends<P> {
-    /// What lanes hand over.
+    /// Brings full records.
     pub full: Receiver<Parcel<P>>,
-    /// Where it goes when it is empty again.
+    /// Takes empty records back to the actors.
     pub spare: Sender<P>,
-    /// The actors' end of the same: what nobody needed is taken back from here.
+    /// The actors' end of `spare`, from which unused records are collected after the phase.
     pub spares: Receiver<P>,
-    /// Closed when no actor is left, or will be waited for.
+    /// Disconnected once no actor is left or waited for.
     pub actors_left: Receiver<()>,
-    /// Who runs the network for the actors, if they do not.
+    /// The inference thread, not started yet, if actors do not run the network themselves.
     pub inference: Option<InferenceThread>,
 }
 
-impl<'a, H: Half + 'static> Crew<'a, H> {
-    /// Starts an actor for each lane, with these parcels to record into. `acting` is the network that they act by, and the
-    /// weights that it has now.
+impl<H: Half + 'static> Crew<H> {
+    /// Starts an actor for each lane, with these records to fill. `learned` are the learner's weights, and `network` makes
+    /// the network for batched inference. `max_lag` is [`Actor::max_lag`].
     pub fn start(
         lanes: &mut [Option<Lane<H>>],
-        parcels: &mut Vec<H::Parcel>,
-        (plan, failures): (&Plan, &'a mut u64),
-        (shared, slot): (&Arc<Shared>, &Arc<Slot<Weights>>),
+        records: &mut Vec<H::Parcel>,
+        plan: &Plan,
+        shared: &Arc<Shared>,
         max_lag: Option<u64>,
-        acting: (impl FnOnce() -> Result<Box<dyn RowNetwork>, AgentError>, &Parameters),
+        network: impl FnOnce() -> Result<Box<dyn RowNetwork>, AgentError>,
+        learned: &Parameters,
     ) -> Result<(Self, Ends<H::Parcel>)> {
         let (full, filled) = bounded(plan.actors.queue_segments);
         let (spare, spares) = unbounded();
-        parcels.drain(..).for_each(|parcel| drop(spare.send(parcel)));
+        records.drain(..).for_each(|record| drop(spare.send(record)));
         let (back, returned) = unbounded();
         let (actors_left, actors_gone) = bounded(0);
-        let (inference, askers) = InferenceThread::new(plan, acting, (shared, slot), &actors_gone)?.unzip();
-        let mut askers = askers.into_iter().flatten();
+        let (inference, clients) =
+            InferenceThread::new(plan, network, learned, shared, &actors_gone)?.unzip();
+        let mut clients = clients.into_iter().flatten();
         for (number, lane) in lanes.iter_mut().enumerate() {
             let Some(lane) = lane.take() else { continue };
             let actor = Actor {
                 number,
                 lane,
                 shared: shared.clone(),
-                slot: slot.clone(),
                 full: full.clone(),
                 spare: spares.clone(),
                 factory: plan.factory.clone(),
                 seed: plan.seed,
                 max_lag,
-                asker: askers.next(),
+                client: clients.next(),
             };
             let back = back.clone();
             let run = move || drop(back.send(actor.run()));
@@ -84,38 +83,36 @@ impl<'a, H: Half + 'static> Crew<'a, H> {
         }
         let crew = Self {
             shared: shared.clone(),
-            slot: slot.clone(),
             returned,
             timeout: Duration::from_secs_f64(plan.actors.stop_timeout_seconds),
-            failures,
-            max_failures: plan.actors.max_failures,
             actors_left,
         };
         Ok((crew, Ends { full: filled, spare, spares, actors_left: actors_gone, inference }))
     }
 
-    /// Passes on what the threads tell until all actors are back, or were waited for long enough. Gives why the run must
-    /// not go on, if environments failed too often.
+    /// Passes events on until all actors have ended, or those that do not answer were waited for long enough. Returns the
+    /// reason for which the training must stop, if environments failed too often.
     pub fn wait(
         self,
         lanes: &mut [Option<Lane<H>>],
-        news: &Receiver<Event>,
+        events: &Receiver<Event>,
         stop: &AtomicBool,
         listener: &mut dyn Listener,
+        failures: &mut Failures,
     ) -> Result<Option<String>> {
-        let Self { shared, slot, returned, timeout, failures, max_failures, actors_left } = self;
+        let Self { shared, returned, timeout, actors_left } = self;
         let (mut ending, mut outcome, mut cause) = (None, Ok(()), None);
         loop {
-            hear(&shared, news, stop, listener, |message| {
-                cause = cause.take().or_else(|| failed(failures, max_failures, message));
+            pass_on(&shared, events, stop, listener, |message| {
+                cause = cause.take().or_else(|| failures.note(message));
             });
             if cause.is_some() {
                 shared.stop();
             }
             if shared.is_ending() && ending.is_none() {
                 ending = Some(Instant::now());
-                // Who waits for weights goes on without.
-                slot.close();
+                // An actor that waits for weights ends without them.
+                shared.weights.close();
             }
             match returned.recv_timeout(PATIENCE) {
                 Ok(Returned { number, lane, outcome: result }) => {
@@ -129,35 +126,23 @@ impl<'a, H: Half + 'static> Crew<'a, H> {
                         let message =
                             format!("an environment has not answered for {seconds} s and was given up");
                         listener.warn(&message);
-                        cause = cause.or_else(|| failed(failures, max_failures, &message));
+                        cause = cause.or_else(|| failures.note(&message));
                         break;
                     }
                 }
             }
         }
-        slot.close();
+        shared.weights.close();
         drop(actors_left);
         outcome?;
         Ok(cause)
     }
 }
 
-/// Counts an environment that failed; gives why the run must not go on, if that was once too often.
-pub(super) fn failed(failures: &mut u64, most: u64, message: &str) -> Option<String> {
-    *failures += 1;
-    let count = *failures;
-    (count >= most).then(|| format!("environments have failed {count} times, the last time so: {message}"))
-}
-
-/// Warns of an environment that failed and was replaced.
-pub(super) fn warn_of(listener: &mut dyn Listener, message: &str) {
-    listener.warn(&format!("an environment failed and was replaced: {message}"));
-}
-
-/// Passes on what the threads have told.
-fn hear(
+/// Passes the events so far on to the listener.
+fn pass_on(
     shared: &Shared,
-    news: &Receiver<Event>,
+    events: &Receiver<Event>,
     stop: &AtomicBool,
     listener: &mut dyn Listener,
     mut note_failure: impl FnMut(&str),
@@ -165,16 +150,16 @@ fn hear(
     if stop.load(Ordering::Relaxed) {
         shared.stop();
     }
-    for event in news.try_iter() {
+    for event in events.try_iter() {
         match event {
-            Event::Episode(sum, steps) => listener.episode(sum, steps),
+            Event::Episode { episode_return, length } => listener.episode(episode_return, length),
             Event::Learned(learned) => {
                 let mut metrics = shared.take_metrics();
                 metrics.extend(learned.into_iter().map(|(tag, value)| (tag.to_string(), value)));
                 listener.learned(metrics);
             }
             Event::Failure(message) => {
-                warn_of(listener, &message);
+                warn_of_failure(listener, &message);
                 note_failure(&message);
             }
         }
@@ -182,23 +167,23 @@ fn hear(
     listener.tick(shared.claimed());
 }
 
-/// Passes on what the threads tell while some are busy.
+/// Passes events on for as long as `busy` returns true.
 pub(super) fn watch(
     shared: &Shared,
-    news: &Receiver<Event>,
+    events: &Receiver<Event>,
     stop: &AtomicBool,
     listener: &mut dyn Listener,
     busy: impl Fn() -> bool,
 ) {
     while busy() {
-        hear(shared, news, stop, listener, |_| {});
+        pass_on(shared, events, stop, listener, |_| {});
         thread::sleep(Duration::from_millis(1));
     }
-    hear(shared, news, stop, listener, |_| {});
+    pass_on(shared, events, stop, listener, |_| {});
     listener.learned(shared.take_metrics());
 }
 
-/// Starts a thread of the phase that this one will wait for.
+/// Starts a thread of the phase that ends before the scope does.
 pub(super) fn spawn<'scope, T: Send + 'scope>(
     scope: &'scope thread::Scope<'scope, '_>,
     name: &str,

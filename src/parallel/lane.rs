@@ -1,4 +1,4 @@
-//! One acting half of an agent with its environments.
+//! A lane: one acting half of an agent and the environments that it acts in.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,22 +11,23 @@ use pavlov_envs::{
 };
 use pavlov_nn::{Parameters, StateDict, StateView};
 
-use super::inference::Asker;
+use super::inference::InferenceClient;
+use super::plan::Plan;
 use super::pool::Pool;
-use super::shared::Weights;
+use super::weights::PublishedWeights;
 
-/// How a kind of agent acts and records what came of it.
+/// The acting half of a kind of agent: chooses actions and records the experience.
 pub(super) trait Half: Send {
-    /// What it records into, and hands over.
+    /// The record that it fills and hands over.
     type Parcel: Send + 'static;
 
-    /// Whether it has something to record into.
+    /// Returns true if it has a record to fill.
     fn is_ready(&self) -> bool;
 
-    /// Gives it something empty to record into.
+    /// Gives it an empty record to fill.
     fn refill(&mut self, parcel: Self::Parcel);
 
-    /// Chooses the actions of a step. `env_steps` is how many the training has done.
+    /// Chooses the actions of a step. `env_steps` counts those of the whole training so far.
     fn act(
         &mut self,
         inference: Inference<'_>,
@@ -36,67 +37,65 @@ pub(super) trait Half: Send {
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError>;
 
-    /// Records what came of them, with weights that had seen so many updates.
+    /// Records the experience of a step, whose actions come from weights that had seen so many updates.
     fn observe(&mut self, experience: Experience<'_>, updates: u64);
 
-    /// The environments begin anew, for no reason of their own; `led_to` is what the last recorded step led to.
+    /// Truncates the running episodes, since the environments are replaced; `led_to` are the observations after the
+    /// last recorded step.
     fn cut(&mut self, led_to: &ObsBatch);
 
-    /// What was recorded, if it is full; with `early` also if it is not, where that is of use.
+    /// Takes the record if it is full; with `early` also a part of one, if the learning side can use it.
     fn take(&mut self, early: bool) -> Option<Self::Parcel>;
 
-    /// What is recorded and not taken yet, and what else it takes to go on.
+    /// Everything to continue from, the record included.
     fn state(&self) -> Result<StateDict<'_>, AgentError>;
 
-    /// Continues from a saved state; it must have something to record into.
+    /// Continues from a saved state; it must have a record to fill.
     fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError>;
 }
 
-/// Environments, and who acts in them.
+/// Environments and the half that acts in them.
 pub(super) struct Lane<H> {
     pub half: H,
-    /// The number of the first environment among those of all lanes.
+    /// The number of its first environment, counted over all lanes.
     pub first_env: usize,
     pub envs: Box<dyn VectorEnv>,
-    /// What the environments of all lanes have seen, where wrappers normalise.
+    /// Statistics of the wrappers that normalise, over the environments of all lanes.
     pool: Arc<Pool>,
     pub observations: ObsBatch,
     actions: ActionBatch,
     step: StepBatch,
-    /// `None` where somebody else runs the network.
+    /// `None` where the inference thread runs the network.
     weights: Option<Parameters>,
-    /// Of the weights.
+    /// The version of the weights.
     pub version: u64,
+    /// The updates that the weights had seen.
     pub updates: u64,
     rng: SeededRng,
     /// The return and the length of each environment's episode so far.
     episodes: Vec<(f64, u64)>,
-    /// Episodes that ended and were not told of yet.
+    /// Return and length of the episodes that have ended and were not reported yet.
     pub ended: VecDeque<(f64, u64)>,
-    /// How often the environments were replaced.
+    /// The number of times that the environments were replaced.
     replaced: u64,
-    /// How many full parcels were handed over.
+    /// The number of full records that were handed over.
     pub handed_over: u64,
 }
 
-/// What became of a step.
+/// The outcome of a step.
 pub(super) enum Stepped {
-    /// It was made.
+    /// The step was made and recorded.
     Made,
     /// The environments failed, and nothing was recorded.
     Failed(EnvError),
 }
 
 impl<H: Half> Lane<H> {
-    /// A lane whose episodes have begun.
-    pub fn new(
-        half: H,
-        weights: Option<Parameters>,
-        (factory, num_envs, pool): (&EnvFactory, usize, &Arc<Pool>),
-        (first_env, seed): (usize, u64),
-    ) -> Result<Self> {
-        let mut envs = factory.make_vector(&VectorOptions::new(num_envs))?;
-        pool.lead(envs.as_mut())?;
+    /// Lane number `index` of the plan. Its episodes have begun.
+    pub fn new(half: H, weights: Option<Parameters>, plan: &Plan, index: usize) -> Result<Self> {
+        let (num_envs, first_env) = (plan.envs_per_lane, index * plan.envs_per_lane);
+        let mut envs = plan.factory.make_vector(&VectorOptions::new(num_envs))?;
+        plan.pool.apply_to(envs.as_mut())?;
         let mut lane = Self {
             half,
             first_env,
@@ -104,21 +103,21 @@ impl<H: Half> Lane<H> {
             actions: ActionBatch::new(envs.action_space(), num_envs)?,
             step: StepBatch::new(envs.observation_space(), num_envs),
             envs,
-            pool: pool.clone(),
+            pool: plan.pool.clone(),
             weights,
             version: 0,
             updates: 0,
-            rng: SeededRng::seeded(derive_seed(seed, "act", first_env as u64)),
+            rng: SeededRng::seeded(derive_seed(plan.seed, "act", first_env as u64)),
             episodes: vec![(0.0, 0); num_envs],
             ended: VecDeque::new(),
             replaced: 0,
             handed_over: 0,
         };
-        lane.envs.reset(Some(lane.env_seed(seed)), &mut lane.observations)?;
+        lane.envs.reset(Some(lane.env_seed(plan.seed)), &mut lane.observations)?;
         Ok(lane)
     }
 
-    /// The first lane's environments have the seeds that those of the plain loop have.
+    /// The seed of the environments. The first lane's is that of a training in turns.
     fn env_seed(&self, seed: u64) -> u64 {
         let training = derive_seed(seed, "training", 0);
         match (self.first_env, self.replaced) {
@@ -134,13 +133,13 @@ impl<H: Half> Lane<H> {
         self.episodes.len()
     }
 
-    /// Whether it waits for weights of its own.
+    /// Returns true if the lane runs the network itself, with weights of its own.
     pub fn runs_its_network(&self) -> bool {
         self.weights.is_some()
     }
 
     /// Acts with these weights from now on.
-    pub fn follow(&mut self, version: u64, weights: &Weights) -> Result<(), AgentError> {
+    pub fn follow(&mut self, version: u64, weights: &PublishedWeights) -> Result<(), AgentError> {
         if let Some(own) = &mut self.weights {
             own.set_values(&weights.values)?;
         }
@@ -148,32 +147,34 @@ impl<H: Half> Lane<H> {
         Ok(())
     }
 
-    /// What was recorded, if it is full.
+    /// Takes the record if it is full.
     pub fn take(&mut self) -> Option<H::Parcel> {
         let parcel = self.half.take(false);
         self.handed_over += u64::from(parcel.is_some());
         parcel
     }
 
-    /// Adds what its environments have seen to what those of all lanes have.
+    /// Adds the statistics of its environments to those of all lanes.
     pub fn contribute(&mut self) {
         self.pool.add(self.envs.as_mut());
     }
 
-    /// Its environments go on with what those of all lanes have seen.
+    /// Gives its environments the statistics of all lanes to go on with.
     pub fn follow_pool(&mut self) -> Result<(), EnvError> {
-        self.pool.lead(self.envs.as_mut())
+        self.pool.apply_to(self.envs.as_mut())
     }
 
-    /// One step of the environments, which the half records. Who has no weights asks `others`.
-    pub fn step(&mut self, env_steps: u64, others: Option<&Asker>) -> Result<Stepped, AgentError> {
-        let inference = match (&self.weights, others) {
+    /// Makes one step of the environments and records it. A lane without weights sends its rows to `batched`.
+    pub fn step(&mut self, env_steps: u64, batched: Option<&InferenceClient>) -> Result<Stepped, AgentError> {
+        let inference = match (&self.weights, batched) {
             (Some(own), _) => Inference::Own(own),
-            (None, Some(others)) => Inference::Batched(others),
-            (None, None) => return Err(AgentError::State("a lane has nobody to run its network".into())),
+            (None, Some(client)) => Inference::Batched(client),
+            (None, None) => {
+                return Err(AgentError::State("a lane has neither weights nor an inference thread".into()));
+            }
         };
         self.half.act(inference, &self.observations, env_steps, &mut self.rng, &mut self.actions)?;
-        self.updates = others.map_or(self.updates, Asker::updates);
+        self.updates = batched.map_or(self.updates, InferenceClient::updates);
         if let Err(error) = self.envs.step(&self.actions, &mut self.step) {
             return Ok(Stepped::Failed(error));
         }
@@ -200,12 +201,12 @@ impl<H: Half> Lane<H> {
         self.replaced += 1;
         self.contribute();
         self.envs = factory.make_vector(&VectorOptions::new(self.num_envs()))?;
-        self.pool.lead(self.envs.as_mut())?;
+        self.follow_pool()?;
         self.episodes.fill((0.0, 0));
         self.envs.reset(Some(self.env_seed(seed)), &mut self.observations)
     }
 
-    /// Everything to go on from; the environments only if they can be saved.
+    /// Everything to continue from; the environments only if they can be saved.
     pub fn state(&self) -> Result<StateDict<'_>> {
         let mut state = StateDict::new();
         state.nest("half", self.half.state()?);
@@ -224,7 +225,7 @@ impl<H: Half> Lane<H> {
         Ok(state)
     }
 
-    /// Goes on from a saved state. Says whether exactly: environments that cannot be saved begin anew.
+    /// Continues from a saved state. Returns true if exactly; false if the environments cannot be saved and begin anew.
     pub fn load_state(&mut self, state: &StateView<'_>, factory: &EnvFactory, seed: u64) -> Result<bool> {
         self.half.load_state(&state.part("half")).context("a lane does not fit the agent")?;
         self.rng = state.value("rng")?;
@@ -246,4 +247,37 @@ impl<H: Half> Lane<H> {
         }
         Ok(saved)
     }
+}
+
+/// Adds the lanes to the state to be saved.
+pub(super) fn put_lanes<'a, H: Half>(state: &mut StateDict<'a>, lanes: &'a [Option<Lane<H>>]) -> Result<()> {
+    state.put_value("lanes", &lanes.len())?;
+    for (index, lane) in lanes.iter().enumerate() {
+        if let Some(lane) = lane {
+            state.nest(&format!("lane.{index}"), lane.state()?);
+        }
+    }
+    Ok(())
+}
+
+/// Continues all lanes from a saved state. Returns true if exactly, as [`Lane::load_state`] does.
+pub(super) fn load_lanes<H: Half>(
+    state: &StateView<'_>,
+    lanes: &mut [Option<Lane<H>>],
+    plan: &Plan,
+) -> Result<bool> {
+    let saved: usize = state.value("lanes")?;
+    if saved != lanes.len() {
+        let count = lanes.len();
+        bail!(
+            "the checkpoint has {saved} lanes, the run {count}: resume with the configuration that it was trained with"
+        );
+    }
+    let mut exact = true;
+    for (index, lane) in lanes.iter_mut().enumerate() {
+        if let Some(lane) = lane {
+            exact &= lane.load_state(&state.part(&format!("lane.{index}")), &plan.factory, plan.seed)?;
+        }
+    }
+    Ok(exact)
 }

@@ -1,18 +1,28 @@
-//! Actors and a learner: threads that step environments while others learn. The design is `docs/actors-and-learner.md`.
+//! Training with actors: threads that step environments while the agent learns. The design is `docs/actors-and-learner.md`.
 //!
-//! A **lane** is one acting half of an agent with its environments. An **actor** is a thread that runs lanes. A **phase**
-//! starts threads that borrow the agent's parts and own lanes, and ends when all have come back: between two phases
-//! nothing runs.
+//! A **lane** is one acting half of an agent with its environments. An **actor** is a thread that runs a lane. A **phase**
+//! starts threads that borrow the agent's parts and own the lanes, and ends when all threads have ended: between two
+//! phases no thread runs.
+//!
+//! Imports run one way: `shared`, `plan` and `parcel` <- `lane` <- `actor` <- `crew` <- `off_policy`, `on_policy` <- `lanes`
+//! <- `lockstep` <- `driver`.
 
 mod actor;
 mod crew;
 mod driver;
+mod failures;
 mod inference;
 mod lane;
+mod lanes;
+mod listener;
 mod lockstep;
 mod off_policy;
 mod on_policy;
+mod parcel;
+mod plan;
 mod pool;
 mod shared;
+mod weights;
 
-pub use driver::{Driver, Listener, PhaseEnd};
+pub use driver::Driver;
+pub use listener::Listener;

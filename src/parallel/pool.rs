@@ -1,31 +1,31 @@
-//! What the environments of all lanes have seen, where wrappers normalise.
+//! Statistics for the wrappers that normalise, gathered over the environments of all lanes.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pavlov_envs::{EnvError, SeenStatistics, VectorEnv};
 
-/// Statistics that lanes gather together: each normalises by what all had seen when it last handed over, and by what it
-/// has seen itself since then.
+/// Statistics that lanes gather together. Each lane normalises by the statistics of all lanes as they were when it last
+/// handed over, and by its own observations since then.
 #[derive(Debug, Default)]
 pub(super) struct Pool(Mutex<SeenStatistics>);
 
 impl Pool {
-    /// Adds what these environments have seen since the last time.
+    /// Adds the observations of these environments since the last call for them.
     pub fn add(&self, envs: &mut dyn VectorEnv) {
         self.lock().merge(&envs.take_seen());
     }
 
-    /// These environments go on with what all have seen.
-    pub fn lead(&self, envs: &mut dyn VectorEnv) -> Result<(), EnvError> {
+    /// Gives these environments the statistics of all lanes to go on with.
+    pub fn apply_to(&self, envs: &mut dyn VectorEnv) -> Result<(), EnvError> {
         envs.follow_seen(&self.lock())
     }
 
-    /// What all have seen.
+    /// The statistics of all lanes.
     pub fn get(&self) -> SeenStatistics {
         self.lock().clone()
     }
 
-    /// Goes on with what was saved.
+    /// Replaces the statistics by saved ones.
     pub fn set(&self, seen: SeenStatistics) {
         *self.lock() = seen;
     }

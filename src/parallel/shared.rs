@@ -1,79 +1,83 @@
-//! What the threads of a phase see of each other.
+//! The state of a phase that all its threads share: limits, counters, the latest weights, events.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Sender;
 use pavlov_agents::{AgentError, Metrics};
-use pavlov_nn::Parameters;
-use pavlov_runtime::{Meter, Publisher};
+use pavlov_runtime::{Meter, Slot};
 
-/// How long a thread waits for another before it looks whether the phase is ending.
+use super::weights::PublishedWeights;
+
+/// The longest time that a thread waits for another before it checks whether the phase is ending.
 pub(super) const PATIENCE: Duration = Duration::from_millis(20);
 
-/// Weights on their way to the actors.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Weights {
-    /// All numbers, as `Parameters::read_values` gives them.
-    pub values: Vec<f32>,
-    /// How many updates they had seen.
-    pub updates: u64,
-}
-
-/// What threads tell the one that started them.
+/// A message from a thread of the phase to the thread that started it.
 #[derive(Debug)]
-pub enum Event {
-    /// An episode ended: its return and its length.
-    Episode(f64, u64),
-    /// What there is to log of the learner.
+pub(super) enum Event {
+    /// An episode ended, with this return and this many steps.
+    Episode { episode_return: f64, length: u64 },
+    /// The learner's metrics.
     Learned(Metrics),
     /// An environment failed and was replaced.
     Failure(String),
 }
 
-/// The state of a phase that all its threads see.
+/// The state of a phase that all its threads share.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// The phase is to end now, for the user or for an error.
-    pub stop: AtomicBool,
+    /// True once the phase is to end early, for the user or for an error.
+    stop: AtomicBool,
     /// Env steps begun so far, over all actors.
     claimed: AtomicU64,
-    /// At how many the phase ends.
+    /// The env steps at which the phase ends.
     limit: u64,
     /// The updates made so far.
     pub updates: AtomicU64,
+    /// The latest weights of the learner.
+    pub weights: Arc<Slot<PublishedWeights>>,
     pub actors: Meter,
     pub replay: Meter,
     pub learner: Meter,
     pub inference: Meter,
-    /// Rows of the passes that answered actors.
-    pub batched: Spread,
-    /// Updates between the policy that acted and the learner's.
-    pub lag: Spread,
-    /// Samples for each insert, how long ago what is sampled came in, and parcels that wait.
-    pub ratio: Gauge,
+    /// The number of rows in one pass of batched inference.
+    pub batch_rows: Spread,
+    /// Updates between the acting policy and the learner's.
+    pub policy_lag: Spread,
+    /// Samples for each insert.
+    pub samples_per_insert: Gauge,
+    /// The mean age of sampled transitions, in transitions inserted since.
     pub age: Gauge,
-    pub queue: Gauge,
-    pub events: Sender<Event>,
+    /// Parcels that wait for the replay.
+    pub queue_depth: Gauge,
+    events: Sender<Event>,
 }
 
 impl Shared {
-    pub fn new(env_steps: u64, limit: u64, updates: u64, events: Sender<Event>) -> Self {
+    /// The state at the start of a phase, after `env_steps` and as many updates as the published weights have seen.
+    pub fn new(
+        env_steps: u64,
+        limit: u64,
+        weights: Arc<Slot<PublishedWeights>>,
+        events: Sender<Event>,
+    ) -> Self {
         Self {
             stop: AtomicBool::new(false),
             claimed: AtomicU64::new(env_steps),
             limit,
-            updates: AtomicU64::new(updates),
+            updates: AtomicU64::new(weights.latest().value.updates),
+            weights,
             actors: Meter::new(),
             replay: Meter::new(),
             learner: Meter::new(),
             inference: Meter::new(),
-            batched: Spread::default(),
-            lag: Spread::default(),
-            ratio: Gauge::default(),
+            batch_rows: Spread::default(),
+            policy_lag: Spread::default(),
+            samples_per_insert: Gauge::default(),
             age: Gauge::default(),
-            queue: Gauge::default(),
+            queue_depth: Gauge::default(),
             events,
         }
     }
@@ -86,29 +90,30 @@ impl Shared {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// A step of `num_envs` environments is about to begin; gives how many env steps there were before, or `None` if the
-    /// phase ends here.
+    /// Claims one step of `num_envs` environments. Returns the env steps claimed before it, or `None` if the phase ends
+    /// here.
     pub fn claim(&self, num_envs: usize) -> Option<u64> {
         let one_more =
             |claimed| (claimed < self.limit && !self.is_stopped()).then(|| claimed + num_envs as u64);
         self.claimed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()
     }
 
-    /// The step that was begun last came to nothing.
+    /// Takes one claim back: its step failed.
     pub fn unclaim(&self, num_envs: usize) {
         self.claimed.fetch_sub(num_envs as u64, Ordering::Relaxed);
     }
 
+    /// Env steps begun so far, over all actors.
     pub fn claimed(&self) -> u64 {
         self.claimed.load(Ordering::Relaxed)
     }
 
-    /// Whether no new step will begin.
+    /// Returns true if no new step will begin.
     pub fn is_ending(&self) -> bool {
         self.is_stopped() || self.claimed() >= self.limit
     }
 
-    /// What a thread does for a phase: its time counts for `meter`, and its error ends the phase.
+    /// Runs a thread's part in the phase: its time counts for `meter`, and its error ends the phase.
     pub fn serve<T>(
         &self,
         meter: &Meter,
@@ -123,12 +128,12 @@ impl Shared {
         outcome
     }
 
-    /// Tells the thread that started this one. That thread outlives all others.
+    /// Sends an event to the thread that started the phase. That thread outlives all others.
     pub fn tell(&self, event: Event) {
         let _ = self.events.send(event);
     }
 
-    /// What there is to log since the last call, of the threads themselves.
+    /// The threads' own metrics since the last call.
     pub fn take_metrics(&self) -> BTreeMap<String, f64> {
         let shares = [
             ("actors", &self.actors),
@@ -141,16 +146,16 @@ impl Shared {
             .filter_map(|(name, meter)| Some((format!("{name}/idle_share"), meter.take_share()?)))
             .collect();
         let gauges = [
-            ("replay/samples_per_insert", &self.ratio),
+            ("replay/samples_per_insert", &self.samples_per_insert),
             ("replay/age", &self.age),
-            ("actors/queue_depth", &self.queue),
+            ("actors/queue_depth", &self.queue_depth),
         ];
         metrics.extend(gauges.into_iter().filter_map(|(tag, gauge)| Some((tag.to_string(), gauge.get()?))));
-        if let Some((mean, largest)) = self.lag.take() {
+        if let Some((mean, largest)) = self.policy_lag.take() {
             metrics.insert("actors/policy_lag_mean".into(), mean);
             metrics.insert("actors/policy_lag_max".into(), largest);
         }
-        if let Some((mean, _)) = self.batched.take() {
+        if let Some((mean, _)) = self.batch_rows.take() {
             metrics.insert("inference/batch_rows".into(), mean);
         }
         metrics
@@ -179,7 +184,7 @@ impl Gauge {
     }
 }
 
-/// Mean and largest of some counts.
+/// The mean and the largest of some counts.
 #[derive(Debug, Default)]
 pub(super) struct Spread {
     sum: AtomicU64,
@@ -199,17 +204,4 @@ impl Spread {
         let largest = self.largest.swap(0, Ordering::Relaxed);
         (count > 0).then(|| (sum as f64 / count as f64, largest as f64))
     }
-}
-
-/// Publishes these weights.
-pub(super) fn publish(
-    publisher: &mut Publisher<Weights>,
-    parameters: &Parameters,
-    updates: u64,
-) -> Result<(), AgentError> {
-    publisher.publish(|weights| {
-        weights.updates = updates;
-        parameters.read_values(&mut weights.values)
-    })?;
-    Ok(())
 }

@@ -8,7 +8,7 @@ use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::render::{Frame, Picture};
 use pavlov_envs::{ActionBatch, EnvFactory, ObsBatch};
 
-use super::encode_gif;
+use super::gif::encode_gif;
 
 /// What there is to see after a step, or at the start of an episode.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,8 +93,10 @@ pub struct Film {
     largest: Option<(usize, usize)>,
 }
 
-/// The longer side of a film in a run's log, in pixels, and how many frames it has at most.
-const LOGGED: (usize, usize) = (160, 400);
+/// The longer side of a film in a run's log, in pixels.
+const LOGGED_SIDE: usize = 160;
+/// The most frames of a film in a run's log.
+const LOGGED_FRAMES: usize = 400;
 const LOGGED_FRAMES_PER_SECOND: f64 = 25.0;
 
 impl Film {
@@ -103,11 +105,11 @@ impl Film {
     /// # Errors
     /// As [`play`].
     pub fn of_one_episode(policy: &mut dyn Policy, factory: &EnvFactory, seed: u64) -> Result<Self> {
-        let (side, most) = LOGGED;
-        let mut film = Self::within(side, side);
+        let mut film = Self::within(LOGGED_SIDE, LOGGED_SIDE);
         play(policy, factory, 1, ActMode::Exploit, seed, &mut |moment| {
             film.add(moment.picture.clone())?;
-            Ok(if film.frames.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
+            let full = film.frames.len() >= LOGGED_FRAMES;
+            Ok(if full { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })?;
         Ok(film)
     }

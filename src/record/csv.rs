@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use pavlov_nn::weights::write_atomically;
 
-use super::Row;
 use super::append::AppendFile;
+use super::entry::Row;
 
 /// The column that holds the env steps of a row.
 pub const STEP_COLUMN: &str = "time/total_timesteps";

@@ -5,84 +5,23 @@
 
 mod append;
 mod csv;
+mod entry;
 mod tensorboard;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::thread::JoinHandle;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
-use serde::{Deserialize, Serialize};
 
 pub use csv::{STEP_COLUMN, read as read_csv};
+pub use entry::{HyperParameter, Note, Position, Row};
 
 use csv::CsvSink;
 use tensorboard::TensorBoardSink;
 
 /// Rows that wait for the disk before training does.
 const QUEUE: usize = 1_024;
-
-/// One row of the log: values by tag, at a number of env steps.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
-    /// The env steps of training so far, over all environments.
-    pub env_steps: u64,
-    /// Values by tag: `rollout/ep_rew_mean`, `train/loss`, ...
-    pub values: BTreeMap<String, f64>,
-}
-
-/// How far the files reached when a checkpoint was written: a run that resumes continues from there.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Position {
-    /// The last env step whose row is in the log.
-    pub env_steps: Option<u64>,
-    /// The event file's name.
-    pub events_file: String,
-    /// Its length in bytes.
-    pub events_bytes: u64,
-}
-
-/// What is no row of numbers.
-#[derive(Clone, Debug)]
-pub enum Note {
-    /// Text for TensorBoard's text page, in Markdown.
-    Text {
-        /// Under which name.
-        tag: String,
-        /// The text.
-        text: String,
-    },
-    /// Hyper-parameters for TensorBoard's page of that name, and the tags of the metrics to compare runs by.
-    HyperParameters {
-        /// Names and values.
-        values: BTreeMap<String, HyperParameter>,
-        /// Tags of metrics.
-        metrics: Vec<&'static str>,
-    },
-    /// A picture or a film for TensorBoard's page of images.
-    Image {
-        /// Under which name.
-        tag: String,
-        /// The env steps of training so far.
-        env_steps: u64,
-        /// Width and height in pixels.
-        size: (usize, usize),
-        /// A whole PNG or GIF file.
-        encoded: Vec<u8>,
-    },
-}
-
-/// A hyper-parameter's value.
-#[derive(Clone, Debug, PartialEq)]
-pub enum HyperParameter {
-    /// A number.
-    Number(f64),
-    /// A word.
-    Word(String),
-    /// True or false.
-    Flag(bool),
-}
 
 enum Message {
     Row(Row),

@@ -22,7 +22,7 @@ use tensorboard_proto::types::DataType as TensorType;
 use tensorboard_rs::record_writer::RecordWriter;
 
 use super::append::AppendFile;
-use super::{HyperParameter, Note, Position, Row};
+use super::entry::{HyperParameter, Note, Position, Row};
 
 /// The number that TensorBoard has for three channels.
 const RGB: i32 = 3;

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::episodes::Episodes;
-use super::{Progress, Report, ThreadsReport};
+use super::progress::{Progress, Report, ThreadsReport};
 use crate::config::RunConfig;
 use crate::parallel::Listener;
 use crate::record::{Position, Recorder, Row};
@@ -133,28 +133,30 @@ pub(super) struct PhaseLog<'a> {
     /// What the next row will have besides.
     pub pending: &'a mut BTreeMap<String, f64>,
     pub threads: ThreadsReport,
-    /// How many updates there were when the learner last told of itself.
-    pub told: (u64, Instant),
+    /// The updates at the learner's last report, and its time.
+    pub last_updates: u64,
+    pub last_learned: Instant,
 }
 
 impl Listener for PhaseLog<'_> {
-    fn episode(&mut self, sum: f64, steps: u64) {
-        self.clock.episodes.add(sum, steps);
+    fn episode(&mut self, episode_return: f64, length: u64) {
+        self.clock.episodes.add(episode_return, length);
     }
 
     fn learned(&mut self, metrics: BTreeMap<String, f64>) {
-        let told = |tag: &str, last: Option<f64>| metrics.get(tag).copied().or(last);
+        let latest = |tag: &str, last: Option<f64>| metrics.get(tag).copied().or(last);
         self.threads = ThreadsReport {
             updates_per_second: self.threads.updates_per_second,
-            policy_lag: told("actors/policy_lag_mean", self.threads.policy_lag),
-            samples_per_insert: told("replay/samples_per_insert", self.threads.samples_per_insert),
-            queue_depth: told("actors/queue_depth", self.threads.queue_depth),
-            actors_idle: told("actors/idle_share", self.threads.actors_idle),
-            learner_idle: told("learner/idle_share", self.threads.learner_idle),
+            policy_lag: latest("actors/policy_lag_mean", self.threads.policy_lag),
+            samples_per_insert: latest("replay/samples_per_insert", self.threads.samples_per_insert),
+            queue_depth: latest("actors/queue_depth", self.threads.queue_depth),
+            actors_idle: latest("actors/idle_share", self.threads.actors_idle),
+            learner_idle: latest("learner/idle_share", self.threads.learner_idle),
         };
         if let Some(&updates) = metrics.get("train/n_updates") {
-            let (before, since) = std::mem::replace(&mut self.told, (updates as u64, Instant::now()));
-            let rate = (updates as u64 - before) as f64 / since.elapsed().as_secs_f64().max(1e-9);
+            let made = updates as u64 - self.last_updates;
+            let rate = made as f64 / self.last_learned.elapsed().as_secs_f64().max(1e-9);
+            (self.last_updates, self.last_learned) = (updates as u64, Instant::now());
             self.threads.updates_per_second = Some(rate);
             self.pending.insert("time/updates_per_second".into(), rate);
         }

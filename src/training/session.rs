@@ -14,8 +14,10 @@ use serde::Serialize;
 use tch::Device;
 
 use super::clock::{Clock, PhaseLog};
+use super::evaluation::{Evaluation, evaluate};
+use super::progress::{Progress, ThreadsReport};
 use super::turns::Turns;
-use super::{Evaluation, Progress, ThreadsReport, evaluate, normalized};
+use super::{normalized, notes};
 use crate::config::{Registries, RunConfig};
 use crate::parallel::Driver;
 use crate::play::{self, Film};
@@ -104,7 +106,7 @@ impl Session {
         if let Engine::Turns(turns) = &mut session.engine {
             turns.start(session.config.seed)?;
         }
-        super::notes::describe(&session.config, &session.recorder)?;
+        notes::describe(&session.config, &session.recorder)?;
         Ok(session)
     }
 
@@ -158,7 +160,7 @@ impl Session {
     /// When the agent cannot play the environment, or one of the two refuses its options.
     pub fn agent(config: &RunConfig, registries: &Registries) -> Result<Box<dyn Agent>> {
         let envs = config.factory(registries)?.make_vector(&VectorOptions::new(1))?;
-        build_agent(config, registries, (envs.observation_space(), envs.action_space()))
+        build_agent(config, registries, envs.observation_space(), envs.action_space())
     }
 
     fn build(
@@ -175,7 +177,9 @@ impl Session {
         let (agent, engine) = match config.actors.count {
             0 => {
                 let turns = Turns::new(&config, &factory)?;
-                (build_agent(&config, registries, turns.spaces())?, Engine::Turns(Box::new(turns)))
+                let agent =
+                    build_agent(&config, registries, turns.observation_space(), turns.action_space())?;
+                (agent, Engine::Turns(Box::new(turns)))
             }
             _ => {
                 let mut agent = Self::agent(&config, registries)?;
@@ -273,9 +277,10 @@ impl Session {
                     logged: env_steps,
                     pending,
                     threads: ThreadsReport::default(),
-                    told: (agent.updates(), Instant::now()),
+                    last_updates: agent.updates(),
+                    last_learned: Instant::now(),
                 };
-                let end = driver.phase(agent.as_mut(), (env_steps, until), stop, &mut log)?;
+                let end = driver.phase(agent.as_mut(), env_steps..until, stop, &mut log)?;
                 clock.env_steps = end.env_steps;
                 Ok(end.failure)
             }
@@ -398,7 +403,8 @@ impl Session {
 fn build_agent(
     config: &RunConfig,
     registries: &Registries,
-    (observation_space, action_space): (&Space, &Space),
+    observation_space: &Space,
+    action_space: &Space,
 ) -> Result<Box<dyn Agent>> {
     let context = AgentContext {
         observation_space: observation_space.clone(),

@@ -32,9 +32,14 @@ impl Turns {
         })
     }
 
-    /// What one environment shows and takes.
-    pub(super) fn spaces(&self) -> (&Space, &Space) {
-        (self.envs.observation_space(), self.envs.action_space())
+    /// The space of one environment's observations.
+    pub(super) fn observation_space(&self) -> &Space {
+        self.envs.observation_space()
+    }
+
+    /// The space of one environment's actions.
+    pub(super) fn action_space(&self) -> &Space {
+        self.envs.action_space()
     }
 
     /// Begins the episodes.

@@ -1,8 +1,8 @@
 //! BipedalWalker: walk across rough ground on two legs with four motors.
 //!
-//! After Oleg Klimov's environment of 2016, with the constants and the oddities of Gymnasium's `BipedalWalker-v3`:
-//! physics in f32, the terrain and the observations' arithmetic in f64, the reward in f32. As there, an observation may
-//! leave the observation space's bounds where the walker is thrown about.
+//! After Oleg Klimov's environment of 2016, with the constants and the oddities of Gymnasium's
+//! `BipedalWalker-v3`: physics in f32, the arithmetic of terrain and observations in f64, the reward in f32.
+//! As there, an observation may leave the bounds of the observation space when the walker is thrown about.
 
 use serde::{Deserialize, Serialize};
 
@@ -29,9 +29,9 @@ const FIRST_PUSH: f64 = 5.0;
 const HULL_CORNERS: [(f64, f64); 5] = [(-30.0, 9.0), (6.0, 9.0), (34.0, 1.0), (34.0, -8.0), (-30.0, -8.0)];
 const LEG_DOWN: f64 = -8.0 / SCALE;
 const LEG: (f64, f64) = (8.0 / SCALE, 34.0 / SCALE);
-/// What full torque of one motor costs in a step.
+/// The cost of full torque of one motor in a step.
 const PRICE: f64 = 0.00035 * 80.0;
-/// The original's.
+/// The original's value.
 #[expect(clippy::approx_constant, reason = "another value would draw other clouds")]
 const ROUGHLY_PI: f64 = 3.14;
 const PACE: Pace = Pace { dt: 1.0 / FPS as f32, velocity_iterations: 180, position_iterations: 60 };
@@ -41,9 +41,9 @@ const PARTS: usize = 5;
 /// The lower parts.
 const FEET: [u8; 2] = [2, 4];
 
-/// A walker at the left end of its way. Observation: the hull's angle and motion, angle and speed of each hip and knee
-/// with whether the foot touches the ground, and how far ten rays get. Actions: the torque of each hip and knee from
-/// -1 to 1. Going forward pays 300 in all, torque costs, a fall costs 100.
+/// A walker at the left end of its way. Observation: the hull's angle and motion, angle and speed of each hip
+/// and knee with whether the foot touches the ground, and how far ten rays get. Actions: the torque of each
+/// hip and knee from -1 to 1. Going forward pays 300 in all, torque costs, a fall costs 100.
 #[derive(Clone, Debug)]
 pub struct BipedalWalker {
     pub(super) world: World,
@@ -59,9 +59,9 @@ pub(super) struct World {
     /// Corners in metres; they drift by half as fast as the ground.
     pub(super) clouds: Vec<[(f32, f32); 5]>,
     fallen: bool,
-    /// Whether each foot touches the ground.
+    /// True for each foot that touches the ground.
     feet: [bool; 2],
-    /// How far each ray gets, as a fraction of its range.
+    /// The distance that each ray gets, as a fraction of its range.
     pub(super) lidar: [f32; RAYS],
     shaping: Option<f64>,
     running: bool,
@@ -75,7 +75,7 @@ impl BipedalWalker {
         let leg = [pi, 5.0, pi, 5.0, 5.0];
         let high: Vec<f32> =
             [pi, 5.0, 5.0, 5.0].into_iter().chain(leg).chain(leg).chain([1.0; RAYS]).collect();
-        // A foot touches the ground or not: there is no less than 0 of it.
+        // The contact of a foot is 0 or 1, so its lower bound is 0.
         let low: Vec<f32> =
             high.iter().enumerate().map(|(i, &x)| if i == 8 || i == 13 { 0.0 } else { -x }).collect();
         let actions = Space::symmetric(&[1.0; 4])?;
@@ -127,7 +127,7 @@ impl World {
         self.physics.joints.push(knee.with_motor(1.0, MOTOR_TORQUE));
     }
 
-    /// Clouds for the picture. They are drawn by lot before the first push is, as in the original.
+    /// Clouds for the picture. They are drawn at random before the first push, as in the original.
     fn draw_clouds(&mut self) {
         self.clouds.clear();
         for _ in 0..LENGTH / 20 {
@@ -171,7 +171,7 @@ impl World {
         &self.physics.bodies[usize::from(HULL)]
     }
 
-    /// What the step was worth, and whether it was the last.
+    /// The reward and the end of the step.
     fn judge(&mut self, torques: [f32; 4]) -> Step {
         let x = f64::from(self.hull().position().x);
         let shaping = 130.0 * x / SCALE - 5.0 * f64::from(self.hull().angle()).abs();

@@ -1,12 +1,12 @@
-//! Gymnasium's hand-written controllers, which earn here what they earn there, episode by episode.
+//! Gymnasium's hand-written controllers, whose returns must be the same here as there, episode by episode.
 
 use super::parity::fixture;
 use crate::{Action, ObsBatch, Registry};
 
-/// From what is seen to an action.
+/// A controller: from an observation to an action.
 type Controller = Box<dyn FnMut(&[f32]) -> Vec<f32>>;
 
-/// The return of an episode; `act` writes an action for what is seen.
+/// The return of an episode; `act` returns an action for an observation.
 fn episode(id: &str, seed: u64, act: &mut dyn FnMut(&[f32]) -> Vec<f32>) -> f64 {
     let mut env = Registry::bundled().make(id).unwrap();
     let mut observation = ObsBatch::new(env.observation_space(), 1);
@@ -32,7 +32,7 @@ fn compare(id: &str, mut controller: impl FnMut() -> Controller) {
     }
 }
 
-/// Where to turn and how much to rise, for the lander.
+/// The targets of the lander's controller: the turn and the rise.
 fn lander_todo(s: &[f32]) -> (f32, f32) {
     let angle_target = (s[0] * 0.5 + s[2] * 1.0).clamp(-0.4, 0.4);
     let hover_target = 0.55 * s[0].abs();

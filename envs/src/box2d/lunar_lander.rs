@@ -1,8 +1,8 @@
 //! LunarLander: bring a rocket down softly on a pad, with little fuel.
 //!
-//! After Oleg Klimov's environment of 2016, with the constants and the oddities of Gymnasium's `LunarLander-v3`:
-//! physics in f32, all else in f64, observations f32. As there, an observation may leave the observation space's
-//! bounds where the lander is thrown about.
+//! After Oleg Klimov's environment of 2016, with the constants and the oddities of Gymnasium's
+//! `LunarLander-v3`: physics in f32, all else in f64, observations f32. As there, an observation may leave
+//! the bounds of the observation space when the lander is thrown about.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +15,7 @@ use crate::{Action, End, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step
 const FPS: f64 = 50.0;
 /// Pixels of the original's picture per metre.
 const SCALE: f64 = 30.0;
-/// Width and height of what can be seen, in metres.
+/// Width and height of the visible part of the world, in metres.
 pub(super) const WIDTH: f64 = 600.0 / SCALE;
 pub(super) const HEIGHT: f64 = 400.0 / SCALE;
 /// The height of the pad.
@@ -23,7 +23,7 @@ pub(super) const PAD: f64 = HEIGHT / 4.0;
 /// The lander's corners, in pixels from its origin.
 const LANDER: [(f64, f64); 6] =
     [(-14.0, 17.0), (-17.0, 0.0), (-17.0, -10.0), (17.0, -10.0), (17.0, 0.0), (14.0, 17.0)];
-/// Where a leg is held, in pixels from the leg's middle.
+/// The point at which a leg is held, in pixels from the leg's middle.
 const LEG_AWAY: f64 = 20.0;
 const LEG_DOWN: f64 = 18.0;
 /// Half of a leg's width and height, in pixels.
@@ -34,8 +34,8 @@ const MAIN_ENGINE_Y: f64 = 4.0;
 const SIDE_ENGINE_POWER: f64 = 0.6;
 const SIDE_ENGINE_AWAY: f64 = 12.0;
 const SIDE_ENGINE_HEIGHT: f64 = 14.0;
-/// The original has 17 here where 14 is meant, so that the side engines turn the lander a little differently at
-/// different angles.
+/// The original has 17 here where 14 is meant, so that the side engines turn the lander a little differently
+/// at different angles.
 const SIDE_ENGINE_SHIFT: f64 = 17.0;
 /// The first push is up to this many newtons in each direction.
 const FIRST_PUSH: f64 = 1000.0;
@@ -45,14 +45,14 @@ const PACE: Pace = Pace { dt: 1.0 / FPS as f32, velocity_iterations: 180, positi
 /// The numbers of the bodies.
 pub(super) const HULL: u8 = 0;
 
-/// What can be chosen about the world.
+/// The options of the world.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LunarLanderOptions {
     /// Two throttles instead of four choices.
     pub continuous: bool,
     /// Vertical, in metres per second squared: between -12 and 0.
     pub gravity: f64,
-    /// Whether wind pushes and turns the lander while no leg touches the ground.
+    /// True for wind that pushes and turns the lander while no leg touches the ground.
     pub enable_wind: bool,
     /// The strongest push of the wind, in newtons.
     pub wind_power: f64,
@@ -72,10 +72,11 @@ impl Default for LunarLanderOptions {
     }
 }
 
-/// A lander above its pad. Observation: position, velocity, angle and angular velocity, each scaled, and whether each
-/// leg touches the ground. Actions: 0 does nothing, 1 fires the left engine, 2 the main engine, 3 the right engine; or
-/// two throttles from -1 to 1, the main engine's (off below 0) and the side engines' (off between -0.5 and 0.5).
-/// Coming nearer, slowing down and standing upright pays, fuel costs, a crash costs 100 and coming to rest pays 100.
+/// A lander above its pad. Observation: position, velocity, angle and angular velocity, each scaled, and
+/// whether each leg touches the ground. Actions: 0 does nothing, 1 fires the left engine, 2 the main engine,
+/// 3 the right engine; or two throttles from -1 to 1, the main engine's (off below 0) and the side engines'
+/// (off between -0.5 and 0.5). Coming nearer, slowing down and standing upright pays, fuel costs, a crash
+/// costs 100 and coming to rest pays 100.
 #[derive(Clone, Debug)]
 pub struct LunarLander {
     pub(super) world: World,
@@ -89,11 +90,11 @@ pub(super) struct World {
     pub(super) physics: physics::World,
     /// The terrain's heights from the left border to the right.
     pub(super) terrain: [f64; CHUNKS],
-    /// Whether the hull has touched the ground.
+    /// True once the hull has touched the ground.
     crashed: bool,
-    /// Whether each leg touches the ground.
+    /// True for each leg that touches the ground.
     legs: [bool; 2],
-    /// Where the patterns of wind and turbulence stand.
+    /// The positions in the patterns of wind and turbulence.
     wind: [i64; 2],
     shaping: f64,
     pub(super) thrust: Thrust,
@@ -101,23 +102,23 @@ pub(super) struct World {
     rng: SeededRng,
 }
 
-/// What chance decides about an episode.
+/// The random draws of an episode's start.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub(super) struct Start {
-    /// Of the terrain, before it is smoothed and the pad is put in.
+    /// The heights of the terrain, before it is smoothed and the pad is put in.
     pub heights: [f64; CHUNKS + 1],
     pub push: [f64; 2],
     pub wind: [i64; 2],
 }
 
-/// What the engines do in a step.
+/// The thrust of the engines in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Thrust {
-    /// Of the main engine: 0, or 0.5 to 1.
+    /// The main engine: 0, or 0.5 to 1.
     pub main: f64,
-    /// Of a side engine: 0, or 0.5 to 1.
+    /// A side engine: 0, or 0.5 to 1.
     pub side: f64,
-    /// Which side engine: -1 for the left, 1 for the right.
+    /// The side engine that fires: -1 for the left, 1 for the right.
     pub direction: f64,
 }
 
@@ -130,11 +131,12 @@ impl Start {
         Self { heights, push, wind }
     }
 
-    /// The mean of each height and its neighbours (a hundredth less, as in the original), with the pad in the middle.
+    /// The mean of each height and its neighbours (a hundredth less, as in the original), with the pad in the
+    /// middle.
     fn terrain(mut self) -> [f64; CHUNKS] {
         self.heights[CHUNKS / 2 - 2..=CHUNKS / 2 + 2].fill(PAD);
         let height = |index: usize| self.heights[index % self.heights.len()];
-        // The leftmost has the last as its neighbour, which is drawn for nothing else.
+        // The leftmost height has the last one as its neighbour, which is drawn for nothing else.
         std::array::from_fn(|i| 0.33 * (height(i + CHUNKS) + height(i) + height(i + 1)))
     }
 }
@@ -177,13 +179,13 @@ impl LunarLander {
         Ok(Self { world: World::default(), options, observations: bounded(&low, &high), actions })
     }
 
-    /// Starts an episode; its first step, without thrust, belongs to the start.
+    /// Starts an episode. Its first step, without thrust, is part of the start.
     pub(super) fn start_from(&mut self, start: Start, dispersion: [f64; 2]) {
         self.world.build(start, self.options.gravity);
         self.advance(Thrust::default(), dispersion);
     }
 
-    /// One step with these draws, from -1 to 1, of how the engines scatter.
+    /// One step. `dispersion` are two draws from -1 to 1 for the scatter of the engines.
     pub(super) fn advance(&mut self, thrust: Thrust, dispersion: [f64; 2]) -> Step {
         let world = &mut self.world;
         if self.options.enable_wind && world.legs == [false; 2] {
@@ -288,7 +290,7 @@ impl World {
         ]
     }
 
-    /// What the step was worth, and whether it was the last.
+    /// The reward and the end of the step.
     fn judge(&mut self, thrust: Thrust) -> Step {
         let [x, y, x_speed, y_speed, angle, _, left, right] = self.state();
         let shaping = -100.0 * (x * x + y * y).sqrt()
@@ -313,13 +315,13 @@ impl World {
         observation.floats.iter_mut().zip(self.state()).for_each(|(out, number)| *out = number as f32);
     }
 
-    /// Draws how the engines scatter in a step.
+    /// Draws the scatter of the engines in a step.
     fn disperse(&mut self) -> [f64; 2] {
         std::array::from_fn(|_| self.rng.uniform(-1.0, 1.0))
     }
 }
 
-/// Where the piece of terrain of this number begins.
+/// The left end of the piece of terrain with this number.
 pub(super) fn chunk_x(index: usize) -> f64 {
     WIDTH / (CHUNKS - 1) as f64 * index as f64
 }

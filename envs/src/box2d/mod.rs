@@ -16,7 +16,7 @@ use rand::RngExt;
 
 use crate::{BoxSpace, Dtype, Env, EnvSpec, SeededRng, Space};
 
-/// A box of one dimension with these bounds, which are known to be right.
+/// A box of one dimension with these bounds, which must be valid.
 fn bounded(low: &[f32], high: &[f32]) -> Space {
     Space::Box(BoxSpace { low: low.to_vec(), high: high.to_vec(), shape: vec![low.len()], dtype: Dtype::F32 })
 }

@@ -1,5 +1,5 @@
-//! Whole episodes of Gymnasium's worlds, replayed: `scripts/record-traces/box2d.py` has recorded them, with the draws
-//! of our own generator.
+//! Whole episodes of Gymnasium's worlds, replayed. `scripts/record-traces/box2d.py` has recorded them, with
+//! the random draws of this crate's own generator.
 //!
 //! Rewards and returns were recorded with eight decimals; all else is compared bit for bit.
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{Action, End, EnvOptions, ObsBatch, Registry, fixtures};
 
-/// Half of the last decimal that rewards were recorded with, and a little for adding up returns.
+/// Half of the last recorded decimal of rewards, and a little for the sum of a return.
 const REWARD_TOLERANCE: f64 = 5.1e-9;
 const RETURN_TOLERANCE: f64 = 1e-7;
 
@@ -25,7 +25,7 @@ struct Episode {
     seed: u64,
     policy: String,
     actions: Vec<Value>,
-    /// Number, reward and observation; -1 is the number of the reset.
+    /// Number, reward and observation; the reset has number -1.
     steps: Vec<(i64, f64, Vec<f32>)>,
     #[serde(rename = "return")]
     total: f64,

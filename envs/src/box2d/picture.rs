@@ -106,7 +106,7 @@ pub(super) fn walker(world: &bipedal_walker::World) -> Option<Picture> {
         let to = (from.x + fraction * x as f32, from.y + fraction * y as f32);
         canvas.line(&[(from.x, from.y), to], 0.5, [255, 120, 120]);
     }
-    // The legs that are behind first, and the hull over all of them.
+    // The legs behind the hull are drawn first, and the hull over all of them.
     for (index, part) in world.physics.bodies.iter().enumerate().skip(1) {
         let side = if index <= 2 { 25 } else { 0 };
         let shade = |[r, g, b]: Color| [r - 25 + side, g - 25 + side, b - 25 + side];

@@ -1,4 +1,4 @@
-//! What the walker walks on: a rough meadow, and for the hardened stumps, pits and stairs.
+//! The walker's ground: a rough meadow, and in the hardcore version stumps, pits and stairs.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::integer;
 use crate::SeededRng;
 use crate::physics::{Edge, Ground, PieceShape, Polygon, Vec2};
 
-/// The length of a piece in metres, and how many there are.
+/// The length of a piece in metres, and the number of pieces.
 pub(super) const STEP: f64 = 14.0 / 30.0;
 pub(super) const LENGTH: usize = 200;
 /// The height of the start and of the goal, in metres.
@@ -16,7 +16,7 @@ pub(super) const START: usize = 20;
 /// A meadow has at least half as many pieces, and always fewer.
 pub(super) const GRASS: usize = 10;
 const FRICTION: f32 = 2.5;
-/// How deep a pit is, in pieces.
+/// The depth of a pit, in pieces.
 const DEPTH: f64 = 4.0;
 
 /// Heights from the left to the right, and the boxes that stand on or in the ground.
@@ -43,7 +43,7 @@ struct Stairs {
     way: i64,
 }
 
-/// How far the making of the terrain has come.
+/// The state of the terrain's generation.
 struct Maker<'a> {
     rng: &'a mut SeededRng,
     terrain: &'a mut Terrain,
@@ -52,7 +52,7 @@ struct Maker<'a> {
     left: i64,
     slope: f64,
     y: f64,
-    /// Of the edge of a pit or the foot of a staircase.
+    /// The place of a pit's edge or a staircase's foot.
     edge: f64,
     stairs: Stairs,
 }
@@ -104,7 +104,7 @@ impl Terrain {
 }
 
 impl Maker<'_> {
-    /// What follows the part that has come to its end.
+    /// Chooses the part that follows the one that has ended.
     fn choose(&mut self, hardcore: bool) {
         self.left = integer(self.rng, GRASS as i64 / 2, GRASS as i64);
         self.part = if self.part == Part::Grass && hardcore {

@@ -1,7 +1,7 @@
 //! Acrobot: swing a chain of two links up with a torque at the joint between them.
 //!
-//! After Sutton (1996) and Sutton and Barto's book, with the constants and the Runge-Kutta integration of Gymnasium's
-//! `Acrobot-v1`: the state is kept in f64, observations are f32.
+//! After Sutton (1996) and Sutton and Barto's book, with the constants and the Runge-Kutta integration of
+//! Gymnasium's `Acrobot-v1`: the state is kept in f64, observations are f32.
 
 use std::f64::consts::{FRAC_PI_2, PI};
 
@@ -14,28 +14,28 @@ use crate::vector::BatchVectorEnv;
 use crate::{Action, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step, VectorEnv, VectorOptions};
 
 const GRAVITY: f64 = 9.8;
-/// Of each link, in kilograms.
+/// The mass of each link, in kilograms.
 const MASS: f64 = 1.0;
-/// Of each link, in metres.
+/// The length of each link, in metres.
 const LENGTH: f64 = 1.0;
-/// From a link's upper end to its centre of mass, in metres.
+/// The distance from a link's upper end to its centre of mass, in metres.
 const CENTER: f64 = 0.5;
 /// The moment of inertia of each link.
 const INERTIA: f64 = 1.0;
 /// The greatest angular velocity of each joint, in radians per second.
 const MAX_SPEEDS: [f64; 2] = [4.0 * PI, 9.0 * PI];
-/// How many torques there are: -1, 0 and 1 newton metre.
+/// The number of torques: -1, 0 and 1 newton metre.
 const TORQUES: i64 = 3;
 /// Seconds from one step to the next.
 const DT: f64 = 0.2;
 /// Each number of the first state lies within this.
 const START: f64 = 0.1;
-/// How far above the fixed joint the free end has to come, in metres.
+/// The height above the fixed joint that the free end must reach, in metres.
 const GOAL: f64 = 1.0;
 const LINK_COLOR: Color = [0, 204, 204];
 const JOINT_COLOR: Color = [204, 204, 0];
 
-/// Whose equations of motion.
+/// The choice of the equations of motion.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AcrobotEquations {
     /// Those of Sutton and Barto's book, with which the paper's results were made too.
@@ -45,9 +45,9 @@ pub enum AcrobotEquations {
     Nips,
 }
 
-/// The chain of two links. Observation: cosine and sine of the first joint's angle (0 hangs down), the same of the
-/// second joint's (relative to the first link), both angular velocities; actions: torque -1, 0 or 1 on the second
-/// joint. Every step costs 1 but for the one with which the free end rises above the goal.
+/// The chain of two links. Observation: cosine and sine of the first joint's angle (0 hangs down), the same
+/// of the second joint's (relative to the first link), both angular velocities; actions: torque -1, 0 or 1 on
+/// the second joint. Every step costs 1 but for the one with which the free end rises above the goal.
 #[derive(Clone, Debug)]
 pub struct Acrobot {
     world: World<State>,
@@ -88,7 +88,7 @@ impl Acrobot {
 }
 
 impl Dynamics<4, 6> for AcrobotEquations {
-    /// One of the torques.
+    /// The torque's index.
     type Input = i64;
 
     fn action(action: Action<'_>) -> Result<i64, EnvError> {

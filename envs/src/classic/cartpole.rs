@@ -32,8 +32,8 @@ const START: f64 = 0.05;
 const POLE_COLOR: Color = [202, 152, 101];
 const AXLE_COLOR: Color = [129, 132, 203];
 
-/// The cart and its pole. Observation: position, velocity, angle, angular velocity; actions: 0 pushes to the left,
-/// 1 to the right. Every step is worth 1, the one with which the pole falls included.
+/// The cart and its pole. Observation: position, velocity, angle, angular velocity; actions: 0 pushes to the
+/// left, 1 to the right. Every step is worth 1, the one with which the pole falls included.
 #[derive(Clone, Debug)]
 pub struct CartPole {
     /// Position, velocity, angle, angular velocity.
@@ -51,7 +51,8 @@ pub(super) struct Equations {
 }
 
 impl CartPole {
-    /// The environment, with Gymnasium's reward or with Sutton and Barto's (0 for each step, -1 for the fall).
+    /// The environment, with Gymnasium's reward or with Sutton and Barto's (0 for each step, -1 for the
+    /// fall).
     pub fn new(sutton_barto_reward: bool) -> Self {
         // Twice the limits, so that the observation of the fall lies within.
         let bounds = [2.0 * POSITION_LIMIT as f32, f32::INFINITY, 2.0 * ANGLE_LIMIT as f32, f32::INFINITY];
@@ -80,7 +81,7 @@ impl CartPole {
 }
 
 impl Dynamics<4, 4> for Equations {
-    /// 1 pushes to the right.
+    /// 0 pushes to the left, 1 to the right.
     type Input = i64;
 
     fn action(action: Action<'_>) -> Result<i64, EnvError> {

@@ -1,4 +1,4 @@
-//! The valley that both mountain cars drive in: where it ends, and what it looks like.
+//! The valley in which both mountain cars drive: its bounds, its hill and its picture.
 
 use super::bounded;
 use super::sketch::{BLACK, WHITE, placed, rectangle};
@@ -11,7 +11,7 @@ pub const LEFTMOST: f64 = -1.2;
 pub const RIGHTMOST: f64 = 0.6;
 /// The greatest speed, in units of the track for each step.
 pub const MAX_SPEED: f64 = 0.07;
-/// Where the first position is drawn from; the first velocity is 0.
+/// The range of the first position; the first velocity is 0.
 pub const START: (f64, f64) = (-0.6, -0.4);
 /// The hill's pull on the car where the slope is steepest.
 pub const GRAVITY: f64 = 0.0025;

@@ -27,7 +27,7 @@ macro_rules! both_forms {
     };
 }
 
-/// A box of one dimension with these bounds, which are known to be right.
+/// A box of one dimension with these bounds, which must be valid.
 fn bounded(low: &[f32], high: &[f32]) -> Space {
     Space::Box(BoxSpace { low: low.to_vec(), high: high.to_vec(), shape: vec![low.len()], dtype: Dtype::F32 })
 }
@@ -87,7 +87,7 @@ mod tests {
         id: &'static str,
         /// Width and height of its picture.
         picture: (usize, usize),
-        /// What each number of its first observation is drawn from.
+        /// The range from which each number of its first observation is drawn.
         start: &'static [(f32, f32)],
     }
 

@@ -1,7 +1,7 @@
 //! MountainCar: a car too weak for the hill has to swing itself up.
 //!
-//! After Moore (1990), with the constants of Gymnasium's `MountainCar-v0`: the state is kept in f64, observations are
-//! f32.
+//! After Moore (1990), with the constants of Gymnasium's `MountainCar-v0`: the state is kept in f64,
+//! observations are f32.
 
 use super::hill::{self, GRAVITY, LEFTMOST, MAX_SPEED, RIGHTMOST};
 use super::trig::sin_cos;
@@ -10,13 +10,13 @@ use crate::render::Picture;
 use crate::vector::BatchVectorEnv;
 use crate::{Action, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step, VectorEnv, VectorOptions};
 
-/// What the engine adds to the velocity in a step.
+/// The engine's change of the velocity in a step.
 const FORCE: f64 = 0.001;
-/// Where the flag stands.
+/// The place of the flag.
 const GOAL: f64 = 0.5;
 
-/// The car in its valley. Observation: position, velocity; actions: 0 accelerates to the left, 1 lets the car roll, 2
-/// accelerates to the right. Every step costs 1; the episode ends where the flag stands.
+/// The car in its valley. Observation: position, velocity; actions: 0 accelerates to the left, 1 lets the car
+/// roll, 2 accelerates to the right. Every step costs 1; the episode ends at the flag.
 #[derive(Clone, Debug)]
 pub struct MountainCar {
     /// Position and velocity.

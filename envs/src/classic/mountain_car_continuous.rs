@@ -1,7 +1,8 @@
 //! MountainCarContinuous: the car too weak for the hill, with a throttle instead of three gears.
 //!
-//! The constants and the reward of Gymnasium's `MountainCarContinuous-v0`. It draws an episode's first state in f64 and
-//! keeps f32 from the first step on; so does this, because the rounding grows visible within an episode.
+//! The constants and the reward of Gymnasium's `MountainCarContinuous-v0`. It draws an episode's first state
+//! in f64 and keeps f32 from the first step on. This world does the same, because the rounding becomes
+//! visible within an episode.
 
 use super::bounded;
 use super::hill::{self, GRAVITY, LEFTMOST, MAX_SPEED, RIGHTMOST};
@@ -11,17 +12,18 @@ use crate::render::Picture;
 use crate::vector::BatchVectorEnv;
 use crate::{Action, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step, VectorEnv, VectorOptions};
 
-/// What a full throttle adds to the velocity in a step.
+/// The change of the velocity by a full throttle in a step.
 const POWER: f64 = 0.0015;
-/// Where the flag stands.
+/// The place of the flag.
 const GOAL: f64 = 0.45;
 /// The reward for reaching it.
 const PRIZE: f64 = 100.0;
-/// What a full throttle costs for each step.
+/// The cost of a full throttle in a step.
 const FUEL: f64 = 0.1;
 
-/// The car in its valley. Observation: position, velocity; the action is the throttle, clipped to -1 (left) to 1
-/// (right). Each step costs 0.1 times the square of the throttle as it was given; reaching the flag earns 100.
+/// The car in its valley. Observation: position, velocity; the action is the throttle, clipped to -1 (left)
+/// to 1 (right). Each step costs 0.1 times the square of the throttle as it was given; reaching the flag
+/// earns 100.
 #[derive(Clone, Debug)]
 pub struct MountainCarContinuous {
     /// Position, velocity, and 1 for the first state of an episode, the only one that is more exact than f32.
@@ -88,7 +90,7 @@ impl Dynamics<3, 2> for Equations {
         let (_, cos) = sin_cos(phase);
         let pull = GRAVITY * cos;
         let within = throttle * POWER as f32 - pull as f32;
-        // What the original clips is no f32 any more.
+        // The original's clipped throttle is f64, not f32.
         let clipped = (f64::from(1_f32.copysign(throttle)) * POWER - pull) as f32;
         let acceleration = if throttle.abs() <= 1.0 { within } else { clipped };
         let speed = (velocity as f32 + acceleration).clamp(-MAX_SPEED as f32, MAX_SPEED as f32);
@@ -96,7 +98,7 @@ impl Dynamics<3, 2> for Equations {
         let position = position.clamp(LEFTMOST as f32, RIGHTMOST as f32);
         let stopped = (position == LEFTMOST as f32) & (speed < 0.0);
         let speed = if stopped { 0.0 } else { speed };
-        // In f32, in which 0.45 is a little less.
+        // The comparison is in f32, in which 0.45 is a little less.
         let arrived = (position >= GOAL as f32) & (speed >= self.goal_velocity as f32);
         let prize = if arrived { PRIZE } else { 0.0 };
         Outcome {

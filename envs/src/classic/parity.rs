@@ -1,4 +1,5 @@
-//! Whole episodes of Gymnasium's environments, replayed: `scripts/record-traces/classic.py` has recorded them.
+//! Whole episodes of Gymnasium's environments, replayed. `scripts/record-traces/classic.py` has recorded
+//! them.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,7 +7,7 @@ use serde_json::Value;
 use super::{Acrobot, AcrobotEquations, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 use crate::{Action, End, Env, EnvOptions, EnvState, ObsBatch, Registry, Space, fixtures};
 
-/// How far a number may be off: absolutely below 1, relatively above.
+/// The largest deviation of a number: absolute below 1, relative above.
 const TOLERANCE: f64 = 1e-6;
 
 #[derive(Deserialize)]
@@ -41,9 +42,9 @@ struct Episode {
     truncated: Vec<bool>,
 }
 
-/// The registered environment in the first moment of an episode that starts from this hidden state.
+/// The registered environment at the start of an episode with this hidden state.
 fn started(id: &str, options: &EnvOptions, start: &[f64]) -> Box<dyn Env> {
-    // What a state says does not depend on the options.
+    // The saved state does not depend on the options.
     macro_rules! state {
         ($env:expr, $start:expr) => {{
             let mut env = $env;
@@ -59,7 +60,7 @@ fn started(id: &str, options: &EnvOptions, start: &[f64]) -> Box<dyn Env> {
         "Acrobot-v1" => state!(Acrobot::new(AcrobotEquations::Book), start),
         _ => panic!("no start is known for {id}"),
     };
-    // The time limit's own state: what it holds, no step so far, not over.
+    // The time limit's own state: the world's state, no step so far, not over.
     let limited = EnvState::pack(&(state.unwrap(), 0_u32, false)).unwrap();
     let mut env = Registry::bundled().make_with(id, options).unwrap();
     env.load_state(&limited).unwrap();
@@ -127,7 +128,7 @@ impl Spec {
     }
 }
 
-/// Holds the environment to its fixture. `cargo test parity -- --nocapture` shows the deviations.
+/// Compares the environment with its fixture. `cargo test parity -- --nocapture` shows the deviations.
 fn assert_parity(id: &str) {
     let fixture = Fixture::deserialize(fixtures::read(id)).unwrap();
     fixture.spec.assert_equal(id);

@@ -1,7 +1,7 @@
 //! Pendulum: swing a pendulum up and hold it there, with a torque at its axis.
 //!
-//! The constants, the reward and the semi-implicit Euler integration of Gymnasium's `Pendulum-v1`: the state is kept
-//! in f64, torques are f32, observations too.
+//! The constants, the reward and the semi-implicit Euler integration of Gymnasium's `Pendulum-v1`: the state
+//! is kept in f64, torques and observations are f32.
 
 use std::f64::consts::{FRAC_PI_2, PI};
 
@@ -13,23 +13,23 @@ use crate::render::{Canvas, Color, Picture};
 use crate::vector::BatchVectorEnv;
 use crate::{Action, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step, VectorEnv, VectorOptions};
 
-/// In radians per second.
+/// The greatest angular velocity, in radians per second.
 const MAX_SPEED: f64 = 8.0;
-/// In newton metres.
+/// The greatest torque, in newton metres.
 const MAX_TORQUE: f32 = 2.0;
 /// Seconds from one step to the next.
 const DT: f64 = 0.05;
-/// In kilograms.
+/// The pendulum's mass, in kilograms.
 const MASS: f64 = 1.0;
-/// In metres.
+/// The pendulum's length, in metres.
 const LENGTH: f64 = 1.0;
-/// The first angular velocity lies within this; the first angle is any.
+/// The first angular velocity lies within this; the first angle is drawn from the whole circle.
 const START_SPEED: f64 = 1.0;
 const ROD_COLOR: Color = [204, 77, 77];
 
-/// The pendulum. Observation: cosine and sine of its angle (0 is upright, counter-clockwise is positive), angular
-/// velocity; the action is the torque, clipped to -2 to 2. A step costs the square of the angle from upright, with
-/// smaller shares of speed and torque. No end of its own.
+/// The pendulum. Observation: cosine and sine of its angle (0 is upright, counter-clockwise is positive),
+/// angular velocity; the action is the torque, clipped to -2 to 2. A step costs the square of the angle from
+/// upright, with smaller shares of speed and torque. Episodes have no end of their own.
 #[derive(Clone, Debug)]
 pub struct Pendulum {
     /// Angle, angular velocity, and the last torque, for the picture.
@@ -130,7 +130,7 @@ impl Pendulum {
 
 /// An arrow around the axis, in the direction of the torque and as large as its `share` of the greatest one.
 fn draw_torque(canvas: &mut Canvas, share: f32) {
-    // Smaller than the axis there is nothing to see.
+    // Below this share the arrow would be smaller than the axis.
     if share.abs() < 0.1 {
         return;
     }

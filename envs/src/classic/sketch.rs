@@ -1,4 +1,4 @@
-//! What the pictures of this family share.
+//! Colours and shapes that the pictures of this family share.
 
 use crate::render::{Canvas, Color};
 

@@ -1,12 +1,13 @@
-//! Sine, cosine and the turns of an angle in plain arithmetic.
+//! Sine, cosine and the normalised angle in plain arithmetic, with the same bits on every machine.
 //!
-//! The standard library's functions differ in their last bit from machine to machine, and a compiler cannot run them
-//! on several numbers at once. These have neither a branch nor a call: the same bits everywhere, alone or in a vector.
+//! The standard library's functions differ in their last bit from machine to machine, and a compiler cannot
+//! vectorise them. These have neither a branch nor a call: they give the same bits everywhere, alone or in a
+//! vector.
 
 use std::f64::consts::{FRAC_2_PI, FRAC_PI_4, TAU};
 
-/// Adding this to a number of moderate size and taking it away again rounds to the nearest whole number, which
-/// meanwhile stands in the lowest bits.
+/// Adding this to a number of moderate size and subtracting it again rounds to the nearest whole number,
+/// which in between stands in the lowest bits.
 const ROUNDING: f64 = 6_755_399_441_055_744.0;
 
 /// A quarter turn in three parts. Times a whole number up to 2^20, the first two are exact.
@@ -32,8 +33,8 @@ const COSINE: [f64; 6] = [
     -1.1358423595903961e-11,
 ];
 
-/// Sine and cosine of an angle in radians, each within two units in the last place for angles up to a million. Far
-/// beyond that they lose their meaning, but never leave -1 to 1.
+/// Sine and cosine of an angle in radians, each within two units in the last place for angles up to a
+/// million. Far beyond that they lose their meaning, but never leave -1 to 1.
 #[inline(always)]
 pub fn sin_cos(angle: f64) -> (f64, f64) {
     let shifted = angle * FRAC_2_PI + ROUNDING;
@@ -59,7 +60,7 @@ fn polynomial([a, b, c, d, e, f]: [f64; 6], x: f64) -> f64 {
     (a + b * x) + square * ((c + d * x) + square * (e + f * x))
 }
 
-/// The angle between -pi and pi that points the same way.
+/// The equivalent angle between -pi and pi.
 #[inline(always)]
 pub fn wrapped(angle: f64) -> f64 {
     let turns = (angle / TAU + ROUNDING) - ROUNDING;
@@ -77,7 +78,8 @@ mod tests {
         (ours - right).abs() / unit
     }
 
-    /// The greatest distances of sine and cosine from the standard library's among `count` angles up to `limit`.
+    /// The greatest distances of sine and cosine from the standard library's among `count` angles up to
+    /// `limit`.
     fn farthest(limit: f64, count: u32) -> (f64, f64) {
         (0..=count).fold((0.0, 0.0), |(sine, cosine): (f64, f64), index| {
             let angle = limit * (2.0 * f64::from(index) / f64::from(count) - 1.0);

@@ -1,22 +1,22 @@
-//! How often a worker may die.
+//! The count of a worker's deaths, which gives up on one that dies again and again.
 
 use std::time::{Duration, Instant};
 
-/// So many deaths within [`WINDOW`], or without a step between, are one too many.
+/// This many deaths within [`WINDOW`], or without a step in between, are too many.
 const TOO_MANY: usize = 3;
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// The deaths of one worker and its successors.
 #[derive(Debug, Default)]
 pub(super) struct Deaths {
-    /// When the last ones were, the oldest first.
+    /// The times of the last deaths, the oldest first.
     recent: Vec<Instant>,
     since_step: usize,
     total: u64,
 }
 
 impl Deaths {
-    /// Counts one at this time. Whether it is one too many.
+    /// Counts a death at this time; returns true if it is one too many.
     pub fn count(&mut self, now: Instant) -> bool {
         self.recent.retain(|then| now.duration_since(*then) < WINDOW);
         self.recent.push(now);
@@ -30,12 +30,12 @@ impl Deaths {
         self.since_step = 0;
     }
 
-    /// Takes it as a new beginning: after an error, a reset may try again.
+    /// Forgets the recent deaths: after an error, a reset may try again.
     pub fn forgive(&mut self) {
         (self.since_step, self.recent) = (0, Vec::new());
     }
 
-    /// All there were.
+    /// All deaths so far.
     pub fn total(&self) -> u64 {
         self.total
     }

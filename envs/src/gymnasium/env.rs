@@ -6,12 +6,12 @@ use super::worker::Worker;
 use crate::render::Picture;
 use crate::{Action, End, Env, EnvError, ObsMut, Space, Step};
 
-/// One environment of Gymnasium, in a Python process of its own. Made by a [`Registry`](crate::Registry), by an id
-/// that begins with `gym:`.
+/// One environment of Gymnasium, in a Python process of its own. Made by a [`Registry`](crate::Registry), by
+/// an id that begins with `gym:`.
 ///
-/// When its process dies in the midst of an episode, the step that found out is worth 0 and ends the episode as
-/// truncated, with the last observation that there was; the next reset starts another process. From then on the info
-/// `worker_deaths` says how often that was.
+/// When its process dies during an episode, the step that finds out has reward 0 and ends the episode as
+/// truncated, with the last observation that there was; the next reset starts another process. From then on
+/// the info `worker_deaths` counts the deaths.
 pub struct GymEnv {
     keeper: Keeper,
     running: bool,
@@ -23,7 +23,7 @@ impl GymEnv {
         Ok(Self { keeper: Keeper::new(settings, worker, None)?, running: false })
     }
 
-    /// How often the Python process has died or hung and was replaced.
+    /// The number of times that the Python process has died or hung and was replaced.
     pub fn deaths(&self) -> u64 {
         self.keeper.deaths()
     }

@@ -1,4 +1,4 @@
-//! What a worker says that went wrong.
+//! Failures that a worker reports.
 
 use serde::Deserialize;
 
@@ -7,23 +7,23 @@ use super::settings::Settings;
 use crate::EnvError;
 use pavlov_common::{did_you_mean, nearest};
 
-/// A failure as the worker tells it.
+/// A failure, as the worker sends it.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub(super) enum Failure {
-    /// A package is not there.
+    /// A package is missing.
     Missing { message: String, package: String },
-    /// Gymnasium knows no such id, but these.
+    /// Gymnasium does not know the id; `ids` are those that it knows.
     UnknownId { message: String, ids: Vec<String> },
-    /// There is no such wrapper, but these in `gymnasium.wrappers`.
+    /// The wrapper does not exist; `ids` are those in `gymnasium.wrappers`.
     UnknownWrapper { message: String, name: String, ids: Vec<String> },
     /// The environment's own code raised an exception.
     Raised { message: String, row: Option<usize> },
 }
 
 impl Failure {
-    /// The error, for the environments that a worker with these settings was asked for. In a vector environment the
-    /// worker's first one is number `first`.
+    /// The error, for the environments that a worker with these settings was asked for. In a vector
+    /// environment the worker's first one is number `first`.
     pub fn into_error(self, settings: &Settings, first: Option<usize>) -> EnvError {
         let (id, python) = (&settings.request.id, &settings.python);
         match self {

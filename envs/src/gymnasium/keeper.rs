@@ -1,4 +1,4 @@
-//! Keeps a worker alive: talks to it, reads what it wrote, and starts it anew when it dies.
+//! The keeper of a worker: it exchanges calls and data with the worker, and replaces it when it dies.
 
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use super::worker::{Answer, Call, Trouble, Worker};
 use crate::render::Picture;
 use crate::{End, EnvError, ObsMut, Step, derive_seed};
 
-/// The least that a worker gets to import its packages and to make its environments.
+/// The shortest time that a worker gets to import its packages and to make its environments.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 const TERMINATED: u8 = 1;
@@ -21,44 +21,45 @@ const RESET: u8 = 4;
 /// The end is that of a life, not of the game.
 const LIFE_LOST: u8 = 8;
 
-/// A worker and whoever takes its place.
+/// A worker and its successors.
 pub(super) struct Keeper {
     settings: Settings,
     worker: Worker,
     alive: bool,
-    /// Whether an answer is due; the trouble that there was in asking.
+    /// True if an answer is due; holds the trouble that there was in asking.
     asked: Option<Result<(), Trouble>>,
     pub spaces: Spaces,
     layout: Layout,
-    /// Where the observations of the last answered call stand: 0 or 1.
+    /// The place of the observations of the last answered call: 0 or 1.
     place: u8,
     /// The number of the worker's first environment, in a vector environment.
     first: Option<usize>,
-    /// What the resets under way were asked with.
+    /// The seeds of the resets under way.
     seeds: Vec<Option<u64>>,
     /// The last seeds that were given.
     given: Vec<Option<u64>>,
-    /// When an answer is too late.
+    /// The time after which an answer is too late.
     deadline: Instant,
     deaths: Deaths,
-    /// What came of the last step, then the infos.
+    /// The outcomes of the last step, then the infos.
     outcomes: Vec<f64>,
     infos: Vec<String>,
 }
 
-/// What became of a call.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Answered,
-    /// The worker died over it.
+    /// The worker died during the call.
     Died,
 }
 
 impl Keeper {
-    /// Waits until the worker that was [launched](Worker::launch) with these settings has made its environments.
+    /// Waits until the worker that was [launched](Worker::launch) with these settings has made its
+    /// environments.
     ///
     /// # Errors
-    /// Whatever keeps it from that.
+    /// The trouble that kept it from that.
     pub fn new(settings: Settings, mut worker: Worker, first: Option<usize>) -> Result<Self, EnvError> {
         let (spaces, layout) = prepare(&settings, &mut worker)?;
         let count = settings.request.count;
@@ -80,22 +81,22 @@ impl Keeper {
         })
     }
 
-    /// How many environments there are.
+    /// The number of environments.
     pub fn count(&self) -> usize {
         self.layout.count
     }
 
-    /// How often the worker has died.
+    /// The number of times that the worker has died.
     pub fn deaths(&self) -> u64 {
         self.deaths.total()
     }
 
-    /// Whether the worker lives; if not, a reset starts another.
+    /// Returns true if the worker lives; if not, a reset starts another.
     pub fn is_alive(&self) -> bool {
         self.alive
     }
 
-    /// Hangs up, where many workers are to end together.
+    /// Closes the connection; workers that are closed first can end together.
     pub fn hang_up(&self) {
         self.worker.hang_up();
     }
@@ -103,7 +104,7 @@ impl Keeper {
     /// Asks for a reset of every environment, in a new worker if the last one has died.
     ///
     /// # Errors
-    /// Whatever keeps a new worker from making its environments.
+    /// The trouble that keeps a new worker from making its environments.
     pub fn begin_reset(&mut self, seeds: impl Iterator<Item = Option<u64>>) -> Result<(), EnvError> {
         self.seeds.clear();
         self.seeds.extend(seeds);
@@ -117,10 +118,10 @@ impl Keeper {
         Ok(())
     }
 
-    /// Waits for the reset, through deaths of the worker if it must be.
+    /// Waits for the reset; a worker that dies during it is replaced.
     ///
     /// # Errors
-    /// The environment's own, or the last words of a worker that dies again and again.
+    /// The environment's own error, or the last words of a worker that dies again and again.
     pub fn finish_reset(&mut self) -> Result<(), EnvError> {
         while self.finish()? == Fate::Died {
             self.revive()?;
@@ -134,7 +135,7 @@ impl Keeper {
         self.ask(Call::Reset, self.layout.seeds, bytemuck::cast_slice(&seeds));
     }
 
-    /// Asks for a step with these actions, as they stand in memory.
+    /// Asks for a step with these actions, in their binary form.
     pub fn begin_step(&mut self, actions: &[u8]) {
         self.ask(Call::Step, self.layout.actions, actions);
     }
@@ -148,7 +149,7 @@ impl Keeper {
     /// Waits for the answer, if one is due.
     ///
     /// # Errors
-    /// The environment's own, or the last words of a worker that dies again and again.
+    /// The environment's own error, or the last words of a worker that dies again and again.
     pub fn finish(&mut self) -> Result<Fate, EnvError> {
         let Some(asked) = self.asked.take() else { return Ok(Fate::Answered) };
         match asked.and_then(|()| self.worker.answer(self.deadline)) {
@@ -190,8 +191,8 @@ impl Keeper {
             let message = format!("gym:{id} came back with other spaces after its Python process had died");
             return Err(EnvError::World(message));
         }
-        // A new process knows no generator to go on with. With the old one's seed it would play the same episodes,
-        // perhaps to the same death.
+        // A new process has no generator to continue with. With the old one's seed it would repeat the same
+        // episodes, perhaps up to the same death.
         let deaths = self.deaths.total();
         for (seed, given) in self.seeds.iter_mut().zip(&self.given) {
             *seed = seed.or_else(|| given.map(|given| derive_seed(given, "worker", deaths)));
@@ -201,12 +202,12 @@ impl Keeper {
         Ok(())
     }
 
-    /// Notes that a step went well.
+    /// Counts a step that went well.
     pub fn stepped(&mut self) {
         self.deaths.step();
     }
 
-    /// What came of environment `row`'s part in the last step, and whether it was reset instead.
+    /// The outcome of environment `row` in the last step, and true if it was reset instead.
     pub fn outcome(&self, row: usize) -> (Step, bool) {
         let [reward, raw_reward, flags] = [0, 1, 2].map(|number| self.outcomes[row * OUTCOME_WIDTH + number]);
         let flags = flags as u8;
@@ -219,7 +220,7 @@ impl Keeper {
         (Step { reward, end, raw_reward, raw_end }, flags & RESET != 0)
     }
 
-    /// Shows the numbers in the info of a single environment's last reset or step.
+    /// Visits the numbers in the info of a single environment's last reset or step.
     pub fn visit_infos(&self, visit: &mut dyn FnMut(&str, f64)) {
         let values = &self.outcomes[self.count() * OUTCOME_WIDTH..];
         let known = self.infos.iter().zip(values).filter(|(_, value)| !value.is_nan());
@@ -264,7 +265,7 @@ impl Keeper {
         match asked.and_then(|()| self.worker.answer(Instant::now() + self.settings.timeout)) {
             Ok(Answer::Picture(picture)) => picture,
             Err(Trouble::Failed(_)) => None,
-            // What it may still say would be taken for the answer to a later call.
+            // A late answer of this worker would be taken for the answer to a later call.
             _ => {
                 self.worker.abandon();
                 None
@@ -273,7 +274,7 @@ impl Keeper {
     }
 }
 
-/// Waits for the environments and shares memory with them.
+/// Waits until the environments are made, and shares memory with them.
 fn prepare(settings: &Settings, worker: &mut Worker) -> Result<(Spaces, Layout), EnvError> {
     let timeout = settings.timeout.max(START_TIMEOUT);
     let explain = |worker: &mut Worker, trouble: Trouble| match trouble {
@@ -287,7 +288,8 @@ fn prepare(settings: &Settings, worker: &mut Worker) -> Result<(Spaces, Layout),
     let description = worker.description::<Description>(Instant::now() + timeout);
     let spaces = description.map_err(|trouble| explain(worker, trouble))?.spaces()?;
     let layout = Layout::new(&spaces, settings.request.count)?;
-    // Written and not merely reserved: a worker that met the end of the memory later would die without a word.
+    // The memory is written and not merely reserved: a worker that ran out of memory later would die without
+    // a message.
     let zeros = vec![0; layout.size as usize];
     worker.memory.write_all_at(&zeros, 0).map_err(|error| {
         let mib = layout.size.div_ceil(1 << 20);
@@ -304,8 +306,8 @@ fn unread(error: std::io::Error) -> EnvError {
     EnvError::World(format!("the memory that is shared with Python cannot be read: {error}"))
 }
 
-/// A seed as it is told to Python. Worlds hand it on to generators that take 32 bits or less, so larger ones are
-/// folded; smaller ones stay what they are, and give the episodes that they give in Python.
+/// A seed in the form that Python takes. Worlds hand it on to generators that take 32 bits or less, so larger
+/// seeds are folded; smaller ones stay the same, and give the same episodes as in Python.
 fn fold(seed: u64) -> i64 {
     ((seed ^ (seed >> 31) ^ (seed >> 62)) & 0x7fff_ffff) as i64
 }

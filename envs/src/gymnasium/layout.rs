@@ -1,23 +1,24 @@
-//! Where everything stands in the memory that is shared with a worker.
+//! The layout of the memory that is shared with a worker.
 
 use serde::Serialize;
 
 use super::spaces::Spaces;
 use crate::{EnvError, ObsLayout, Space};
 
-/// Numbers per environment that tell what came of a step: the reward, the reward in the world's own units, flags.
+/// Numbers per environment with the outcome of a step: the reward, the reward in the world's own units,
+/// flags.
 pub(super) const OUTCOME_WIDTH: usize = 3;
-/// How many numbers of an environment's info are shown. The worker knows the same number.
+/// The most numbers of an environment's info that are shown. The worker's program has the same constant.
 pub(super) const MAX_INFOS: usize = 64;
 /// The place of the last observations of episodes that ended; places 0 and 1 take turns.
 pub(super) const FINAL: u8 = 2;
-/// A cache line: what two processes write apart from each other stays apart.
+/// A cache line: data of the two processes lies on different lines.
 const ALIGNMENT: usize = 64;
 
-/// Offsets and widths, in bytes and numbers, in the form in which the worker is told.
+/// Offsets in bytes and widths in numbers, in the form in which the worker gets them.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Layout {
-    /// How many environments there are.
+    /// The number of environments.
     pub count: usize,
     /// One `i64` per environment, negative for none.
     pub seeds: u64,
@@ -25,7 +26,7 @@ pub(super) struct Layout {
     pub actions: u64,
     pub float_actions: bool,
     pub action_width: usize,
-    /// [`OUTCOME_WIDTH`] `f64` per environment; what stands in `infos` follows.
+    /// [`OUTCOME_WIDTH`] `f64` per environment; `infos` follows.
     pub outcomes: u64,
     /// [`MAX_INFOS`] `f64` of the first environment.
     pub infos: u64,
@@ -35,12 +36,12 @@ pub(super) struct Layout {
     /// The `u8` rows of observations, in three places.
     pub bytes: [u64; 3],
     pub bytes_width: usize,
-    /// Of the whole memory.
+    /// The size of the whole memory.
     pub size: u64,
 }
 
 impl Layout {
-    /// For `count` environments of these spaces.
+    /// The layout for `count` environments of these spaces.
     ///
     /// # Errors
     /// [`EnvError::Contract`] for actions that no environment can have.
@@ -85,12 +86,12 @@ impl Layout {
         })
     }
 
-    /// Where the `f32` of environment `row` stand.
+    /// The offset of the `f32` of environment `row`.
     pub fn floats_at(&self, place: u8, row: usize) -> u64 {
         self.floats[usize::from(place)] + (row * self.floats_width * size_of::<f32>()) as u64
     }
 
-    /// Where the `u8` of environment `row` stand.
+    /// The offset of the `u8` of environment `row`.
     pub fn bytes_at(&self, place: u8, row: usize) -> u64 {
         self.bytes[usize::from(place)] + (row * self.bytes_width) as u64
     }

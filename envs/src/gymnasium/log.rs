@@ -1,4 +1,4 @@
-//! What a worker prints, kept for error messages.
+//! The output of a worker, kept for error messages.
 
 use std::io::{self, PipeReader, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
@@ -11,10 +11,11 @@ const KEPT: usize = 4096;
 /// Lines that are shown: the last ones.
 const SHOWN: usize = 12;
 
-/// The last lines that a process has printed. A thread reads them, so that the process never waits for a reader.
+/// The last lines that a process has printed. A thread reads them, so that the process never waits for a
+/// reader.
 pub(super) struct Log {
     tail: Arc<Mutex<Vec<u8>>>,
-    /// Closes with the pipe.
+    /// Disconnected when the pipe is closed.
     ended: Receiver<()>,
 }
 
@@ -37,9 +38,11 @@ impl Log {
         Ok(Self { tail, ended })
     }
 
-    /// The last lines of a process that has ended, or nothing where it printed nothing: the end of an error message.
+    /// The last lines of a process that has ended, or nothing where it printed nothing: the end of an error
+    /// message.
     pub fn last_words(&self) -> String {
-        // What was printed may still be on its way; a process of its own that lives on would keep the pipe open.
+        // The last output may still be on its way, and a child of the process that lives on would keep the
+        // pipe open.
         let _: Result<(), RecvTimeoutError> = self.ended.recv_timeout(Duration::from_millis(500));
         let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let text = String::from_utf8_lossy(&tail);

@@ -1,11 +1,11 @@
-"""Makes the environments that are asked for, or says what keeps them from being made."""
+"""Makes the requested environments, or refuses them with the reason."""
 
 import importlib
 import re
 
 
 class Refused(Exception):
-    """Why the environments cannot be made, for people."""
+    """The reason why the environments cannot be made, for people."""
 
     def __init__(self, kind, message, **more):
         super().__init__(message)
@@ -13,7 +13,7 @@ class Refused(Exception):
 
 
 def missing(error):
-    """The refusal for a package that cannot be imported, with what pip should be given."""
+    """The refusal for a package that cannot be imported, with the name that pip knows."""
     advice = re.search(r"pip install (?:-U |--upgrade )?(\"[^\"]+\"|'[^']+'|[\w.\[\],=<>-]+)", str(error))
     package = advice[1].strip("\"'") if advice else (getattr(error, "name", None) or "").partition(".")[0]
     return Refused("missing", f"{type(error).__name__}: {error}", package=package)
@@ -25,7 +25,7 @@ def import_libraries():
         np = importlib.import_module("numpy")
         gym = importlib.import_module("gymnasium")
     except ImportError as error:
-        # What gymnasium itself imports comes with it.
+        # Packages that gymnasium itself imports are installed with it.
         raise Refused("missing", f"{type(error).__name__}: {error}", package="gymnasium") from None
 
 
@@ -64,7 +64,7 @@ def wrapper_class(name):
 
 
 def picture_mode(spec):
-    """How an environment shows itself, if it does: pixels rather than text."""
+    """The render mode of an environment, if it has one: pixels rather than text."""
     try:
         maker = spec.entry_point
         maker = gym.envs.registration.load_env_creator(maker) if isinstance(maker, str) else maker
@@ -80,7 +80,7 @@ def make_single(request, spec):
         arguments["max_episode_steps"] = request["max_episode_steps"]
     if request["autoreset"] == "none" and "render_mode" not in arguments and (mode := picture_mode(spec)):
         arguments["render_mode"] = mode
-    # The other process checks actions, and people do not see what the checker warns of.
+    # The other process checks actions, and nobody would see the warnings of the checker.
     env = gym.make(spec, disable_env_checker=True, **arguments)
     for wrapper in request["wrappers"]:
         env = wrapper_class(wrapper["name"])(env, **wrapper["arguments"])

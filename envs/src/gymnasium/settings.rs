@@ -1,4 +1,4 @@
-//! What a Gymnasium environment is made with: the options, read and checked.
+//! The settings of a Gymnasium environment: its options, read and checked.
 
 use std::env;
 use std::path::Path;
@@ -16,20 +16,20 @@ const TIMEOUT_SECONDS: f64 = 60.0;
 /// Longer than any run.
 const LONGEST_TIMEOUT_SECONDS: f64 = 1e8;
 
-/// How workers are started and how long they may take.
+/// The settings with which workers are started.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
     /// The interpreter.
     pub python: String,
-    /// How long a reset or a step may take.
+    /// The longest time that a reset or a step may take.
     pub timeout: Duration,
-    /// How many environments of a vector environment share a process, if that is given.
+    /// The number of environments of a vector environment that share a process, if given.
     pub envs_per_worker: Option<usize>,
-    /// What a worker is asked for.
+    /// The request that a worker gets.
     pub request: Request,
 }
 
-/// What a worker is asked to make, in the form in which it is told.
+/// The environments that a worker is asked to make, in the form in which it gets the request.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Request {
     pub id: String,
@@ -37,17 +37,17 @@ pub(super) struct Request {
     pub wrappers: Vec<PythonWrapper>,
     pub max_episode_steps: Option<u32>,
     pub atari_vector: bool,
-    /// Of ALE's own vector environment; 0 takes as many as there are cores.
+    /// The threads of ALE's own vector environment; 0 takes as many as there are cores.
     pub threads: usize,
     pub count: usize,
     pub autoreset: WorkerAutoreset,
 }
 
-/// When a worker resets an environment whose episode has ended.
+/// The time at which a worker resets an environment whose episode has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum WorkerAutoreset {
-    /// When it is told: a single environment.
+    /// On request: a single environment.
     None,
     SameStep,
     NextStep,
@@ -70,14 +70,16 @@ pub(super) struct PythonWrapper {
 }
 
 impl Settings {
-    /// Of one environment by itself.
+    /// The settings of one environment by itself.
     pub fn single(id: &str, options: &EnvOptions) -> Result<Self, EnvError> {
-        // The world's own limit gives way to the option's; what no limit can be is refused where it is enforced.
+        // An option takes the place of the world's own limit; a value that cannot be a limit is refused where
+        // it is enforced.
         let limit = u32::try_from(options.integer("max_episode_steps", 0)?).ok().filter(|limit| *limit > 0);
         Self::vector(id, options, limit)
     }
 
-    /// Of the environments of a vector environment; how many, and when they are reset, is filled in later.
+    /// The settings of the environments of a vector environment; their number and the kind of autoreset are
+    /// filled in later.
     pub fn vector(id: &str, options: &EnvOptions, max_episode_steps: Option<u32>) -> Result<Self, EnvError> {
         let wrappers = options.list("wrappers")?.iter().map(wrapper).collect::<Result<Vec<_>, _>>()?;
         let atari_vector = options.flag("atari_vector", false)?;
@@ -112,10 +114,10 @@ impl Settings {
         Self { request, ..self.clone() }
     }
 
-    /// How many environments each worker gets, when `num_envs` of them are stepped by this many threads.
+    /// The number of environments of each worker, when `num_envs` of them are stepped by this many threads.
     pub fn shares(&self, num_envs: usize, threads: usize) -> Vec<usize> {
         if self.request.atari_vector {
-            // Its threads are its own.
+            // ALE's vector environment has threads of its own.
             return vec![num_envs];
         }
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -135,7 +137,7 @@ fn refuse<T>(message: impl Into<String>) -> Result<T, EnvError> {
 fn timeout(options: &EnvOptions) -> Result<Duration, EnvError> {
     let seconds = options.number("timeout_seconds", TIMEOUT_SECONDS)?;
     if seconds > 0.0 && seconds <= LONGEST_TIMEOUT_SECONDS {
-        // A timeout of no time at all is none.
+        // A timeout that rounds to 0 would mean none.
         return Ok(Duration::from_secs_f64(seconds).max(Duration::from_millis(1)));
     }
     refuse(format!(
@@ -168,7 +170,7 @@ fn wrapper(value: &Value) -> Result<PythonWrapper, EnvError> {
     }
 }
 
-/// The interpreter that is asked for, or else the nearest at hand.
+/// The interpreter that the option names, or else the nearest at hand.
 fn interpreter(asked: &str) -> String {
     let given = |name| env::var(name).ok().filter(|value| !value.is_empty());
     if !asked.is_empty() {

@@ -1,4 +1,4 @@
-"""Spaces as the other process is told of them, and what is written of them into shared memory."""
+"""Descriptions of spaces for the other process, and their values in shared memory."""
 
 
 def children(space):
@@ -39,7 +39,7 @@ def is_bytes(space):
 
 
 def start_of(space):
-    """What is counted from in a discrete space, or None for 0."""
+    """The start of a discrete space, or None for 0."""
     start = getattr(space, "start", None)
     return start if start is not None and np.any(start) else None
 
@@ -87,7 +87,7 @@ def leaf_writer(leaf, target):
 
 
 def action_reader(space, actions):
-    """A function that gives the actions of all environments as the environments take them."""
+    """A function that returns the actions of all environments in the form that they take."""
     start = start_of(space)
     if isinstance(space, gym.spaces.Discrete):
         numbers = actions[:, 0]

@@ -11,7 +11,7 @@ pub(super) struct Description {
     actions: Described,
 }
 
-/// A space. Numbers are counted from 0: what a space of Gymnasium counts from is the worker's affair.
+/// A space. Numbers are counted from 0: the worker adds the start of Gymnasium's discrete spaces.
 #[derive(Debug, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 enum Described {
@@ -24,7 +24,7 @@ enum Described {
     MultiBinary {
         n: usize,
     },
-    /// Bounds are one for each number, or one for all; none stands for an infinite one.
+    /// Bounds are one for each number, or one for all; `None` stands for an infinite one.
     Box {
         bytes: bool,
         shape: Vec<usize>,
@@ -47,10 +47,10 @@ pub(super) struct Spaces {
 }
 
 impl Description {
-    /// The spaces.
+    /// Both spaces.
     ///
     /// # Errors
-    /// A sentence for a space that has no form here.
+    /// A sentence for a space that cannot be expressed here.
     pub fn spaces(self) -> Result<Spaces, EnvError> {
         let actions = match self.actions {
             Described::Dict { .. } => {
@@ -58,7 +58,7 @@ impl Description {
                     "a Dict or Tuple cannot be an action space: flatten it with a wrapper in Python";
                 return Err(EnvError::Contract(message.into()));
             }
-            // Actions are floats here whatever their type is there.
+            // Actions are floats on this side, whatever their type in Python.
             Described::Box { shape, low, high, .. } => boxed(false, shape, &low, &high)?,
             other => other.space("action")?,
         };

@@ -1,24 +1,25 @@
-//! Waiting for a moment without going to sleep.
+//! Spinning: waiting for a short time without sleeping.
 
 use std::cell::Cell;
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long it is worth to stay awake. To be woken costs some of it, most in a virtual machine: the answers of light
-/// worlds come sooner than that.
+/// The time for which staying awake pays. Being woken costs time, most of all in a virtual machine, and the
+/// answers of light worlds come sooner.
 const WINDOW: Duration = Duration::from_micros(100);
-/// After a wait that was longer, so many waits sleep at once: whoever is slow now will be slow for a while.
+/// After a wait that was longer, so many waits sleep at once: a world that is slow now is likely to stay slow
+/// for a while.
 const RESTS: u32 = 16;
 
-/// Stays awake while waits are short, and gives way to whoever else wants the core meanwhile.
+/// Stays awake while waits are short, and yields the core to other threads during the wait.
 #[derive(Debug, Default)]
 pub(super) struct Spin {
     rests: Cell<u32>,
 }
 
 impl Spin {
-    /// Asks `ready` again and again, for a moment. With nothing it is time to sleep.
+    /// Calls `ready` again and again for a short time. Returns `None` when the caller should sleep.
     pub fn wait<T>(&self, mut ready: impl FnMut() -> io::Result<Option<T>>) -> io::Result<Option<T>> {
         if let Some(left) = self.rests.get().checked_sub(1) {
             self.rests.set(left);

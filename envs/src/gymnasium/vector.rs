@@ -14,13 +14,13 @@ use crate::{
 /// Environments of Gymnasium in Python processes that step them at the same time. Made by
 /// [`EnvSpec::make_vector`](crate::EnvSpec::make_vector), for an id that begins with `gym:`.
 ///
-/// When a process dies, the running episodes of its environments end as truncated, with the last observations that
-/// there were, and another process takes its place.
+/// When a process dies, the running episodes of its environments end as truncated, with the last observations
+/// that there were, and another process takes its place.
 pub struct GymVectorEnv {
     crews: Vec<Crew>,
     buffers: Buffers,
     autoreset: Autoreset,
-    /// Whether every environment stands where a step can go on from.
+    /// True if every environment stands where a step can go on from.
     ready: bool,
 }
 
@@ -28,9 +28,10 @@ pub struct GymVectorEnv {
 struct Crew {
     keeper: Keeper,
     rows: Range<usize>,
-    /// Whether the whole crew is reset in place of a step, since its worker has died.
+    /// True if the whole crew is reset in place of a step, since its worker has died.
     resetting: bool,
-    /// Which environments the next step resets, since their episodes are over. Next-step autoreset only.
+    /// True for the environments that the next step resets, since their episodes are over. Next-step
+    /// autoreset only.
     due: Vec<bool>,
 }
 
@@ -38,7 +39,7 @@ impl GymVectorEnv {
     pub(super) fn new(settings: Settings, options: &VectorOptions) -> Result<Self, EnvError> {
         let VectorOptions { num_envs, threads, autoreset } = *options;
         check_count(num_envs)?;
-        // All processes start before the first is waited for: imports take their time.
+        // All processes start before the first is waited for, since imports take time.
         let launched = settings.shares(num_envs, threads).into_iter().map(|count| {
             let settings = settings.share(count, threads, autoreset);
             Worker::launch(&settings).map(|worker| (settings, worker))
@@ -61,12 +62,13 @@ impl GymVectorEnv {
         Ok(Self { crews, buffers, autoreset, ready: false })
     }
 
-    /// How often a Python process has died or hung and was replaced.
+    /// The number of times that a Python process has died or hung and was replaced.
     pub fn deaths(&self) -> u64 {
         self.crews.iter().map(|crew| crew.keeper.deaths()).sum()
     }
 
-    /// Lets every crew begin, then every crew finish, whatever becomes of one of them: no answer is left behind.
+    /// Lets every crew begin, then every crew finish, also after an error of one of them, so that no answer
+    /// is left behind.
     fn together(
         &mut self,
         mut begin: impl FnMut(&mut Crew) -> Result<(), EnvError>,
@@ -143,7 +145,7 @@ impl VectorEnv for GymVectorEnv {
 }
 
 impl Crew {
-    /// Refuses actions that no environment takes, but for those that a reset ignores.
+    /// Refuses actions that no environment takes, except those that a reset ignores.
     fn accept(&self, actions: &ActionBatch) -> Result<(), EnvError> {
         let space = &self.keeper.spaces.actions;
         let mut taken = self.rows.clone().zip(&self.due).filter(|(_, due)| !**due);
@@ -197,13 +199,13 @@ impl Crew {
         Ok(())
     }
 
-    /// Ends every episode that died with the worker, after its last observation.
+    /// Truncates every episode that died with the worker, after its last observation.
     fn cut_off(&mut self, autoreset: Autoreset, out: &mut StepBatch) -> Result<(), EnvError> {
         self.fill(out, End::Truncated, false);
         for (index, row) in self.rows.clone().enumerate() {
             self.keeper.read_final_observation(index, out.final_observations.row_mut(row))?;
             if self.due[index] {
-                // It was between two episodes: none ended, and the next call resets it.
+                // The worker died between two episodes: none ended, and the next call resets the environment.
                 (out.ends[row], out.raw_ends[row], out.resets[row]) = (End::No, End::No, true);
             }
         }
@@ -225,7 +227,8 @@ impl Crew {
     fn read_observations(&self, call: &str, observations: &mut ObsBatch) -> Result<(), EnvError> {
         let (floats, bytes) = (observations.layout().floats, observations.layout().bytes);
         let part = |width: usize| self.rows.start * width..self.rows.end * width;
-        // The two kinds one after the other: both halves of the batch cannot be borrowed at once.
+        // The two kinds are read one after the other, since both halves of the batch cannot be borrowed at
+        // once.
         self.keeper.read_observations(&mut observations.floats_mut()[part(floats)], &mut [])?;
         self.keeper.read_observations(&mut [], &mut observations.bytes_mut()[part(bytes)])?;
         let check = |row| check_numbers(observations.row_mut(row), call).map_err(|error| named(row, error));

@@ -2,12 +2,12 @@
 
 Started with a socket as standard input and a nameless file of shared memory as standard output:
 
-* Over the socket come commands of two bytes: what to do, and in which of its two places an observation is to be written
-  (so that the last one stays whole if this process dies over the next). Each is answered by one byte, with a length and
-  a body where there is more to say.
+* The socket carries commands of two bytes: the call, and the one of two places to which observations are to be
+  written (so that the last ones stay whole if this process dies during the next call). Each is answered by one
+  byte, followed by a length and a body if there is more to say.
 * Everything else stands in the shared memory: actions and seeds one way, observations, rewards and ends the other.
 
-Whatever the environments print goes to standard error, which the other process keeps for its messages.
+The output of the environments goes to standard error, which the other process keeps for its messages.
 
 This file is run behind `spaces.py`, `making.py` and `worlds.py` as one program.
 """
@@ -25,7 +25,7 @@ import traceback
 
 # Seconds that the environments have to close once the other process is gone.
 GRACE = 3.0
-# Seconds for which it is worth to stay awake for the next command: to be woken costs some of them.
+# Seconds for which staying awake for the next command pays, since being woken costs time.
 SPIN = 100e-6
 # After a wait that was longer, so many waits sleep at once.
 RESTS = 16
@@ -114,8 +114,8 @@ def prepare(conversation, descriptor):
 
 
 def commands(conversation):
-    """The commands, until the other process hangs up. While they follow each other closely this process stays awake, and
-    gives way to whoever else wants the core meanwhile."""
+    """The commands, until the other process hangs up. While they follow each other closely, this process stays
+    awake between them and yields the core to other threads."""
     rests = 0
     while True:
         command, deadline = None, time.perf_counter() + SPIN
@@ -152,7 +152,7 @@ def serve(conversation, worlds):
 
 
 def main():
-    # The terminal's interrupt is the other process's affair: it closes the environments.
+    # The other process handles the terminal's interrupt: it closes the environments.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     conversation, descriptor = take_descriptors()
     end_with(conversation)

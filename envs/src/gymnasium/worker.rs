@@ -1,4 +1,4 @@
-//! A worker: a Python process, and the conversation with it.
+//! A worker: a Python process with environments, and the conversation with it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -20,29 +20,29 @@ use super::spin::Spin;
 use crate::EnvError;
 use crate::render::{Frame, Picture};
 
-/// What the process runs: several files as one program, since it is handed over as an argument.
+/// The worker's program: several files joined into one, since it is handed over as an argument.
 const SOURCE: &str = concat!(
     include_str!("spaces.py"),
     include_str!("making.py"),
     include_str!("worlds.py"),
     include_str!("worker.py")
 );
-/// How long the process may take to close its environments once nobody needs them.
+/// The time that the process gets to close its environments once they are no longer needed.
 const GRACE: Duration = Duration::from_secs(3);
-/// The longest answer that is believed: some large pictures.
+/// The longest answer that is accepted: some large pictures.
 const LONGEST_ANSWER: usize = 1 << 28;
 
-/// A Python process with environments. It ends with this value.
+/// A Python process with environments. It ends when this is dropped.
 pub(super) struct Worker {
     child: Child,
     socket: UnixStream,
     log: Log,
     spin: Spin,
-    /// Shared with the process and with nobody else: it has no name.
+    /// The memory shared with the process. It has no name, so that no other process can open it.
     pub memory: File,
 }
 
-/// What a worker may be told to do, in the byte that says so.
+/// A command to the worker, in the byte that stands for it.
 #[derive(Clone, Copy)]
 pub(super) enum Call {
     Reset = b'r' as isize,
@@ -50,23 +50,23 @@ pub(super) enum Call {
     Picture = b'p' as isize,
 }
 
-/// What a worker answers.
+/// An answer of the worker.
 pub(super) enum Answer {
     Done,
-    /// Done, and these are the names of the infos.
+    /// The command is done, and these are the names of the infos.
     Infos(Vec<String>),
     Picture(Option<Picture>),
 }
 
-/// Why there was no answer.
+/// The reason why there was no answer.
 pub(super) enum Trouble {
-    /// The worker says what is wrong; it lives on.
+    /// The worker reports an error; it lives on.
     Failed(Failure),
-    /// It was not there.
+    /// The worker has ended.
     Gone,
-    /// It did not answer in time.
+    /// The worker did not answer in time.
     Late,
-    /// It said something that means nothing.
+    /// The answer made no sense.
     Confused,
 }
 
@@ -83,7 +83,7 @@ impl Worker {
     /// Starts the process and asks it for its environments, without waiting for them.
     ///
     /// # Errors
-    /// [`EnvError::World`] when there is no such interpreter or the system is out of something.
+    /// [`EnvError::World`] when the interpreter does not exist or the system has no resources left.
     pub fn launch(settings: &Settings) -> Result<Self, EnvError> {
         let python = &settings.python;
         Self::spawn(python, &settings.request).map_err(|error| {
@@ -109,12 +109,12 @@ impl Worker {
             .stderr(printed)
             .spawn()?;
         let worker = Self { child, socket, log: Log::follow(reader)?, spin: Spin::default(), memory };
-        // Where the process has died already, the wait for its answer tells more.
+        // If the process has died already, the wait for its answer tells more.
         let _ = worker.tell(request);
         Ok(worker)
     }
 
-    /// Tells the process something long.
+    /// Sends the process a message of any length.
     pub fn tell(&self, what: &impl Serialize) -> Result<(), Trouble> {
         let body = serde_json::to_vec(what).map_err(|_| Trouble::Confused)?;
         let length = u32::try_from(body.len()).map_err(|_| Trouble::Confused)?;
@@ -122,7 +122,7 @@ impl Worker {
         Ok((&self.socket).write_all(&message)?)
     }
 
-    /// Tells the process what to do, and in which place observations are to be written.
+    /// Sends the process a command, with the place to which it is to write observations.
     pub fn call(&self, call: Call, place: u8) -> Result<(), Trouble> {
         Ok((&self.socket).write_all(&[call as u8, place])?)
     }
@@ -144,7 +144,7 @@ impl Worker {
         }
     }
 
-    /// Waits for the answer to what the process was told when it was started.
+    /// Waits for the answer to the request with which the process was started.
     pub fn description<T: DeserializeOwned>(&self, deadline: Instant) -> Result<T, Trouble> {
         match self.read(deadline)? {
             [b'='] => parse(&self.read_body(deadline)?),
@@ -194,7 +194,7 @@ impl Worker {
 
     fn fill(&self, mut rest: &mut [u8], deadline: Instant) -> Result<(), Trouble> {
         while !rest.is_empty() {
-            // A time of zero would mean to wait for ever.
+            // A timeout of zero would mean to wait for ever.
             let left = deadline.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
             self.socket.set_read_timeout(Some(left))?;
             match (&self.socket).read(rest) {
@@ -207,18 +207,18 @@ impl Worker {
         Ok(())
     }
 
-    /// Talks to the process no more: it closes its environments and ends, in its own time.
+    /// Closes the connection: the process closes its environments and ends, in its own time.
     pub fn hang_up(&self) {
-        // It may have hung up before.
+        // The connection may be closed already.
         let _ = self.socket.shutdown(Shutdown::Write);
     }
 
-    /// Breaks off a conversation that has gone astray; every later call finds the worker gone.
+    /// Breaks off a conversation that has failed; every later call finds the worker gone.
     pub fn abandon(&self) {
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
-    /// Ends the process. How it ended, with its last words.
+    /// Ends the process. Returns how it ended, with its last words.
     pub fn bury(&mut self, trouble: &Trouble, settings: &Settings) -> String {
         let fate = match trouble {
             Trouble::Late => {
@@ -238,7 +238,7 @@ impl Worker {
     }
 
     fn end(&mut self) -> Option<ExitStatus> {
-        // One that has ended already cannot be killed, and is waited for all the same.
+        // A process that has ended already cannot be killed, and is waited for all the same.
         let _ = self.child.kill();
         self.child.wait().ok()
     }
@@ -247,7 +247,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         self.hang_up();
-        // Answers that nobody waits for come before the end.
+        // Answers that nobody waits for any more come before the end.
         let deadline = Instant::now() + GRACE;
         let mut scrap = [0; 256];
         while self.fill(&mut scrap, deadline).is_ok() {}
@@ -255,8 +255,8 @@ impl Drop for Worker {
     }
 }
 
-/// A file in memory, or where the system keeps none, a temporary one. It loses its name at once, so that nothing of it
-/// outlives the processes that hold it.
+/// A file in memory, or a temporary one where the system keeps none. Its name is removed at once, so that
+/// nothing of it outlives the processes that hold it.
 fn nameless_file() -> io::Result<File> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let create = |folder: &Path| loop {

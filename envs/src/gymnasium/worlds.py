@@ -3,10 +3,10 @@
 import mmap
 import struct
 
-# Bits of what came of a step.
+# Bits of the outcome of a step.
 TERMINATED, TRUNCATED, RESET, LIFE_LOST = 1, 2, 4, 8
 OUTCOME = struct.Struct("=ddd")
-# The other process knows the same number.
+# The other process has the same constant.
 MAX_INFOS = 64
 
 
@@ -33,7 +33,7 @@ class Memory:
         return np.frombuffer(self.whole, dtype, self.count * width, offset).reshape(self.count, width)
 
     def tell(self, row, reward, flags):
-        """What came of a step: to learn from, in the environment's own units, and how it ended."""
+        """The outcome of a step: the reward to learn from, the reward in the environment's own units, the end."""
         # Many times faster than an assignment to an array.
         OUTCOME.pack_into(self.whole, self.outcomes_at + row * OUTCOME.size, reward, reward, flags)
 

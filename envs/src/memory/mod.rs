@@ -1,4 +1,4 @@
-//! Worlds that have to be remembered: classic control without velocities, and two tests of memory alone.
+//! Worlds that need a memory: classic control without velocities, and two tests of memory alone.
 
 mod repeat_previous;
 mod t_maze;
@@ -55,7 +55,7 @@ fn masked(env: impl Env + 'static, shown: &[usize]) -> Result<Box<dyn Env>, EnvE
 
 fn t_maze(options: &EnvOptions) -> Result<Box<dyn Env>, EnvError> {
     let length = within(options, "corridor_length", 10, 1..=10_000)?;
-    // Ten times as long as the way: a limit of the id's own would not grow with the corridor.
+    // Ten times the way's length: a limit that belongs to the id would not grow with the corridor.
     let limit = TimeLimit::new(10 * (length + 1))?;
     Ok(Box::new(Wrapped::new(Box::new(TMaze::new(length)), limit)))
 }

@@ -1,7 +1,8 @@
 //! RepeatPrevious: cards are dealt one by one; name the suit of an earlier one.
 //!
-//! After POPGym's `RepeatPrevious` (Morad et al., "POPGym: Benchmarking Partially Observable Reinforcement Learning",
-//! 2023). POPGym's easy, medium and hard versions are 1 deck with k = 4, 2 decks with k = 32, 3 decks with k = 64.
+//! After POPGym's `RepeatPrevious` (Morad et al., "POPGym: Benchmarking Partially Observable Reinforcement
+//! Learning", 2023). POPGym's easy, medium and hard versions are 1 deck with k = 4, 2 decks with k = 32, 3
+//! decks with k = 64.
 
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -14,9 +15,9 @@ const DECK: u32 = 52;
 /// Spades, diamonds, clubs, hearts.
 const SUITS: [char; 4] = ['♠', '♦', '♣', '♥'];
 
-/// The card game. Observation: the suit of the card just dealt; the action names the suit of the k-th last card, the
-/// one just dealt being the first. From the k-th card on each answer earns or costs the same share, so that a
-/// faultless episode earns 1; it ends with the last card.
+/// The card game. Observation: the suit of the card just dealt; the action names the suit of the k-th last
+/// card, the one just dealt being the first. From the k-th card on each answer earns or costs the same share,
+/// so that a faultless episode earns 1. The episode ends with the last card.
 #[derive(Clone, Debug)]
 pub struct RepeatPrevious {
     world: World,
@@ -29,14 +30,14 @@ pub struct RepeatPrevious {
 struct World {
     /// The suits of all cards, in the order of dealing.
     suits: Vec<u8>,
-    /// How many have been dealt.
+    /// The number of cards dealt.
     dealt: usize,
     running: bool,
     rng: SeededRng,
 }
 
 impl RepeatPrevious {
-    /// How many cards this number of decks has.
+    /// The cards in this number of decks.
     pub fn cards(decks: u32) -> u32 {
         DECK.saturating_mul(decks)
     }
@@ -58,7 +59,7 @@ impl RepeatPrevious {
     /// Starts an episode in which the cards have these suits, from 0 to 3, in the order of dealing.
     ///
     /// # Errors
-    /// [`EnvError::State`] for another number of cards, or a suit that there is not.
+    /// [`EnvError::State`] for another number of cards, or for a suit above 3.
     pub fn start_from(&mut self, suits: &[u8]) -> Result<(), EnvError> {
         let rng = self.world.rng.clone();
         self.replace_world(World { suits: suits.to_vec(), dealt: 1, running: true, rng })
@@ -105,7 +106,7 @@ impl Env for RepeatPrevious {
     fn reset(&mut self, seed: Option<u64>, observation: ObsMut<'_>) -> Result<(), EnvError> {
         let World { suits, dealt, running, rng } = &mut self.world;
         rng.reseed(seed);
-        // From the same order each time, so that a seed alone decides.
+        // The cards are shuffled from the same order each time, so that the seed alone decides.
         suits.iter_mut().zip((0..SUITS.len() as u8).cycle()).for_each(|(card, suit)| *card = suit);
         suits.shuffle(rng);
         (*dealt, *running) = (1, true);
@@ -184,7 +185,7 @@ mod tests {
         }
     }
 
-    /// Against `scripts/record-traces/memory.py`.
+    /// Compares with `scripts/record-traces/memory.py`.
     #[test]
     fn whole_episodes_are_popgyms() {
         let fixture = Fixture::deserialize(fixtures::read("RepeatPrevious-v0")).unwrap();

@@ -1,6 +1,7 @@
 //! TMaze: a sign at the start of a corridor says where to turn at its end.
 //!
-//! The task of Bakker, "Reinforcement Learning with Long Short-Term Memory" (2001), with its observations and rewards.
+//! The task of Bakker, "Reinforcement Learning with Long Short-Term Memory" (2001), with its observations and
+//! rewards.
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -10,22 +11,22 @@ use crate::{Action, End, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step
 
 /// The reward for the right turn.
 const PRIZE: f64 = 4.0;
-/// The reward for the wrong turn, and for a step that ends where it began.
+/// The reward for the wrong turn, and for a step into a wall.
 const PENALTY: f64 = -0.1;
 
-/// What the bits of an observation say.
+/// The observations: sign, corridor and junction.
 const SIGN_NORTH: [f32; 3] = [0.0, 1.0, 1.0];
 const SIGN_SOUTH: [f32; 3] = [1.0, 1.0, 0.0];
 const CORRIDOR: [f32; 3] = [1.0, 0.0, 1.0];
 const JUNCTION: [f32; 3] = [0.0, 1.0, 0.0];
 
-/// The maze. Observation: three bits, the sign at the start, else corridor or junction; actions: 0 north, 1 east, 2
-/// south, 3 west. The right turn at the junction earns 4, the wrong one -0.1, both end the episode; a step into a wall
-/// costs 0.1, any other nothing.
+/// The maze. Observation: three bits, the sign at the start, else corridor or junction; actions: 0 north, 1
+/// east, 2 south, 3 west. The right turn at the junction earns 4, the wrong one -0.1, both end the episode; a
+/// step into a wall costs 0.1, any other nothing.
 #[derive(Clone, Debug)]
 pub struct TMaze {
     world: World,
-    /// How many steps east the junction lies from the start.
+    /// The steps east from the start to the junction.
     length: u32,
     observations: Space,
     actions: Space,
@@ -62,7 +63,7 @@ impl TMaze {
         observation.floats.copy_from_slice(&bits);
     }
 
-    /// Moves and gives the reward, and whether that was the turn.
+    /// Moves; returns the reward, and true if the move was the turn at the junction.
     fn advance(&mut self, direction: usize) -> (f64, bool) {
         let World { position, goal_north, .. } = &mut self.world;
         match direction {
@@ -139,7 +140,8 @@ mod tests {
     use super::*;
     use crate::{EnvOptions, ObsBatch, Registry};
 
-    /// Plays these actions after the sign was seen; gives whether it says north, the rewards and the last end.
+    /// Plays these actions after the first observation; returns true if its sign says north, the rewards and
+    /// the last end.
     fn play(seed: u64, length: u32, actions: &[i64]) -> (bool, Vec<f64>, End) {
         let mut env = TMaze::new(length);
         let mut seen = ObsBatch::new(env.observation_space(), 1);

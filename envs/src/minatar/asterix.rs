@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::game::{Draws, Game, Grid, Move, SIDE, on_grid};
 use crate::{End, Step};
 
-/// Rows in which things run, one in each; the first lies one below the top.
+/// Rows in which runners move, one in each; the first row lies one below the top.
 const LANES: usize = 8;
 /// Steps from one ramp of the difficulty to the next, less two.
 const RAMP_INTERVAL: i8 = 100;
@@ -19,19 +19,19 @@ const ENEMY: usize = 1;
 const TRAIL: usize = 2;
 const GOLD: usize = 3;
 
-/// The game's state. Each treasure is worth 1; the episode ends when the player meets an enemy. With ramping, runners
-/// arrive and move more and more often. Channels: player, enemies, where each runner comes from, treasure.
+/// The game's state. Each treasure is worth 1; the episode ends when the player meets an enemy. With ramping,
+/// runners arrive and move more and more often. Channels: player, enemies, trails of the runners, treasure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Asterix {
     player: (i8, i8),
-    /// Who runs in each lane.
+    /// The runner in each lane.
     runners: [Option<Runner>; LANES],
     spawn_interval: u8,
     spawn_timer: u8,
     move_interval: u8,
     move_timer: u8,
     ramp_timer: i8,
-    /// Whether the next ramp quickens the runners too: every second one does.
+    /// True if the next ramp speeds up the runners too, as every second one does.
     ramp_moves: bool,
 }
 
@@ -49,7 +49,7 @@ impl Runner {
 }
 
 impl Asterix {
-    /// Someone comes in at a side of an empty lane, if there is one.
+    /// Puts a new runner at a side of an empty lane, if there is one.
     fn spawn(&mut self, draws: &mut impl Draws) {
         let rightward = draws.chance(1.0 / 2.0);
         let gold = draws.chance(1.0 / 3.0);
@@ -74,7 +74,8 @@ impl Asterix {
         }
     }
 
-    /// The player takes the treasure of this place, which gives the reward, or dies by its enemy.
+    /// Meets the runner at the player's place, if any. Returns the reward of a treasure, and true for an
+    /// enemy.
     fn meet(&mut self) -> (f64, bool) {
         let (x, y) = self.player;
         let lane = &mut self.runners[y as usize - 1];

@@ -15,24 +15,25 @@ const BALL: usize = 1;
 const TRAIL: usize = 2;
 const BRICK: usize = 3;
 
-/// The game's state. Each brick is worth 1; the episode ends when the ball passes the paddle. Channels: paddle, ball,
-/// where the ball was a step ago, bricks.
+/// The game's state. Each brick is worth 1; the episode ends when the ball passes the paddle. Channels:
+/// paddle, ball, the ball's place one step before, bricks.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Breakout {
     /// The paddle's column.
     paddle: i8,
     ball: (i8, i8),
-    /// Where the ball was a step ago.
+    /// The ball's place one step before.
     trail: (i8, i8),
     /// The ball's direction, -1 or 1 along each axis.
     heading: (i8, i8),
     bricks: u128,
-    /// Whether the last step met a brick. The ball flies through the bricks that it meets right after one.
+    /// True if the last step met a brick. The ball flies through the bricks that it meets right after one.
     in_bricks: bool,
 }
 
 impl Breakout {
-    /// The ball arrives on the floor in column `x`. Gives the row where it goes on, and whether it is lost.
+    /// The ball arrives on the floor in column `x`. Returns the row where it continues, and true if it is
+    /// lost.
     fn land(&mut self, x: i8) -> (i8, bool) {
         if self.bricks == 0 {
             self.bricks = WALL;

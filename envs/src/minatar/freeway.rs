@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::game::{Draws, Game, Grid, Move, SIDE};
 use crate::{End, Step};
 
-/// One car drives in each; the first lies one below the top.
+/// The lanes, with one car in each; the first lies one below the top.
 const LANES: usize = 8;
 /// The chicken's column.
 const COLUMN: i8 = 4;
@@ -23,8 +23,9 @@ const CAR: usize = 1;
 /// The channel of the trails of the fastest cars; those of slower ones follow.
 const FASTEST_TRAIL: usize = 2;
 
-/// The game's state. Each crossing is worth 1 and gives the cars new speeds; an episode has 2501 steps, the last of
-/// which terminates it. Channels: chicken, cars, and where each car comes from, in one of five channels by its speed.
+/// The game's state. Each crossing is worth 1 and gives the cars new speeds; an episode has 2501 steps, the
+/// last of which terminates it. Channels: chicken, cars, and the cars' trails in one of five channels by
+/// speed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Freeway {
     /// The chicken's row.
@@ -38,9 +39,9 @@ pub struct Freeway {
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Car {
     x: i8,
-    /// Steps that it still stands.
+    /// Steps until the car moves.
     wait: u8,
-    /// Steps that it stands between two moves, from 1 to 5.
+    /// Steps that the car stands between two moves, from 1 to 5.
     interval: u8,
     rightward: bool,
 }
@@ -66,7 +67,7 @@ fn beside(x: i8, right: bool) -> i8 {
     }
 }
 
-/// Gives every car a speed and a direction; it stays where it is.
+/// Gives every car a new speed and direction; its place stays.
 fn draw_speeds(cars: &mut [Car; LANES], draws: &mut impl Draws) {
     for car in cars.iter_mut() {
         car.interval = 1 + draws.below(SPEEDS);
@@ -78,7 +79,7 @@ fn draw_speeds(cars: &mut [Car; LANES], draws: &mut impl Draws) {
 }
 
 impl Freeway {
-    /// Whether the car of the chicken's lane is at the chicken's place.
+    /// Returns true if the car of the chicken's lane is at the chicken's place.
     fn hit(&self) -> bool {
         let car = self.cars.get(self.row as usize - 1);
         car.is_some_and(|car| car.x == COLUMN)

@@ -1,4 +1,4 @@
-//! What the games share: the moves, the rules that can be chosen, the draws, and the grid of an observation.
+//! The common parts of the games: the moves, the rules, the random draws, and the grid of an observation.
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -11,7 +11,7 @@ pub const SIDE: i8 = 10;
 /// Cells of the grid.
 pub const CELLS: usize = SIDE as usize * SIDE as usize;
 
-/// What the player can do. The full action set has all six, in this order; a game's minimal one has those that do
+/// The player's moves. The full action set has all six, in this order; a game's minimal set has those that do
 /// something in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Move {
@@ -34,13 +34,13 @@ impl Move {
     pub const ALL: [Move; 6] = [Move::Stay, Move::Left, Move::Up, Move::Right, Move::Down, Move::Fire];
 }
 
-/// How a game is played.
+/// The rules of play.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Rules {
-    /// With this probability a step repeats the move of the step before, whatever the action is (Machado et al.,
-    /// "Revisiting the Arcade Learning Environment", 2018).
+    /// With this probability a step repeats the move of the step before, whatever the action is (Machado et
+    /// al., "Revisiting the Arcade Learning Environment", 2018).
     pub sticky_action_prob: f64,
-    /// Whether the game becomes harder with time. Breakout and Freeway never do.
+    /// True if the game becomes harder with time. Breakout and Freeway never do.
     pub difficulty_ramping: bool,
 }
 
@@ -62,13 +62,13 @@ impl Rules {
     }
 }
 
-/// Where a game takes its chances from: a generator in play, a script of recorded draws where two implementations are
-/// compared.
+/// The source of a game's random draws: a generator in play, a script of recorded draws where two
+/// implementations are compared.
 pub trait Draws {
-    /// Whether something of this probability happens.
+    /// Returns true with this probability.
     fn chance(&mut self, probability: f64) -> bool;
 
-    /// A whole number from `0..n`, each as likely as the others; `n` is at least 1.
+    /// A whole number from `0..n`, drawn uniformly; `n` is at least 1.
     fn below(&mut self, n: u8) -> u8;
 }
 
@@ -82,10 +82,10 @@ impl Draws for SeededRng {
     }
 }
 
-/// The rules of one game, without sticky actions and without the bookkeeping of episodes: [`super::MinAtar`] makes an
-/// environment of it.
+/// The rules of one game, without sticky actions and without the bookkeeping of episodes: [`super::MinAtar`]
+/// makes an environment of it.
 pub trait Game: Clone + Send + Serialize + DeserializeOwned + Sized {
-    /// Kinds of things on the grid, each a channel of the observation.
+    /// The channels of the observation, one for each kind of thing on the grid.
     const CHANNELS: usize;
 
     /// The moves that do something.
@@ -100,8 +100,8 @@ pub trait Game: Clone + Send + Serialize + DeserializeOwned + Sized {
     /// Writes the whole observation: a cell's channels side by side, cells row by row from the top left.
     fn observe(&self, cells: &mut [u8]);
 
-    /// Whether the numbers can belong to a game. `step` need not cope with others, which only a damaged saved state
-    /// can hold.
+    /// Returns true if the numbers can belong to a game. `step` need not handle others, which only a damaged
+    /// saved state can hold.
     fn is_sound(&self) -> bool;
 }
 
@@ -109,8 +109,8 @@ pub trait Game: Clone + Send + Serialize + DeserializeOwned + Sized {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Round<G> {
     pub game: G,
-    /// The original keeps it over resets, so that the first step of an episode can repeat the last move of the
-    /// episode before.
+    /// The original keeps it over resets, so that the first step of an episode can repeat the last move of
+    /// the episode before.
     pub last_move: Move,
 }
 
@@ -120,7 +120,8 @@ impl<G: Game> Round<G> {
     }
 
     pub fn step(&mut self, action: Move, rules: Rules, draws: &mut impl Draws) -> Step {
-        // The draw is taken even where nothing sticks, as in the original: so one script of draws fits both.
+        // The number is drawn even where nothing sticks, as in the original, so that one script of draws fits
+        // both.
         if !draws.chance(rules.sticky_action_prob) {
             self.last_move = action;
         }
@@ -137,7 +138,7 @@ impl<'a, const C: usize> Grid<'a, C> {
         Self(cells.as_chunks_mut().0)
     }
 
-    /// Marks a cell in a channel; a place beside the grid is left out.
+    /// Marks a cell in a channel; a place outside of the grid is ignored.
     pub fn mark(&mut self, (x, y): (i8, i8), channel: usize) {
         if on_grid((x, y))
             && let Some(cell) = self.0.get_mut(index((x, y)))
@@ -146,10 +147,10 @@ impl<'a, const C: usize> Grid<'a, C> {
         }
     }
 
-    /// Marks every cell of the board in each of the channels, which nothing else is marked in.
+    /// Marks every cell of the board in each of the channels, in which nothing else is marked.
     pub fn mark_all<const N: usize>(&mut self, mut board: u128, channels: [usize; N]) {
         const WIDTH: usize = SIDE as usize;
-        // A row at a time without asking cell by cell: boards have few rows in use, but these may be full.
+        // Works row by row without a test for each cell: boards have few rows in use, but these may be full.
         let (rows, _) = self.0.as_chunks_mut::<WIDTH>();
         for row in rows {
             let marks = board as u16 & ((1 << WIDTH) - 1);
@@ -166,7 +167,7 @@ impl<'a, const C: usize> Grid<'a, C> {
     }
 }
 
-/// Whether the place lies on the grid.
+/// Returns true if the place lies on the grid.
 pub(super) fn on_grid((x, y): (i8, i8)) -> bool {
     (0..SIDE).contains(&x) && (0..SIDE).contains(&y)
 }
@@ -175,12 +176,13 @@ fn index((x, y): (i8, i8)) -> usize {
     y as usize * SIDE as usize + x as usize
 }
 
-/// Boards hold one bit per cell, the top left cell lowest. This is the bit of one cell, none for a place beside the grid.
+/// The bit of one cell, or none for a place outside of the grid. Boards have one bit per cell, the top left
+/// cell lowest.
 pub(super) fn bit(place: (i8, i8)) -> u128 {
     if on_grid(place) { 1 << index(place) } else { 0 }
 }
 
-/// The board of a rectangle: these columns of these rows.
+/// The board of a rectangle, with these ranges of columns and rows.
 pub(super) const fn rectangle(columns: (u32, u32), rows: (u32, u32)) -> u128 {
     let row = (1_u128 << columns.1) - (1 << columns.0);
     let (mut board, mut y) = (0, rows.0);

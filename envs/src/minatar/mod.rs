@@ -1,8 +1,8 @@
 //! MinAtar: five Atari games on a grid of 10 x 10 cells.
 //!
-//! After Young and Tian, "MinAtar: An Atari-Inspired Testbed for Thorough and Reproducible Reinforcement Learning
-//! Experiments" (2019), with the dynamics of version 1.0.15 of their package, its quirks included: given the same
-//! random draws, every observation, reward and end is the same.
+//! After Young and Tian, "MinAtar: An Atari-Inspired Testbed for Thorough and Reproducible Reinforcement
+//! Learning Experiments" (2019), with the dynamics of version 1.0.15 of their package, its quirks included:
+//! given the same random draws, every observation, reward and end is the same.
 //!
 //! | id | channels | actions of `-v1` |
 //! |---|---|---|
@@ -12,16 +12,20 @@
 //! | `MinAtar/Seaquest-v0`, `-v1` | 10 | stay, left, up, right, down, fire |
 //! | `MinAtar/SpaceInvaders-v0`, `-v1` | 6 | stay, left, right, fire |
 //!
-//! * Observations: `Box(0, 1, [10, 10, channels], u8)`; the axes are row (from the top), column and channel, and a 1
-//!   marks that a thing of the channel's kind is in the cell. Each game's own page names its channels.
-//! * Actions: `-v0` has six in every game (stay, left, up, right, down, fire), `-v1` only those that do something.
-//! * Rewards: whole numbers, never negative; for what, each game's page says. There is no reward threshold.
-//! * Ends: episodes terminate and are never truncated. Freeway terminates with step 2501; the others have no limit.
-//! * Options: `sticky_action_prob` (0.1), the probability with which a step repeats the move of the step before;
-//!   `difficulty_ramping` (true), whether Asterix, Seaquest and Space Invaders become harder with time.
+//! * Observations: `Box(0, 1, [10, 10, channels], u8)`; the axes are row (from the top), column and channel,
+//!   and a 1 marks that a thing of the channel's kind is in the cell. Each game's own page names its
+//!   channels.
+//! * Actions: `-v0` has six in every game (stay, left, up, right, down, fire), `-v1` only those that do
+//!   something.
+//! * Rewards: whole numbers, never negative; each game's page says for what. There is no reward threshold.
+//! * Ends: episodes terminate and are never truncated. Freeway terminates with step 2501; the others have no
+//!   limit.
+//! * Options: `sticky_action_prob` (0.1), the probability with which a step repeats the move of the step
+//!   before; `difficulty_ramping` (true), whether Asterix, Seaquest and Space Invaders become harder with
+//!   time.
 //!
-//! The move that a sticky action repeats outlives a reset, as in the package, except a reset with a seed, after which
-//! everything is as at first.
+//! The move that a sticky action repeats outlives a reset, as in the package. Only a reset with a seed starts
+//! everything anew.
 
 mod asterix;
 mod breakout;
@@ -67,7 +71,7 @@ impl<G: Game> MinAtar<G> {
     /// The game with these rules and actions: [`Move::ALL`], or [`Game::MINIMAL`].
     ///
     /// # Errors
-    /// [`EnvError::Option`] for a probability that is none.
+    /// [`EnvError::Option`] for a number that is not a probability.
     pub fn new(rules: Rules, moves: &'static [Move]) -> Result<Self, EnvError> {
         let mut rng = SeededRng::default();
         let count = CELLS * G::CHANNELS;
@@ -192,7 +196,7 @@ mod tests {
         Registry::bundled().make_with(id, &EnvOptions::new(table))
     }
 
-    /// Steps on with one action, over ends too; gives every observation.
+    /// Repeats one action, over ends too; returns every observation.
     fn play(env: &mut dyn Env, action: usize, steps: usize) -> Vec<ObsBatch> {
         let mut observation = ObsBatch::new(env.observation_space(), 1);
         let mut seen = Vec::new();

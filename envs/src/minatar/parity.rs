@@ -1,4 +1,4 @@
-//! Whole episodes of the package's games, replayed: `scripts/record-traces/min_atar.py` has recorded them.
+//! Whole episodes of the package's games, replayed. `scripts/record-traces/min_atar.py` has recorded them.
 
 use std::collections::BTreeMap;
 
@@ -37,9 +37,9 @@ struct Play {
 
 #[derive(Deserialize)]
 struct Episode {
-    /// The game's state where it is not the usual start.
+    /// The game's state, if it is not the usual start.
     start: Option<Value>,
-    /// A digit for each step.
+    /// One digit for each step.
     actions: String,
     /// Step and reward, for rewards other than 0.
     rewards: Vec<(usize, f64)>,
@@ -76,7 +76,7 @@ impl Draws for Script {
 }
 
 impl Episode {
-    /// Plays the episode and compares; gives its steps.
+    /// Plays the episode and compares; returns its steps.
     fn replay<G: Game>(
         &self,
         round: &mut Round<G>,
@@ -125,7 +125,7 @@ impl Play {
         };
         let moves = if self.id.ends_with("-v0") { &Move::ALL } else { G::MINIMAL };
         let mut script = Script::new(&self.draws);
-        // The move that sticks outlives an episode, so that all of a play go through one round.
+        // The last move outlives an episode, so that all episodes of a play share one round.
         let unused = G::start(&mut Script { draws: vec![0; 64].into_iter() });
         let mut round = Round { game: unused, last_move: Move::Stay };
         let replay = |episode: &Episode| episode.replay(&mut round, moves, rules, &mut script);
@@ -147,7 +147,7 @@ impl Spaces {
     }
 }
 
-/// Holds the game to its fixture. `cargo test parity -- --nocapture` shows how much that is.
+/// Compares the game with its fixture. `cargo test parity -- --nocapture` shows the number of steps.
 fn assert_parity<G: Game>(name: &str) {
     let fixture = Fixture::deserialize(fixtures::read(&format!("MinAtar-{name}"))).unwrap();
     assert_eq!(fixture.spaces.actions.len(), 2);

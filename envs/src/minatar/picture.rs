@@ -24,9 +24,9 @@ pub(super) fn frame(cells: &[u8], channels: usize) -> Frame {
     Frame { width: side * CELL, height: side * CELL, pixels }
 }
 
-/// The colour of a channel: `channels` points at equal distances on the helix through the colour cube that grows
-/// brighter from black to white (Green, "A colour scheme for the display of astronomical intensity images", 2011,
-/// with his standard parameters).
+/// The colour of a channel: `channels` points at equal distances on the helix through the colour cube that
+/// grows brighter from black to white (Green, "A colour scheme for the display of astronomical intensity
+/// images", 2011, with his standard parameters).
 fn color(channel: usize, channels: usize) -> Color {
     let lightness = (channel + 1) as f64 / (channels + 1) as f64;
     let (sin, cos) = (TAU * (0.5 / 3.0 - 1.5 * lightness)).sin_cos();

@@ -21,7 +21,7 @@ const DIVER_REST: u8 = 5;
 const RELOAD: u8 = 5;
 /// Steps that an enemy submarine waits between two shots.
 const ENEMY_RELOAD: u8 = 10;
-/// Divers that find room on board.
+/// The divers for whom there is room on board.
 const SEATS: i32 = 6;
 /// The deepest row of the player; enemies and divers keep to rows 1 to this.
 const DEEPEST: i8 = SIDE - 2;
@@ -31,10 +31,11 @@ const GRID: u128 = rectangle((0, 10), (0, 10));
 const LEFT_EDGE: u128 = rectangle((0, 1), (0, 10));
 const RIGHT_EDGE: u128 = rectangle((9, 10), (0, 10));
 
-// An enemy crosses the grid in at most ten moves of `REST + 1` steps. While that is more than three steps, enemies
-// arrive at least fifteen steps apart; later, when they arrive with every step, thirty have room on the grid.
+// An enemy crosses the grid in at most ten moves of `REST + 1` steps. While that is more than three steps,
+// enemies arrive at least fifteen steps apart; later, when they arrive with every step, thirty have room on
+// the grid.
 const MOST_ENEMIES: usize = 32;
-// A diver leaves the grid after two others have come, a bullet after one other.
+// A diver leaves the grid after two others have arrived, a bullet after one other.
 const MOST_DIVERS: usize = 4;
 const MOST_BULLETS: usize = 4;
 
@@ -49,12 +50,12 @@ const OXYGEN_GAUGE: usize = 7;
 const DIVER_GAUGE: usize = 8;
 const DIVER: usize = 9;
 
-/// The game's state. Each fish or submarine shot is worth 1. Surfacing fills the tank and costs a diver; with six on
-/// board it is worth up to 10, by the oxygen left, and the places on board are empty. The episode ends when an enemy
-/// or its bullet meets the player, when the oxygen is used up, or on surfacing without a diver. With ramping, enemies
-/// arrive and move more often after each surfacing.
+/// The game's state. Each fish or submarine shot is worth 1. Surfacing fills the tank and costs a diver; with
+/// six on board it is worth up to 10, by the oxygen left, and the places on board are empty. The episode ends
+/// when an enemy or its bullet meets the player, when the oxygen is used up, or on surfacing without a diver.
+/// With ramping, enemies arrive and move more often after each surfacing.
 ///
-/// Channels: the player's bow, its stern, its bullets, where each swimmer comes from, enemy bullets, fish, enemy
+/// Channels: the player's bow, its stern, its bullets, the swimmers' trails, enemy bullets, fish, enemy
 /// submarines, the gauge of oxygen, the gauge of divers, divers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Seaquest {
@@ -63,13 +64,13 @@ pub struct Seaquest {
     rightward: bool,
     reload: u8,
     bullets: ArrayVec<Bullet, MOST_BULLETS>,
-    /// Those that fly to the left, and to the right.
+    /// Bullets that fly to the left, and to the right.
     enemy_bullets: [u128; 2],
-    /// In the order of their arrival, as the ones below: a bullet hits the first that it meets.
+    /// In the order of arrival, as are the submarines and divers: a bullet hits the first one that it meets.
     fish: ArrayVec<Swimmer, MOST_ENEMIES>,
     enemy_subs: ArrayVec<EnemySub, MOST_ENEMIES>,
     divers: ArrayVec<Swimmer, MOST_DIVERS>,
-    /// Divers on board. Surfacing with six leaves -1 of them, as in the original: the next surfacings are then free.
+    /// Divers on board. Surfacing with six leaves -1, as in the original: the next surfacings are then free.
     on_board: i32,
     oxygen: i16,
     surfaced: bool,
@@ -77,7 +78,7 @@ pub struct Seaquest {
     spawn_timer: u8,
     diver_timer: u8,
     rest: u8,
-    /// Whether the next ramp quickens the enemies too: every second one does.
+    /// True if the next ramp speeds up the enemies too, as every second one does.
     ramp_moves: bool,
 }
 
@@ -91,7 +92,7 @@ struct Bullet {
 struct Swimmer {
     at: (i8, i8),
     rightward: bool,
-    /// Steps until it moves.
+    /// Steps until the swimmer moves.
     rest: u8,
 }
 
@@ -101,7 +102,7 @@ struct EnemySub {
     reload: u8,
 }
 
-/// What a step has come to so far.
+/// The results of a step so far.
 #[derive(Default)]
 struct Turn {
     reward: u32,
@@ -113,12 +114,12 @@ fn direction(rightward: bool) -> i8 {
 }
 
 impl Swimmer {
-    /// Comes in at a side, in a row under water.
+    /// A swimmer at a side of the grid, in a row under water.
     fn enter(rightward: bool, row: u8, rest: u8) -> Self {
         Self { at: (if rightward { 0 } else { SIDE - 1 }, row as i8), rightward, rest }
     }
 
-    /// Moves if it has rested enough; gives whether it has.
+    /// Moves if it has rested enough; returns true if so.
     fn swim(&mut self, rest: u8) -> bool {
         if self.rest > 0 {
             self.rest -= 1;
@@ -174,7 +175,8 @@ impl Seaquest {
     }
 
     fn move_bullets(&mut self, turn: &mut Turn) {
-        // From the last to the first, here and below: what goes on at one place depends on the order.
+        // Here and below the order is from the last to the first, because the results at one place depend on
+        // it.
         for index in (0..self.bullets.len()).rev() {
             let bullet = &mut self.bullets[index];
             bullet.at.0 += direction(bullet.rightward);
@@ -207,7 +209,7 @@ impl Seaquest {
         }
     }
 
-    /// An enemy's move. Gives whether it is gone: off the grid, or into a bullet.
+    /// An enemy's move. Returns true if it is gone: off the grid, or hit by a bullet.
     fn move_enemy(&mut self, enemy: &mut Swimmer, turn: &mut Turn) -> bool {
         turn.dead |= enemy.at == self.sub;
         if !enemy.swim(self.rest) {
@@ -281,7 +283,7 @@ impl Seaquest {
         }
     }
 
-    /// Comes up for air with divers on board; gives the reward.
+    /// Surfaces with divers on board; returns the reward.
     fn surface(&mut self) -> u32 {
         self.surfaced = true;
         let mut reward = 0;
@@ -314,7 +316,7 @@ impl Seaquest {
     }
 }
 
-/// How many tenths of a tank this is, rounded down.
+/// The oxygen in tenths of a tank, rounded down.
 fn tenths(oxygen: i16) -> u8 {
     (oxygen.max(0) * 10 / OXYGEN) as u8
 }

@@ -18,7 +18,8 @@ const FLOOR: i8 = SIDE - 1;
 
 /// Steps from one shot of the cannon to the next.
 const RELOAD: u8 = 5;
-/// Steps from one move of the first wave to the next; a wave of fewer aliens moves as often as they are.
+/// Steps from one move of the first wave to the next. A wave with fewer aliens moves at intervals of as many
+/// steps as it has aliens.
 const MOVE_INTERVAL: u8 = 12;
 /// Ramping shortens that interval by 1 with each wave, down to this.
 const SHORTEST_MOVE_INTERVAL: u8 = 6;
@@ -32,9 +33,9 @@ const ALIEN_RIGHT: usize = 3;
 const OWN_BULLET: usize = 4;
 const ENEMY_BULLET: usize = 5;
 
-/// The game's state. Each alien is worth 1; the episode ends when the cannon is hit or the aliens have come down to
-/// it. With ramping, each wave is quicker than the one before. Channels: cannon, aliens, aliens that move left, aliens
-/// that move right, the cannon's bullets, the aliens' bullets.
+/// The game's state. Each alien is worth 1; the episode ends when the cannon is hit or the aliens have come
+/// down to it. With ramping, each wave is quicker than the one before. Channels: cannon, aliens, aliens that
+/// move left, aliens that move right, the cannon's bullets, the aliens' bullets.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SpaceInvaders {
     /// The cannon's column.
@@ -62,7 +63,7 @@ impl SpaceInvaders {
         }
     }
 
-    /// One cell sideways, or down and about at an edge. Gives whether the aliens have landed.
+    /// One cell sideways, or down at an edge, with a turn. Returns true if the aliens have landed.
     fn move_aliens(&mut self) -> bool {
         let ahead = if self.rightward { RIGHT_EDGE } else { LEFT_EDGE };
         if self.aliens & ahead == 0 {
@@ -76,7 +77,8 @@ impl SpaceInvaders {
         landed != 0
     }
 
-    /// The lowest alien of the column that is nearest to the cannon, the left one of two that are equally near.
+    /// The lowest alien of the column that is nearest to the cannon, the left one of two that are equally
+    /// near.
     fn nearest_alien(&self) -> Option<u128> {
         let columns = (0..SIDE).flat_map(|distance| [self.cannon - distance, self.cannon + distance]);
         let column = columns.filter(|x| (0..SIDE).contains(x)).map(|x| self.aliens & (LEFT_EDGE << x));

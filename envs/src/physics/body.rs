@@ -6,22 +6,22 @@ use super::math::{Sweep, Transform, Vec2};
 use super::shape::{Aabb, Polygon};
 use super::{MARGIN, MAX_ROTATION, MAX_TRANSLATION, SLOW, SLOW_SPIN};
 
-/// What a body is made of.
+/// The material of a body.
 #[derive(Clone, Copy, Debug)]
 pub struct Material {
     /// Mass per area.
     pub density: f32,
     pub friction: f32,
-    /// How much of its speed towards the ground comes back: 0 for nothing, 1 for all.
+    /// The share of its speed towards the ground that comes back: 0 for none, 1 for all.
     pub restitution: f32,
 }
 
-/// How a body moves.
+/// The velocity of a body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Velocity {
-    /// Of the centre of mass.
+    /// The velocity of the centre of mass.
     pub linear: Vec2,
-    /// In radians per second.
+    /// The angular velocity, in radians per second.
     pub spin: f32,
 }
 
@@ -33,13 +33,13 @@ pub struct InverseMass {
 }
 
 impl Velocity {
-    /// At the end of this lever, whose foot is the centre of mass.
+    /// The velocity at the end of this lever, which starts at the centre of mass.
     #[inline]
     pub fn at(self, lever: Vec2) -> Vec2 {
         self.linear + lever.swept(self.spin)
     }
 
-    /// Changes by an impulse at the end of a lever.
+    /// Changes the velocity by an impulse at the end of a lever.
     #[inline]
     pub fn push(&mut self, inverse: InverseMass, impulse: Vec2, lever: Vec2) {
         self.linear += inverse.mass * impulse;
@@ -58,11 +58,11 @@ pub struct Body {
     pub transform: Transform,
     pub velocity: Velocity,
     pub awake: bool,
-    /// For how many seconds the body has hardly moved.
+    /// The seconds for which the body has hardly moved.
     pub still: f32,
-    /// The box with a margin within which the body may move before new contacts are looked for.
+    /// The box, with a margin, within which the body may move before new contacts are searched.
     pub roam: Aabb,
-    /// Whether the roam has changed since contacts were looked for.
+    /// True if the roam has changed since contacts were searched.
     pub moved: bool,
     force: Vec2,
     torque: f32,
@@ -93,29 +93,29 @@ impl Body {
         }
     }
 
-    /// Where the origin of the body's own coordinates is.
+    /// The world position of the origin of the body's own coordinates.
     pub fn position(&self) -> Vec2 {
         self.transform.position
     }
 
-    /// In radians, counted on over whole turns.
+    /// The angle in radians, counted on over whole turns.
     pub fn angle(&self) -> f32 {
         self.sweep.angle
     }
 
-    /// Pushes at the centre of mass until the next step is over.
+    /// Applies a force at the centre of mass until the next step is over.
     pub fn apply_force(&mut self, force: Vec2) {
         self.wake();
         self.force += force;
     }
 
-    /// Turns the body until the next step is over.
+    /// Applies a torque until the next step is over.
     pub fn apply_torque(&mut self, torque: f32) {
         self.wake();
         self.torque += torque;
     }
 
-    /// Changes the momentum at once, as a hit at this point of the world does.
+    /// Applies an impulse at this point of the world, as a hit does.
     pub fn apply_impulse(&mut self, impulse: Vec2, point: Vec2) {
         self.wake();
         self.velocity.push(self.inverse, impulse, point - self.sweep.center);
@@ -158,7 +158,7 @@ impl Body {
         self.velocity.spin += dt * self.inverse.inertia * self.torque;
     }
 
-    /// The velocity changes the position, neither too much at once.
+    /// Moves the body by its velocity; both translation and rotation are limited.
     pub fn advance(&mut self, dt: f32) {
         let Velocity { linear, spin } = &mut self.velocity;
         let translation = dt * *linear;
@@ -185,7 +185,7 @@ impl Body {
         self.transform = self.sweep.transform();
     }
 
-    /// Moves the roam after the body where it has left it, further in the direction of the motion.
+    /// Moves the roam to the body where the body has left it, with more room in the direction of the motion.
     pub fn follow(&mut self) {
         let before = Transform::about(self.sweep.start, self.sweep.start_angle, self.sweep.local_center);
         let swept = self.shape.aabb(before).union(self.shape.aabb(self.transform));
@@ -200,7 +200,7 @@ impl Body {
         (self.roam, self.moved) = (roam, true);
     }
 
-    /// For how long the body has now been still, in seconds.
+    /// Updates the seconds for which the body has been still, and returns them.
     pub fn rest(&mut self, dt: f32) -> f32 {
         let Velocity { linear, spin } = self.velocity;
         let slow = spin * spin <= SLOW_SPIN * SLOW_SPIN && linear.length_squared() <= SLOW * SLOW;

@@ -1,7 +1,7 @@
 //! Narrow phase: the manifold of a body's polygon and a piece of the ground.
 //!
-//! The separating axis theorem finds the side of least overlap; its face becomes the reference, and the side of the
-//! other shape that faces it most is clipped against it.
+//! The separating axis theorem finds the side of least overlap; its face becomes the reference, and the side
+//! of the other shape that faces it most is clipped against it.
 
 use super::SKIN;
 use super::ground::PieceShape;
@@ -9,15 +9,16 @@ use super::manifold::{ClipPoint, Face, Feature, Features, Manifold, clip};
 use super::math::{Transform, Vec2, min};
 use super::shape::{Edge, Polygon};
 
-/// How far apart shapes may be and still touch: their skins.
+/// The largest distance at which shapes still touch, namely with their skins.
 const REACH: f32 = 2.0 * SKIN;
 
-/// The body's side becomes the reference only where it is clearly better, so that the choice does not flicker.
+/// Returns true if the separation is clearly greater. The body's side becomes the reference only then, so
+/// that the choice does not flicker.
 fn clearly_above(separation: f32, other: f32) -> bool {
     separation > 0.98 * other + 0.001
 }
 
-/// Where the polygon of a body with this transform touches a piece of the ground.
+/// The manifold of a piece of the ground and the polygon of a body with this transform.
 pub fn collide(piece: &PieceShape, polygon: &Polygon, transform: Transform) -> Manifold {
     let manifold = match piece {
         PieceShape::Edge(edge) => with_edge(edge, polygon, transform),
@@ -38,8 +39,8 @@ fn most_opposed(normals: impl Iterator<Item = Vec2>, direction: Vec2) -> usize {
     side
 }
 
-/// What is left of an incident segment between two lines, each given by its normal, its offset and the corner of the
-/// reference face that it runs through.
+/// The part of an incident segment between two lines. Each line is given by its normal, its offset and the
+/// corner of the reference face through which it runs.
 fn clip_between(segment: [ClipPoint; 2], lines: [(Vec2, f32, usize); 2]) -> Option<[ClipPoint; 2]> {
     lines
         .into_iter()
@@ -48,7 +49,7 @@ fn clip_between(segment: [ClipPoint; 2], lines: [(Vec2, f32, usize); 2]) -> Opti
 
 fn with_edge(edge: &Edge, polygon: &Polygon, transform: Transform) -> Option<Manifold> {
     let [v1, v2] = edge.ends;
-    // The edge is solid from both sides: its normal is the one towards the polygon.
+    // The edge is solid from both sides; this normal is the one towards the polygon.
     let front = edge.normal.dot(transform.apply(polygon.centroid) - v1) >= 0.0;
     let normal = if front { edge.normal } else { -edge.normal };
     let corners = || polygon.corners().iter().map(|&corner| transform.apply(corner));
@@ -74,7 +75,7 @@ fn with_edge(edge: &Edge, polygon: &Polygon, transform: Transform) -> Option<Man
         let next = polygon.after(side);
         let ends = [side, next].map(|corner| transform.apply(polygon.corners()[corner]));
         let normal = transform.rotation.apply(polygon.normals()[side]);
-        // Box2D names both ends of the edge alike.
+        // Box2D gives both ends of the edge the same name.
         let features = Features { ground: Feature::Corner(0), body: Feature::Side(side as u8) };
         let incident = [v1, v2].map(|point| ClipPoint { point, features });
         let mut manifold = Manifold::new(Face::Body, polygon.normals()[side], polygon.corners()[side]);
@@ -98,7 +99,7 @@ fn with_edge(edge: &Edge, polygon: &Polygon, transform: Transform) -> Option<Man
     }
 }
 
-/// What is left of an incident segment above a face with these ends.
+/// The part of an incident segment above a face with these ends.
 fn clip_to_face(
     segment: [ClipPoint; 2],
     normal: Vec2,
@@ -122,7 +123,7 @@ impl Placed<'_> {
         self.transform.apply(self.polygon.corners()[index])
     }
 
-    /// How far the other polygon is beyond this side.
+    /// The distance of the other polygon beyond this side.
     fn separation(&self, side: usize, other: &Self) -> f32 {
         let normal = self.transform.rotation.apply(self.polygon.normals()[side]);
         let local = other.transform.rotation.undo(normal);
@@ -130,7 +131,7 @@ impl Placed<'_> {
         (other.corner(deepest) - self.corner(side)).dot(normal)
     }
 
-    /// The side beyond which the other polygon is furthest, found by climbing from a good guess.
+    /// The side with the greatest separation from the other polygon, found by climbing from a good guess.
     fn best_side(&self, other: &Self) -> (usize, f32) {
         let polygon = self.polygon;
         let way = other.transform.apply(other.polygon.centroid) - self.transform.apply(polygon.centroid);

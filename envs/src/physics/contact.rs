@@ -8,7 +8,7 @@ use super::ground::Piece;
 use super::manifold::Manifold;
 use super::math::max;
 
-/// What happens between a body and the ground.
+/// A change of the contact between a body and the ground.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Touch {
     /// The body touches a piece of the ground that it did not touch.
@@ -25,9 +25,9 @@ pub struct Contact {
     pub manifold: Manifold,
     pub friction: f32,
     pub restitution: f32,
-    /// Continuous collision sets a contact aside until its next update.
+    /// False if continuous collision has set the contact aside until its next update.
     pub enabled: bool,
-    /// How often continuous collision has stopped the body here, within the step.
+    /// The number of times that continuous collision has stopped the body here, within the step.
     pub stops: u8,
     /// The time of impact as a fraction of the step, where it is known.
     pub impact: Option<f32>,
@@ -51,7 +51,7 @@ impl Contact {
         !self.manifold.points().is_empty()
     }
 
-    /// Finds where the body touches the piece now. Gives what has changed.
+    /// Updates the points at which the body touches the piece. Returns the change.
     pub fn update(&mut self, piece: &Piece, body: &mut Body) -> Option<Touch> {
         self.enabled = true;
         let mut manifold = collide(&piece.shape, &body.shape, body.transform);

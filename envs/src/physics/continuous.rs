@@ -8,9 +8,9 @@ use super::solver::{Constraint, solve_position};
 use super::world::{Pace, World};
 use super::{CORRECTED_AT_IMPACT, LINEAR_SLOP};
 
-/// How often a contact may stop its body within a step.
+/// The most times that a contact may stop its body within a step.
 const MAX_STOPS: u8 = 8;
-/// How many contacts are solved at an impact.
+/// The most contacts that are solved at an impact.
 const MAX_CONTACTS: usize = 32;
 const POSITION_ITERATIONS: usize = 20;
 
@@ -63,7 +63,7 @@ impl World {
         let piece = &self.ground.pieces()[usize::from(contact.piece)];
         let body = &mut self.bodies[usize::from(contact.body)];
         let ground = &mut self.scratch.ground_advanced[usize::from(piece.body)];
-        // Both are looked at from the same time on.
+        // Both sweeps must start at the same time.
         if body.sweep.advanced < *ground {
             body.sweep.advance(*ground);
         } else {
@@ -76,7 +76,8 @@ impl World {
         time
     }
 
-    /// Stops a contact's body at a time, if it touches there; else leaves all as it was and sets the contact aside.
+    /// Moves a contact's body back to this time. If it touches there, returns true; if not, restores the body
+    /// and sets the contact aside.
     fn stop_at(&mut self, index: usize, time: f32, touched: &mut impl FnMut(u8, Touch)) -> bool {
         let contact = &mut self.contacts[index];
         let piece = &self.ground.pieces()[usize::from(contact.piece)];
@@ -100,7 +101,8 @@ impl World {
         false
     }
 
-    /// Prepares to solve the contact of an impact with all others in which the body touches the ground then.
+    /// Collects the constraints of an impact: its contact, and all others in which the body touches the
+    /// ground at that time.
     fn gather(&mut self, first: usize, body: usize, time: f32, touched: &mut impl FnMut(u8, Touch)) {
         let constraints = &mut self.scratch.constraints;
         constraints.clear();
@@ -136,7 +138,7 @@ impl World {
                 break;
             }
         }
-        // A leap of faith: this place is safe.
+        // Like Box2D, this takes the new place for safe without a check.
         (body.sweep.start, body.sweep.start_angle) = (body.sweep.center, body.sweep.angle);
         for constraint in constraints.iter_mut() {
             let contact = &self.contacts[constraint.contact];

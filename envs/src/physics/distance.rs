@@ -1,11 +1,11 @@
 //! The distance between convex shapes, by the algorithm of Gilbert, Johnson and Keerthi.
 //!
-//! A simplex of up to three points of the shapes' Minkowski difference is moved towards the origin: the point of the
-//! difference nearest to the origin belongs to the nearest points of the shapes.
+//! A simplex of up to three points of the shapes' Minkowski difference is moved towards the origin: the point
+//! of the difference nearest to the origin belongs to the nearest points of the shapes.
 
 use super::math::{Transform, Vec2};
 
-/// A shape by its corners, at its place.
+/// A shape by its corners, at its place in the world.
 #[derive(Clone, Copy)]
 pub struct Placed<'a> {
     pub corners: &'a [Vec2],
@@ -35,7 +35,7 @@ pub fn furthest(points: &[Vec2], direction: Vec2) -> usize {
     best
 }
 
-/// A corner of each shape, and the second seen from the first.
+/// A corner of each shape, and their difference.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Vertex {
     pub corners: [usize; 2],
@@ -49,7 +49,7 @@ pub struct Vertex {
 pub struct Simplex {
     vertices: [Vertex; 3],
     count: usize,
-    /// Its length or area when it was last used.
+    /// The simplex's length or area when it was last used.
     metric: f32,
 }
 
@@ -66,8 +66,8 @@ impl Simplex {
         self.count = N;
     }
 
-    /// The same corners at the shapes' new places; a single vertex where there is none or where the simplex has
-    /// changed much.
+    /// The same corners at the shapes' new places; a single vertex where there is none, or where the simplex
+    /// has changed much.
     fn renewed(&self, a: &Placed<'_>, b: &Placed<'_>) -> Self {
         let mut new = *self;
         for vertex in &mut new.vertices[..self.count] {
@@ -117,7 +117,7 @@ impl Simplex {
         }
     }
 
-    /// The regions of the plane around the triangle are tried in Box2D's order.
+    /// Reduces a triangle. The regions of the plane around it are tried in Box2D's order.
     fn reduce_triangle(&mut self) {
         let [a, b, c] = self.vertices.map(|vertex| vertex.difference);
         let (ab, ac, bc) = (barycentric(a, b), barycentric(a, c), barycentric(b, c));
@@ -144,7 +144,7 @@ impl Simplex {
         }
     }
 
-    /// From the simplex towards the origin.
+    /// The direction from the simplex towards the origin.
     fn towards_origin(&self) -> Vec2 {
         let [a, b, _] = self.vertices.map(|vertex| vertex.difference);
         if self.count == 1 {
@@ -166,7 +166,7 @@ impl Simplex {
     }
 }
 
-/// How near the origin is to each end of a segment, not normalised: the weights of the nearest point of its line.
+/// The weights of the point nearest to the origin on the line through `a` and `b`, not normalised.
 fn barycentric(a: Vec2, b: Vec2) -> (f32, f32) {
     let side = b - a;
     (b.dot(side), -a.dot(side))
@@ -177,8 +177,8 @@ fn vertex_at(a: &Placed<'_>, b: &Placed<'_>, corners: [usize; 2]) -> Vertex {
     Vertex { corners, points, difference: points[1] - points[0], weight: 0.0 }
 }
 
-/// The distance of two shapes, skins not included; 0 where they overlap. `simplex` is that of the last call, to begin
-/// with, and becomes that of the nearest points.
+/// The distance of two shapes without their skins; 0 where they overlap. The search starts from `simplex`,
+/// which is that of the last call, and leaves the simplex of the nearest points there.
 pub fn distance(a: &Placed<'_>, b: &Placed<'_>, simplex: &mut Simplex) -> f32 {
     const ITERATIONS: usize = 20;
     *simplex = simplex.renewed(a, b);
@@ -193,7 +193,7 @@ pub fn distance(a: &Placed<'_>, b: &Placed<'_>, simplex: &mut Simplex) -> f32 {
             break;
         }
         let corners = [a.furthest(-direction), b.furthest(direction)];
-        // No corner lies further: the simplex is the nearest there is.
+        // No corner lies further in this direction, so that the simplex is the nearest.
         if before.vertices().iter().any(|vertex| vertex.corners == corners) {
             break;
         }

@@ -1,4 +1,4 @@
-//! The ground: what never moves.
+//! The ground: the static pieces of a world, found by their place.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,14 +11,14 @@ use super::shape::{Aabb, Edge, Polygon};
 pub struct Piece {
     pub shape: PieceShape,
     pub friction: f32,
-    /// Its box with a margin.
+    /// The piece's box with a margin.
     pub aabb: Aabb,
-    /// Which of the static bodies it is part of. Pieces of one body share the time up to which continuous collision
-    /// has looked.
+    /// The static body that it is part of. The pieces of one body share the time up to which continuous
+    /// collision has searched.
     pub body: u16,
 }
 
-/// In the world's coordinates.
+/// The shape of a piece, in the world's coordinates.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum PieceShape {
     Edge(Edge),
@@ -41,14 +41,14 @@ impl PieceShape {
     }
 }
 
-/// All pieces, to be found by where they are.
+/// All pieces, with an index by their place.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Ground {
     pieces: Vec<Piece>,
     /// The pieces' numbers, ordered by the left border of their boxes.
     #[serde(skip)]
     by_left: Vec<u16>,
-    /// No box is wider than this.
+    /// The width of the widest box.
     #[serde(skip)]
     widest: f32,
 }
@@ -59,7 +59,7 @@ impl Ground {
         self.index();
     }
 
-    /// Adds a piece. The oldest static body is number 0; a new one has the next number.
+    /// Adds a piece. The oldest static body is number 0; a new one gets the next number.
     pub fn add(&mut self, shape: PieceShape, friction: f32, body: u16) {
         let aabb = match &shape {
             PieceShape::Edge(edge) => Aabb::around(edge.ends.into_iter()),
@@ -72,7 +72,7 @@ impl Ground {
         &self.pieces
     }
 
-    /// Makes the pieces that there are findable.
+    /// Builds the index of the pieces.
     pub fn index(&mut self) {
         self.by_left.clear();
         self.by_left.extend(0..self.pieces.len() as u16);
@@ -95,14 +95,14 @@ impl Ground {
         near.filter(move |&piece| self.pieces[usize::from(piece)].aabb.overlaps(&aabb))
     }
 
-    /// Which fraction of the way a ray gets before it hits a piece: 1 where there is none.
+    /// The fraction of its way that a ray travels before it hits a piece; 1 if it hits none.
     pub fn cast(&self, from: Vec2, to: Vec2) -> f32 {
         let near = self.between(min(from.x, to.x), max(from.x, to.x));
         let hits = near.filter_map(|piece| self.pieces[usize::from(piece)].shape.cast(from, to));
         hits.fold(1.0, min)
     }
 
-    /// Whether its numbers fit together, as those of a ground that was built do.
+    /// Returns true if the numbers fit together, as they do in a ground that was built.
     pub fn is_valid(&self) -> bool {
         let count = self.pieces.len();
         let sound = |piece: &Piece| match &piece.shape {

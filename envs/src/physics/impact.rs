@@ -1,22 +1,22 @@
-//! Continuous collision: when within a step a body first touches a piece of the ground.
+//! The time of impact: the moment within a step at which a body first touches a piece of the ground.
 //!
-//! Along an axis that separates the shapes, the time at which the separation reaches a target is found by bisection
-//! and secants (conservative advancement). Where the shapes touch along another axis at that time, it is repeated
-//! with that axis.
+//! Along an axis that separates the shapes, the time at which the separation reaches a target is found by
+//! bisection and secants (conservative advancement). Where the shapes touch along another axis at that time,
+//! the search is repeated with that axis.
 
 use super::distance::{Placed, Simplex, distance, furthest};
 use super::math::{Sweep, Transform, Vec2};
 use super::{LINEAR_SLOP, SKIN};
 
-/// The separation at which shapes count as touching, and how exactly.
+/// The separation at which shapes count as touching, and its tolerance.
 const TARGET: f32 = {
     let within_skins = 2.0 * SKIN - 3.0 * LINEAR_SLOP;
     if within_skins > LINEAR_SLOP { within_skins } else { LINEAR_SLOP }
 };
 const TOLERANCE: f32 = 0.25 * LINEAR_SLOP;
 
-/// At which fraction of the sweep the polygon with these corners touches the piece, if it does; `None` also where they
-/// overlap from the start.
+/// The fraction of the sweep at which the polygon with these corners touches the piece; `None` if it does
+/// not, or if they overlap from the start.
 pub fn time_of_impact(piece: &[Vec2], polygon: &[Vec2], sweep: &Sweep) -> Option<f32> {
     const AXES: usize = 20;
     let sweep = sweep.normalized();
@@ -41,17 +41,17 @@ pub fn time_of_impact(piece: &[Vec2], polygon: &[Vec2], sweep: &Sweep) -> Option
     None
 }
 
-/// What came of following one axis.
+/// The outcome of the search along one axis.
 enum Advance {
-    /// The shapes stay apart along the axis until here.
+    /// The shapes stay apart along the axis until this time.
     To(f32),
-    /// They touch already.
+    /// The shapes touch already.
     Touches,
-    /// They stay apart, or the search has failed.
+    /// The shapes stay apart, or the search has failed.
     Never,
 }
 
-/// The two shapes.
+/// The two shapes and the motion of the second.
 #[derive(Clone, Copy)]
 struct Pair<'a> {
     ground: &'a [Vec2],
@@ -63,17 +63,17 @@ struct Pair<'a> {
 struct Axis<'a> {
     pair: Pair<'a>,
     kind: Kind,
-    /// Of length 1: in the world, or in the body's coordinates for a side of the body.
+    /// The unit vector of the axis: in the world, or in the body's coordinates for a side of the body.
     direction: Vec2,
 }
 
-/// What the axis is perpendicular to.
+/// The origin of the axis.
 enum Kind {
-    /// Nothing: it runs from a corner to a corner.
+    /// The axis runs from a corner to a corner.
     Corners,
-    /// A side of the ground, through this point.
+    /// The axis is perpendicular to a side of the ground, through this point.
     GroundSide(Vec2),
-    /// A side of the body, through this point of its coordinates.
+    /// The axis is perpendicular to a side of the body, through this point in the body's coordinates.
     BodySide(Vec2),
 }
 
@@ -135,7 +135,7 @@ impl Axis<'_> {
         }
     }
 
-    /// How far apart the witnesses are along the axis.
+    /// The distance of the witnesses along the axis.
     fn separation(&self, witness: Witness, transform: Transform) -> f32 {
         let ground = self.pair.ground[witness.ground];
         let body = || transform.apply(self.pair.polygon[witness.body]);
@@ -148,7 +148,7 @@ impl Axis<'_> {
         }
     }
 
-    /// Follows the axis from a time on, pushing the end back until nothing is too near there.
+    /// Searches along the axis from this time on, and moves the end back until no corner is too near there.
     fn advance(&self, time: f32) -> Advance {
         const PUSHES: usize = 16;
         let mut end = 1.0;

@@ -7,7 +7,7 @@ use super::solver::{Constraint, solve_position};
 use super::world::{Pace, Scratch, World};
 use super::{CORRECTED, LINEAR_SLOP, TIME_TO_SLEEP};
 
-/// After how many iterations it is checked whether they go in a circle.
+/// The number of iterations after which the solver checks for a cycle.
 pub const ROUND: usize = 4;
 
 /// The bodies and joints of an island, in the order in which they are solved.
@@ -49,11 +49,11 @@ impl Island {
 }
 
 impl World {
-    /// Moves the bodies of every island that is awake, and looks for the contacts that come of it. `warmth` scales
-    /// the impulses of the last step, with which this one begins.
+    /// Moves the bodies of every island that is awake, and finds their new contacts. The impulses of the last
+    /// step, scaled by `warmth`, are the start of this one's.
     pub(super) fn solve(&mut self, pace: Pace, warmth: f32) {
         for number in 0..self.scratch.islands.len() {
-            // Taken out and put back, for the borrow checker: nothing is allocated.
+            // The island is taken out and put back for the borrow checker; nothing is allocated.
             let island = std::mem::take(&mut self.scratch.islands[number]);
             if island.bodies.iter().any(|&body| self.bodies[body].awake) {
                 island.bodies.iter().for_each(|&body| self.bodies[body].wake());
@@ -66,7 +66,7 @@ impl World {
         self.find_contacts();
     }
 
-    /// Whether the positions ended without an error.
+    /// Returns true if the positions ended without an error.
     fn solve_island(&mut self, island: &Island, pace: Pace, warmth: f32) -> bool {
         for &body in &island.bodies {
             self.bodies[body].accelerate(pace.dt, self.gravity);
@@ -123,7 +123,7 @@ impl World {
         }
     }
 
-    /// Whether all positions were nearly right.
+    /// Returns true if all positions were nearly right.
     fn solve_positions(&mut self, island: &Island) -> bool {
         let mut separation = 0.0;
         for constraint in &self.scratch.constraints {
@@ -151,8 +151,8 @@ impl World {
 }
 
 impl Scratch {
-    /// Solves the velocities again and again. Iterations that would go in a circle are left out: what they would still
-    /// change is added up.
+    /// Iterates over the velocities. Iterations that would repeat a cycle are skipped; the impulses that they
+    /// would add are summed up.
     fn iterate(&mut self, iterations: usize) {
         self.seen_velocities.clear();
         for iteration in 0..iterations {
@@ -171,7 +171,7 @@ impl Scratch {
         }
     }
 
-    /// Whether the velocities, and the impulses that change them, are what they were a round ago.
+    /// Returns true if the velocities, and the impulses that change them, are the same as a round before.
     fn repeats(&mut self) -> bool {
         let still = self.seen_velocities == self.velocities;
         self.seen_velocities.clone_from(&self.velocities);

@@ -14,29 +14,29 @@ pub struct Joint {
     pub bodies: [u8; 2],
     /// The common point in the coordinates of each body.
     pub anchors: [Vec2; 2],
-    /// What the second body's angle is beyond the first's when the joint's angle is 0.
+    /// The second body's angle relative to the first's when the joint's angle is 0.
     pub reference_angle: f32,
-    /// The joint's angle stays between these, in radians; they are not nearly equal.
+    /// The bounds of the joint's angle, in radians; they are not nearly equal.
     pub limits: [f32; 2],
     /// The angular velocity that the motor tries to keep, in radians per second.
     pub motor_speed: f32,
-    /// The most torque that the motor has.
+    /// The greatest torque of the motor.
     pub max_torque: f32,
     impulses: Impulses,
     limit: Limit,
 }
 
-/// What the joint did in the last step, to begin the next with.
+/// The impulses of the last step, from which the next one starts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Impulses {
-    /// Holds the anchors together.
+    /// The impulse that holds the anchors together.
     point: Vec2,
-    /// Keeps the angle within its limits.
+    /// The impulse that keeps the angle within its limits.
     limit: f32,
     motor: f32,
 }
 
-/// Which limit the joint is at.
+/// The limit that the joint is at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Limit {
     #[default]
@@ -60,18 +60,19 @@ impl Joint {
         }
     }
 
-    /// With a motor.
+    /// The joint with a motor.
     pub fn with_motor(mut self, speed: f32, max_torque: f32) -> Self {
         (self.motor_speed, self.max_torque) = (speed, max_torque);
         self
     }
 
-    /// In radians.
+    /// The joint's angle, in radians.
     pub fn angle(&self, bodies: [&Body; 2]) -> f32 {
         bodies[1].sweep.angle - bodies[0].sweep.angle - self.reference_angle
     }
 
-    /// Prepares the joint for a step of `dt` seconds. It starts from the impulses of the last one, scaled by `warmth`.
+    /// Prepares the joint for a step of `dt` seconds. It starts from the impulses of the last step, scaled by
+    /// `warmth`.
     pub fn prepare(&mut self, bodies: [&Body; 2], warmth: f32, dt: f32) -> JointConstraint {
         let angle = self.angle(bodies);
         let limit = match self.limits {
@@ -93,7 +94,7 @@ impl Joint {
         self.impulses = constraint.impulses;
     }
 
-    /// One iteration that moves the bodies to where the joint holds; whether it nearly did already.
+    /// One iteration that moves the bodies to where the joint holds; returns true if it nearly held already.
     pub fn solve_position(&self, prepared: &JointConstraint, a: &mut Body, b: &mut Body) -> bool {
         let angular_error = self.turn_back(prepared, a, b);
         let lever = |body: &Body, anchor: Vec2| {
@@ -114,7 +115,7 @@ impl Joint {
         gap.length() <= LINEAR_SLOP && angular_error <= ANGULAR_SLOP
     }
 
-    /// Turns the bodies back within the limits; by how much they were beyond.
+    /// Turns the bodies back within the limits; returns the angle by which they were beyond.
     fn turn_back(&self, prepared: &JointConstraint, a: &mut Body, b: &mut Body) -> f32 {
         let angle = self.angle([a, b]);
         let [lower, upper] = self.limits;
@@ -136,28 +137,28 @@ impl Joint {
     }
 }
 
-/// A joint as the iterations of a step see it.
+/// A joint in the form that the iterations of a step use.
 #[derive(Clone, Copy, Debug)]
 pub struct JointConstraint {
     bodies: [usize; 2],
     inverses: [InverseMass; 2],
     impulses: Impulses,
-    /// What the point's impulse gained in the last iterations.
+    /// The gains of the point's impulse in the last iterations.
     gains: [Vec2; ROUND],
     /// The sign of the limit's impulse while it pushes; 0 where the joint is at no limit.
     push: f32,
     motor_speed: f32,
-    /// The most impulse that the motor has in a step.
+    /// The greatest impulse of the motor in a step.
     max_motor: f32,
-    /// From each body's centre of mass to its anchor.
+    /// The vectors from each body's centre of mass to its anchor.
     levers: [Vec2; 2],
-    /// How much the anchors part for an impulse between them, with its inverse determinant.
+    /// The effect of an impulse between the anchors on their distance, and the inverse determinant.
     matrix: Symmetric2,
     determinant: f32,
-    /// How much an impulse between the anchors turns the bodies against each other.
+    /// The effect of an impulse between the anchors on the relative rotation of the bodies.
     coupling: Vec2,
     motor_mass: f32,
-    /// How much an angular impulse turns them, and the rest of the full matrix's inverse.
+    /// The effect of an angular impulse on that rotation, and the rest of the full matrix's inverse.
     turning: f32,
     minor: [f32; 3],
     full_determinant: f32,
@@ -237,18 +238,18 @@ impl JointConstraint {
         velocities[self.bodies[1]] = pair[1];
     }
 
-    /// What an iteration does once the velocities no longer change, or only in turns: the impulse that holds the
-    /// anchors together may still grow, but nothing depends on it until the next step.
+    /// The effect of an iteration once the velocities no longer change, or only in a cycle: the impulse that
+    /// holds the anchors together may still grow, but nothing depends on it until the next step.
     pub fn repeat(&mut self, iteration: usize) {
         self.impulses.point += self.gains[iteration % ROUND];
     }
 
-    /// Of the impulses those on which the next iteration depends.
+    /// The impulses on which the next iteration depends.
     pub fn feedback(&self) -> [f32; 2] {
         [self.impulses.limit, self.impulses.motor]
     }
 
-    /// The impulses that stop this drift of the anchors and this turning.
+    /// The impulses that stop this drift of the anchors and this rotation.
     #[inline]
     fn solve_with_limit(&mut self, drift: Vec2, turning: f32) -> (Vec2, f32) {
         let (point, limit) = self.solve_both(drift, turning);
@@ -257,7 +258,7 @@ impl JointConstraint {
             self.impulses.limit = sum;
             return (-point, -limit);
         }
-        // A limit only pushes: let it go, and hold the anchors alone.
+        // A limit can only push: where it would pull, it is released, and the anchors are held alone.
         let held = std::mem::take(&mut self.impulses.limit);
         (self.solve_point(-drift + held * self.coupling), -held)
     }
@@ -267,7 +268,8 @@ impl JointConstraint {
         let slip = b.spin - a.spin - self.motor_speed;
         let before = self.impulses.motor;
         let mut motor = before + -self.motor_mass * slip;
-        // Branches, and not `clamp`: the processor goes on meanwhile as if the motor did what it did the last time.
+        // Branches, and not `clamp`: the processor predicts that the motor acts as in the last iteration, and
+        // goes on.
         if motor.abs() > self.max_motor {
             motor = self.max_motor.copysign(motor);
             if motor == before {
@@ -286,7 +288,7 @@ impl JointConstraint {
         self.matrix.solve_with(self.determinant, drift)
     }
 
-    /// The impulse and the angular impulse that stop this drift and this turning, by Cramer's rule.
+    /// The impulse and the angular impulse that stop this drift and this rotation, by Cramer's rule.
     #[inline]
     fn solve_both(&self, drift: Vec2, spin: f32) -> (Vec2, f32) {
         let Self { matrix, coupling, full_determinant: det, .. } = self;
@@ -299,7 +301,7 @@ impl JointConstraint {
         (Vec2::new(x, y), det * dot(first, cross(second, wanted)))
     }
 
-    /// Applies an impulse between the anchors, and the angular impulse that `turn` makes of its moment.
+    /// Applies an impulse between the anchors, and the angular impulse that `turn` derives from its moment.
     #[inline]
     fn apply(&self, [a, b]: &mut [Velocity; 2], impulse: Vec2, turn: impl Fn(f32) -> f32) {
         let ([lever_a, lever_b], [ma, mb]) = (self.levers, self.inverses);

@@ -1,11 +1,11 @@
-//! Manifolds: where a body touches a piece of the ground, and how deep.
+//! Manifolds: the points at which a body touches a piece of the ground, and their depth.
 
 use serde::{Deserialize, Serialize};
 
 use super::SKIN;
 use super::math::{Transform, Vec2};
 
-/// Whose face the points of a manifold press against.
+/// The owner of the face against which the points of a manifold press.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Face {
     #[default]
@@ -13,7 +13,7 @@ pub enum Face {
     Body,
 }
 
-/// Names the pair of features (corners, sides) that a point comes from, so that it is known again in the next step.
+/// The pair of features (corners, sides) from which a point comes. It identifies the point in the next step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Features {
     pub ground: Feature,
@@ -38,10 +38,10 @@ impl Default for Feature {
     }
 }
 
-/// A point of contact and the impulses that keep it.
+/// A point of contact and its impulses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ManifoldPoint {
-    /// In the coordinates of the one whose face it does not press against.
+    /// The point in the coordinates of the shape that does not own the face.
     pub local: Vec2,
     pub features: Features,
     /// The impulses of the last step, along the normal and along the face.
@@ -53,7 +53,7 @@ pub struct ManifoldPoint {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Manifold {
     pub face: Face,
-    /// The face's normal and a point of it, in the coordinates of the one whose face it is.
+    /// The face's normal and a point of it, in the coordinates of the shape that owns it.
     pub normal: Vec2,
     pub plane: Vec2,
     points: [ManifoldPoint; 2],
@@ -94,7 +94,7 @@ impl Manifold {
         usize::from(self.count) <= self.points.len()
     }
 
-    /// The normal in the world, from the ground to the body, and the way to measure points against the face.
+    /// The face in the world's coordinates, with the way in which points are measured against it.
     pub fn in_world(&self, body: Transform) -> WorldFace {
         match self.face {
             Face::Ground => WorldFace { normal: self.normal, plane: self.plane, of: Face::Ground },
@@ -110,14 +110,14 @@ impl Manifold {
 /// The face of a manifold in the world's coordinates.
 #[derive(Clone, Copy, Debug)]
 pub struct WorldFace {
-    /// Outward.
+    /// The face's outward normal.
     normal: Vec2,
     plane: Vec2,
     of: Face,
 }
 
 impl WorldFace {
-    /// From the ground to the body.
+    /// The normal from the ground to the body.
     pub fn normal(&self) -> Vec2 {
         match self.of {
             Face::Ground => self.normal,
@@ -125,7 +125,7 @@ impl WorldFace {
         }
     }
 
-    /// The point in the world's coordinates, with how far it is from the face, skins included: negative inside.
+    /// The point in the world's coordinates, and its distance from the face, skins included: negative inside.
     pub fn separation(&self, local: Vec2, body: Transform) -> (Vec2, f32) {
         let point = self.place(local, body);
         (point, (point - self.plane).dot(self.normal) - SKIN - SKIN)
@@ -151,12 +151,12 @@ impl WorldFace {
 #[derive(Clone, Copy, Debug)]
 pub struct ClipPoint {
     pub point: Vec2,
-    /// As if the ground had the reference face.
+    /// The features, named as if the ground had the reference face.
     pub features: Features,
 }
 
-/// Cuts off what of a segment lies beyond a line: the Sutherland-Hodgman algorithm. `corner` is the corner of the
-/// reference face that the line runs through. `None` where less than a segment is left.
+/// Cuts off the part of a segment that lies beyond a line, by the Sutherland-Hodgman algorithm. `corner` is
+/// the corner of the reference face through which the line runs. `None` where less than a segment is left.
 pub fn clip(segment: [ClipPoint; 2], normal: Vec2, offset: f32, corner: usize) -> Option<[ClipPoint; 2]> {
     let distances = segment.map(|end| normal.dot(end.point) - offset);
     let cut = || {

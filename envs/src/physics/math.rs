@@ -1,4 +1,4 @@
-//! Vectors, rotations and motions in the plane, in f32 and with the order of operations that Box2D has.
+//! Vectors, rotations and motions in the plane, in f32 and in Box2D's order of operations.
 
 use std::ops::{Add, AddAssign, Mul, Neg, Sub, SubAssign};
 
@@ -18,7 +18,7 @@ impl Vec2 {
         Self { x, y }
     }
 
-    /// A point of a world that reckons in f64, as physics sees it.
+    /// A point of a world that computes in f64, rounded for the physics.
     pub fn rounded((x, y): (f64, f64)) -> Self {
         Self::new(x as f32, y as f32)
     }
@@ -50,7 +50,8 @@ impl Vec2 {
         self.length_squared().sqrt()
     }
 
-    /// The direction with its length; a vector that is too short for a direction stays as it is, with length 0.
+    /// The direction and the length; a vector that is too short for a direction stays as it is, with length
+    /// 0.
     pub fn normalized(self) -> (Self, f32) {
         let length = self.length();
         if length < f32::EPSILON {
@@ -113,7 +114,7 @@ impl SubAssign for Vec2 {
     }
 }
 
-/// The lesser of two numbers. Unlike `f32::min` it costs one instruction; it may give a NaN of either.
+/// The lesser of two numbers. Unlike `f32::min` it costs one instruction, and it may return a NaN of either.
 pub fn min(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }
 }
@@ -123,7 +124,7 @@ pub fn max(a: f32, b: f32) -> f32 {
     if a > b { a } else { b }
 }
 
-/// The number, or the bound that it is beyond. Never panics, whatever the bounds.
+/// The number, or the bound that it exceeds. Never panics, whatever the bounds.
 pub fn clamp(x: f32, low: f32, high: f32) -> f32 {
     max(low, min(x, high))
 }
@@ -152,7 +153,7 @@ impl Rotation {
     }
 }
 
-/// Where a body's own coordinates lie in the world.
+/// The place of a body's own coordinates in the world.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Transform {
     pub position: Vec2,
@@ -160,10 +161,11 @@ pub struct Transform {
 }
 
 impl Transform {
-    /// The ground's: its coordinates are those of the world.
+    /// The ground's transform: its coordinates are those of the world.
     pub const IDENTITY: Self = Self { position: Vec2::ZERO, rotation: Rotation::NONE };
 
-    /// The transform that puts a body's centre of mass, at `local_center` in its own coordinates, at `center`.
+    /// The transform that puts a body's centre of mass, at `local_center` in its own coordinates, at
+    /// `center`.
     pub fn about(center: Vec2, angle: f32, local_center: Vec2) -> Self {
         let rotation = Rotation::new(angle);
         Self { position: center - rotation.apply(local_center), rotation }
@@ -179,25 +181,25 @@ impl Transform {
     }
 }
 
-/// A body's motion within a step: from where its centre of mass was to where it is.
+/// A body's motion within a step, from the old place of its centre of mass to the new one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sweep {
     /// The centre of mass in the body's own coordinates.
     pub local_center: Vec2,
-    /// Where the centre of mass was at `advanced`.
+    /// The centre of mass at `advanced`.
     pub start: Vec2,
-    /// Where the centre of mass is.
+    /// The centre of mass at the end.
     pub center: Vec2,
     /// The angle at `advanced`, in radians.
     pub start_angle: f32,
-    /// The angle, in radians.
+    /// The angle at the end, in radians.
     pub angle: f32,
     /// The fraction of the step, from 0 to 1, up to which the body has safely moved.
     pub advanced: f32,
 }
 
 impl Sweep {
-    /// The transform at this fraction of what is left of the step.
+    /// The transform at this fraction of the rest of the step.
     pub fn transform_at(&self, fraction: f32) -> Transform {
         let (center, angle) = self.between(fraction);
         Transform::about(center, angle, self.local_center)

@@ -1,4 +1,4 @@
-//! Shapes: edges and convex polygons, their boxes, masses and what a ray hits of them.
+//! Shapes: edges and convex polygons, with their boxes, masses and ray casts.
 
 use serde::{Deserialize, Serialize};
 
@@ -46,7 +46,7 @@ impl Aabb {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edge {
     pub ends: [Vec2; 2],
-    /// Of length 1, to the right of the way from the first end to the second.
+    /// The unit normal, to the right of the way from the first end to the second.
     pub normal: Vec2,
 }
 
@@ -55,7 +55,8 @@ impl Edge {
         Self { ends: [from, to], normal: (to - from).normalized().0.right() }
     }
 
-    /// Which fraction of the way from `from` to `to` a ray gets before it hits the edge, if it does.
+    /// The fraction of the way from `from` to `to` that a ray travels before it hits the edge; `None` if it
+    /// misses.
     pub fn cast(&self, from: Vec2, to: Vec2) -> Option<f32> {
         let ray = to - from;
         let along = self.normal.dot(ray);
@@ -81,7 +82,7 @@ pub struct Polygon {
     pub centroid: Vec2,
 }
 
-/// What a shape weighs.
+/// The mass of a shape.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Mass {
     pub mass: f32,
@@ -134,7 +135,7 @@ impl Polygon {
         if corner + 1 < usize::from(self.count) { corner + 1 } else { 0 }
     }
 
-    /// Whether it is one that a constructor can have made, as far as safety goes.
+    /// Returns true if the polygon is safe to use, as those of the constructors are.
     pub fn is_valid(&self) -> bool {
         (3..=MAX_VERTICES).contains(&usize::from(self.count))
     }
@@ -143,13 +144,13 @@ impl Polygon {
         Aabb::around(self.corners().iter().map(|&corner| transform.apply(corner)))
     }
 
-    /// The sides, by value, so that the polygon can be changed meanwhile.
+    /// The sides, by value, so that the polygon can be changed during the iteration.
     fn sides(&self) -> impl Iterator<Item = [Vec2; 2]> + use<> {
         let polygon = *self;
         (0..usize::from(polygon.count)).map(move |i| [polygon.corners[i], polygon.corners[polygon.after(i)]])
     }
 
-    /// Triangles from the origin, one for each side, are summed.
+    /// Area and centroid: the sum over triangles from the origin, one for each side.
     fn area_and_centroid(&self) -> (f32, Vec2) {
         let (mut area, mut centroid) = (0.0, Vec2::ZERO);
         for [from, to] in self.sides() {
@@ -160,7 +161,7 @@ impl Polygon {
         (area, (1.0 / area) * centroid)
     }
 
-    /// Triangles from the mean of the corners are summed.
+    /// The mass: the sum over triangles from the mean of the corners.
     pub fn mass(&self, density: f32) -> Mass {
         let mut origin = Vec2::ZERO;
         self.corners().iter().for_each(|&corner| origin += corner);
@@ -179,7 +180,8 @@ impl Polygon {
         let mass = density * area;
         let center = (1.0 / area) * center;
         let shifted = center + origin;
-        // From the mean of the corners to the centre of mass, and on to the body's origin.
+        // Shifts the moment of inertia from the mean of the corners to the centre of mass, and on to the
+        // body's origin.
         let inertia = density * inertia + mass * (shifted.length_squared() - center.length_squared());
         Mass { mass, center: shifted, inertia }
     }

@@ -1,7 +1,7 @@
 //! The contact solver: sequential impulses that stop bodies from sinking into the ground.
 //!
-//! A point's normal impulse may push and never pull, and friction is bounded by it (Coulomb). Two points of one
-//! manifold are solved together, as the small linear complementarity problem that they are.
+//! A point's normal impulse may push and never pull, and friction is bounded by it (Coulomb). Two points of
+//! one manifold are solved together, as the small linear complementarity problem that they form.
 
 use super::body::{Body, InverseMass, Velocity};
 use super::contact::Contact;
@@ -9,7 +9,7 @@ use super::manifold::Manifold;
 use super::math::{Symmetric2, Vec2, clamp, max, min};
 use super::{LINEAR_SLOP, MAX_LINEAR_CORRECTION, VELOCITY_THRESHOLD};
 
-/// A contact as the iterations of a step see it.
+/// A contact in the form that the iterations of a step use.
 #[derive(Clone, Copy, Debug)]
 pub struct Constraint {
     /// The number of the contact.
@@ -20,16 +20,16 @@ pub struct Constraint {
     friction: f32,
     normal: Vec2,
     points: [Point; 2],
-    /// Of the points, how many the velocities obey: nearly equal ones count as one.
+    /// The number of points that the velocities obey: nearly equal ones count as one.
     count: usize,
-    /// How much an impulse at one point moves the points along the normal, and its inverse.
+    /// The effect of an impulse at each point on the points' velocities along the normal, and its inverse.
     matrix: Symmetric2,
     inverse: Symmetric2,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Point {
-    /// From the body's centre of mass.
+    /// The vector from the body's centre of mass.
     lever: Vec2,
     normal_impulse: f32,
     tangent_impulse: f32,
@@ -40,7 +40,7 @@ struct Point {
 }
 
 impl Constraint {
-    /// Prepares a contact that touches. The impulses of the last step, scaled by `warmth`, are where it starts.
+    /// Prepares a contact that touches. It starts from the impulses of the last step, scaled by `warmth`.
     pub fn new(number: usize, contact: &Contact, body: &Body, warmth: f32) -> Self {
         let manifold = &contact.manifold;
         let transform = body.sweep.transform();
@@ -68,7 +68,7 @@ impl Constraint {
         constraint
     }
 
-    /// Prepares two points to be solved together, or one alone where they are too much alike.
+    /// Prepares two points to be solved together, or one alone where they are too similar.
     fn couple(&mut self) {
         const MAX_CONDITION: f32 = 1000.0;
         let [first, second] = self.points.map(|point| point.lever.cross(self.normal));
@@ -95,7 +95,7 @@ impl Constraint {
         }
     }
 
-    /// One iteration: friction first, for not sinking in matters more.
+    /// One iteration. Friction is solved first, because not sinking in matters more.
     pub fn solve_velocity(&mut self, velocity: &mut Velocity) {
         let tangent = self.normal.right();
         for point in &mut self.points[..self.count] {
@@ -118,14 +118,14 @@ impl Constraint {
         }
     }
 
-    /// Finds impulses of which none pulls, with which no point approaches, and where a point that is pushed does not
-    /// part either: the four cases of which points are pushed are tried in turn (Murty's total enumeration).
+    /// Finds impulses that do not pull, with which no point approaches, and no point that is pushed
+    /// separates. The four cases of points that are pushed are tried in turn (Murty's total enumeration).
     fn solve_pair(&mut self, velocity: &mut Velocity) {
         let [first, second] = &self.points;
         let old = Vec2::new(first.normal_impulse, second.normal_impulse);
         let approach = self.points.map(|point| velocity.at(point.lever).dot(self.normal));
         let offset = Vec2::new(approach[0] - first.bounce, approach[1] - second.bounce);
-        // How the points would move without any impulse of this contact.
+        // The motion of the points without any impulse of this contact.
         let free = offset - self.matrix.apply(old);
         let Some(new) = self.complementary(free) else { return };
         let change = new - old;
@@ -152,7 +152,7 @@ impl Constraint {
         (free.x >= 0.0 && free.y >= 0.0).then_some(Vec2::ZERO)
     }
 
-    /// The impulses, on which the next iteration depends.
+    /// The impulses on which the next iteration depends.
     pub fn feedback(&self) -> [f32; 4] {
         let [first, second] = self.points;
         [first.normal_impulse, first.tangent_impulse, second.normal_impulse, second.tangent_impulse]
@@ -181,7 +181,8 @@ impl Point {
     }
 }
 
-/// One iteration that pushes the body out of the ground, by this share of its depth. Gives the least separation.
+/// One iteration that pushes the body out of the ground by this share of its depth. Returns the least
+/// separation.
 pub fn solve_position(manifold: &Manifold, body: &mut Body, share: f32) -> f32 {
     let mut least: f32 = 0.0;
     for point in manifold.points() {

@@ -1,4 +1,4 @@
-//! What can be reckoned by hand, or must hold for any world of bodies.
+//! Worlds that can be computed by hand, and properties that hold for every world of bodies.
 
 use super::{Body, Edge, Joint, Material, Pace, PieceShape, Polygon, Touch, Vec2, World};
 

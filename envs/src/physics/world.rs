@@ -1,4 +1,4 @@
-//! The world: what there is, and a step of it.
+//! The world: ground, bodies, joints and contacts, and one step of them.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,10 +11,10 @@ use super::math::Vec2;
 use super::solver::Constraint;
 use crate::EnvError;
 
-/// How long a step takes and how hard the solver tries.
+/// The length of a step and the effort of the solver.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// In seconds.
+    /// The length of a step, in seconds.
     pub dt: f32,
     pub velocity_iterations: usize,
     pub position_iterations: usize,
@@ -34,22 +34,22 @@ pub struct World {
     pub(super) scratch: Scratch,
 }
 
-/// What a step needs and the next does not: kept only so that nothing is allocated.
+/// The buffers of a step, kept only so that the next one allocates nothing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scratch {
     pub islands: Vec<Island>,
     pub joints: Vec<JointConstraint>,
     pub constraints: Vec<Constraint>,
     pub velocities: Vec<Velocity>,
-    /// The velocities and impulses of a round ago.
+    /// The velocities and impulses a round before.
     pub seen_velocities: Vec<Velocity>,
     pub seen_impulses: Vec<f32>,
-    /// Up to which fraction of the step continuous collision has looked, for each static body.
+    /// The fraction of the step up to which continuous collision has searched, for each static body.
     pub ground_advanced: Vec<f32>,
     pairs: Vec<(u16, u8)>,
 }
 
-/// More contacts than a world has at once; beyond, a step would allocate.
+/// More contacts than a world has at once; with more, a step would allocate.
 const ROOM: usize = 128;
 
 impl World {
@@ -63,7 +63,7 @@ impl World {
         self.last_rate = 0.0;
     }
 
-    /// Adds a body and gives its number.
+    /// Adds a body and returns its number.
     pub fn add_body(&mut self, body: Body) -> u8 {
         self.bodies.push(body);
         (self.bodies.len() - 1) as u8
@@ -143,7 +143,8 @@ impl World {
             && self.contacts.iter().all(contact)
     }
 
-    /// Advances the world. `touched` is told which body begins or ends to touch a piece of the ground.
+    /// Advances the world. `touched` is called with each body that begins or ends to touch a piece of the
+    /// ground.
     pub fn step(&mut self, pace: Pace, touched: &mut impl FnMut(u8, Touch)) {
         if self.last_rate == 0.0 {
             self.find_contacts();
@@ -178,7 +179,7 @@ impl World {
         }
     }
 
-    /// Finds contacts for the bodies whose roams have changed.
+    /// Finds the contacts of bodies whose roams have changed.
     pub(super) fn find_contacts(&mut self) {
         let pairs = &mut self.scratch.pairs;
         pairs.clear();

@@ -1,4 +1,4 @@
-//! Worlds that are seen as pictures of 84 x 84 pixels, as Atari's games are after their usual treatment.
+//! Worlds observed as pictures of 84 x 84 pixels, like Atari's games after their usual preprocessing.
 
 mod pong;
 

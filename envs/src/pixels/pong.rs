@@ -10,7 +10,7 @@ use crate::{Action, End, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step
 const SIDE: f32 = 84.0;
 /// Half the length of a bat; it is 2 pixels thick.
 const BAT: f32 = 6.0;
-/// Where the bats stand: the machine on the left, the player on the right.
+/// The places of the bats: the machine on the left, the player on the right.
 const LEFT: f32 = 8.0;
 const RIGHT: f32 = 76.0;
 /// Half the side of the ball.
@@ -22,7 +22,7 @@ const SERVE_SPEED: f32 = 1.5;
 /// Each stroke makes the ball faster by this factor, up to a limit.
 const FASTER: f32 = 1.05;
 const LIMIT: f32 = 2.8;
-/// How much a ball that meets the bat's end is turned.
+/// The turn of a ball that hits the end of a bat.
 const SPIN: f32 = 1.8;
 
 /// Grey levels.
@@ -32,8 +32,8 @@ const MACHINE: u8 = 150;
 const PLAYER: u8 = 200;
 const WHITE: u8 = 255;
 
-/// A game of some points against a machine that follows the ball, but slower than a fast ball moves. Observation: the
-/// picture, `[1, 84, 84]` bytes. Actions: stay, up, down. Each point counts 1 or -1; the game ends when one side has
+/// A game against a machine that follows the ball, but is slower than a fast ball. Observation: the picture,
+/// `[1, 84, 84]` bytes. Actions: stay, up, down. Each point counts 1 or -1; the game ends when one side has
 /// all of its points.
 #[derive(Clone, Debug)]
 pub struct PixelPong {
@@ -91,14 +91,14 @@ impl PixelPong {
 }
 
 impl World {
-    /// The ball from the middle of the table, towards a side drawn by lot.
+    /// Serves the ball from the middle of the table, towards a side drawn at random.
     fn serve(&mut self) {
         self.ball = [SIDE / 2.0, self.rng.uniform(20.0, 64.0) as f32];
         let side = if self.rng.random() { 1.0 } else { -1.0 };
         self.speed = [side * SERVE_SPEED, self.rng.uniform(-1.0, 1.0) as f32];
     }
 
-    /// Who has won the point with this step, if anybody: 0 the machine, 1 the player.
+    /// The winner of the point, if the step has decided one: 0 the machine, 1 the player.
     fn advance(&mut self, action: usize) -> Option<usize> {
         let wanted = [0.0, -PLAYER_SPEED, PLAYER_SPEED][action.min(2)];
         self.bats[1] = kept(self.bats[1] + wanted);
@@ -131,12 +131,12 @@ impl World {
     }
 }
 
-/// A bat stays on the table.
+/// The bat's place, clipped to the table.
 fn kept(bat: f32) -> f32 {
     bat.clamp(BAT, SIDE - BAT)
 }
 
-/// Fills the pixels within `half` of the middle that lie in the picture.
+/// Fills the pixels of the picture within `half` of the middle.
 fn rectangle(picture: &mut [u8], [x, y]: [f32; 2], [half_width, half_height]: [f32; 2], gray: u8) {
     let side = SIDE as usize;
     let range = |middle: f32, half: f32| {
@@ -221,7 +221,7 @@ mod tests {
     use super::*;
     use crate::ObsBatch;
 
-    /// Plays whole games; `choose` sees the heights of ball and bat.
+    /// Plays whole games; `choose` gets the heights of ball and bat.
     fn mean_return(games: u64, mut choose: impl FnMut(f32, f32) -> i64) -> f64 {
         let mut env = PixelPong::new(PixelPong::POINTS.into()).unwrap();
         let mut picture = ObsBatch::new(env.observation_space(), 1);

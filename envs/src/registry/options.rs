@@ -1,4 +1,4 @@
-//! The options of an environment, and the errors for what they cannot be.
+//! The options of an environment, read with errors that name the option and the values that it can have.
 
 use toml::{Table, Value};
 
@@ -19,7 +19,7 @@ impl EnvOptions {
     /// The flag of this name, or `default` where it is not given.
     ///
     /// # Errors
-    /// [`EnvError::Option`] when it is given and no true or false.
+    /// [`EnvError::Option`] when it is given and is neither true nor false.
     pub fn flag(&self, name: &str, default: bool) -> Result<bool, EnvError> {
         self.get(name, default, Value::as_bool, "true or false")
     }
@@ -27,7 +27,7 @@ impl EnvOptions {
     /// The whole number of this name, or `default` where it is not given.
     ///
     /// # Errors
-    /// [`EnvError::Option`] when it is given and no whole number.
+    /// [`EnvError::Option`] when it is given and is not a whole number.
     pub fn integer(&self, name: &str, default: i64) -> Result<i64, EnvError> {
         self.get(name, default, Value::as_integer, "a whole number")
     }
@@ -35,15 +35,15 @@ impl EnvOptions {
     /// The number of this name, or `default` where it is not given.
     ///
     /// # Errors
-    /// [`EnvError::Option`] when it is given and no number, NaN or infinite.
+    /// [`EnvError::Option`] when it is given and is not a number, NaN or infinite.
     pub fn number(&self, name: &str, default: f64) -> Result<f64, EnvError> {
         self.get(name, default, |value| number(value).filter(|x| x.is_finite()), "a finite number")
     }
 
-    /// What the word of this name stands for among the `choices`, or `default` where it is not given.
+    /// The value among `choices` whose word is given under this name, or `default` where none is given.
     ///
     /// # Errors
-    /// [`EnvError::Option`] when it is given and none of the choices.
+    /// [`EnvError::Option`] when it is given and is none of the choices.
     pub fn choice<T: Copy>(&self, name: &str, default: T, choices: &[(&str, T)]) -> Result<T, EnvError> {
         let chosen = |value: &Value| {
             let word = value.as_str()?;
@@ -56,7 +56,7 @@ impl EnvOptions {
     /// The text of this name, or `default` where it is not given.
     ///
     /// # Errors
-    /// [`EnvError::Option`] when it is given and no text.
+    /// [`EnvError::Option`] when it is given and is not a text.
     pub fn text(&self, name: &str, default: &str) -> Result<String, EnvError> {
         self.get(name, default.into(), |value| value.as_str().map(String::from), "a text in quotes")
     }
@@ -64,7 +64,7 @@ impl EnvOptions {
     /// The list of texts of this name, or `None` where it is not given.
     ///
     /// # Errors
-    /// [`EnvError::Option`] when it is given and no list of texts.
+    /// [`EnvError::Option`] when it is given and is not a list of texts.
     pub fn texts(&self, name: &str) -> Result<Option<Vec<String>>, EnvError> {
         let text = |value: &Value| value.as_str().map(String::from);
         let texts = |value: &Value| value.as_array()?.iter().map(text).collect::<Option<Vec<_>>>().map(Some);
@@ -74,7 +74,7 @@ impl EnvOptions {
     /// The `N` numbers of this name, or `default` where they are not given.
     ///
     /// # Errors
-    /// [`EnvError::Option`] when they are given and are no list of `N` numbers.
+    /// [`EnvError::Option`] when they are given and are not a list of `N` numbers.
     pub fn numbers<const N: usize>(&self, name: &str, default: [f64; N]) -> Result<[f64; N], EnvError> {
         let numbers = |value: &Value| {
             let numbers: Option<Vec<_>> = value.as_array()?.iter().map(number).collect();
@@ -86,20 +86,20 @@ impl EnvOptions {
     /// The table of this name, or an empty one where it is not given.
     ///
     /// # Errors
-    /// [`EnvError::Option`] when it is given and no table.
+    /// [`EnvError::Option`] when it is given and is not a table.
     pub fn table(&self, name: &str) -> Result<Table, EnvError> {
         self.get(name, Table::new(), |value| value.as_table().cloned(), "a table: { key = value }")
     }
 
-    /// The list of this name, of values of whatever kind, or an empty one where it is not given.
+    /// The list of this name, with values of any kind, or an empty one where it is not given.
     ///
     /// # Errors
-    /// [`EnvError::Option`] when it is given and no list.
+    /// [`EnvError::Option`] when it is given and is not a list.
     pub fn list(&self, name: &str) -> Result<Vec<Value>, EnvError> {
         self.get(name, Vec::new(), |value| value.as_array().cloned(), "a list: [value, value]")
     }
 
-    /// Whether the option is given.
+    /// Returns true if the option is given.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }

@@ -1,4 +1,4 @@
-//! A registered environment: what is known of it, and how it is made.
+//! A registered environment: its description, and its constructors.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ pub(super) const LIMIT: &str = "max_episode_steps";
 /// Makes an environment from its options. Shared between threads: every actor makes its own environments.
 pub type Constructor = dyn Fn(&EnvOptions) -> Result<Box<dyn Env>, EnvError> + Send + Sync;
 
-/// Makes many copies of an environment at once, from its options, the steps after which an episode is truncated (if
-/// ever), and what kind of vector environment it is to be.
+/// Makes many copies of an environment at once, from its options, the number of steps after which an episode
+/// is truncated (if ever), and the kind of vector environment.
 pub type VectorConstructor =
     dyn Fn(&EnvOptions, Option<u32>, &VectorOptions) -> Result<Box<dyn VectorEnv>, EnvError> + Send + Sync;
 
@@ -23,15 +23,15 @@ pub type VectorConstructor =
 pub struct EnvSpec {
     /// The id, as in Gymnasium: name and version.
     pub id: String,
-    /// One line that says what the agent has to do, and which source the dynamics follow.
+    /// One line on the agent's task, with the source of the dynamics.
     pub summary: String,
-    /// What is rewarded, in a few words.
+    /// The rewards, in a few words.
     pub reward: String,
-    /// After how many steps an episode is truncated, if ever.
+    /// The number of steps after which an episode is truncated, if ever.
     pub max_episode_steps: Option<u32>,
     /// The mean return from which the environment counts as solved, if there is such a number.
     pub reward_threshold: Option<f64>,
-    /// The options of its own that it takes.
+    /// The options of its own.
     pub options: &'static [&'static str],
     constructor: Arc<Constructor>,
     vector_constructor: Option<Arc<VectorConstructor>>,
@@ -67,13 +67,13 @@ impl EnvSpec {
         self
     }
 
-    /// Says in one line what the agent has to do.
+    /// Sets the line on the agent's task.
     pub fn summary(mut self, summary: impl Into<String>) -> Self {
         self.summary = summary.into();
         self
     }
 
-    /// Says in a few words what is rewarded.
+    /// Sets the few words on the rewards.
     pub fn reward(mut self, reward: impl Into<String>) -> Self {
         self.reward = reward.into();
         self
@@ -110,7 +110,7 @@ impl EnvSpec {
         })
     }
 
-    /// Makes a vector environment of it: of its own kind where there is one, else of single environments.
+    /// Makes a vector environment of it: its own vector form if it has one, else one of single environments.
     ///
     /// # Errors
     /// As [`EnvSpec::make`].

@@ -1,9 +1,9 @@
-//! Resizing by areas.
+//! Resizing of pictures by areas.
 
 use crate::EnvError;
 
-/// Gives each new pixel the mean of the area of the old picture that it covers, edges counted by their share: OpenCV's
-/// INTER_AREA for smaller pictures. A larger picture repeats pixels.
+/// Writes into each new pixel the mean of the area of the old picture that it covers, edges weighted by their
+/// share: OpenCV's INTER_AREA for smaller pictures. A larger picture repeats pixels.
 pub(crate) struct AreaFilter {
     rows: Vec<Cover>,
     columns: Vec<Cover>,
@@ -13,7 +13,7 @@ pub(crate) struct AreaFilter {
     narrow: Vec<f32>,
 }
 
-/// Which old pixels a new one covers along one dimension.
+/// The old pixels that a new one covers along one dimension.
 struct Cover {
     first: usize,
     /// The share of each; they add up to 1.
@@ -21,7 +21,7 @@ struct Cover {
 }
 
 impl AreaFilter {
-    /// From pictures of `[height, width]` to others; `channels` numbers stand at each pixel.
+    /// A filter from pictures of `[height, width]` to others; each pixel has `channels` numbers.
     pub fn new(from: (usize, usize), to: (usize, usize), channels: usize) -> Result<Self, EnvError> {
         if [from.0, from.1, to.0, to.1, channels].contains(&0) {
             let message =

@@ -15,10 +15,10 @@ pub struct Canvas {
 }
 
 impl Canvas {
-    /// An image of `width` x `height` pixels (at least 1 each) in one colour. A unit of the world is `scale` pixels long, and the
-    /// world's origin lies `origin` pixels right of and above the lower left corner.
+    /// An image of `width` x `height` pixels (at least 1 each) in one colour. A unit of the world is `scale`
+    /// pixels long, and the world's origin lies `origin` pixels right of and above the lower left corner.
     pub fn new(width: u32, height: u32, background: Color, scale: f32, origin: (f32, f32)) -> Self {
-        // Only a side of 0 pixels (or of billions) has no image: it is drawn as one pixel.
+        // An image with a side of 0 pixels (or of billions) cannot exist: it is drawn as one pixel.
         let pixmap = Pixmap::new(width, height).or_else(|| Pixmap::new(1, 1));
         #[expect(clippy::expect_used, reason = "an image of one pixel exists")]
         let mut pixmap = pixmap.expect("an image of one pixel");

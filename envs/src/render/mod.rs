@@ -1,4 +1,4 @@
-//! What a world looks like to people.
+//! Pictures of worlds, for people.
 
 mod area;
 mod canvas;
@@ -9,7 +9,7 @@ pub use canvas::{Canvas, Color};
 
 use crate::EnvError;
 
-/// A picture of a world as it stands.
+/// A picture of a world in its present state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Picture {
     /// Lines of text, with ANSI colours where they help.
@@ -31,9 +31,9 @@ impl Picture {
 /// An RGB image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// In pixels.
+    /// The width in pixels.
     pub width: usize,
-    /// In pixels.
+    /// The height in pixels.
     pub height: usize,
     /// Red, green and blue of each pixel, row by row from the top: `height * width * 3` bytes.
     pub pixels: Vec<u8>,
@@ -50,7 +50,8 @@ impl Frame {
         Ok(Self { width, height, pixels })
     }
 
-    /// The image made smaller, its sides in the same ratio, until it fits; one that fits already is kept as it is.
+    /// The image made smaller, its sides in the same ratio, until it fits; one that fits already is kept as
+    /// it is.
     ///
     /// # Errors
     /// [`EnvError::Option`] for a side of 0 pixels.

@@ -39,7 +39,7 @@ struct Style {
 
 const PLAIN: Style = Style { ink: INK, paper: PAPER };
 
-/// The lines as a terminal shows them. Codes that set colours are followed, others are passed over.
+/// The lines as a terminal shows them. Codes that set colours are followed, others are ignored.
 pub(super) fn draw(text: &str) -> Frame {
     let lines = styled_lines(text);
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default().max(1);

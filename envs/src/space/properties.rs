@@ -1,4 +1,4 @@
-//! What holds for every space: what is drawn from it lies in it, what is pushed out of it is refused.
+//! Properties of every space: samples lie in it, and values outside of it are refused.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -68,7 +68,7 @@ fn draw(space: &Space, rng: &mut SeededRng, floats: &mut Vec<f32>, bytes: &mut V
             bytes.extend((0..space.len()).map(|_| rng.uniform(0.0, 256.0) as u8));
         }
         leaf => {
-            // What an action space draws as an action is, as numbers, an observation of the same space.
+            // As numbers, an action drawn from an action space is an observation of the same space.
             let mut batch = ActionBatch::new(leaf, 1).unwrap();
             batch.sample_row(0, leaf, rng);
             match batch {

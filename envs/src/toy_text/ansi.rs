@@ -1,4 +1,4 @@
-//! Colours of a terminal, as Gymnasium writes them.
+//! Colours of a terminal, with the codes that Gymnasium uses.
 
 /// Coloured letters.
 pub(super) const BLUE: &str = "34;1";

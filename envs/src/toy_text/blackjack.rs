@@ -1,8 +1,8 @@
 //! Blackjack: come nearer to 21 than the dealer, and not beyond it.
 //!
-//! Example 5.1 of Sutton and Barto's "Reinforcement Learning: An Introduction", with the rules of Gymnasium 1.3's
-//! `Blackjack-v1`. Cards are drawn with replacement; an ace counts 11 where that does not bust the hand ("usable"),
-//! else 1.
+//! Example 5.1 of Sutton and Barto's "Reinforcement Learning: An Introduction", with the rules of Gymnasium
+//! 1.3's `Blackjack-v1`. Cards are drawn with replacement; an ace counts 11 where that does not bust the hand
+//! ("usable"), else 1.
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use crate::render::Picture;
 use crate::{Action, End, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step};
 
-/// Observations: sums from 4 to 31, the dealer's card from 1 to 10, and whether an ace is usable, counted from 0.
+/// Observations: sums from 4 to 31, the dealer's card from 1 to 10, and whether an ace is usable, counted
+/// from 0.
 const COUNTS: [i64; 3] = [32, 11, 2];
 const HIT: usize = 1;
 /// A hand beyond this has lost.
@@ -24,10 +25,10 @@ const RANKS: usize = 13;
 
 /// The table, the player and the dealer.
 ///
-/// Observation: the player's sum, the dealer's open card (1 for an ace), and 1 if the player has a usable ace. In
-/// Gymnasium it is a tuple of three discrete numbers; here it is multi-discrete, which is the same three numbers with
-/// the same ranges in the same order, where a dict would have to invent names for them. Actions: 0 sticks, 1 hits. A
-/// game won earns 1, a lost one -1, a draw 0.
+/// Observation: the player's sum, the dealer's open card (1 for an ace), and 1 if the player has a usable
+/// ace. In Gymnasium it is a tuple of three discrete numbers; here it is multi-discrete: the same three
+/// numbers with the same ranges in the same order. A dict would have to invent names for them. Actions: 0
+/// sticks, 1 hits. A game won earns 1, a lost one -1, a draw 0.
 #[derive(Clone, Debug)]
 pub struct Blackjack {
     natural_pays: bool,
@@ -84,7 +85,7 @@ impl Hand {
         self.cards == 2 && self.sum() == LIMIT
     }
 
-    /// Whether cards can come to this hand, so that no sum overflows.
+    /// Returns true if cards can come to this hand, so that no sum overflows.
     fn is_possible(self) -> bool {
         self.hard <= MOST && self.cards <= self.hard
     }
@@ -96,8 +97,9 @@ pub(super) fn card(rank: usize) -> u8 {
 }
 
 impl Blackjack {
-    /// The game. With `natural`, a game won with an ace and a ten at the start earns 1.5. With `sab` the rules are
-    /// those of Sutton and Barto: such a hand wins against any other of the dealer's, a 21 of three cards included.
+    /// The game. With `natural`, a game won with an ace and a ten at the start earns 1.5. With `sab` the
+    /// rules are those of Sutton and Barto: such a hand wins against any other of the dealer's, a 21 of three
+    /// cards included.
     ///
     /// # Errors
     /// [`EnvError::Option`] for both at once: under Sutton and Barto's rules `natural` would do nothing.
@@ -125,7 +127,7 @@ impl Blackjack {
         self.world.observe(observation);
     }
 
-    /// Plays; `draw` gives the cards, one each time.
+    /// Plays one action; each call of `draw` returns a card.
     pub(super) fn advance(
         &mut self,
         action: usize,
@@ -196,7 +198,8 @@ impl Env for Blackjack {
         Ok(self.advance(action, draw_card, observation))
     }
 
-    /// The two hands; the dealer's second card is hidden until the game is over. None before the first game.
+    /// The two hands; the dealer's second card is hidden until the game is over. `None` before the first
+    /// game.
     fn render(&self) -> Option<Picture> {
         let World { player, dealer, open, running, .. } = self.world;
         let describe = |hand: Hand| {
@@ -234,7 +237,7 @@ fn draw_card(rng: &mut SeededRng) -> u8 {
 mod tests {
     use super::*;
 
-    /// The last observation, its reward and its end, after these actions; cards come as listed.
+    /// The last observation, its reward and its end, after these actions; cards are drawn as listed.
     fn play(natural: bool, sab: bool, cards: &[u8], actions: &[usize]) -> ([f32; 3], Step) {
         let mut game = Blackjack::new(natural, sab).unwrap();
         let (dealt, mut rest) = (cards[..4].try_into().unwrap(), cards[4..].iter());

@@ -1,7 +1,7 @@
 //! CliffWalking: walk along a cliff from start to goal without falling off.
 //!
-//! Example 6.6 of Sutton and Barto's "Reinforcement Learning: An Introduction", with the dynamics of Gymnasium 1.3's
-//! `CliffWalking-v1`.
+//! Example 6.6 of Sutton and Barto's "Reinforcement Learning: An Introduction", with the dynamics of
+//! Gymnasium 1.3's `CliffWalking-v1`.
 
 use rand::RngExt;
 
@@ -15,13 +15,13 @@ const GRID: Grid = Grid { rows: 4, columns: 12 };
 const START: usize = 36;
 /// The lower right corner; the cliff lies between the two.
 const GOAL: usize = 47;
-/// Where each action heads, in the order of the actions: neighbours are at right angles.
+/// The heading of each action, in the order of the actions: neighbours are at right angles.
 const HEADINGS: [Heading; ACTIONS] = [Heading::Up, Heading::Right, Heading::Down, Heading::Left];
 const ACTIONS: usize = 4;
 
-/// The cliff and its walker. Observation: the walker's cell, counted row by row from 0; actions: 0 up, 1 right, 2 down,
-/// 3 left. Every step costs 1; one over the cliff's edge costs 100 and leads back to the start. Only the goal ends the
-/// episode.
+/// The cliff and its walker. Observation: the walker's cell, counted row by row from 0; actions: 0 up, 1
+/// right, 2 down, 3 left. Every step costs 1; one over the cliff's edge costs 100 and leads back to the
+/// start. Only the goal ends the episode.
 #[derive(Clone, Debug)]
 pub struct CliffWalking {
     is_slippery: bool,
@@ -31,13 +31,14 @@ pub struct CliffWalking {
 }
 
 impl CliffWalking {
-    /// The environment; on slippery ground an action leads where it heads or to either side, each with probability 1/3.
+    /// The environment. On slippery ground an action leads to its heading or to either side, each with
+    /// probability 1/3.
     pub fn new(is_slippery: bool) -> Self {
         let (observations, actions) = (Space::Discrete(GRID.cells() as i64), Space::Discrete(ACTIONS as i64));
         Self { is_slippery, observations, actions, world: World::new(START) }
     }
 
-    /// What `action` can lead to from cell `state`; `None` where there is no such cell or action.
+    /// The outcomes of `action` in cell `state`; `None` where there is no such cell or action.
     pub fn outcomes(&self, state: usize, action: usize) -> Option<Outcomes> {
         (state < GRID.cells() && action < ACTIONS).then(|| self.transitions(state, action))
     }
@@ -63,7 +64,7 @@ impl CliffWalking {
         super::write(observation, [START]);
     }
 
-    /// Steps; `draw` from `0..1` chooses where the walker slips.
+    /// Steps; `draw` from `0..1` decides whether and to which side the walker slips.
     pub(super) fn advance(&mut self, action: usize, draw: f64, observation: ObsMut<'_>) -> Step {
         let outcome = self.transitions(self.world.state, action).choose(draw);
         let step = self.world.follow(action, outcome);

@@ -15,20 +15,21 @@ const MAP_4X4: [&str; 4] = ["SFFF", "FHFH", "FFFH", "HFFG"];
 const MAP_8X8: [&str; 8] =
     ["SFFFFFFF", "FFFFFFFF", "FFFHFFFF", "FFFFFHFF", "FFFHFFFF", "FHHFFFHF", "FHFFHFHF", "FFFHFFFG"];
 
-/// Where each action heads, in the order of the actions: neighbours are at right angles.
+/// The heading of each action, in the order of the actions: neighbours are at right angles.
 const HEADINGS: [Heading; ACTIONS] = [Heading::Left, Heading::Down, Heading::Right, Heading::Up];
 const NAMES: [&str; ACTIONS] = ["Left", "Down", "Right", "Up"];
 const ACTIONS: usize = 4;
 
-/// How a [`FrozenLake`] is made.
+/// The options of a [`FrozenLake`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct FrozenLakeOptions {
-    /// The map, one text a row: `S` a start, `F` frozen, `H` a hole, `G` a goal. With several starts an episode begins
-    /// on one of them, drawn uniformly.
+    /// The map, one text a row: `S` a start, `F` frozen, `H` a hole, `G` a goal. With several starts an
+    /// episode begins on one of them, drawn uniformly.
     pub desc: Vec<String>,
-    /// Whether the walker may slip to either side of where the action heads.
+    /// True if the walker may slip to either side of the action's heading.
     pub is_slippery: bool,
-    /// On a slippery lake, the probability of going where the action heads; the rest is shared by the two sides.
+    /// On a slippery lake, the probability of moving in the action's heading; the rest is shared by the two
+    /// sides.
     pub success_rate: f64,
     /// The rewards for reaching a goal, a hole, and any other tile.
     pub reward_schedule: [f64; 3],
@@ -53,7 +54,7 @@ impl FrozenLakeOptions {
         Ok(Self { desc, is_slippery: true, success_rate: 1.0 / 3.0, reward_schedule: [1.0, 0.0, 0.0] })
     }
 
-    /// The options as a configuration gives them; a map of its own as `desc` goes before `map_name`.
+    /// The options from a configuration; a map of its own as `desc` takes precedence over `map_name`.
     pub(super) fn read(options: &EnvOptions, map_name: &str) -> Result<Self, EnvError> {
         let default = Self::named(&options.text("map_name", map_name)?)?;
         Ok(Self {
@@ -65,8 +66,8 @@ impl FrozenLakeOptions {
     }
 }
 
-/// The lake and its walker. Observation: the walker's tile, counted row by row from 0; actions: 0 left, 1 down,
-/// 2 right, 3 up. The episode ends in a hole or at a goal.
+/// The lake and its walker. Observation: the walker's tile, counted row by row from 0; actions: 0 left, 1
+/// down, 2 right, 3 up. The episode ends in a hole or at a goal.
 #[derive(Clone, Debug)]
 pub struct FrozenLake {
     lake: Lake,
@@ -82,9 +83,9 @@ impl FrozenLake {
     /// The environment with these options.
     ///
     /// # Errors
-    /// [`EnvError::Option`] for a map that is no rectangle, has size zero, has unknown letters, lacks a start or a
-    /// goal or has a start without a way to a goal; for a success rate outside of 0 to 1; for rewards that are not
-    /// finite.
+    /// [`EnvError::Option`] for a map that is no rectangle, has size zero, has unknown letters, lacks a start
+    /// or a goal or has a start without a way to a goal; for a success rate outside of 0 to 1; for rewards
+    /// that are not finite.
     pub fn new(options: &FrozenLakeOptions) -> Result<Self, EnvError> {
         let rate = super::probability("success_rate", options.success_rate)?;
         if let Some(reward) = options.reward_schedule.iter().find(|reward| !reward.is_finite()) {
@@ -102,7 +103,7 @@ impl FrozenLake {
         })
     }
 
-    /// What `action` can lead to from tile `state`; `None` where there is no such tile or action.
+    /// The outcomes of `action` on tile `state`; `None` where there is no such tile or action.
     pub fn outcomes(&self, state: usize, action: usize) -> Option<Outcomes> {
         (state < self.lake.grid.cells() && action < ACTIONS).then(|| self.transitions(state, action))
     }
@@ -139,7 +140,7 @@ impl FrozenLake {
         super::write(observation, [self.world.state]);
     }
 
-    /// Steps; `draw` from `0..1` chooses where the walker slips.
+    /// Steps; `draw` from `0..1` decides whether and to which side the walker slips.
     pub(super) fn advance(&mut self, action: usize, draw: f64, observation: ObsMut<'_>) -> Step {
         let outcome = self.transitions(self.world.state, action).choose(draw);
         let step = self.world.follow(action, outcome);

@@ -1,6 +1,6 @@
 //! A rectangle of cells, numbered row by row from the top left.
 
-/// Where a walker can turn.
+/// The four directions of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Heading {
     Up,
@@ -22,7 +22,7 @@ impl Grid {
         self.rows * self.columns
     }
 
-    /// The cell beside `cell`, or `cell` itself where the rectangle ends.
+    /// The cell beside `cell`, or `cell` itself at the rectangle's edge.
     pub fn beside(self, cell: usize, heading: Heading) -> usize {
         let (row, column) = (cell / self.columns, cell % self.columns);
         match heading {

@@ -3,7 +3,7 @@
 use super::grid::{Grid, Heading};
 use crate::EnvError;
 
-/// An observation counts tiles as `f32`, which holds every whole number up to this.
+/// The most tiles of a map. An observation counts tiles as `f32`, which holds every whole number up to this.
 const MOST_TILES: usize = 1 << 24;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl Tile {
         }
     }
 
-    /// Whether an episode ends here.
+    /// Returns true if an episode ends here.
     pub fn is_end(self) -> bool {
         matches!(self, Self::Hole | Self::Goal)
     }
@@ -48,8 +48,8 @@ impl Lake {
     /// Reads a map, one text a row.
     ///
     /// # Errors
-    /// [`EnvError::Option`] for a map that is no rectangle, is empty or too large, has letters other than `S`, `F`, `H`
-    /// and `G`, lacks a start or a goal, or has a start from which no goal can be reached.
+    /// [`EnvError::Option`] for a map that is no rectangle, is empty or too large, has letters other than
+    /// `S`, `F`, `H` and `G`, lacks a start or a goal, or has a start from which no goal can be reached.
     pub fn parse(rows: &[String]) -> Result<Self, EnvError> {
         let grid = measure(rows).map_err(refuse)?;
         let mut tiles = Vec::with_capacity(grid.cells());
@@ -97,7 +97,8 @@ fn measure(rows: &[String]) -> Result<Grid, String> {
     }
 }
 
-/// From which tiles a walker can reach a goal without a hole on the way: a search that starts at the goals.
+/// True for the tiles from which a walker can reach a goal without a hole on the way. The search starts at
+/// the goals.
 fn leading_to_a_goal(grid: Grid, tiles: &[Tile]) -> Vec<bool> {
     let mut found: Vec<_> = tiles.iter().map(|&tile| tile == Tile::Goal).collect();
     let mut frontier: Vec<_> = (0..tiles.len()).filter(|&index| found[index]).collect();

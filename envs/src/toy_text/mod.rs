@@ -1,7 +1,7 @@
 //! Worlds with few states, after Gymnasium's `toy_text`.
 //!
-//! An observation of the three grid worlds is one discrete number, the state. Their whole dynamics can be read from
-//! `outcomes`, with which values can be computed instead of learnt.
+//! An observation of the three grid worlds is one discrete number, the state. Their whole dynamics can be
+//! read from `outcomes`, so that values can be computed instead of learned.
 
 mod ansi;
 mod blackjack;
@@ -30,8 +30,8 @@ pub(crate) fn specs() -> Vec<EnvSpec> {
         frozen_lake("FrozenLake8x8-v1", "8x8", 200, 0.85),
         cliff_walking("CliffWalking-v1", false),
         cliff_walking("CliffWalkingSlippery-v1", true),
-        // The versions differ in their rain alone. In version 3 it was faulty (a wall stopped a drift alongside it), so
-        // only version 4 has rain here, and probabilities that can be set.
+        // The versions differ in their rain alone. In version 3 it was faulty (a wall stopped a drift
+        // alongside it), so that only version 4 has rain here, with probabilities that can be set.
         taxi("Taxi-v3", &["fickle_passenger"]),
         taxi("Taxi-v4", &["is_rainy", "rainy_probability", "fickle_passenger", "fickle_probability"]),
         EnvSpec::new("Blackjack-v1", |options| {
@@ -78,7 +78,7 @@ fn write<const N: usize>(observation: ObsMut<'_>, numbers: [usize; N]) {
     observation.floats.iter_mut().zip(numbers).for_each(|(out, number)| *out = number as f32);
 }
 
-/// The option of this name, if it is a probability.
+/// The value of this option, if it is a probability.
 fn probability(name: &str, value: f64) -> Result<f64, EnvError> {
     if (0.0..=1.0).contains(&value) {
         return Ok(value);

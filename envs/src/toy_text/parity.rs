@@ -1,4 +1,5 @@
-//! Our worlds against Gymnasium's: the same draws give the same observations, rewards, ends and pictures, exactly.
+//! The worlds against Gymnasium's: the same draws give the same observations, rewards, ends and pictures,
+//! exactly.
 
 use serde::Deserialize;
 
@@ -57,7 +58,7 @@ trait Replay: Env {
 
 impl Replay for FrozenLake {
     fn read(options: &EnvOptions) -> Self {
-        // The registered ids differ in the name of their map, which the recorded options do not say.
+        // The registered ids differ in their map, which the recorded options do not name.
         FrozenLake::new(&FrozenLakeOptions::read(options, "4x4").unwrap()).unwrap()
     }
 
@@ -129,7 +130,7 @@ impl Replay for Blackjack {
     }
 }
 
-/// Replays all that is recorded of `id` on worlds that also have `extra` among their options.
+/// Replays all recorded episodes of `id`, on worlds that also have the options in `extra`.
 fn replay<W: Replay>(id: &str, extra: &str) {
     let registry = Registry::bundled();
     let cases: Vec<Case> = serde_json::from_value(fixtures::read(id)["cases"].take()).unwrap();
@@ -158,7 +159,7 @@ fn check_registration(at: &str, spec: &EnvSpec, case: &Case, space: &Space) {
     assert_eq!(made.observation_space(), space, "{at}: the registered id makes another world");
 }
 
-/// The space as Gymnasium writes it, multi-discrete numbers as the tuple that they stand for.
+/// The space in Gymnasium's notation, with multi-discrete numbers as the tuple that they stand for.
 fn registered_space(space: &Space) -> String {
     match space {
         Space::MultiDiscrete(counts) => {

@@ -1,23 +1,24 @@
-//! What the worlds with a table of transitions share: outcomes of an action, and the state of an episode.
+//! The common parts of worlds with a table of transitions: the outcomes of an action, and the state of an
+//! episode.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{End, EnvError, EnvState, SeededRng, Step};
 
-/// One thing that an action can lead to: an entry of Gymnasium's table `P`.
+/// One outcome of an action: an entry of Gymnasium's table `P`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
-    /// How probable it is.
+    /// The outcome's probability.
     pub probability: f64,
-    /// The state that follows, as an observation gives it.
+    /// The state that follows, as an observation shows it.
     pub state: usize,
     /// The reward of the step.
     pub reward: f64,
-    /// Whether the episode ends there.
+    /// True if the episode ends there.
     pub terminated: bool,
 }
 
-/// Everything that an action can lead to, in the order of Gymnasium's table `P`: for dynamic programming, and for the
+/// All outcomes of an action, in the order of Gymnasium's table `P`: for dynamic programming, and for the
 /// step itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcomes {
@@ -41,14 +42,14 @@ impl Outcomes {
         &self.all[..self.count]
     }
 
-    /// The outcome that a number drawn uniformly from `0..1` stands for.
+    /// The outcome that a number drawn uniformly from `0..1` selects.
     pub fn choose(&self, draw: f64) -> Outcome {
         self.all[choose(self.as_slice().iter().map(|outcome| outcome.probability), draw)]
     }
 }
 
-/// The index that a number drawn uniformly from `0..1` stands for: the first one up to which the weights add up to more
-/// than `draw`. Sums that rounding keeps below a draw near 1 give index 0, as in Gymnasium.
+/// The index that a number drawn uniformly from `0..1` selects: the first one up to which the weights add up
+/// to more than `draw`. If rounding keeps all sums below a draw near 1, the index is 0, as in Gymnasium.
 pub(super) fn choose(weights: impl IntoIterator<Item = f64>, draw: f64) -> usize {
     let mut sum = 0.0;
     let beyond = |weight: f64| {
@@ -58,7 +59,7 @@ pub(super) fn choose(weights: impl IntoIterator<Item = f64>, draw: f64) -> usize
     weights.into_iter().map(beyond).position(|beyond| beyond).unwrap_or(0)
 }
 
-/// Where an episode stands.
+/// The state of an episode.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct World {
     pub state: usize,
@@ -69,7 +70,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// A world whose episodes begin in `state`, none of which is under way.
+    /// A world before its first episode; episodes begin in `state`.
     pub fn new(state: usize) -> Self {
         Self { state, last_action: None, running: false, rng: SeededRng::default() }
     }
@@ -79,13 +80,13 @@ impl World {
         (self.state, self.last_action, self.running) = (state, None, true);
     }
 
-    /// Goes where `action` has led.
+    /// Follows `action` to its outcome.
     pub fn follow(&mut self, action: usize, outcome: Outcome) -> Step {
         (self.state, self.last_action, self.running) = (outcome.state, Some(action), !outcome.terminated);
         Step::new(outcome.reward, End::terminated_if(outcome.terminated))
     }
 
-    /// Refuses a loaded world whose numbers are none of `states` and `actions`.
+    /// Refuses a loaded world whose numbers are outside of `states` and `actions`.
     pub fn check(self, states: usize, actions: usize) -> Result<Self, EnvError> {
         let refuse = |what: &str, number: usize, count: usize| {
             let message = format!("its {what} is {number}, and this environment has {count} of them");

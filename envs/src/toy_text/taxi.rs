@@ -1,7 +1,7 @@
 //! Taxi: fetch a passenger at one of four stands and bring them to another.
 //!
-//! The world of Dietterich, "Hierarchical Reinforcement Learning with the MAXQ Value Function Decomposition" (2000),
-//! with the dynamics of Gymnasium 1.3's `Taxi-v4`.
+//! The world of Dietterich, "Hierarchical Reinforcement Learning with the MAXQ Value Function Decomposition"
+//! (2000), with the dynamics of Gymnasium 1.3's `Taxi-v4`.
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use crate::{Action, Env, EnvError, EnvOptions, EnvState, ObsMut, Space, Step};
 const ACTIONS: usize = 6;
 const NAMES: [&str; ACTIONS] = ["South", "North", "East", "West", "Pickup", "Dropoff"];
 const PICKUP: usize = 4;
-/// Where each of the first four actions heads, and what lies to the left and to the right of that.
+/// The heading of each of the first four actions, with its left and its right side.
 const HEADINGS: [[Heading; 3]; 4] = [
     [Heading::Down, Heading::Right, Heading::Left],
     [Heading::Up, Heading::Left, Heading::Right],
@@ -26,17 +26,19 @@ const HEADINGS: [[Heading; 3]; 4] = [
 
 const STEP_REWARD: f64 = -1.0;
 const DELIVERY_REWARD: f64 = 20.0;
-/// For a pickup where there is no passenger, and a drop-off away from the stands or without a passenger.
+/// The reward of a pickup without a passenger there, and of a drop-off away from the stands or without a
+/// passenger.
 const MISTAKE_REWARD: f64 = -10.0;
 
-/// How a [`Taxi`] is made.
+/// The options of a [`Taxi`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TaxiOptions {
-    /// Whether the taxi may drift to either side of where the action heads. It drifts only if the way ahead is free.
+    /// True if the taxi may drift to either side of the action's heading. It drifts only if the way ahead is
+    /// free.
     pub is_rainy: bool,
-    /// In rain, the probability of going where the action heads; the rest is shared by the two sides.
+    /// In rain, the probability of moving in the action's heading; the rest is shared by the two sides.
     pub rainy_probability: f64,
-    /// Whether the passenger may change their destination, once, with the first move after a pickup.
+    /// True if the passenger may change their destination, once, with the first move after a pickup.
     pub fickle_passenger: bool,
     /// The probability that a fickle passenger changes their destination; drawn when the episode starts.
     pub fickle_probability: f64,
@@ -63,10 +65,10 @@ impl TaxiOptions {
 
 /// The town, the taxi and its passenger.
 ///
-/// Observation: `((row * 5 + column) * 5 + passenger) * 4 + destination`, the passenger being at stand 0 (red),
-/// 1 (green), 2 (yellow) or 3 (blue), or 4 in the taxi, and the destination one of the stands. Actions: 0 south,
-/// 1 north, 2 east, 3 west, 4 pick up, 5 drop off. A delivery earns 20 and ends the episode, a mistaken pickup or
-/// drop-off costs 10, any other step 1.
+/// Observation: `((row * 5 + column) * 5 + passenger) * 4 + destination`, the passenger being at stand 0
+/// (red), 1 (green), 2 (yellow) or 3 (blue), or 4 in the taxi, and the destination one of the stands.
+/// Actions: 0 south, 1 north, 2 east, 3 west, 4 pick up, 5 drop off. A delivery earns 20 and ends the
+/// episode, a mistaken pickup or drop-off costs 10, any other step 1.
 #[derive(Clone, Debug)]
 pub struct Taxi {
     options: TaxiOptions,
@@ -78,7 +80,7 @@ pub struct Taxi {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct World {
     town: tabular::World,
-    /// Whether the passenger will change their destination with the first move.
+    /// True if the passenger will change their destination with the first move.
     fickle: bool,
 }
 
@@ -100,8 +102,8 @@ impl Taxi {
         })
     }
 
-    /// Which of the six actions change `state` (an observation): a move that no wall stops, a pickup or a drop-off that
-    /// is no mistake. `None` where there is no such state.
+    /// True for each of the six actions that changes `state` (an observation): a move that no wall stops, a
+    /// pickup or a drop-off that is no mistake. `None` where there is no such state.
     ///
     /// ```
     /// use pavlov_envs::Taxi;
@@ -118,8 +120,8 @@ impl Taxi {
         })
     }
 
-    /// What `action` can lead to from `state`; `None` where there is no such state or action. That a fickle passenger
-    /// changes their destination is not part of it.
+    /// The outcomes of `action` in `state`; `None` where there is no such state or action. Changes of a
+    /// fickle passenger's destination are left out.
     pub fn outcomes(&self, state: usize, action: usize) -> Option<Outcomes> {
         (state < STATES && action < ACTIONS).then(|| self.transitions(state, action))
     }
@@ -156,7 +158,7 @@ impl Taxi {
         Outcomes::one_of([(front, ahead), (left, side), (right, side)].map(toward))
     }
 
-    /// Starts an episode; two draws from `0..1` choose the state and whether the passenger is fickle.
+    /// Starts an episode; two draws from `0..1` choose the state and decide whether the passenger is fickle.
     pub(super) fn begin(&mut self, [start, fickle]: [f64; 2], observation: ObsMut<'_>) {
         let start = choose(std::iter::repeat_n(1.0 / STARTS as f64, STARTS), start);
         self.world.town.begin(Ride::start(start).state());
@@ -164,7 +166,7 @@ impl Taxi {
         super::write(observation, [self.world.town.state]);
     }
 
-    /// Steps: `draw` from `0..1` chooses where the taxi drifts, and `other` from `0..3` the new destination of a
+    /// Steps: `draw` from `0..1` decides the taxi's drift, and `other` from `0..3` the new destination of a
     /// passenger who changes it now.
     pub(super) fn advance(
         &mut self,
@@ -213,14 +215,14 @@ impl Env for Taxi {
         Ok(self.advance(action, draw, other, observation))
     }
 
-    /// The town and the last action: the taxi on yellow, on green with the passenger aboard; the stand where they wait
-    /// in blue, their destination in magenta.
+    /// The town and the last action. The taxi is on yellow, on green with the passenger aboard; the
+    /// passenger's stand is in blue, the destination in magenta.
     fn render(&self) -> Option<Picture> {
         let ride = Ride::from_state(self.world.town.state);
         let mut town = MAP.map(|line| line.split("").map(String::from).collect::<Vec<_>>());
         let mut restyle = |cell: usize, style: &str| {
             let (row, column) = place(cell);
-            // Splitting leaves nothing before the first letter.
+            // Splitting leaves an empty text before the first letter.
             let letter = &mut town[row][column + 1];
             if style == ON_GREEN && letter == " " {
                 *letter = "_".into();
@@ -290,7 +292,7 @@ mod tests {
             taxi.advance(action, 0.5, 2, ObsMut { floats: &mut floats, bytes: &mut [] });
             destinations.push(Ride::from_state(floats[0] as usize).destination);
         }
-        // The move against the edge is none.
+        // A move against the edge does not change the state.
         assert_eq!(destinations, [1, 1, 3, 3]);
     }
 }

@@ -1,29 +1,29 @@
-//! The town of the taxi: its map, and what a state stands for.
+//! The town of the taxi: its map, and the meaning of a state.
 
 use super::grid::{Grid, Heading};
 
-/// The town as it is drawn. A cell stands at every other place of a row; between two cells, `:` lets the taxi pass and
-/// `|` is a wall.
+/// The town's picture. A cell stands at every other place of a row; between two cells, `:` lets the taxi pass
+/// and `|` is a wall.
 pub(super) const MAP: [&str; 7] =
     ["+---------+", "|R: | : :G|", "| : | : : |", "| : : : : |", "| | : | : |", "|Y| : |B: |", "+---------+"];
 const GRID: Grid = Grid { rows: 5, columns: 5 };
 /// The cells of the stands: red, green, yellow, blue.
 const STANDS: [usize; 4] = [0, 4, 20, 23];
-/// In place of the passenger's stand, when the taxi carries them.
+/// The value in place of the passenger's stand when the taxi carries them.
 pub(super) const ABOARD: usize = 4;
 
-/// Cells, times stands or aboard, times destinations.
+/// The number of states: cells, times stands or aboard, times destinations.
 pub(super) const STATES: usize = 25 * 5 * 4;
-/// Cells, times stands, times destinations other than the passenger's stand.
+/// The number of starts: cells, times stands, times destinations other than the passenger's stand.
 pub(super) const STARTS: usize = 25 * 4 * 3;
 
-/// What a state stands for.
+/// The meaning of a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ride {
     pub taxi: usize,
     /// The passenger's stand, or [`ABOARD`].
     pub passenger: usize,
-    /// The stand where the passenger wants to go.
+    /// The stand to which the passenger wants to go.
     pub destination: usize,
 }
 
@@ -42,7 +42,7 @@ impl Ride {
         Self { taxi: index / 12, passenger, destination: other_than(passenger, index % 3) }
     }
 
-    /// This ride with the taxi beside where it is, unless the town's edge or a wall is in the way.
+    /// This ride with the taxi in the next cell, or in its own where the town's edge or a wall is in the way.
     pub fn moved(self, heading: Heading) -> Self {
         let (row, column) = (self.taxi / GRID.columns, self.taxi % GRID.columns);
         let passable = match heading {
@@ -58,7 +58,7 @@ impl Ride {
         Self { destination: other_than(self.destination, other), ..self }
     }
 
-    /// The ride after a pickup; `None` where there is nobody to pick up.
+    /// The ride after a pickup; `None` where there is no passenger.
     pub fn picked_up(self) -> Option<Self> {
         let waits_here = self.passenger != ABOARD && STANDS[self.passenger] == self.taxi;
         waits_here.then_some(Self { passenger: ABOARD, ..self })
@@ -76,7 +76,7 @@ fn other_than(stand: usize, index: usize) -> usize {
     index + usize::from(index >= stand)
 }
 
-/// Where a cell is drawn: its line and its place in it.
+/// The place of a cell in the picture: its line and its column.
 pub(super) fn place(cell: usize) -> (usize, usize) {
     (cell / GRID.columns + 1, 2 * (cell % GRID.columns) + 1)
 }

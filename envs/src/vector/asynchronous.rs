@@ -1,4 +1,4 @@
-//! A vector environment that waits for its fastest environments only.
+//! An asynchronous vector environment: it waits only for its fastest environments.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::{self, JoinHandle};
@@ -11,12 +11,13 @@ use super::slots::Slots;
 use super::{StepBatch, VectorOptions};
 use crate::{ActionBatch, End, Env, EnvError, Space, derive_seed};
 
-/// Steps environments on several threads without waiting for all of them, in EnvPool's manner: [`send`](Self::send)
-/// hands in actions for some environments, [`recv`](Self::recv) gives those that are ready first.
+/// Steps environments on several threads without waiting for all of them, in EnvPool's manner:
+/// [`send`](Self::send) hands in actions for some environments, [`recv`](Self::recv) returns those that are
+/// ready first.
 ///
-/// Which environments come first depends on the machine; what each of them lives through does not: for the same
-/// actions it is what it would be in a [`SyncVectorEnv`](super::SyncVectorEnv). Every environment has buffers of its
-/// own, in which it travels to a thread and back; a step allocates nothing.
+/// The order in which environments come back depends on the machine, but the course of each does not: for the
+/// same actions it is the same as in a [`SyncVectorEnv`](super::SyncVectorEnv). Every environment has buffers
+/// of its own, in which it travels to a thread and back; a step allocates nothing.
 ///
 /// ```
 /// use pavlov_envs::{ActionBatch, AsyncVectorEnv, Registry, StepBatch, VectorOptions};
@@ -40,19 +41,19 @@ pub struct AsyncVectorEnv {
     /// The environments that are not under way.
     home: Vec<Option<Box<Traveller>>>,
     under_way: usize,
-    /// Where environments leave; `None` when this is dropped.
+    /// Takes environments to the threads; `None` when this is dropped.
     departures: Option<Sender<Box<Traveller>>>,
-    /// The other end, to take back what no thread has begun.
+    /// The threads' end, from which environments can be taken back before a thread has begun with them.
     departed: Receiver<Box<Traveller>>,
     arrivals: Receiver<Box<Traveller>>,
     threads: Vec<JoinHandle<()>>,
-    /// The environments that the last `recv` gave.
+    /// The environments that the last `recv` returned.
     ready: Vec<usize>,
-    /// Whether a reset is needed: before the first one, and after an error.
+    /// True if a reset is needed: before the first one, and after an error.
     broken: bool,
 }
 
-/// An environment with all that it needs on its way.
+/// An environment with all its buffers, on its way to a thread and back.
 struct Traveller {
     number: usize,
     slot: Slot,
@@ -65,7 +66,7 @@ struct Traveller {
     outcome: Result<(), EnvError>,
 }
 
-/// What an environment is to do.
+/// The task of a thread with an environment.
 enum Order {
     Reset(Option<u64>),
     Step,
@@ -82,15 +83,16 @@ impl Traveller {
             }
             Order::Step => self.slot.step(self.action.row(0), self.options.autoreset, self.out.row_mut(0)),
         });
-        // The slot has caught what the environment may do; nothing at all must keep it from coming home.
+        // The slot has caught panics of the environment; this catches any other, so that the environment
+        // always comes back.
         let outcome = catch_unwind(act);
         self.outcome = outcome.unwrap_or_else(|_| Err(EnvError::World("its step panicked".into())));
     }
 }
 
 impl AsyncVectorEnv {
-    /// A vector environment of what `make` gives for the numbers from 0 to `num_envs - 1`, on as many threads as the
-    /// options say, none of which is the caller's.
+    /// A vector environment of the environments that `make` returns for the numbers from 0 to `num_envs - 1`,
+    /// on as many threads as the options say, none of which is the caller's.
     ///
     /// # Errors
     /// That of `make`; [`EnvError::Contract`] for no environments, or environments with different spaces;
@@ -108,7 +110,7 @@ impl AsyncVectorEnv {
         };
         let home = slots.into_inner().into_iter().enumerate().map(traveller);
         let home = home.collect::<Result<Vec<_>, EnvError>>()?;
-        // Each channel has room for all, so that nobody ever waits for room.
+        // Each channel has room for all environments, so that sending never blocks.
         let (departures, departed) = bounded(options.num_envs);
         let (returns, arrivals) = bounded(options.num_envs);
         let spawn = |_| spawn_thread(departed.clone(), returns.clone());
@@ -128,29 +130,29 @@ impl AsyncVectorEnv {
         })
     }
 
-    /// How many environments there are.
+    /// The number of environments.
     pub fn num_envs(&self) -> usize {
         self.buffers.rows
     }
 
-    /// How many environments are under way: sent and not received yet.
+    /// The number of environments under way: sent and not received yet.
     pub fn under_way(&self) -> usize {
         self.under_way
     }
 
-    /// What the observations of one environment look like.
+    /// The space of one environment's observations.
     pub fn observation_space(&self) -> &Space {
         &self.observations
     }
 
-    /// What the actions of one environment look like.
+    /// The space of one environment's actions.
     pub fn action_space(&self) -> &Space {
         &self.actions
     }
 
-    /// Sends all environments to a new episode; `recv` gives their first observations, marked in
-    /// [`StepBatch::resets`]. Environments that are under way are waited for, their results dropped. With a seed,
-    /// environment `i` gets [`derive_seed(seed, "env", i)`](derive_seed).
+    /// Starts a new episode in all environments; `recv` returns their first observations, marked in
+    /// [`StepBatch::resets`]. Environments that are under way are waited for, and their results are dropped.
+    /// With a seed, environment `i` gets [`derive_seed(seed, "env", i)`](derive_seed).
     ///
     /// # Errors
     /// [`EnvError::World`] when no thread is left.
@@ -168,11 +170,12 @@ impl AsyncVectorEnv {
         Ok(())
     }
 
-    /// Lets environment `ids[i]` take a step with action `i`.
+    /// Lets environment `ids[i]` make a step with action `i`.
     ///
     /// # Errors
-    /// [`EnvError::NeedsReset`] before the first reset and after an error; [`EnvError::Contract`] for an id that does
-    /// not exist, is under way or comes twice, and unless there is one action for each: then nothing is sent.
+    /// [`EnvError::NeedsReset`] before the first reset and after an error; [`EnvError::Contract`] for an id
+    /// that does not exist, is under way or comes twice, and unless there is one action for each. Nothing is
+    /// sent then.
     pub fn send(&mut self, ids: &[usize], actions: &ActionBatch) -> Result<(), EnvError> {
         if self.broken {
             return Err(EnvError::NeedsReset);
@@ -191,12 +194,14 @@ impl AsyncVectorEnv {
         Ok(())
     }
 
-    /// Waits until `at_least` environments are ready and gives the numbers of all that are, in the order of their
-    /// arrival. What came of their steps stands in their rows of `out`; other rows are left as they are.
+    /// Waits until `at_least` environments are ready and returns the numbers of all ready ones, in the order
+    /// of their arrival. The outcomes of their steps stand in their rows of `out`; other rows are left as
+    /// they are.
     ///
     /// # Errors
-    /// That of the first environment to arrive with one, which is named in it: a reset is needed then.
-    /// [`EnvError::Contract`] when fewer are under way than are to be waited for, or for buffers of another size.
+    /// The error of the first environment to arrive with one, named in it: a reset is needed then.
+    /// [`EnvError::Contract`] when fewer are under way than are to be waited for, or for buffers of another
+    /// size.
     pub fn recv(&mut self, at_least: usize, out: &mut StepBatch) -> Result<&[usize], EnvError> {
         self.buffers.check_out(out)?;
         if at_least > self.under_way {
@@ -226,7 +231,7 @@ impl AsyncVectorEnv {
         outcome.map(|()| self.ready.as_slice())
     }
 
-    /// Refuses numbers of environments that cannot be sent. `ready` serves to find those that come twice.
+    /// Refuses numbers of environments that cannot be sent. `ready` is used to find those that come twice.
     fn check_ids(&mut self, ids: &[usize]) -> Result<(), EnvError> {
         self.ready.clear();
         self.ready.resize(self.buffers.rows, 0);
@@ -263,12 +268,12 @@ impl AsyncVectorEnv {
 }
 
 impl Drop for AsyncVectorEnv {
-    /// Waits for the steps that have been begun; those that have not are never taken.
+    /// Waits for the steps that threads have begun; the others are never made.
     fn drop(&mut self) {
         while self.departed.try_recv().is_ok() {}
         self.departures = None;
         for thread in self.threads.drain(..) {
-            // It has ended, with a panic or without.
+            // The thread has ended, with a panic or without.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! What environments live through does not depend on the order in which they arrive.
+//! The course of each environment does not depend on the order in which they arrive.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use super::walk::Walk;
 use super::{AsyncVectorEnv, Autoreset, StepBatch, SyncVectorEnv, VectorEnv, VectorOptions};
 use crate::{ActionBatch, End, Env, EnvError};
 
-/// One row of a step: what is observed, what was observed last if the episode ended, reward, end, whether a reset.
+/// One row of a step: the observation, the final observation if the episode ended, reward, end, and true for
+/// a reset.
 type Row = (Vec<f32>, Option<Vec<f32>>, f64, End, bool);
 
 fn row_of(out: &StepBatch, row: usize) -> Row {
@@ -24,7 +25,7 @@ fn make(longest: u32, slowness: i32) -> impl Fn(usize) -> Result<Box<dyn Env>, E
     }
 }
 
-/// What each environment lives through when all take their steps together.
+/// The course of each environment when all make their steps together.
 fn together(options: &VectorOptions, plan: &[Vec<i64>], longest: u32, seed: u64) -> Vec<Vec<Row>> {
     let mut env = SyncVectorEnv::with_autoreset(plan.len(), options.autoreset, make(longest, 0)).unwrap();
     let mut out = StepBatch::new(env.observation_space(), plan.len());
@@ -38,7 +39,7 @@ fn together(options: &VectorOptions, plan: &[Vec<i64>], longest: u32, seed: u64)
     lives
 }
 
-/// The same when each takes its next step as soon as it has arrived.
+/// The same when each makes its next step as soon as it has arrived.
 fn apart(
     envs: &mut AsyncVectorEnv,
     at_least: usize,

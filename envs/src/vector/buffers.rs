@@ -1,4 +1,4 @@
-//! Whether the buffers that a caller hands in are those of the vector environment.
+//! The check of the buffers that a caller hands in: they must have the vector environment's size.
 
 use super::StepBatch;
 use crate::{ActionBatch, EnvError, ObsBatch, ObsLayout, Space};
@@ -12,7 +12,7 @@ pub(crate) struct Buffers {
 }
 
 impl Buffers {
-    /// For `rows` environments with observations from `space`; none at all are an error.
+    /// The size for `rows` environments with observations from `space`; 0 rows are an error.
     pub fn new(space: &Space, rows: usize) -> Self {
         let layout = ObsLayout::new(space);
         Self { rows, floats: layout.floats, bytes: layout.bytes }
@@ -52,7 +52,7 @@ impl Buffers {
     }
 }
 
-/// The error for a vector environment of nothing.
+/// The error for a vector environment without environments.
 pub(crate) fn check_count(num_envs: usize) -> Result<(), EnvError> {
     if num_envs > 0 {
         return Ok(());

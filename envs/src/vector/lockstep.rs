@@ -28,7 +28,7 @@ impl Lockstep {
         }
     }
 
-    /// What both calls give, which is the same.
+    /// The result of a call, which must be the same for both.
     fn both<T: PartialEq + std::fmt::Debug>(
         &mut self,
         mut call: impl FnMut(&mut dyn VectorEnv, &mut StepBatch) -> T,
@@ -46,7 +46,8 @@ impl Lockstep {
         Ok(outcome)
     }
 
-    /// Steps both with these actions. What comes out is equal, unless it is an error: then it is of no use.
+    /// Steps both with these actions. The outcomes are equal, unless the step is an error: then they have no
+    /// meaning.
     pub fn step_with(&mut self, actions: &ActionBatch) -> Result<Result<(), EnvError>, TestCaseError> {
         let outcome = self.both(|env, out| env.step(actions, out))?;
         match outcome {

@@ -41,28 +41,29 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ActionBatch, End, Env, EnvError, EnvState, ObsBatch, ObsRef, Space};
 
-/// When an environment whose episode has ended starts its next one. Both are Gymnasium's.
+/// The time at which an environment whose episode has ended starts its next one. Both kinds are Gymnasium's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Autoreset {
-    /// Within the same call: the row of `observations` is the first observation of the new episode, and the last one
-    /// of the old stands in `final_observations`. Every row of every step is a transition to learn from.
+    /// Within the same call: the row of `observations` is the first observation of the new episode, and the
+    /// last one of the old stands in `final_observations`. Every row of every step is a transition to learn
+    /// from.
     #[default]
     SameStep,
-    /// With the next call, which ignores the environment's action and resets it instead: the row is then marked in
-    /// `resets` and is no transition.
+    /// With the next call, which ignores the environment's action and resets it instead: the row is then
+    /// marked in `resets` and is no transition.
     NextStep,
 }
 
-/// How a vector environment is put together.
+/// The options of a vector environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VectorOptions {
-    /// How many environments there are.
+    /// The number of environments.
     pub num_envs: usize,
-    /// How many threads step them; 0 takes as many as there are cores. The results do not depend on it. A world that
-    /// has a vector form of its own needs but one.
+    /// The number of threads that step them; 0 takes as many as there are cores. The results do not depend on
+    /// it. A world with a vector form of its own needs only one.
     pub threads: usize,
-    /// When an environment whose episode has ended starts its next one.
+    /// The time at which an environment whose episode has ended starts its next one.
     pub autoreset: Autoreset,
 }
 
@@ -82,7 +83,7 @@ impl VectorOptions {
         Self { autoreset, ..self }
     }
 
-    /// How many threads there is work for.
+    /// The number of threads that have work.
     fn team_size(&self) -> usize {
         let threads = match self.threads {
             0 => thread::available_parallelism().map_or(1, NonZero::get),
@@ -91,7 +92,7 @@ impl VectorOptions {
         threads.min(self.num_envs)
     }
 
-    /// A vector environment of the single environments that `make` gives.
+    /// A vector environment of the single environments that `make` returns.
     ///
     /// # Errors
     /// That of `make`; [`EnvError::Contract`] for no environments, or environments with different spaces;
@@ -107,23 +108,23 @@ impl VectorOptions {
     }
 }
 
-/// What one step of a vector environment gives back. The caller owns it and hands it in again for every step.
+/// The outcome of one step of a vector environment. The caller owns it and hands it in again for every step.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StepBatch {
-    /// What to act on next, `[num_envs]` rows.
+    /// The observations to act on next, `[num_envs]` rows.
     pub observations: ObsBatch,
     /// The last observation of each episode that ended with this step; rows of other environments are stale.
     pub final_observations: ObsBatch,
     /// The reward of each environment, to learn from.
     pub rewards: Vec<f64>,
-    /// Whether, and how, each environment's episode ended with this step, as the agent is to see it.
+    /// The end of each environment's episode with this step, if it ended, as the agent is to see it.
     pub ends: Vec<End>,
-    /// The reward of each environment in its own units, whatever wrappers made of it.
+    /// The reward of each environment in its own units, before any wrapper changed it.
     pub raw_rewards: Vec<f64>,
-    /// Whether, and how, each world's own episode ended.
+    /// The end of each world's own episode with this step, if it ended.
     pub raw_ends: Vec<End>,
-    /// Which environments were reset in place of a step: their rows are no transitions. Under next-step autoreset only,
-    /// or for the first observations that an [`AsyncVectorEnv`] gives.
+    /// True for environments that were reset in place of a step: their rows are no transitions. Under
+    /// next-step autoreset only, or for the first observations that an [`AsyncVectorEnv`] returns.
     pub resets: Vec<bool>,
 }
 
@@ -155,8 +156,8 @@ impl StepBatch {
         }
     }
 
-    /// Takes over what `source` says of the environments from `first` on; of final observations those of episodes that
-    /// ended.
+    /// Copies the rows of `source` over those of the environments from `first` on; of final observations only
+    /// those of episodes that ended.
     pub fn copy_rows(&mut self, first: usize, source: &StepBatch) {
         let rows = first..first + source.rewards.len();
         self.observations.copy_rows(first, &source.observations);
@@ -171,8 +172,8 @@ impl StepBatch {
         }
     }
 
-    /// The observation that truly followed the action of environment `row`: the final one if its episode ended.
-    /// This, never the reset observation, is what a value is bootstrapped from.
+    /// The observation that truly followed the action of environment `row`: the final one if its episode
+    /// ended. Values are bootstrapped from this one, never from the reset observation.
     pub fn next_observation(&self, row: usize) -> ObsRef<'_> {
         if self.ends[row].is_over() { self.final_observations.row(row) } else { self.observations.row(row) }
     }
@@ -180,13 +181,13 @@ impl StepBatch {
 
 /// Many environments of one kind, stepped together. Object safe.
 pub trait VectorEnv: Send {
-    /// How many environments there are.
+    /// The number of environments.
     fn num_envs(&self) -> usize;
 
-    /// What the observations of one environment look like.
+    /// The space of one environment's observations.
     fn observation_space(&self) -> &Space;
 
-    /// What the actions of one environment look like.
+    /// The space of one environment's actions.
     fn action_space(&self) -> &Space;
 
     /// Starts a new episode everywhere. With a seed, environment `i` gets
@@ -196,24 +197,27 @@ pub trait VectorEnv: Send {
     /// That of the first environment that fails, which is named in it.
     fn reset(&mut self, seed: Option<u64>, observations: &mut ObsBatch) -> Result<(), EnvError>;
 
-    /// Steps every environment with its action and resets the ones whose episode ended, when [`Autoreset`] says.
+    /// Steps every environment with its action and resets those whose episode ended, at the time that
+    /// [`Autoreset`] says.
     ///
     /// # Errors
-    /// That of the first environment that fails, which is named in it; also NaN in an observation or a reward.
+    /// That of the first environment that fails, which is named in it; also NaN in an observation or a
+    /// reward.
     fn step(&mut self, actions: &ActionBatch, out: &mut StepBatch) -> Result<(), EnvError>;
 
-    /// How observations are normalised, where they are: for an evaluation on environments of its own.
+    /// The normaliser of the observations, if a wrapper normalises them: for an evaluation on environments of
+    /// its own.
     fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
         None
     }
 
-    /// What wrappers that normalise have seen since the last call, once [`VectorEnv::follow_seen`] was called: their share
-    /// in statistics that several vector environments gather together.
+    /// The statistics of normalising wrappers since the last call, once [`VectorEnv::follow_seen`] was
+    /// called: this vector environment's share in statistics that several gather together.
     fn take_seen(&mut self) -> SeenStatistics {
         SeenStatistics::default()
     }
 
-    /// Wrappers that normalise go on with these statistics, and add to them what they see themselves.
+    /// Gives normalising wrappers these statistics to go on with. They add their own observations to them.
     ///
     /// # Errors
     /// [`EnvError::State`] when they are of other observations.
@@ -224,7 +228,7 @@ pub trait VectorEnv: Send {
     /// The state of all environments; `None` if one of them cannot be saved.
     fn save_state(&self) -> Option<EnvState>;
 
-    /// Continues from what [`VectorEnv::save_state`] has given.
+    /// Continues from a state that [`VectorEnv::save_state`] returned.
     ///
     /// # Errors
     /// [`EnvError::State`] when it does not fit.

@@ -1,4 +1,4 @@
-//! Observations and rewards in the same order of size, by statistics over all environments.
+//! Normalisation of observations and rewards by running statistics over all environments.
 //!
 //! They belong to the training: an evaluation applies the observations' statistics as they stand
 //! ([`VectorEnv::observation_normalizer`]) and adds nothing to them, and its rewards are the world's own.
@@ -9,21 +9,22 @@ use super::pooled::Pooled;
 use super::{RunningStatistics, SeenStatistics, StepBatch, VectorEnv};
 use crate::{ACTION_MASK, ActionBatch, Dtype, EnvError, EnvState, ObsBatch, ObsLayout, ObsMut, Space};
 
-/// What it takes to normalise an observation, without the environments.
+/// The normaliser of single observations, usable without the environments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservationNormalizer {
     statistics: Pooled,
-    /// Where the numbers stand: boxes of `f32`. Bytes, choices and masks are left as they are.
+    /// The places of the boxes of `f32`. Bytes, choices and masks are left as they are.
     numbers: Vec<usize>,
     clip: f32,
     epsilon: f64,
 }
 
 impl ObservationNormalizer {
-    /// A normaliser for observations of `space` that has seen none.
+    /// A normaliser for observations of `space`, without statistics.
     ///
     /// # Errors
-    /// [`EnvError::Option`] when there is nothing to normalise, or for a clip or an epsilon that makes no sense.
+    /// [`EnvError::Option`] when there is nothing to normalise, or for a clip or an epsilon that makes no
+    /// sense.
     pub fn new(space: &Space, clip: f32, epsilon: f64) -> Result<Self, EnvError> {
         check_settings(f64::from(clip), epsilon)?;
         let numbers: Vec<usize> = box_ranges(space).into_iter().flatten().collect();
@@ -35,7 +36,7 @@ impl ObservationNormalizer {
         Ok(Self { statistics: Pooled::new(numbers.len()), numbers, clip, epsilon })
     }
 
-    /// What has been seen.
+    /// The statistics of the observations so far.
     pub fn statistics(&self) -> &RunningStatistics {
         self.statistics.all()
     }
@@ -74,7 +75,7 @@ fn check_settings(clip: f64, epsilon: f64) -> Result<(), EnvError> {
     Err(EnvError::Option(message))
 }
 
-/// Where the boxes of `f32` stand.
+/// The places of the boxes of `f32`.
 fn box_ranges(space: &Space) -> Vec<Range<usize>> {
     let mut boxes = Vec::new();
     collect(space, "", &mut boxes);
@@ -82,7 +83,7 @@ fn box_ranges(space: &Space) -> Vec<Range<usize>> {
     leaves.into_iter().zip(boxes).filter(|(_, is_box)| *is_box).map(|(leaf, _)| leaf.range).collect()
 }
 
-/// Which leaves are boxes of `f32`, in the order of the layout.
+/// Marks the leaves that are boxes of `f32`, in the order of the layout.
 fn collect(space: &Space, key: &str, boxes: &mut Vec<bool>) {
     match space {
         Space::Dict(entries) => entries.iter().for_each(|(key, entry)| collect(entry, key, boxes)),
@@ -106,7 +107,7 @@ fn normalized(space: &Space, clip: f32) -> Space {
     }
 }
 
-/// Normalises the observations of a vector environment; every observation that comes out has been counted.
+/// Normalises the observations of a vector environment. Every observation that it returns has been counted.
 pub struct NormalizeObservation {
     inner: Box<dyn VectorEnv>,
     space: Space,
@@ -184,8 +185,8 @@ impl VectorEnv for NormalizeObservation {
     }
 }
 
-/// Divides rewards by the running deviation of their discounted sum, as in Stable-Baselines3's VecNormalize; their
-/// mean, which says what is good, stays. The sum starts anew with each episode.
+/// Divides rewards by the running deviation of their discounted sum, as in Stable-Baselines3's VecNormalize.
+/// Their mean, which separates good from bad, is kept. The sum starts anew with each episode.
 pub struct NormalizeReward {
     inner: Box<dyn VectorEnv>,
     discount: f64,
@@ -194,7 +195,7 @@ pub struct NormalizeReward {
     statistics: Pooled,
     /// The discounted sum of each environment's episode so far.
     sums: Vec<f64>,
-    /// The environments that were not merely reset by the last call.
+    /// The environments that made a step in the last call, instead of being reset.
     stepped: Vec<usize>,
 }
 
@@ -212,7 +213,7 @@ impl NormalizeReward {
         Ok(Self { inner, discount, clip, epsilon, statistics: Pooled::new(1), sums, stepped })
     }
 
-    /// What has been seen of the discounted sums.
+    /// The statistics of the discounted sums so far.
     pub fn statistics(&self) -> &RunningStatistics {
         self.statistics.all()
     }

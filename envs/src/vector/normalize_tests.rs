@@ -30,7 +30,8 @@ fn go_on(env: &mut dyn VectorEnv, out: &mut StepBatch, from: usize, steps: usize
         .collect()
 }
 
-/// Mean and variance of all numbers, with the start of mean 0 and variance 1 that counts for a ten-thousandth.
+/// Mean and variance of all numbers, with the start of mean 0 and variance 1 that counts for a
+/// ten-thousandth.
 fn moments(numbers: &[f64]) -> (f64, f64) {
     let count = numbers.len() as f64 + 1e-4;
     let mean = numbers.iter().sum::<f64>() / count;
@@ -177,7 +178,7 @@ fn several_that_gather_together_know_what_one_would() {
         assert!((one - many).abs() < 1e-9 * one.abs().max(1.0), "{one} {many}");
     }
     assert!(all.returns.as_ref().unwrap().count() > (2 * ENVS * STEPS) as f64 - 1.0);
-    // Who goes on with them starts from there, also after it was saved.
+    // The others go on from there, also after a save.
     alone.follow_seen(&all).unwrap();
     assert_eq!(own(alone.as_ref()), many);
     let mut again = both().make_vector(&options).unwrap();

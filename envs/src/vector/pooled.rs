@@ -1,11 +1,11 @@
-//! Statistics that several vector environments gather together, each in a thread of its own.
+//! Pooled statistics: several vector environments gather them together, each in a thread of its own.
 
 use serde::{Deserialize, Serialize};
 
 use super::RunningStatistics;
 use crate::EnvError;
 
-/// What the wrappers that normalise have seen; `None` where there is no such wrapper, or nothing was seen yet.
+/// The statistics of normalising wrappers; `None` where there is no such wrapper, or nothing was seen yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SeenStatistics {
     /// Of observations.
@@ -15,7 +15,7 @@ pub struct SeenStatistics {
 }
 
 impl SeenStatistics {
-    /// Takes in what others have seen.
+    /// Adds the statistics of others.
     pub fn merge(&mut self, news: &SeenStatistics) {
         let pairs = [(&mut self.observations, &news.observations), (&mut self.returns, &news.returns)];
         for (all, news) in pairs {
@@ -26,11 +26,11 @@ impl SeenStatistics {
     }
 }
 
-/// Running statistics, and on demand apart what of them is new.
+/// Running statistics, which can also count the observations since the last hand-over apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Pooled {
     all: RunningStatistics,
-    /// Whether what is new is counted apart.
+    /// True if new observations are counted apart.
     gathers: bool,
     news: Option<RunningStatistics>,
 }
@@ -40,7 +40,7 @@ impl Pooled {
         Self { all: RunningStatistics::new(width), gathers: false, news: None }
     }
 
-    /// All that is known.
+    /// The statistics of all observations.
     pub fn all(&self) -> &RunningStatistics {
         &self.all
     }
@@ -58,26 +58,26 @@ impl Pooled {
         }
     }
 
-    /// What was seen since the last call, if anything was.
+    /// The statistics since the last call, if anything was seen.
     pub fn take_news(&mut self) -> Option<RunningStatistics> {
         self.news.take()
     }
 
-    /// Goes on with these.
+    /// Goes on with these statistics.
     pub fn set(&mut self, all: &RunningStatistics) -> Result<(), EnvError> {
         check_width(all, self.width())?;
         self.all.clone_from(all);
         Ok(())
     }
 
-    /// Goes on with these, if there are any, and counts apart what is seen from now on.
+    /// Goes on with these statistics, if there are any, and counts later observations apart.
     pub fn follow(&mut self, all: Option<&RunningStatistics>) -> Result<(), EnvError> {
         all.map_or(Ok(()), |all| self.set(all))?;
         self.gathers = true;
         Ok(())
     }
 
-    /// Goes on exactly with what was saved.
+    /// Goes on exactly with saved statistics.
     pub fn load(&mut self, saved: Pooled) -> Result<(), EnvError> {
         check_width(&saved.all, self.width())?;
         if let Some(news) = &saved.news {
@@ -88,7 +88,7 @@ impl Pooled {
     }
 }
 
-/// Refuses statistics of another number of numbers.
+/// Refuses statistics of another width.
 fn check_width(statistics: &RunningStatistics, want: usize) -> Result<(), EnvError> {
     let have = statistics.mean().len();
     if have == want {

@@ -1,5 +1,5 @@
-//! The bookkeeping of autoreset, whatever the number of threads: what the copies in a vector environment live through
-//! is what each lives through alone, and every row of every step is a transition or a reset, never both.
+//! Properties of autoreset, for any number of threads: the course of the copies in a vector environment is
+//! that of each copy alone, and every row of every step is either a transition or a reset.
 
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ struct Transition {
     next: Vec<f32>,
 }
 
-/// What environment `row` lives through alone.
+/// The course of environment `row` alone.
 fn alone(longest: u32, seed: u64, row: usize, actions: &[i64]) -> Vec<Transition> {
     let mut env = Walk::boxed(longest).unwrap();
     let mut buffer = ObsBatch::new(env.observation_space(), 1);
@@ -33,8 +33,8 @@ fn alone(longest: u32, seed: u64, row: usize, actions: &[i64]) -> Vec<Transition
     transitions
 }
 
-/// What the environments live through in a vector environment, the calls that reset one being left out; halfway
-/// another one continues from the saved state. Says also how many rows were such calls.
+/// The course of the environments in a vector environment, without the calls that reset one; halfway, another
+/// vector environment continues from the saved state. Returns the number of rows of such calls as well.
 fn together(
     longest: u32,
     seed: u64,
@@ -72,7 +72,7 @@ fn together(
     (lives, resets)
 }
 
-/// The actions of up to five environments over up to 60 steps, and how these are put together.
+/// The actions of up to five environments over up to 60 steps, and the options of the vector environment.
 fn plans() -> impl Strategy<Value = (Vec<Vec<i64>>, VectorOptions)> {
     let sizes = (1_usize..6, 1_usize..60, 1_usize..5, any::<bool>());
     sizes.prop_flat_map(|(envs, steps, threads, next_step)| {
@@ -89,7 +89,7 @@ proptest! {
     ) {
         let (lives, _) = together(longest, seed, &plan, options);
         for (row, life) in lives.iter().enumerate() {
-            // A call that resets ignores its action, which the environment alone never sees.
+            // A call that resets ignores its action, which the environment alone never receives.
             let actions: Vec<_> = life.iter().map(|transition| transition.action).collect();
             prop_assert_eq!(life, &alone(longest, seed, row, &actions), "environment {}", row);
         }
@@ -117,7 +117,8 @@ proptest! {
                     let id = number as f32 + 1.0;
                     prop_assert_eq!(&transition.observation, &[id, index as f32, sum]);
                     sum += transition.action as f32;
-                    // With the last step too: the final observation is the old episode's, never the new one's first.
+                    // With the last step too, the final observation is the old episode's, never the new one's
+                    // first.
                     prop_assert_eq!(&transition.next, &[id, index as f32 + 1.0, sum]);
                     prop_assert_eq!(transition.step.reward, f64::from(sum));
                 }
@@ -125,7 +126,7 @@ proptest! {
         }
     }
 
-    /// Observations, rewards, ends, saved states: all of it, and the errors of wrong actions.
+    /// Compares observations, rewards, ends and saved states, and the errors for wrong actions.
     #[test]
     fn threads_change_nothing(
         (plan, options) in plans(), seed: u64, longest in 1_u32..20, wrong: prop::sample::Index,

@@ -1,4 +1,4 @@
-//! Mean and variance of what has been seen so far.
+//! Running mean and variance.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,8 @@ use crate::EnvError;
 pub struct RunningStatistics {
     mean: Vec<f64>,
     variance: Vec<f64>,
-    /// How many were seen; a little more than that, so that the start (mean 0, variance 1) counts for something.
+    /// The number of rows seen, and a little more, so that the start (mean 0, variance 1) counts for
+    /// something.
     count: f64,
 }
 
@@ -32,20 +33,21 @@ impl TryFrom<Parts> for RunningStatistics {
 }
 
 impl RunningStatistics {
-    /// Statistics of `width` numbers, of which nothing has been seen: mean 0, variance 1.
+    /// Statistics of `width` numbers before the first row: mean 0, variance 1.
     pub fn new(width: usize) -> Self {
         Self { mean: vec![0.0; width], variance: vec![1.0; width], count: 1e-4 }
     }
 
-    /// Statistics of nothing at all, to be merged into others.
+    /// Statistics of no rows at all, to be merged into others.
     pub(super) fn nothing(width: usize) -> Self {
         Self { mean: vec![0.0; width], variance: vec![0.0; width], count: 0.0 }
     }
 
-    /// Statistics as they were saved.
+    /// Statistics from their saved parts.
     ///
     /// # Errors
-    /// [`EnvError::State`] when they make no sense: other lengths, numbers that are not finite, negative variances.
+    /// [`EnvError::State`] when they make no sense: other lengths, numbers that are not finite, negative
+    /// variances.
     pub fn from_parts(mean: Vec<f64>, variance: Vec<f64>, count: f64) -> Result<Self, EnvError> {
         let finite = mean.iter().chain(&variance).all(|number| number.is_finite());
         let counted = count.is_finite() && count > 0.0;
@@ -65,12 +67,12 @@ impl RunningStatistics {
         &self.variance
     }
 
-    /// How many rows were seen.
+    /// The number of rows seen.
     pub fn count(&self) -> f64 {
         self.count
     }
 
-    /// Takes in what `row(i, j)` gives for each of `rows` rows and each number `j`.
+    /// Adds `rows` rows; `row(i, j)` is number `j` of row `i`.
     pub fn update(&mut self, rows: usize, row: impl Fn(usize, usize) -> f64) {
         let new = rows as f64;
         self.take_in(new, |column| {
@@ -79,12 +81,12 @@ impl RunningStatistics {
         });
     }
 
-    /// Takes in all that others have seen, of as many numbers.
+    /// Adds the rows of other statistics, of the same width.
     pub(super) fn merge(&mut self, other: &RunningStatistics) {
         self.take_in(other.count, |column| (other.mean[column], other.variance[column] * other.count));
     }
 
-    /// Takes in `new` rows, given each number's mean over them and the sum of its squared deviations from it.
+    /// Adds `new` rows, given each number's mean over them and the sum of its squared deviations from it.
     fn take_in(&mut self, new: f64, moments: impl Fn(usize) -> (f64, f64)) {
         if new == 0.0 {
             return;

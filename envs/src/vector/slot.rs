@@ -1,4 +1,5 @@
-//! One environment of a vector environment: its step, its reset when that is due, and what it may do wrong.
+//! One environment of a vector environment: its step, its reset when one is due, and the check of its
+//! results.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Autoreset;
 use crate::{Action, End, Env, EnvError, EnvState, ObsMut};
 
-/// Where one environment writes what came of its step: its row of a [`StepBatch`](super::StepBatch).
+/// The place for the outcome of one environment's step: its row of a [`StepBatch`](super::StepBatch).
 pub(super) struct StepRow<'a> {
     pub observation: ObsMut<'a>,
     pub final_observation: ObsMut<'a>,
@@ -19,11 +20,11 @@ pub(super) struct StepRow<'a> {
     pub reset: &'a mut bool,
 }
 
-/// An environment in its place. Whatever it does wrong is caught here: a panic, NaN in an observation, a reward that
+/// An environment in its place. Its faults are caught here: a panic, NaN in an observation or a reward that
 /// is not finite become an error.
 pub(super) struct Slot {
     env: Box<dyn Env>,
-    /// Whether the next call resets the environment, since its episode is over.
+    /// True if the next call resets the environment, since its episode is over.
     due: bool,
 }
 
@@ -88,14 +89,15 @@ impl Slot {
     }
 }
 
-/// Runs an environment's code; a panic becomes an error. After it the environment is used no more before a reset.
+/// Runs an environment's code and turns a panic into an error. The environment is not used again before a
+/// reset.
 fn guarded<T>(call: impl FnOnce() -> Result<T, EnvError>) -> Result<T, EnvError> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         Err(EnvError::World(format!("it panicked: {}", panic_message(panic.as_ref()))))
     })
 }
 
-/// What a caught panic said.
+/// The message of a caught panic.
 pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
@@ -123,7 +125,7 @@ pub(crate) fn check_reward(reward: f64, raw: f64) -> Result<(), EnvError> {
     Err(EnvError::Contract(format!("step gave the reward {wrong}: rewards must be finite")))
 }
 
-/// The error of environment `row`, which is named in it.
+/// The error of environment `row`, with its number in the message.
 pub(crate) fn named(row: usize, error: EnvError) -> EnvError {
     match error {
         EnvError::World(message) => EnvError::World(format!("environment {row}: {message}")),

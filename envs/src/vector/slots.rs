@@ -4,8 +4,9 @@ use super::slot::{Slot, SlotState, named};
 use super::{Autoreset, StepBatch, buffers};
 use crate::{ActionBatch, Env, EnvError, EnvState, ObsBatch, Space, derive_seed};
 
-/// Environments with consecutive numbers. Their rows in the buffers they are given begin with row 0. An environment's
-/// error does not keep the others from their steps, so that they do the same in whichever share they are.
+/// Environments with consecutive numbers. Their rows in the given buffers begin with row 0. The error of one
+/// environment does not keep the others from their steps, so that the results do not depend on how
+/// environments are shared out.
 pub(super) struct Slots {
     /// The number of the first one.
     first: usize,
@@ -14,7 +15,7 @@ pub(super) struct Slots {
 }
 
 impl Slots {
-    /// What `make` gives for the numbers from 0 to `num_envs - 1`.
+    /// The environments that `make` returns for the numbers from 0 to `num_envs - 1`.
     ///
     /// # Errors
     /// That of `make`; [`EnvError::Contract`] for no environments, or environments with different spaces.
@@ -37,7 +38,7 @@ impl Slots {
         Ok(Self { first: 0, slots, autoreset })
     }
 
-    /// Leaves the first `count` here and gives the others.
+    /// Keeps the first `count` here and returns the others.
     pub fn split_off(&mut self, count: usize) -> Self {
         let slots = self.slots.split_off(count);
         Self { first: self.first + count, slots, autoreset: self.autoreset }
@@ -80,7 +81,7 @@ impl Slots {
         self.each(|row, _, slot| slot.load(&states[row]))
     }
 
-    /// Does something with each environment, its row and its number; gives the first error.
+    /// Calls `act` for each environment, its row and its number; returns the first error.
     fn each(
         &mut self,
         mut act: impl FnMut(usize, usize, &mut Slot) -> Result<(), EnvError>,

@@ -5,8 +5,8 @@ use super::slots::{Slots, read_states, save_slots};
 use super::{Autoreset, StepBatch, VectorEnv};
 use crate::{ActionBatch, Env, EnvError, EnvState, ObsBatch, Space};
 
-/// Steps environments one after the other. Whatever an environment does wrong is caught here: a panic, NaN in an
-/// observation, a reward that is not finite become an error that names the environment.
+/// Steps environments one after the other. Faults of an environment are caught: a panic, NaN in an
+/// observation or a reward that is not finite become an error that names the environment.
 pub struct SyncVectorEnv {
     slots: Slots,
     buffers: Buffers,
@@ -15,7 +15,8 @@ pub struct SyncVectorEnv {
 }
 
 impl SyncVectorEnv {
-    /// A vector environment of what `make` gives for the numbers from 0 to `num_envs - 1`, with same-step autoreset.
+    /// A vector environment of the environments that `make` returns for the numbers from 0 to `num_envs - 1`,
+    /// with same-step autoreset.
     ///
     /// # Errors
     /// That of `make`; [`EnvError::Contract`] for no environments, or environments with different spaces.
@@ -88,7 +89,7 @@ mod tests {
     use super::*;
     use crate::{Action, End, ObsMut, Step, VectorOptions};
 
-    /// Observes how many steps its episode has had; episode `k` lasts `lengths[k]` steps.
+    /// Observes the number of steps of its episode so far; episode `k` lasts `lengths[k]` steps.
     struct Scripted {
         lengths: Vec<u32>,
         episode: usize,

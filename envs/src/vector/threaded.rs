@@ -8,13 +8,13 @@ use super::worker::Worker;
 use super::{Autoreset, StepBatch, VectorEnv};
 use crate::{ActionBatch, Env, EnvError, EnvState, ObsBatch, Space};
 
-/// Steps environments on several threads, with the results of a [`SyncVectorEnv`](super::SyncVectorEnv) bit for bit:
-/// its observations, its errors, its saved states, whatever the number of threads.
+/// Steps environments on several threads, with the results of a [`SyncVectorEnv`](super::SyncVectorEnv) bit
+/// for bit: its observations, its errors, its saved states, for any number of threads.
 ///
-/// Each thread owns its share of the environments for good. The caller's thread has the first share and works on it
-/// while the others work on theirs, then on a share that nobody has begun; at last it copies the others' results into
-/// the caller's buffers, which costs little beside a step. The others await the next step awake for some tens of
-/// microseconds, then asleep.
+/// Each thread owns its share of the environments for good. The caller's thread has the first share and works
+/// on it while the others work on theirs; then it works on shares that no thread has begun yet. At last it
+/// copies the others' results into the caller's buffers, which costs little beside a step. Between two steps
+/// the other threads stay awake for some tens of microseconds, then sleep.
 pub struct ThreadedVectorEnv {
     own: Slots,
     workers: Vec<Worker<Share>>,
@@ -34,7 +34,7 @@ struct Share {
     outcome: Result<(), EnvError>,
 }
 
-/// What a thread is to do.
+/// The task of a thread.
 enum Order {
     Reset(Option<u64>),
     Step,
@@ -57,8 +57,9 @@ impl Share {
 }
 
 impl ThreadedVectorEnv {
-    /// A vector environment of what `make` gives for the numbers from 0 to `num_envs - 1`, on this many threads or as
-    /// many as there are environments, the caller's included.
+    /// A vector environment of the environments that `make` returns for the numbers from 0 to `num_envs - 1`,
+    /// on this many threads, the caller's included, or on as many as there are environments if they are
+    /// fewer.
     ///
     /// # Errors
     /// That of `make`; [`EnvError::Contract`] for no environments, or environments with different spaces;
@@ -82,13 +83,14 @@ impl ThreadedVectorEnv {
         Ok(Self { own, workers, buffers, broken: false })
     }
 
-    /// Gives the workers their orders.
+    /// Gives the workers their tasks.
     fn start(&mut self, prepare: impl Fn(&mut Share)) -> Result<(), EnvError> {
         self.broken = true;
         self.workers.iter().try_for_each(|worker| worker.start(&prepare))
     }
 
-    /// Takes the workers' results. Gives the first environment's error, beginning with what came of the own share.
+    /// Takes the workers' results. Returns the first environment's error, beginning with the caller's own
+    /// share.
     fn finish(&mut self, own: Result<(), EnvError>, mut take: impl FnMut(&Share)) -> Result<(), EnvError> {
         let mut outcome = own;
         for worker in &self.workers {

@@ -1,4 +1,4 @@
-//! A world for the tests of this folder.
+//! A random walk: the world of this folder's tests.
 
 use std::thread;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::{Action, End, Env, EnvError, EnvState, ObsMut, SeededRng, Space, Step
 /// Observes the episode's number, its step and the sum of its actions; lengths and kinds of ends are drawn.
 pub struct Walk {
     longest: u32,
-    /// How long a step takes.
+    /// The duration of a step.
     delay: Duration,
     /// The step of an episode at which it panics.
     stumbles_at: u32,
@@ -22,7 +22,7 @@ pub struct Walk {
 
 #[derive(Clone, Serialize, Deserialize)]
 struct World {
-    /// What is observed: episode, step, sum of actions.
+    /// The observation: episode, step, sum of actions.
     seen: [u32; 3],
     length: u32,
     end: End,

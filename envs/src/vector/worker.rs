@@ -1,4 +1,4 @@
-//! A thread that does a piece of work over and over, in turns with the one who gives it.
+//! A worker: a thread that does a piece of work over and over, in turns with the owner of the work.
 
 use std::hint;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -7,22 +7,22 @@ use std::thread::{self, JoinHandle, Thread};
 
 use crate::EnvError;
 
-/// Whose turn it is: the owner's,
+/// The turn is the owner's: the work is done, or not given yet.
 const OWNER: u8 = 0;
-/// whoever's comes first, the work being ready to be done,
+/// The work is ready; the worker or the owner does it, whichever comes first.
 const EITHER: u8 = 1;
-/// the worker's, which does it,
+/// The turn is the worker's, which does the work.
 const WORKER: u8 = 2;
-/// or nobody's any more.
+/// The worker has ended, and nobody has a turn.
 const NOBODY: u8 = 3;
 
-/// How often a waiting thread looks for its turn before it goes to sleep: for some tens of microseconds, about what it
-/// costs to be woken. A loop of steps without a pause never sleeps; an idle one soon does.
+/// The number of times that a waiting thread checks for its turn before it sleeps: some tens of microseconds,
+/// about the cost of being woken. A loop of steps without a pause never sleeps; an idle one soon does.
 const LOOKS: u32 = 2000;
 
-/// A thread and its work, which belongs to the thread and to the worker's owner in turns. Passing it on neither
-/// allocates nor copies. An owner that wants the result before the thread has begun does the work itself: a thread
-/// that is slow to wake, or gets no processor, keeps nobody waiting.
+/// A thread and its work, which belongs to the thread and to the owner in turns. Passing it on neither
+/// allocates nor copies. An owner that wants the result before the thread has begun does the work itself, so
+/// that a thread that is slow to wake, or gets no processor, delays nothing.
 pub(super) struct Worker<T> {
     seat: Arc<Seat<T>>,
     run: fn(&mut T),
@@ -36,12 +36,12 @@ struct Seat<T> {
 
 struct Work<T> {
     value: T,
-    /// The thread that waits for it.
+    /// The owner's thread, which waits for the result.
     owner: Thread,
 }
 
 impl<T: Send + 'static> Worker<T> {
-    /// A thread that calls `run` with the work whenever it is its turn.
+    /// A thread that calls `run` with the work whenever it has the turn.
     ///
     /// # Errors
     /// [`EnvError::World`] when the system has no thread left.
@@ -71,7 +71,7 @@ impl<T: Send + 'static> Worker<T> {
         Ok(())
     }
 
-    /// Looks at the work once it is done.
+    /// Gives access to the work once it is done.
     ///
     /// # Errors
     /// [`EnvError::World`] when the worker has died at its work.
@@ -102,12 +102,12 @@ impl<T> Seat<T> {
         }
     }
 
-    /// Gives the turn to someone else, if it is still as it was.
+    /// Passes the turn on, if it is still as expected.
     fn pass(&self, from: u8, to: u8) -> bool {
         self.turn.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
-    /// Waits until the turn is as wanted, and gives it.
+    /// Waits until `wanted` returns true for the turn, and returns the turn.
     fn wait(&self, wanted: impl Fn(u8) -> bool) -> u8 {
         let mut looks = 0;
         loop {
@@ -138,13 +138,13 @@ impl<T> Drop for Worker<T> {
         self.seat.turn.store(NOBODY, Ordering::Release);
         self.wake();
         if let Some(thread) = self.thread.take() {
-            // It has ended, with a panic or without.
+            // The thread has ended, with a panic or without.
             let _ = thread.join();
         }
     }
 }
 
-/// Gives the turn back when it is dropped, after a panic too: nobody waits for a dead thread.
+/// Gives the turn back when it is dropped, also after a panic, so that nobody waits for a dead thread.
 struct Returning<'a, T> {
     seat: &'a Seat<T>,
     owner: Thread,
@@ -168,7 +168,7 @@ mod tests {
         let worker = Worker::new(0_u64, |sum| *sum *= 2).unwrap();
         let mut expected = 0;
         for term in 0..1000 {
-            // Now and then everyone has gone to sleep.
+            // Now and then all threads get time to fall asleep.
             if term % 250 == 0 {
                 thread::sleep(Duration::from_millis(2));
             }

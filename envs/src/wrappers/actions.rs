@@ -1,4 +1,4 @@
-//! Other bounds of continuous actions.
+//! Wrappers that change the bounds of continuous actions.
 
 use super::Wrapper;
 use crate::{Action, BoxSpace, Env, EnvError, ObsMut, Space, Step};
@@ -26,7 +26,7 @@ impl MapAction {
         Ok(Self { seen: Some((low, high)), space, action: vec![0.0; own.len()], own })
     }
 
-    /// The agent sees no bounds; what lies outside of the world's own is moved to the nearest.
+    /// The agent sees no bounds; numbers outside of the world's own are moved to the nearest bound.
     pub fn clip(inner: &dyn Env) -> Result<Self, EnvError> {
         let Space::Box(own) = inner.action_space().clone() else { return Err(no_box(inner, "clipped")) };
         Ok(Self { seen: None, space: Space::unbounded(&own.shape), action: vec![0.0; own.len()], own })

@@ -1,4 +1,4 @@
-//! Wrappers as they stand in a configuration.
+//! The configuration of wrappers: each by name, with its settings.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,8 @@ use super::sticky_actions::StickyActions;
 use super::{TimeLimit, Wrapped, Wrapper};
 use crate::{Env, EnvError, Space};
 
-/// A wrapper by name, with its settings. A list of them, the innermost first, is part of a run's configuration:
+/// A wrapper by name, with its settings. A list of them, the innermost first, is part of a run's
+/// configuration:
 ///
 /// ```toml
 /// wrappers = [
@@ -30,9 +31,10 @@ use crate::{Env, EnvError, Space};
 /// ]
 /// ```
 ///
-/// Those that change one entry of an observation take it as `key`, which may be left out where there is but one; an
-/// [`ACTION_MASK`](crate::ACTION_MASK) does not count and is carried through by all. The return of an episode is told
-/// in the world's own rewards whatever wrappers change ([`Step::raw_reward`](crate::Step::raw_reward)).
+/// A wrapper that changes one entry of an observation takes its name as `key`, which may be left out where
+/// there is only one; an [`ACTION_MASK`](crate::ACTION_MASK) does not count and is passed through by all. The
+/// return of an episode is reported in the world's own rewards
+/// ([`Step::raw_reward`](crate::Step::raw_reward)), unchanged by wrappers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum WrapperConfig {
@@ -49,9 +51,9 @@ pub enum WrapperConfig {
         #[serde(default)]
         max_pool: bool,
     },
-    /// Takes the last action again with some chance (Machado et al. 2018).
+    /// Repeats the last action with this probability, in place of the agent's (Machado et al. 2018).
     StickyActions {
-        /// The chance, 0 or more and below 1.
+        /// The probability, 0 or more and below 1.
         probability: f64,
     },
     /// Begins each episode with 1 to `max_noops` steps of an action that does nothing.
@@ -71,7 +73,7 @@ pub enum WrapperConfig {
         /// Upper bound of every number.
         high: f32,
     },
-    /// Continuous actions without bounds; what lies outside of the world's own is moved to the nearest.
+    /// Continuous actions without bounds; numbers outside of the world's own are moved to the nearest bound.
     ClipAction {},
     /// Rewards within bounds.
     ClipReward {
@@ -84,15 +86,15 @@ pub enum WrapperConfig {
     SignReward {},
     /// Rewards times a factor, and then plus a shift.
     ScaleReward {
-        /// What they are multiplied with.
+        /// The factor.
         factor: f64,
-        /// What is added.
+        /// The shift.
         #[serde(default)]
         shift: f64,
     },
     /// Shows only these numbers of a box of `f32`: without velocities, say.
     Select {
-        /// Which, counted from 0, in this order.
+        /// The numbers that are shown, counted from 0, in this order.
         shown: Vec<usize>,
         /// The entry of a dict.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,27 +144,29 @@ pub enum WrapperConfig {
     },
     /// The latest observations together, the oldest first.
     FrameStack {
-        /// How many.
+        /// The number of observations.
         frames: usize,
         /// The entry of a dict.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
-    /// Observations with mean 0 and variance 1, by running statistics over all environments; to stand last.
+    /// Observations with mean 0 and variance 1, by running statistics over all environments. Must be the last
+    /// wrapper.
     NormalizeObservation {
-        /// What is normalised stays within `-clip..clip`.
+        /// Normalised numbers are clipped to `-clip..clip`.
         #[serde(default = "ten")]
         clip: f32,
         /// Added to the variance.
         #[serde(default = "epsilon")]
         epsilon: f64,
     },
-    /// Rewards divided by the running deviation of their discounted sum, over all environments; to stand last.
+    /// Rewards divided by the running deviation of their discounted sum, over all environments. Must be the
+    /// last wrapper.
     NormalizeReward {
-        /// With what the sum is discounted from step to step: the agent's own discount.
+        /// The discount of the sum from step to step: the agent's own.
         #[serde(default = "discount")]
         discount: f64,
-        /// What is normalised stays within `-clip..clip`.
+        /// Normalised rewards are clipped to `-clip..clip`.
         #[serde(default = "ten_wide")]
         clip: f64,
         /// Added to the variance.
@@ -192,7 +196,7 @@ fn discount() -> f64 {
 }
 
 impl WrapperConfig {
-    /// Whether it works on all environments of a vector environment together, not on each alone.
+    /// Returns true if it works on all environments of a vector environment together, not on each alone.
     pub fn is_vector(&self) -> bool {
         matches!(self, Self::NormalizeObservation { .. } | Self::NormalizeReward { .. })
     }

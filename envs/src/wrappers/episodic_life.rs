@@ -1,15 +1,16 @@
-//! A lost life as an end.
+//! The wrapper that ends the agent's episode with each lost life.
 
 use super::Wrapper;
 use crate::{Action, End, Env, EnvError, ObsBatch, ObsMut, Step};
 
-/// Ends the agent's episode with each lost life, so that it learns to fear it; the world goes on until its own end
-/// (Mnih et al. 2015). The next life starts with what was seen last: no step of the world is taken unseen.
+/// Ends the agent's episode with each lost life, so that the agent learns to avoid that; the world goes on
+/// until its own end (Mnih et al. 2015). The next episode starts with the last observation, so that no step
+/// of the world passes unseen.
 pub(super) struct EpisodicLife {
     lives: u32,
-    /// Whether the world's own episode is under way.
+    /// True while the world's own episode is under way.
     alive: bool,
-    /// Whether the agent's episode has ended with a life.
+    /// True if the agent's episode has ended with a life.
     lost: bool,
     last: ObsBatch,
 }
@@ -55,7 +56,7 @@ impl Wrapper for EpisodicLife {
         let mut step = inner.step(action, observation.reborrow())?;
         let lives = inner.lives().unwrap_or_default();
         self.alive = !step.end.is_over();
-        // Some games show no life for a while before they are over; that end is the world's own to tell.
+        // Some games report no lives for a while before they are over; the world itself reports that end.
         if self.alive && (1..self.lives).contains(&lives) {
             self.lost = true;
             step.end = End::Terminated;

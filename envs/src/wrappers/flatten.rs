@@ -1,18 +1,18 @@
-//! A whole observation as one row of numbers.
+//! The wrapper that shows a whole observation as one row of numbers.
 
 use super::Wrapper;
 use super::one_hot::OneHot;
 use crate::{ACTION_MASK, Action, BoxSpace, Dtype, Env, EnvError, ObsBatch, ObsLayout, ObsMut, Space, Step};
 
-/// Shows all entries of the observation in one box of `f32`, one after the other: boxes as they are, bytes as numbers,
-/// discrete numbers as one-hot codes. An action mask stays an entry of its own beside `observation`.
+/// Shows all entries of the observation in one box of `f32`, one after the other: boxes as they are, bytes as
+/// numbers, discrete numbers as one-hot codes. An action mask stays an entry of its own beside `observation`.
 pub(super) struct Flatten {
     parts: Vec<Part>,
     space: Space,
     before: ObsBatch,
 }
 
-/// Where a leaf of the old observation stands, and where it is written.
+/// A leaf's place in the old observation, and its place in the new one.
 struct Part {
     from: std::ops::Range<usize>,
     to: std::ops::Range<usize>,

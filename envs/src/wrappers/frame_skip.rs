@@ -1,17 +1,18 @@
-//! One decision for several steps of the world.
+//! The wrapper that repeats each action for several steps of the world.
 
 use std::ops::Range;
 
 use super::Wrapper;
 use crate::{ACTION_MASK, Action, Env, EnvError, ObsBatch, ObsMut, Space, Step};
 
-/// Repeats each action for `frames` steps of the world and adds up their rewards; an episode's end cuts it short.
+/// Repeats each action for `frames` steps of the world and adds up their rewards; an episode's end cuts it
+/// short.
 ///
-/// With `max_pool` the observation is the larger of the last two, number by number: screens on which things are drawn
-/// in every other frame only (Mnih et al. 2015) show them all.
+/// With `max_pool` the observation is the larger of the last two, number by number, so that things which a
+/// screen draws in every other frame only (Mnih et al. 2015) are always seen.
 pub(super) struct FrameSkip {
     frames: u32,
-    /// The last observation but one, and the numbers of it that are pooled.
+    /// The second last observation, and the numbers of it that are pooled.
     pool: Option<(ObsBatch, Vec<Range<usize>>)>,
 }
 
@@ -28,7 +29,7 @@ impl FrameSkip {
     }
 }
 
-/// Where the boxes of `f32` stand: neither choices nor masks have a larger one of two.
+/// The places of the boxes of `f32`: of choices and masks, two values have no maximum that makes sense.
 fn boxes_of_floats(space: &Space) -> Vec<Range<usize>> {
     let is_box = |name: &str| {
         let mut place = space;

@@ -1,14 +1,15 @@
-//! The latest observations together.
+//! The wrapper that shows the latest observations together.
 
 use serde::{Deserialize, Serialize};
 
 use super::leaf::{Leaf, LeafMap, LeafMut};
 use crate::{BoxSpace, Dtype, EnvError, Space};
 
-/// Shows the latest `frames` observations, the oldest first. An episode starts with its first observation repeated, so
-/// that nothing of the episode before is seen.
+/// Shows the latest `frames` observations, the oldest first. An episode starts with its first observation
+/// repeated, so that nothing of the episode before is seen.
 ///
-/// They stand along a new first dimension; pictures of `[channels, height, width]` are put together along the channels.
+/// They stand along a new first dimension; pictures of `[channels, height, width]` are put together along the
+/// channels.
 pub(super) struct FrameStack {
     frames: usize,
     history: History,

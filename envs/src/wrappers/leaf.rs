@@ -1,4 +1,4 @@
-//! Changes of one leaf of the observation; a dict's other entries, an action mask among them, are carried through.
+//! The frame of wrappers that change one leaf of the observation and pass a dict's other entries through.
 
 use std::ops::Range;
 
@@ -23,11 +23,12 @@ pub(super) enum LeafMut<'a> {
     Bytes(&'a mut [u8]),
 }
 
-/// From a leaf to another one.
+/// A map from one leaf to another.
 pub(super) trait LeafMap: Send {
     type State: Serialize + DeserializeOwned;
 
-    /// Writes the new leaf; `start` says that an episode begins with it. The types are those of the two spaces.
+    /// Writes the new leaf; `start` is true at the start of an episode. The types are those of the two
+    /// spaces.
     fn map(&mut self, from: Leaf<'_>, to: LeafMut<'_>, start: bool);
 
     fn state(&self) -> Self::State;
@@ -41,15 +42,15 @@ pub(super) struct MapLeaf<M> {
     space: Space,
     source: ObsLeaf,
     target: ObsLeaf,
-    /// Where the other leaves stand, before and after.
+    /// The places of the other leaves, before and after.
     carried: Vec<(ObsLeaf, Range<usize>)>,
     /// The observation before the change, one row.
     before: ObsBatch,
 }
 
 impl<M: LeafMap> MapLeaf<M> {
-    /// The change of the leaf `key` of what `inner` observes; without a key of the only one that is no action mask.
-    /// `make` gives the map for the leaf's space, and the space that it maps to.
+    /// The change of the leaf `key` of the observations of `inner`; without a key, of the only leaf that is
+    /// no action mask. `make` returns the map for the leaf's space, and the space of the new leaf.
     pub fn new(
         inner: &dyn Env,
         key: Option<&str>,
@@ -135,7 +136,7 @@ fn read<'a>(from: ObsRef<'a>, leaf: &ObsLeaf) -> Leaf<'a> {
     }
 }
 
-/// The leaf that is meant.
+/// The leaf with this name, or the only one.
 fn choose<'a>(layout: &'a ObsLayout, key: Option<&str>) -> Result<&'a ObsLeaf, EnvError> {
     let names = || {
         let names: Vec<_> = layout.leaves.iter().map(|leaf| format!("`{}`", leaf.name)).collect();
@@ -158,7 +159,8 @@ fn choose<'a>(layout: &'a ObsLayout, key: Option<&str>) -> Result<&'a ObsLeaf, E
 
 /// The space of the leaf with this name, which is there.
 fn place_of<'a>(space: &'a mut Space, name: &str) -> &'a mut Space {
-    // Searched before it is borrowed, because what is returned from a loop stays borrowed in all its turns.
+    // The place is found before it is borrowed: a borrow that a loop returns would last through all its
+    // turns.
     let step = match space {
         Space::Dict(entries) => entries.iter().enumerate().find_map(|(index, (key, _))| {
             let rest = name.strip_prefix(key.as_str())?;

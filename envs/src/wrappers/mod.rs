@@ -1,7 +1,8 @@
 //! Wrappers: an environment within an environment.
 //!
-//! A wrapper of your own implements [`Wrapper`], only what it changes; [`Wrapped`] makes an environment of it. The
-//! bundled ones are named by [`WrapperConfig`], which is how a configuration lists them:
+//! A wrapper of your own implements [`Wrapper`], which asks only for what it changes; [`Wrapped`] turns it
+//! into an environment. The bundled wrappers are named by [`WrapperConfig`], which is how a configuration
+//! lists them:
 //!
 //! ```
 //! use pavlov_envs::Registry;

@@ -1,4 +1,4 @@
-//! Starts that differ.
+//! The wrapper that begins episodes at different moments.
 
 use rand::RngExt;
 
@@ -10,7 +10,7 @@ pub(super) struct NoopStart {
     max_noops: u32,
     action: i64,
     rng: SeededRng,
-    /// What the world gave meanwhile; the first step of the agent reports it.
+    /// The rewards of the world during these steps; the agent's first step reports them.
     raw_reward: f64,
 }
 

@@ -1,4 +1,4 @@
-//! Numbers as codes.
+//! The wrapper that shows discrete numbers as one-hot codes.
 
 use super::leaf::{Leaf, LeafMap, LeafMut};
 use crate::{BoxSpace, Dtype, EnvError, Space};

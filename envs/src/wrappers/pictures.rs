@@ -1,4 +1,4 @@
-//! Changes of pictures: grey instead of colour, another size, channels first.
+//! Wrappers that change pictures: grey instead of colour, another size, channels first.
 
 use super::leaf::{Leaf, LeafMap, LeafMut};
 use crate::render::AreaFilter;
@@ -46,10 +46,11 @@ impl LeafMap for Grayscale {
     }
 }
 
-/// A picture of bytes in another size, each new pixel the mean of the area that it covers, as OpenCV's INTER_AREA.
+/// A picture of bytes in another size, each new pixel the mean of the area that it covers, as OpenCV's
+/// INTER_AREA.
 ///
-/// `[height, width]`, `[height, width, channels]` with up to 4 channels, or else `[channels, height, width]`: a stack of
-/// frames is resized frame by frame.
+/// `[height, width]`, `[height, width, channels]` with up to 4 channels, or else `[channels, height, width]`:
+/// a stack of frames is resized frame by frame.
 pub(super) struct Resize {
     filter: AreaFilter,
     /// Pictures one after the other.

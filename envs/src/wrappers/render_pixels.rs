@@ -1,4 +1,4 @@
-//! What people see, as the observation.
+//! The wrapper that shows the rendered picture as the observation.
 
 use super::Wrapper;
 use super::pictures::gray;
@@ -6,8 +6,8 @@ use crate::render::AreaFilter;
 use crate::render::{Frame, Picture};
 use crate::{ACTION_MASK, Action, Env, EnvError, ObsBatch, ObsMut, Space, Step};
 
-/// Shows the rendered picture, `[channels, height, width]` bytes, in place of what the world observes: 1 channel for
-/// grey, 3 for colour. An action mask stays an entry of its own beside `pixels`.
+/// Shows the rendered picture, `[channels, height, width]` bytes, in place of the world's own observation: 1
+/// channel for grey, 3 for colour. An action mask stays an entry of its own beside `pixels`.
 pub(super) struct RenderPixels {
     grayscale: bool,
     size: (usize, usize),

@@ -1,4 +1,4 @@
-//! Other rewards. What the world gave stays in `raw_reward`.
+//! Wrappers that change rewards. The world's own reward stays in `raw_reward`.
 
 use super::Wrapper;
 use crate::{Action, Env, EnvError, ObsMut, Step};

@@ -1,13 +1,14 @@
-//! Hides a part of the observation.
+//! The wrapper that hides a part of the observation.
 
 use super::leaf::{Leaf, LeafMap, LeafMut};
 use crate::{BoxSpace, Dtype, EnvError, Space};
 
-/// Shows only chosen numbers of a box of `f32`: without the velocities, say, a world has to be remembered to be known.
+/// Shows only chosen numbers of a box of `f32`. Without its velocities, for instance, a world can only be
+/// known from memory.
 ///
-/// The others are left out, not set to zero, so that a network has no dead inputs.
+/// The other numbers are left out, not set to zero, so that a network has no dead inputs.
 pub(super) struct Select {
-    /// Which numbers are shown, in this order.
+    /// The numbers that are shown, in this order.
     shown: Vec<usize>,
 }
 

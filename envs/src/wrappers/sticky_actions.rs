@@ -1,16 +1,16 @@
-//! Actions that stick.
+//! The wrapper that makes actions stick.
 
 use rand::RngExt;
 
 use super::Wrapper;
 use crate::{Action, ActionBatch, Env, EnvError, ObsMut, SeededRng, Step, derive_seed};
 
-/// Takes the last action again with this chance, whatever the agent wants: a world that cannot be learned by heart
-/// (Machado et al. 2018).
+/// Repeats the last action with this probability, in place of the agent's: the same sequence of actions no
+/// longer gives the same episode (Machado et al. 2018).
 pub(super) struct StickyActions {
     probability: f64,
     last: ActionBatch,
-    /// Whether there is a last action: the first of an episode is always the agent's.
+    /// True if there is a last action: the first of an episode is always the agent's.
     started: bool,
     rng: SeededRng,
 }
@@ -48,7 +48,7 @@ impl Wrapper for StickyActions {
         observation: ObsMut<'_>,
     ) -> Result<Step, EnvError> {
         if self.started && self.rng.random::<f64>() < self.probability {
-            // What the agent asked for must be an action even when another is taken.
+            // The agent's action must be valid even when another is taken.
             inner.action_space().accept(action)?;
             return inner.step(self.last.row(0), observation);
         }

@@ -1,10 +1,10 @@
-//! Cuts episodes off after a number of steps.
+//! The wrapper that truncates episodes after a number of steps.
 
 use super::Wrapper;
 use crate::{Action, Env, EnvError, ObsMut, Step};
 
-/// Truncates an episode after `max_episode_steps` steps. A step that reaches the limit and terminates counts as
-/// terminated.
+/// Truncates an episode after `max_episode_steps` steps. A step that reaches the limit and terminates counts
+/// as terminated.
 pub struct TimeLimit {
     max_episode_steps: u32,
     steps: u32,

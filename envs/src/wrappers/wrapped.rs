@@ -1,4 +1,4 @@
-//! What a wrapper is: a small change of an environment, everything else being the environment's own.
+//! The trait of wrappers: a small change of an environment, with everything else left to the environment.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -6,10 +6,11 @@ use serde::de::DeserializeOwned;
 use crate::render::Picture;
 use crate::{Action, Env, EnvError, EnvState, ObsMut, Space, Step};
 
-/// A change of an environment. Implement what is to be different; the rest is handed on as it is.
+/// A change of an environment. Implement the methods that are to differ; all others pass calls on to the
+/// environment.
 ///
-/// A wrapper keeps the laws of [`Env`] if it draws its random numbers from a generator that `reset(Some(seed), ..)`
-/// starts anew, and gives all that changes during an episode as its state.
+/// A wrapper keeps the laws of [`Env`] if it draws its random numbers from a generator that
+/// `reset(Some(seed), ..)` starts anew, and gives all that changes during an episode as its state.
 ///
 /// ```
 /// use pavlov_envs::wrappers::{Wrapped, Wrapper};
@@ -21,8 +22,13 @@ use crate::{Action, Env, EnvError, EnvState, ObsMut, Space, Step};
 /// impl Wrapper for Price {
 ///     type State = ();
 ///
-///     fn step(&mut self, inner: &mut dyn Env, action: Action<'_>, to: ObsMut<'_>) -> Result<Step, EnvError> {
-///         let step = inner.step(action, to)?;
+///     fn step(
+///         &mut self,
+///         inner: &mut dyn Env,
+///         action: Action<'_>,
+///         observation: ObsMut<'_>,
+///     ) -> Result<Step, EnvError> {
+///         let step = inner.step(action, observation)?;
 ///         Ok(Step { reward: step.reward - self.0, ..step })
 ///     }
 ///
@@ -37,15 +43,15 @@ use crate::{Action, Env, EnvError, EnvState, ObsMut, Space, Step};
 /// # Ok::<(), EnvError>(())
 /// ```
 pub trait Wrapper: Send {
-    /// What changes during an episode and has to be saved; `()` for nothing.
+    /// The state that changes during an episode and has to be saved; `()` for none.
     type State: Serialize + DeserializeOwned;
 
-    /// What the observations look like.
+    /// The space of the observations.
     fn observation_space<'a>(&'a self, inner: &'a dyn Env) -> &'a Space {
         inner.observation_space()
     }
 
-    /// What the actions look like.
+    /// The space of the actions.
     fn action_space<'a>(&'a self, inner: &'a dyn Env) -> &'a Space {
         inner.action_space()
     }
@@ -63,7 +69,7 @@ pub trait Wrapper: Send {
         inner.reset(seed, observation)
     }
 
-    /// Takes one step.
+    /// Makes one step.
     ///
     /// # Errors
     /// As [`Env::step`].
@@ -76,10 +82,10 @@ pub trait Wrapper: Send {
         inner.step(action, observation)
     }
 
-    /// What has to be saved.
+    /// The state to be saved.
     fn state(&self) -> Self::State;
 
-    /// Takes over what was saved.
+    /// Takes over a saved state.
     ///
     /// # Errors
     /// [`EnvError::State`] when it does not fit.

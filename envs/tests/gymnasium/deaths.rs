@@ -1,4 +1,4 @@
-//! Workers that raise, die or hang, and what becomes of them.
+//! Workers that raise, die or hang: the episodes, the errors and the new workers.
 
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ fn mortal(text: &str) -> Single {
 }
 
 fn kill(pid: f32) {
-    // The shell's own: a small system has no program of this name.
+    // The shell's own `kill`: a small system has no program of this name.
     assert!(Command::new("sh").args(["-c", &format!("kill -9 {pid}")]).status().unwrap().success());
 }
 
@@ -122,7 +122,7 @@ fn nothing_is_left_of_a_worker() {
     assert!(left.is_empty(), "{left:?}");
 }
 
-/// A vector environment of the mortal world, with what goes in and comes out.
+/// A vector environment of the mortal world, with its buffers.
 struct Vector {
     env: Box<dyn VectorEnv>,
     out: StepBatch,
@@ -215,13 +215,13 @@ fn an_error_in_a_vector_environment_names_its_environment_and_leaves_nothing_beh
 fn workers_end_with_a_parent_that_is_killed() {
     const ORPHANAGE: &str = "PAVLOV_TEST_IS_THE_PARENT";
     if std::env::var_os(ORPHANAGE).is_some() {
-        // The same test in the process that the other one starts, and kills while its worker hangs.
+        // The same test, in the child process that the other branch starts and kills while its worker hangs.
         let mut env = mortal("");
         println!("worker {}", env.reset(None).unwrap()[0]);
         env.step(HANG).unwrap();
         unreachable!("the step takes longer than the test");
     }
-    // Made first, so that the child does not wait for it.
+    // Python is found here, so that the child does not wait for it.
     crate::python();
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["deaths::workers_end_with_a_parent_that_is_killed", "--exact", "--nocapture"])

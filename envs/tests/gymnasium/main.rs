@@ -1,4 +1,4 @@
-//! Gymnasium's own environments and some bad ones, through the bridge to a real Python.
+//! Gymnasium's own environments and some faulty ones, through the bridge to a real Python.
 
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are no tests to clippy")]
 
@@ -25,7 +25,7 @@ fn python() -> &'static str {
     })
 }
 
-/// Options for the Python of the tests, and these.
+/// These options, and the Python of the tests.
 fn options(text: &str) -> EnvOptions {
     EnvOptions::new(format!("python = \"{}\"\n{text}", python()).parse().expect("options"))
 }
@@ -38,7 +38,7 @@ fn make_vector(id: &str, text: &str, vector: &VectorOptions) -> Result<Box<dyn V
     Registry::bundled().spec(id)?.make_vector(&options(text), vector)
 }
 
-/// The sentence with which an environment is not made.
+/// The error message for an environment that cannot be made.
 fn refusal(id: &str, text: &str) -> String {
     make(id, text).err().expect("an error").to_string()
 }
@@ -48,7 +48,7 @@ fn world(name: &str) -> String {
     format!("gym:tests.gymnasium.worlds:{name}-v0")
 }
 
-/// An environment with what it writes into.
+/// An environment with its buffers.
 struct Single {
     env: Box<dyn Env>,
     observation: ObsBatch,
@@ -112,7 +112,7 @@ fn cart_pole_goes_as_the_native_one() {
 #[test]
 fn seeds_reach_the_environment() {
     let mut env = Single::new(make("gym:CartPole-v1", "").unwrap());
-    // What Gymnasium 1.4 gives for `env.reset(seed=42)`.
+    // The numbers that Gymnasium 1.4 returns for `env.reset(seed=42)`.
     assert_eq!(env.reset(Some(42)).unwrap(), [0.027395604, -0.006112156, 0.035859793, 0.019736802]);
     let mut env = Single::new(make(&world("Mortal"), "").unwrap());
     env.reset(Some(42)).unwrap();
@@ -127,7 +127,7 @@ fn a_bridged_environment_keeps_every_law() {
     assert!(breaches.is_empty(), "{breaches:#?}");
 }
 
-/// Plays `steps` steps at random; what came of each.
+/// Plays `steps` steps at random; returns their outcomes.
 fn play(mut env: Box<dyn VectorEnv>, steps: usize) -> Vec<StepBatch> {
     let space = env.action_space().clone();
     let mut actions = ActionBatch::new(&space, env.num_envs()).unwrap();

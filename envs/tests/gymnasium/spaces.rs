@@ -1,10 +1,10 @@
-//! Spaces of every kind, there and back.
+//! Spaces of every kind, from Python and back.
 
 use pavlov_envs::{ActionBatch, ObsBatch, SeededRng, Space};
 
 use crate::{make, refusal, world};
 
-/// Plays the zoo with actions of this kind, which it tells in its observations.
+/// Plays the zoo with actions of this kind; it repeats them in its observations.
 fn told_back(kind: &str) -> Space {
     let mut env = make(&world("Zoo"), &format!("kwargs = {{ kind = \"{kind}\" }}")).unwrap();
     let space = env.action_space().clone();

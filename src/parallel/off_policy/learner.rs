@@ -1,4 +1,4 @@
-//! The learner's thread.
+//! The learner thread of a phase: updates from the batches that the replay thread draws.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -9,29 +9,40 @@ use pavlov_agents::AgentError;
 use pavlov_agents::off_policy::OffPolicyLearner;
 use pavlov_runtime::Publisher;
 
-use super::Drawn;
-use crate::parallel::shared::{Event, Shared, Weights, publish};
+use super::replay::Drawn;
+use crate::parallel::shared::{Event, Shared};
+use crate::parallel::weights::{PublishedWeights, publish};
 
-/// The learner's thread.
-pub(in crate::parallel) struct LearnerThread<'a> {
+/// The learner and its channels to the replay thread.
+pub(super) struct LearnerThread<'a> {
     pub learner: &'a mut dyn OffPolicyLearner,
-    pub publisher: &'a mut Publisher<Weights>,
+    pub publisher: &'a mut Publisher<PublishedWeights>,
     pub shared: Arc<Shared>,
     pub batches: Receiver<Drawn>,
+    /// Takes used batches back to the replay thread.
     pub spent: Sender<Drawn>,
-    pub publish_every: u64,
-    pub log_every: u64,
-    /// Up to where the learner knows of env steps.
+    pub publish_every_updates: u64,
+    pub log_every_env_steps: u64,
+    /// The env steps that the learner was told of.
     pub env_steps: u64,
 }
 
+/// The learner thread's account of a phase.
+pub(super) struct LearnerEnd {
+    /// The env steps that the learner was told of.
+    pub env_steps: u64,
+    /// Minibatches that were drawn and never learned from.
+    pub unused_minibatches: u64,
+    pub outcome: Result<(), AgentError>,
+}
+
 impl LearnerThread<'_> {
-    /// Learns until no batch is left; gives how far it knew of env steps, and how many samples were drawn in vain.
-    pub fn run(mut self) -> (u64, u64, Result<(), AgentError>) {
+    /// Makes updates until no batch is left or the phase is stopped.
+    pub fn run(mut self) -> LearnerEnd {
         let shared = self.shared.clone();
         let outcome = shared.serve(&shared.learner, |started| self.learn(started));
-        let vain = self.batches.try_iter().map(|drawn| drawn.minibatches as u64).sum();
-        (self.env_steps, vain, outcome)
+        let unused_minibatches = self.batches.try_iter().map(|drawn| drawn.minibatches as u64).sum();
+        LearnerEnd { env_steps: self.env_steps, unused_minibatches, outcome }
     }
 
     fn learn(&mut self, started: &mut Instant) -> Result<(), AgentError> {
@@ -46,16 +57,16 @@ impl LearnerThread<'_> {
             drawn.errors.extend_from_slice(self.learner.errors());
             let updates = self.learner.updates();
             self.shared.updates.store(updates, Ordering::Relaxed);
-            if updates - published >= self.publish_every {
+            if updates - published >= self.publish_every_updates {
                 published = updates;
                 publish(self.publisher, self.learner.acting(), updates)?;
             }
-            if now / self.log_every > before / self.log_every {
+            if now / self.log_every_env_steps > before / self.log_every_env_steps {
                 let mut metrics = self.learner.take_metrics(drawn.progress)?;
                 metrics.insert("train/n_updates", updates as f64);
                 self.shared.tell(Event::Learned(metrics));
             }
-            // The replay's thread outlives this one, but for an error.
+            // The replay thread outlives this one, unless it has failed; its error is reported then.
             let _ = self.spent.send(drawn);
             self.shared.learner.lived(started);
             if self.shared.is_stopped() {

@@ -1,15 +1,11 @@
-//! Actors of agents that learn from a replay, the replay's thread and the learner's.
+//! Agents that learn from a replay, with actors: the acting half, the replay thread, the learner thread, and the phase in
+//! which they run.
 
 mod half;
 mod learner;
 mod phase;
 mod replay;
+mod segment;
 
-pub(super) use half::{OffPolicyHalf, Segment};
-use learner::LearnerThread;
 pub(super) use phase::OffPolicyLanes;
-use replay::Drawn;
-use replay::ReplayThread;
-
-/// Batches that are drawn before the learner asks for them.
-pub(super) const PREFETCH: usize = 2;
+pub(super) use segment::Segment;

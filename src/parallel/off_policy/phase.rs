@@ -1,4 +1,4 @@
-//! A phase of free-running actors, a replay and a learner.
+//! The lanes of an agent that learns from a replay, and a phase of free-running actors, replay and learner.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -7,21 +7,27 @@ use std::thread;
 use anyhow::Result;
 use crossbeam::channel::{bounded, unbounded};
 use pavlov_agents::off_policy::OffPolicyHalves;
+use pavlov_nn::{StateDict, StateView};
 use pavlov_runtime::{RateLimiter, Slot};
 
-use super::{Drawn, LearnerThread, OffPolicyHalf, PREFETCH, ReplayThread, Segment};
+use super::half::OffPolicyHalf;
+use super::learner::LearnerThread;
+use super::replay::{Drawn, PREFETCH, ReplayThread};
+use super::segment::Segment;
 use crate::parallel::crew::{Crew, join, spawn, watch};
-use crate::parallel::driver::Plan;
-use crate::parallel::lane::Lane;
-use crate::parallel::shared::{Shared, Weights};
-use crate::parallel::{Listener, PhaseEnd};
+use crate::parallel::failures::Failures;
+use crate::parallel::lane::{Lane, load_lanes, put_lanes};
+use crate::parallel::listener::{Listener, PhaseEnd};
+use crate::parallel::plan::Plan;
+use crate::parallel::shared::Shared;
+use crate::parallel::weights::PublishedWeights;
 
-/// The lanes of an agent that learns from a replay, and what waits between acting and learning.
+/// The lanes of an agent that learns from a replay, with the segments, batches and limiter that outlive a phase.
 pub(in crate::parallel) struct OffPolicyLanes {
     pub lanes: Vec<Option<Lane<OffPolicyHalf>>>,
     pub segments: Vec<Segment>,
     batches: Vec<Drawn>,
-    pub limiter: RateLimiter,
+    limiter: RateLimiter,
 }
 
 impl OffPolicyLanes {
@@ -30,7 +36,7 @@ impl OffPolicyLanes {
         let one_batch = (halves.learner.updates_at_once() * halves.setup.batch_size) as f64 / ratio;
         let tolerance = (plan.actors.tolerance_env_steps as f64).max(one_batch);
         Ok(Self {
-            lanes: (0..plan.lanes())
+            lanes: (0..plan.num_lanes())
                 .map(|index| lane(halves, plan, index).map(Some))
                 .collect::<Result<_>>()?,
             segments: Vec::new(),
@@ -39,7 +45,8 @@ impl OffPolicyLanes {
         })
     }
 
-    /// Makes what was lost with environments that did not answer, or is not there yet.
+    /// Makes the lanes, segments and batches that are missing: before the first phase, and after one whose environments
+    /// did not answer.
     fn complete(&mut self, halves: &OffPolicyHalves<'_>, plan: &Plan) -> Result<()> {
         for index in 0..self.lanes.len() {
             if self.lanes[index].is_none() {
@@ -47,7 +54,7 @@ impl OffPolicyLanes {
             }
         }
         while self.segments.len() < self.lanes.len() + plan.actors.queue_segments {
-            self.segments.push(plan.segment(plan.actors.segment_steps)?);
+            self.segments.push(Segment::new(plan.actors.segment_steps, plan)?);
         }
         while self.batches.len() < PREFETCH + 1 {
             self.batches.push(Drawn::new(halves.store.room(halves.learner.updates_at_once())?));
@@ -55,27 +62,27 @@ impl OffPolicyLanes {
         Ok(())
     }
 
-    /// Trains until `until` env steps are done or somebody stops it.
+    /// Trains until `until` env steps are done, `stop` is set, or environments have failed too often.
     pub fn phase(
         &mut self,
         halves: OffPolicyHalves<'_>,
-        (plan, failures): (&Plan, &mut u64),
+        plan: &Plan,
+        failures: &mut Failures,
         until: u64,
-        (stop, listener): (&AtomicBool, &mut dyn Listener),
+        stop: &AtomicBool,
+        listener: &mut dyn Listener,
     ) -> Result<PhaseEnd> {
         self.complete(&halves, plan)?;
         let OffPolicyHalves { learner, explorer, store, pace, setup } = halves;
         let Self { lanes, segments, batches: idle, limiter } = self;
         let (before, updates) = (limiter.inserts(), learner.updates());
-        let (events, news) = unbounded();
-        let shared = Arc::new(Shared::new(before, until, updates, events));
-        let mut first = Weights { values: Vec::new(), updates };
-        learner.acting().read_values(&mut first.values)?;
         // Versions count from 1 in each phase, so that every lane takes over the first one.
-        let (slot, mut publisher) = Slot::new(first, 1);
+        let (slot, mut publisher) = Slot::new(PublishedWeights::of(learner.acting(), updates)?, 1);
         lanes.iter_mut().flatten().for_each(|lane| lane.version = 0);
-        let acting = (|| Ok(explorer.network()), learner.acting());
-        let (crew, ends) = Crew::start(lanes, segments, (plan, failures), (&shared, &slot), None, acting)?;
+        let (sender, events) = unbounded();
+        let shared = Arc::new(Shared::new(before, until, slot, sender));
+        let network = || Ok(explorer.network());
+        let (crew, ends) = Crew::start(lanes, segments, plan, &shared, None, network, learner.acting())?;
         let (batches, drawn) = bounded(PREFETCH + 1);
         let (spent, used) = bounded(PREFETCH + 1);
         let replay = ReplayThread {
@@ -89,7 +96,7 @@ impl OffPolicyLanes {
             spent: used,
             idle: std::mem::take(idle),
             samples_per_minibatch: setup.batch_size as u64,
-            most_minibatches: learner.updates_at_once(),
+            max_minibatches: learner.updates_at_once(),
             total_env_steps: plan.total_env_steps,
         };
         let learning = LearnerThread {
@@ -98,28 +105,27 @@ impl OffPolicyLanes {
             shared: shared.clone(),
             batches: drawn,
             spent,
-            publish_every: plan.actors.publish_every_updates,
-            log_every: plan.log_every,
+            publish_every_updates: plan.actors.publish_every_updates,
+            log_every_env_steps: plan.log_every_env_steps,
             env_steps: before,
         };
-        let (waited, inferred, (kept, replayed), (known, vain, learned)) =
-            thread::scope(|scope| -> Result<_> {
-                let inference = ends.inference.map(|thread| spawn(scope, "inference", || thread.run()));
-                let inference = inference.transpose()?;
-                let replay = spawn(scope, "replay", move || replay.run())?;
-                let learner = spawn(scope, "learner", move || learning.run())?;
-                let waited = crew.wait(lanes, &news, stop, listener);
-                let busy = || !(replay.is_finished() && learner.is_finished());
-                watch(&shared, &news, stop, listener, busy);
-                Ok((waited, inference.map_or(Ok(Ok(())), join)?, join(replay)?, join(learner)?))
-            })?;
-        learned.and(replayed).and(inferred)?;
+        let (waited, inferred, (kept, replayed), learned) = thread::scope(|scope| -> Result<_> {
+            let inference = ends.inference.map(|thread| spawn(scope, "inference", || thread.run()));
+            let inference = inference.transpose()?;
+            let replay = spawn(scope, "replay", move || replay.run())?;
+            let learner = spawn(scope, "learner", move || learning.run())?;
+            let waited = crew.wait(lanes, &events, stop, listener, failures);
+            let busy = || !(replay.is_finished() && learner.is_finished());
+            watch(&shared, &events, stop, listener, busy);
+            Ok((waited, inference.map_or(Ok(Ok(())), join)?, join(replay)?, join(learner)?))
+        })?;
+        learned.outcome.and(replayed).and(inferred)?;
         let failure = waited?;
         *idle = kept;
         segments.extend(ends.spares.try_iter());
-        limiter.returned(vain * setup.batch_size as u64);
+        limiter.returned(learned.unused_minibatches * setup.batch_size as u64);
         let inserted = limiter.inserts();
-        learner.advance(known, inserted)?;
+        learner.advance(learned.env_steps, inserted)?;
         pace.observe((inserted - before) as usize);
         pace.observed();
         let lost = shared.claimed().saturating_sub(inserted);
@@ -128,12 +134,24 @@ impl OffPolicyLanes {
         }
         Ok(PhaseEnd { env_steps: inserted, failure })
     }
+
+    /// Adds the lanes and the samples that are due to the state to be saved.
+    pub fn put_state<'a>(&'a self, state: &mut StateDict<'a>) -> Result<()> {
+        put_lanes(state, &self.lanes)?;
+        state.put_value("actors.due", &self.limiter.due())?;
+        Ok(())
+    }
+
+    /// Continues from a saved state, after `env_steps`. Returns true if exactly, as [`load_lanes`] does.
+    pub fn load_state(&mut self, state: &StateView<'_>, plan: &Plan, env_steps: u64) -> Result<bool> {
+        self.limiter = self.limiter.after(env_steps, state.value("actors.due")?);
+        load_lanes(state, &mut self.lanes, plan)
+    }
 }
 
 /// A lane whose episodes have begun.
 fn lane(halves: &OffPolicyHalves<'_>, plan: &Plan, index: usize) -> Result<Lane<OffPolicyHalf>> {
     let first_env = index * plan.envs_per_lane;
     let half = OffPolicyHalf::new(halves.explorer.twin(first_env, plan.num_envs)?, first_env);
-    let weights = plan.acting_weights(halves.learner.acting())?;
-    Lane::new(half, weights, (&plan.factory, plan.envs_per_lane, &plan.pool), (first_env, plan.seed))
+    Lane::new(half, plan.acting_weights(halves.learner.acting())?, plan, index)
 }

@@ -1,4 +1,4 @@
-//! The replay's thread.
+//! The replay thread of a phase: inserts segments and draws batches, in the ratio that the limiter holds.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -10,19 +10,23 @@ use pavlov_agents::off_policy::{Store, progress};
 use pavlov_agents::replay::Batch;
 use pavlov_runtime::RateLimiter;
 
-use super::Segment;
-use crate::parallel::actor::Parcel;
+use super::segment::Segment;
+use crate::parallel::parcel::Parcel;
 use crate::parallel::shared::{PATIENCE, Shared};
 
+/// Batches that are drawn ahead of the learner.
+pub(super) const PREFETCH: usize = 2;
+
 /// A batch on its way to the learner and back.
-pub(in crate::parallel) struct Drawn {
+pub(super) struct Drawn {
     pub batch: Batch,
-    /// How many minibatches it holds.
+    /// The number of minibatches in it.
     pub minibatches: usize,
-    /// The env steps that had come in, and the share of training that they are.
+    /// The env steps inserted before it was drawn.
     pub env_steps: u64,
+    /// The same as a share of the whole training, 0 to 1.
     pub progress: f64,
-    /// How wrong the learner found the values to be.
+    /// The learner's errors of the values, one for each sample: the replay's new priorities.
     pub errors: Vec<f32>,
 }
 
@@ -32,26 +36,28 @@ impl Drawn {
     }
 }
 
-/// The replay's thread: takes segments in, gives batches out, in the ratio that the limiter holds.
-pub(in crate::parallel) struct ReplayThread<'a> {
+/// The replay and its channels to the actors and the learner.
+pub(super) struct ReplayThread<'a> {
     pub store: &'a mut Store,
     pub limiter: &'a mut RateLimiter,
     pub shared: Arc<Shared>,
     pub full: Receiver<Parcel<Segment>>,
     pub spare: Sender<Segment>,
-    /// Closed when no actor is left, or will be waited for.
+    /// Disconnected once no actor is left or waited for.
     pub actors_left: Receiver<()>,
     pub batches: Sender<Drawn>,
+    /// Brings used batches back from the learner.
     pub spent: Receiver<Drawn>,
-    /// Batches that nobody uses at the moment.
+    /// Batches that are free to be drawn into.
     pub idle: Vec<Drawn>,
     pub samples_per_minibatch: u64,
-    pub most_minibatches: usize,
+    /// The largest number of minibatches in a batch.
+    pub max_minibatches: usize,
     pub total_env_steps: u64,
 }
 
 impl ReplayThread<'_> {
-    /// Serves until no actor is left; gives back the batches that nobody uses.
+    /// Inserts and draws until no actor is left; returns the batches that are free.
     pub fn run(mut self) -> (Vec<Drawn>, Result<(), AgentError>) {
         let shared = self.shared.clone();
         let outcome = shared.serve(&shared.replay, |started| self.serve(started));
@@ -72,7 +78,7 @@ impl ReplayThread<'_> {
             }
             self.shared.replay.lived(started);
         }
-        // The updates that the data is worth, unless somebody is in a hurry.
+        // The updates that are due for the data so far, unless the phase was stopped.
         while !self.shared.is_stopped()
             && self.limiter.may_sample(self.samples_per_minibatch)
             && self.let_learn()?
@@ -80,7 +86,7 @@ impl ReplayThread<'_> {
         Ok(())
     }
 
-    /// Draws what is due and waits for a batch to come back; false if there is no learner any more.
+    /// Draws the batches that are due and waits for one to come back; returns false if the learner has ended.
     fn let_learn(&mut self) -> Result<bool, AgentError> {
         self.draw()?;
         match self.shared.replay.waiting(|| self.spent.recv_timeout(PATIENCE)) {
@@ -91,7 +97,7 @@ impl ReplayThread<'_> {
         Ok(true)
     }
 
-    /// Waits for something to do; false once no actor is left.
+    /// Waits for a segment or a used batch; returns false once no actor is left.
     fn wait(&mut self) -> bool {
         let mut any = Select::new();
         any.recv(&self.full);
@@ -101,8 +107,8 @@ impl ReplayThread<'_> {
         self.actors_left.try_recv() != Err(TryRecvError::Disconnected)
     }
 
-    /// Lets batches be learned from until the limiter lets this parcel in. At the end of a phase nothing may be lost: what
-    /// is owed to the limiter then is made up for later.
+    /// Inserts the parcel once the limiter allows it, and lets the learner work until then. At the end of a phase it is
+    /// inserted at once, so that nothing is lost: the next phase makes up for the updates that are owed.
     fn insert_when_due(&mut self, parcel: Parcel<Segment>) -> Result<(), AgentError> {
         while !self.limiter.may_insert() && !self.shared.is_ending() && self.let_learn()? {}
         self.insert(parcel);
@@ -112,20 +118,20 @@ impl ReplayThread<'_> {
     fn insert(&mut self, parcel: Parcel<Segment>) {
         let segment = parcel.content;
         (0..segment.steps()).for_each(|step| segment.insert(step, self.store));
-        self.limiter.inserted(segment.rows() as u64);
-        self.shared.ratio.set(self.limiter.ratio());
-        self.shared.queue.set(self.full.len() as f64);
+        self.limiter.inserted(segment.env_steps() as u64);
+        self.shared.samples_per_insert.set(self.limiter.ratio());
+        self.shared.queue_depth.set(self.full.len() as f64);
         let now = self.shared.updates.load(Ordering::Relaxed);
-        self.shared.lag.add(now.saturating_sub(segment.updates()));
-        // An actor that has ended needs none any more.
+        self.shared.policy_lag.add(now.saturating_sub(segment.updates()));
+        // This fails if all actors have ended: they need no more segments.
         let _ = self.spare.send(segment);
     }
 
-    /// Draws batches ahead, as far as the limiter allows.
+    /// Draws batches ahead of the learner, as far as the limiter allows.
     fn draw(&mut self) -> Result<(), AgentError> {
         while let Some(mut drawn) = self.idle.pop() {
             let due = (self.limiter.due() / self.samples_per_minibatch as f64).max(0.0) as usize;
-            let minibatches = due.min(self.most_minibatches);
+            let minibatches = due.min(self.max_minibatches);
             let samples = minibatches as u64 * self.samples_per_minibatch;
             if minibatches == 0 || self.store.replay().is_empty() {
                 self.idle.push(drawn);

@@ -1,4 +1,4 @@
-//! How agents that learn from rollouts act.
+//! The acting half of agents that learn from rollouts.
 
 use pavlov_agents::on_policy::{PolicySampler as ActorCriticActor, Rollout};
 use pavlov_agents::{AgentError, Experience, Inference};
@@ -8,13 +8,14 @@ use pavlov_nn::{StateDict, StateView};
 
 use crate::parallel::lane::Half;
 
-/// A rollout, and how many updates the weights that acted had seen.
+/// A rollout of one lane.
 pub(in crate::parallel) struct Recorded {
     pub rollout: Rollout,
+    /// The updates that the weights had seen which acted in its first step.
     pub updates: u64,
 }
 
-/// How agents that learn from rollouts act.
+/// An actor-critic's actor and the rollout that it fills.
 pub(in crate::parallel) struct OnPolicyHalf {
     pub actor: ActorCriticActor,
     pub recorded: Option<Recorded>,
@@ -43,7 +44,7 @@ impl Half for OnPolicyHalf {
     ) -> Result<(), AgentError> {
         match &mut self.recorded {
             Some(recorded) => recorded.rollout.act(&mut self.actor, inference, observations, rng, actions),
-            None => Err(AgentError::State("a lane acts that has nothing to record into".into())),
+            None => Err(AgentError::State("a lane acts without a rollout to fill".into())),
         }
     }
 
@@ -62,8 +63,7 @@ impl Half for OnPolicyHalf {
     }
 
     fn take(&mut self, _early: bool) -> Option<Recorded> {
-        self.recorded.as_ref().filter(|recorded| recorded.rollout.is_full())?;
-        self.recorded.take()
+        self.recorded.take_if(|recorded| recorded.rollout.is_full())
     }
 
     fn state(&self) -> Result<StateDict<'_>, AgentError> {

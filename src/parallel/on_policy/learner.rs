@@ -1,4 +1,4 @@
-//! The learner's thread.
+//! The learner thread of a phase: an update phase for the next rollout of every lane.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,14 +10,16 @@ use pavlov_agents::AgentError;
 use pavlov_agents::on_policy::RolloutLearner;
 use pavlov_runtime::Publisher;
 
-use super::Recorded;
-use crate::parallel::actor::Parcel;
-use crate::parallel::shared::{Event, PATIENCE, Shared, Weights, publish};
+use super::half::Recorded;
+use crate::parallel::parcel::Parcel;
+use crate::parallel::shared::{Event, PATIENCE, Shared};
+use crate::parallel::weights::{PublishedWeights, publish};
 
-/// Full rollouts that wait for those of the other lanes.
+/// The full rollouts of each lane that wait for those of the other lanes.
 pub(in crate::parallel) type Inbox = Vec<VecDeque<Recorded>>;
 
-/// Learns from the next rollout of each lane, if all are there; gives them back through `spare`.
+/// Learns from the next rollout of each lane, if all are there; returns false if not. Used rollouts go to `give_back`, and
+/// the updates by which each lagged behind go to `note_lag`.
 pub(in crate::parallel) fn learn_from(
     learner: &mut dyn RolloutLearner,
     inbox: &mut Inbox,
@@ -39,31 +41,32 @@ pub(in crate::parallel) fn learn_from(
     Ok(true)
 }
 
-/// The learner's thread.
-pub(in crate::parallel) struct RolloutThread<'a> {
+/// The learner and its channels to the actors.
+pub(super) struct LearnerThread<'a> {
     pub learner: &'a mut dyn RolloutLearner,
-    pub publisher: &'a mut Publisher<Weights>,
+    pub publisher: &'a mut Publisher<PublishedWeights>,
     pub inbox: &'a mut Inbox,
     pub envs_per_lane: usize,
     pub shared: Arc<Shared>,
     pub full: Receiver<Parcel<Recorded>>,
     pub spare: Sender<Recorded>,
-    /// Closed when no actor is left, or will be waited for.
+    /// Disconnected once no actor is left or waited for.
     pub actors_left: Receiver<()>,
-    pub log_every: u64,
+    pub log_every_env_steps: u64,
 }
 
-impl RolloutThread<'_> {
+impl LearnerThread<'_> {
+    /// Learns until no actor and no rollout is left.
     pub fn run(mut self) -> Result<(), AgentError> {
         let shared = self.shared.clone();
         shared.serve(&shared.learner, |started| self.learn(started))
     }
 
     fn learn(&mut self, started: &mut Instant) -> Result<(), AgentError> {
-        let mut logged = self.shared.claimed() / self.log_every;
+        let mut logged = self.shared.claimed() / self.log_every_env_steps;
         loop {
             while self.learn_once()? {
-                let now = self.shared.claimed() / self.log_every;
+                let now = self.shared.claimed() / self.log_every_env_steps;
                 if now > logged {
                     logged = now;
                     let metrics = self.learner.take_metrics()?;
@@ -84,14 +87,15 @@ impl RolloutThread<'_> {
         }
     }
 
+    /// Makes one update phase and publishes the new weights; returns false if a rollout is missing or the phase is stopped.
     fn learn_once(&mut self) -> Result<bool, AgentError> {
         if self.shared.is_stopped() {
             return Ok(false);
         }
         let Self { learner, inbox, spare, shared, .. } = self;
-        // An actor that has ended needs none any more.
+        // Sending fails if all actors have ended: they need no more rollouts.
         let give_back = |recorded| drop(spare.send(recorded));
-        if !learn_from(*learner, inbox, self.envs_per_lane, give_back, |lag| shared.lag.add(lag))? {
+        if !learn_from(*learner, inbox, self.envs_per_lane, give_back, |lag| shared.policy_lag.add(lag))? {
             return Ok(false);
         }
         let updates = self.learner.updates();

@@ -1,10 +1,8 @@
-//! Actors of agents that learn from rollouts, and the learner's thread.
+//! Agents that learn from rollouts, with actors: the acting half, the learner thread, and the phase in which they run.
 
 mod half;
 mod learner;
 mod phase;
 
-pub(super) use half::{OnPolicyHalf, Recorded};
-use learner::RolloutThread;
-pub(super) use learner::{Inbox, learn_from};
+pub(super) use learner::learn_from;
 pub(super) use phase::OnPolicyLanes;

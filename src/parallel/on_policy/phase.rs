@@ -1,53 +1,60 @@
-//! A phase of free-running actors and a learner.
+//! The lanes of an agent that learns from rollouts, and a phase of free-running actors and learner.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::thread;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use crossbeam::channel::unbounded;
 use pavlov_agents::on_policy::RolloutLearner;
+use pavlov_nn::{StateDict, StateView};
 use pavlov_runtime::Slot;
 
-use super::{Inbox, OnPolicyHalf, Recorded, RolloutThread};
+use super::half::{OnPolicyHalf, Recorded};
+use super::learner::{Inbox, LearnerThread};
 use crate::parallel::crew::{Crew, join, spawn, watch};
-use crate::parallel::driver::Plan;
-use crate::parallel::lane::Lane;
-use crate::parallel::shared::{Shared, Weights};
-use crate::parallel::{Listener, PhaseEnd};
+use crate::parallel::failures::Failures;
+use crate::parallel::lane::{Lane, load_lanes, put_lanes};
+use crate::parallel::listener::{Listener, PhaseEnd};
+use crate::parallel::plan::Plan;
+use crate::parallel::shared::Shared;
+use crate::parallel::weights::PublishedWeights;
 
-/// The lanes of an agent that learns from rollouts, and what waits between acting and learning.
+/// The lanes of an agent that learns from rollouts, with the rollouts that outlive a phase.
 pub(in crate::parallel) struct OnPolicyLanes {
     pub lanes: Vec<Option<Lane<OnPolicyHalf>>>,
     pub inbox: Inbox,
+    /// Empty rollouts.
     pub spare: Vec<Recorded>,
-    /// How many trainings there were.
-    pub trainings: u64,
+    /// The number of update phases so far.
+    pub update_phases: u64,
 }
 
 impl OnPolicyLanes {
     pub fn new(learner: &dyn RolloutLearner, plan: &Plan) -> Result<Self> {
         Ok(Self {
-            lanes: (0..plan.lanes())
+            lanes: (0..plan.num_lanes())
                 .map(|index| lane(learner, plan, index).map(Some))
                 .collect::<Result<_>>()?,
-            inbox: (0..plan.lanes()).map(|_| VecDeque::new()).collect(),
+            inbox: (0..plan.num_lanes()).map(|_| VecDeque::new()).collect(),
             spare: Vec::new(),
-            trainings: 0,
+            update_phases: 0,
         })
     }
 
-    /// Makes what was lost with environments that did not answer, or is not there yet.
+    /// Makes the lanes and rollouts that are missing: before the first phase, and after one whose environments did not
+    /// answer.
     pub fn complete(&mut self, learner: &dyn RolloutLearner, plan: &Plan) -> Result<()> {
         for index in 0..self.lanes.len() {
             if self.lanes[index].is_none() {
                 let mut new = lane(learner, plan, index)?;
-                new.handed_over = self.trainings + self.inbox[index].len() as u64;
+                new.handed_over = self.update_phases + self.inbox[index].len() as u64;
                 self.lanes[index] = Some(new);
             }
         }
-        // Each lane has one in hand, and may be ahead of the learner by as many as the lag and one more.
+        // Each lane fills one rollout, and may be ahead of the learner by the greatest lag and one more.
         let wanted = self.lanes.len() * (plan.actors.max_policy_lag as usize + 2);
         let held = self.lanes.iter().flatten().filter(|lane| lane.half.recorded.is_some()).count();
         let there = held + self.inbox.iter().map(VecDeque::len).sum::<usize>() + self.spare.len();
@@ -57,29 +64,29 @@ impl OnPolicyLanes {
         Ok(())
     }
 
-    /// Trains until `until` env steps are done or somebody stops it.
+    /// Trains from `env_steps.start` to `env_steps.end`, or until `stop` is set or environments have failed too often.
     pub fn phase(
         &mut self,
         learner: &mut dyn RolloutLearner,
-        (plan, failures): (&Plan, &mut u64),
-        (env_steps, until): (u64, u64),
-        (stop, listener): (&AtomicBool, &mut dyn Listener),
+        plan: &Plan,
+        failures: &mut Failures,
+        env_steps: Range<u64>,
+        stop: &AtomicBool,
+        listener: &mut dyn Listener,
     ) -> Result<PhaseEnd> {
         self.complete(learner, plan)?;
-        let Self { lanes, inbox, spare: kept, trainings } = self;
-        let updates = learner.updates();
-        let (events, news) = unbounded();
-        let shared = Arc::new(Shared::new(env_steps, until, updates, events));
-        let mut first = Weights { values: Vec::new(), updates };
-        learner.acting().read_values(&mut first.values)?;
-        let (slot, mut publisher) = Slot::new(first, *trainings);
+        let Self { lanes, inbox, spare: kept, update_phases } = self;
+        let first = PublishedWeights::of(learner.acting(), learner.updates())?;
+        let (slot, mut publisher) = Slot::new(first, *update_phases);
         for lane in lanes.iter_mut().flatten() {
-            lane.follow(*trainings, &slot.latest().value)?;
+            lane.follow(*update_phases, &slot.latest().value)?;
         }
+        let (sender, events) = unbounded();
+        let shared = Arc::new(Shared::new(env_steps.start, env_steps.end, slot, sender));
         let max_lag = Some(plan.actors.max_policy_lag);
-        let acting = (|| Ok(learner.acting_half(1)?.0.network()), learner.acting());
-        let (crew, ends) = Crew::start(lanes, kept, (plan, failures), (&shared, &slot), max_lag, acting)?;
-        let learning = RolloutThread {
+        let network = || Ok(learner.acting_half(1)?.0.network());
+        let (crew, ends) = Crew::start(lanes, kept, plan, &shared, max_lag, network, learner.acting())?;
+        let learning = LearnerThread {
             learner,
             publisher: &mut publisher,
             inbox,
@@ -88,24 +95,63 @@ impl OnPolicyLanes {
             full: ends.full,
             spare: ends.spare,
             actors_left: ends.actors_left,
-            log_every: plan.log_every,
+            log_every_env_steps: plan.log_every_env_steps,
         };
         let (waited, inferred, learned) = thread::scope(|scope| -> Result<_> {
             let inference = ends.inference.map(|thread| spawn(scope, "inference", || thread.run()));
             let inference = inference.transpose()?;
             let learner = spawn(scope, "learner", move || learning.run())?;
-            let waited = crew.wait(lanes, &news, stop, listener);
-            watch(&shared, &news, stop, listener, || !learner.is_finished());
+            let waited = crew.wait(lanes, &events, stop, listener, failures);
+            watch(&shared, &events, stop, listener, || !learner.is_finished());
             Ok((waited, inference.map_or(Ok(Ok(())), join)?, join(learner)?))
         })?;
         learned.and(inferred)?;
         let failure = waited?;
         kept.extend(ends.spares.try_iter());
-        *trainings = slot.version();
+        *update_phases = shared.weights.version();
         Ok(PhaseEnd { env_steps: shared.claimed(), failure })
+    }
+
+    /// Adds the lanes and the rollouts that wait to the state to be saved.
+    pub fn put_state<'a>(&'a self, state: &mut StateDict<'a>) -> Result<()> {
+        put_lanes(state, &self.lanes)?;
+        state.put_value("actors.update_phases", &self.update_phases)?;
+        for (index, waiting) in self.inbox.iter().enumerate() {
+            state.put_value(&format!("inbox.{index}"), &waiting.len())?;
+            for (number, recorded) in waiting.iter().enumerate() {
+                let name = format!("inbox.{index}.{number}");
+                state.nest(&name, recorded.rollout.state()?);
+                state.put_value(&format!("{name}.version"), &recorded.updates)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Continues from a saved state. Returns true if exactly, as [`load_lanes`] does.
+    pub fn load_state(
+        &mut self,
+        learner: &dyn RolloutLearner,
+        state: &StateView<'_>,
+        plan: &Plan,
+    ) -> Result<bool> {
+        self.update_phases = state.value("actors.update_phases")?;
+        let exact = load_lanes(state, &mut self.lanes, plan)?;
+        for index in 0..self.inbox.len() {
+            let waiting: usize = state.value(&format!("inbox.{index}"))?;
+            for number in 0..waiting {
+                self.complete(learner, plan)?;
+                let Some(mut recorded) = self.spare.pop() else { bail!("no room for a saved rollout") };
+                let name = format!("inbox.{index}.{number}");
+                recorded.rollout.load_state(&state.part(&name))?;
+                recorded.updates = state.value(&format!("{name}.version"))?;
+                self.inbox[index].push_back(recorded);
+            }
+        }
+        Ok(exact)
     }
 }
 
+/// An empty rollout.
 fn recorded(learner: &dyn RolloutLearner, plan: &Plan) -> Result<Recorded> {
     Ok(Recorded { rollout: learner.acting_half(plan.envs_per_lane)?.1, updates: 0 })
 }
@@ -114,7 +160,5 @@ fn recorded(learner: &dyn RolloutLearner, plan: &Plan) -> Result<Recorded> {
 fn lane(learner: &dyn RolloutLearner, plan: &Plan, index: usize) -> Result<Lane<OnPolicyHalf>> {
     let (actor, rollout) = learner.acting_half(plan.envs_per_lane)?;
     let half = OnPolicyHalf { actor, recorded: Some(Recorded { rollout, updates: 0 }) };
-    let weights = plan.acting_weights(learner.acting())?;
-    let place = (index * plan.envs_per_lane, plan.seed);
-    Lane::new(half, weights, (&plan.factory, plan.envs_per_lane, &plan.pool), place)
+    Lane::new(half, plan.acting_weights(learner.acting())?, plan, index)
 }

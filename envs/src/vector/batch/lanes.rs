@@ -1,10 +1,10 @@
-//! The loops over the copies in a block. They have no branch and no call in them, so that the compiler makes several
-//! turns of them into one.
+//! The loops over the copies in a block. They contain neither branches nor calls, so that the compiler can
+//! vectorise them.
 
 use crate::End;
 use crate::dynamics::{Dynamics, Outcome};
 
-/// How many copies stand in a block.
+/// The number of copies in a block.
 pub const LANES: usize = 64;
 
 /// The states of some copies: each of their numbers in a column of its own.
@@ -15,7 +15,7 @@ pub const fn zeros<const STATE: usize>() -> Block<STATE> {
     [[0.0; LANES]; STATE]
 }
 
-/// Advances the first copies of the block, one for each input; says whether all rewards are finite.
+/// Advances the first copies of the block, one for each input; returns true if all rewards are finite.
 #[inline(always)]
 pub fn advance<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize>(
     equations: &D,
@@ -40,7 +40,7 @@ pub fn advance<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize>(
     finite
 }
 
-/// Counts a step of each episode, and says which ended with it.
+/// Counts a step of each episode, and marks the episodes that ended with it.
 #[inline(always)]
 pub fn count_steps(steps: &mut [u32], limit: Option<u32>, terminated: &[bool; LANES], ends: &mut [End]) {
     let count = steps.len().min(LANES);
@@ -54,7 +54,8 @@ pub fn count_steps(steps: &mut [u32], limit: Option<u32>, terminated: &[bool; LA
     }
 }
 
-/// Writes the observations of the block's first copies, as many as there is room for; says whether all are numbers.
+/// Writes the observations of the block's first copies, as many as there is room for; returns true if none is
+/// NaN.
 #[inline(always)]
 pub fn observe<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize>(
     block: &Block<STATE>,

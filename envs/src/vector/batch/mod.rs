@@ -1,4 +1,4 @@
-//! The vector form of a world that is arithmetic: many copies side by side, advanced several at a time.
+//! The vector form of worlds that are arithmetic: many copies side by side, advanced several at a time.
 
 mod lanes;
 mod saved;
@@ -20,9 +20,9 @@ use crate::{ActionBatch, End, EnvError, EnvState, ObsBatch, ObsMut, SeededRng, S
 /// Copies of the world that `D` describes, with the results of a
 /// [`SyncVectorEnv`](super::SyncVectorEnv) of single ones, bit for bit, saved states included.
 ///
-/// The states stand in blocks, each number of a state in a column of its own, so that a step of the equations is
-/// compiled to instructions that work on several copies at once: with AVX2 where the machine has it. No instruction
-/// that rounds differently is used, and every copy keeps a generator of its own.
+/// The states stand in blocks, each number of a state in a column of its own, so that a step of the equations
+/// is compiled to instructions that work on several copies at once: with AVX2 where the machine has it. No
+/// instruction that rounds differently is used, and every copy keeps a generator of its own.
 pub(crate) struct BatchVectorEnv<D, const STATE: usize, const OBS: usize> {
     arch: Arch,
     equations: D,
@@ -30,10 +30,10 @@ pub(crate) struct BatchVectorEnv<D, const STATE: usize, const OBS: usize> {
     actions: Space,
     buffers: Buffers,
     autoreset: Autoreset,
-    /// After how many steps an episode is truncated.
+    /// The number of steps after which an episode is truncated.
     limit: Option<u32>,
     rows: Rows<STATE>,
-    /// Whether every environment is in an episode or about to be reset.
+    /// True if every environment is in an episode or about to be reset.
     ready: bool,
     /// Set by an error: the environments no longer stand at the same step.
     broken: bool,
@@ -45,11 +45,11 @@ struct Rows<const STATE: usize> {
     rngs: Vec<SeededRng>,
     /// Steps of the episode so far.
     steps: Vec<u32>,
-    /// Whether the next call resets the environment, since its episode is over.
+    /// True if the next call resets the environment, since its episode is over.
     due: Vec<bool>,
-    /// Whether the world is in an episode.
+    /// True if the world is in an episode.
     running: Vec<bool>,
-    /// Whether the time limit counts the episode as over.
+    /// True if the time limit counts the episode as over.
     over: Vec<bool>,
 }
 
@@ -115,7 +115,8 @@ impl<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize> BatchVectorE
         check_numbers(observation, "reset")
     }
 
-    /// Why the first environment that cannot be stepped cannot, in the order in which a single one looks.
+    /// The error of the first environment that cannot be stepped, found in the order in which a single one
+    /// checks.
     fn refusal(&self, actions: &ActionBatch) -> Option<EnvError> {
         let refused = |row: usize| {
             if self.limit.is_some() && self.rows.over[row] {
@@ -127,8 +128,8 @@ impl<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize> BatchVectorE
         (0..self.buffers.rows).filter(|&row| !self.rows.due[row]).find_map(refused)
     }
 
-    /// What the environments of one block did with their actions: what is to be reset is reset, what broke its
-    /// contract is an error.
+    /// Finishes a step of one block: resets the environments that are due, and returns an error for one that
+    /// broke its contract. `sound` is true if all numbers of the block are known to be finite.
     fn settle(&mut self, block: usize, sound: bool, out: &mut StepBatch) -> Result<(), EnvError> {
         let rows = block * LANES..((block + 1) * LANES).min(self.buffers.rows);
         if !sound {
@@ -153,7 +154,7 @@ impl<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize> BatchVectorE
         Ok(())
     }
 
-    /// The first of these rows that gave numbers that are none.
+    /// Checks the numbers of these rows; the error is that of the first row with one that is not finite.
     fn check_rows(
         &self,
         mut rows: std::ops::Range<usize>,

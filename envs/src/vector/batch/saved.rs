@@ -9,10 +9,10 @@ use crate::vector::slots::save_slots;
 use crate::wrappers::{TimeLimit, Wrapper};
 use crate::{EnvError, EnvState};
 
-/// What an environment within a time limit saves.
+/// The saved state of an environment within a time limit.
 type Limited = (EnvState, <TimeLimit as Wrapper>::State);
 
-/// The states of all rows; `limited` says whether the single environments would have a time limit.
+/// The states of all rows; `limited` is true if the single environments would have a time limit.
 pub fn save<const STATE: usize>(rows: &Rows<STATE>, limited: bool) -> Option<EnvState>
 where
     [f64; STATE]: Serialize,

@@ -1,4 +1,4 @@
-//! The vector form of a world gives what single ones give, one by one.
+//! The vector form of a world gives the same results as single environments.
 
 use proptest::prelude::*;
 

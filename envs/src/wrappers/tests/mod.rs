@@ -1,4 +1,4 @@
-//! What each wrapper makes of a world, beside the same world without it.
+//! Each wrapper on a world, beside the same world without it.
 
 mod screen;
 
@@ -16,7 +16,7 @@ fn key(name: &str) -> Option<String> {
     Some(name.into())
 }
 
-/// What was seen and what came of it.
+/// The observations, each with the step that led to it.
 type Trace = Vec<(ObsBatch, Option<Step>)>;
 
 /// Plays these actions from a seed; an episode's end is followed by a reset, whose observation has no step.
@@ -316,7 +316,7 @@ proptest! {
             prop_assert_eq!((own.reward, own.end), (step.raw_reward, step.raw_end));
         }
         for pair in lives.windows(2) {
-            // After a lost life the next one starts with what was seen last.
+            // After a lost life the next episode starts with the last observation.
             let lost = pair[0].1.is_some_and(|step| step.end.is_over() && !step.raw_end.is_over());
             prop_assert!(!lost || pair[0].0 == pair[1].0);
         }

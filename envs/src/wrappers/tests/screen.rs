@@ -1,4 +1,4 @@
-//! A world that has all that wrappers change.
+//! A world with everything that wrappers change.
 
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub struct Screen {
 struct World {
     rng: SeededRng,
     lives: u32,
-    /// Of the last step, or of the start.
+    /// The picture after the last step, or at the start.
     drawn: Vec<u8>,
     speed: [f32; 2],
     choice: i64,

@@ -1,0 +1,29 @@
+//! What a phase reports to the thread that started it: while it runs, and when it has ended.
+
+use std::collections::BTreeMap;
+
+/// Receives the events of a phase while it runs.
+pub trait Listener {
+    /// An episode ended, with this return and this many steps.
+    fn episode(&mut self, episode_return: f64, length: u64);
+    /// The learner made updates; `metrics` are to be logged.
+    fn learned(&mut self, metrics: BTreeMap<String, f64>);
+    /// So many env steps are done. Called often.
+    fn tick(&mut self, env_steps: u64);
+    /// A message for the user.
+    fn warn(&mut self, message: &str);
+}
+
+/// Warns of an environment that failed and was replaced.
+pub(super) fn warn_of_failure(listener: &mut dyn Listener, message: &str) {
+    listener.warn(&format!("an environment failed and was replaced: {message}"));
+}
+
+/// How a phase ended.
+#[derive(Debug)]
+pub struct PhaseEnd {
+    /// Env steps done since the training began.
+    pub env_steps: u64,
+    /// The reason for which the training must stop, if environments failed too often.
+    pub failure: Option<String>,
+}

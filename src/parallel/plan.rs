@@ -1,0 +1,60 @@
+//! The plan of a training with actors: what every part of it needs to know, from its start to its end.
+
+use std::sync::Arc;
+
+use pavlov_agents::AgentError;
+use pavlov_envs::{EnvFactory, Space, VectorEnv};
+use pavlov_nn::Parameters;
+
+use super::pool::Pool;
+use crate::config::{ActorConfig, ActorMode, InferenceMode, RunConfig};
+
+/// The parts of the configuration that lanes and threads are made from. It stays the same for the whole training.
+pub(super) struct Plan {
+    pub actors: ActorConfig,
+    pub factory: EnvFactory,
+    /// Statistics of the wrappers that normalise, over the environments of all lanes.
+    pub pool: Arc<Pool>,
+    pub observation_space: Space,
+    pub action_space: Space,
+    pub seed: u64,
+    pub num_envs: usize,
+    pub envs_per_lane: usize,
+    pub total_env_steps: u64,
+    pub log_every_env_steps: u64,
+}
+
+impl Plan {
+    /// The plan for this configuration. The spaces are those of `probe`, a vector environment of the same factory.
+    pub fn new(config: &RunConfig, factory: &EnvFactory, probe: &dyn VectorEnv) -> Self {
+        Self {
+            actors: config.actors,
+            factory: factory.clone(),
+            pool: Arc::default(),
+            observation_space: probe.observation_space().clone(),
+            action_space: probe.action_space().clone(),
+            seed: config.seed,
+            num_envs: config.num_envs,
+            envs_per_lane: match config.actors.mode {
+                ActorMode::Free => config.num_envs / config.actors.count,
+                ActorMode::Lockstep => 1,
+            },
+            total_env_steps: config.env_steps,
+            log_every_env_steps: config.log.every_env_steps,
+        }
+    }
+
+    pub fn num_lanes(&self) -> usize {
+        self.num_envs / self.envs_per_lane
+    }
+
+    /// The weights that a lane acts with; `None` if another thread runs the network. In lock step nobody changes weights
+    /// while lanes act, so that lanes can use the learner's own.
+    pub fn acting_weights(&self, learned: &Parameters) -> Result<Option<Parameters>, AgentError> {
+        Ok(match (self.actors.inference, self.actors.mode) {
+            (InferenceMode::Batched, _) => None,
+            (InferenceMode::Own, ActorMode::Lockstep) => Some(learned.frozen_view()?),
+            (InferenceMode::Own, ActorMode::Free) => Some(learned.frozen_on(tch::Device::Cpu)?),
+        })
+    }
+}

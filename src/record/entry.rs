@@ -1,0 +1,66 @@
+//! The entries of a run's log: rows of numbers, notes, and the position that a checkpoint keeps.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One row of the log: values by tag, at a number of env steps.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Row {
+    /// The env steps of training so far, over all environments.
+    pub env_steps: u64,
+    /// Values by tag: `rollout/ep_rew_mean`, `train/loss`, ...
+    pub values: BTreeMap<String, f64>,
+}
+
+/// How far the files reached when a checkpoint was written: a run that resumes continues from there.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Position {
+    /// The last env step whose row is in the log.
+    pub env_steps: Option<u64>,
+    /// The event file's name.
+    pub events_file: String,
+    /// Its length in bytes.
+    pub events_bytes: u64,
+}
+
+/// What is no row of numbers.
+#[derive(Clone, Debug)]
+pub enum Note {
+    /// Text for TensorBoard's text page, in Markdown.
+    Text {
+        /// Under which name.
+        tag: String,
+        /// The text.
+        text: String,
+    },
+    /// Hyper-parameters for TensorBoard's page of that name, and the tags of the metrics to compare runs by.
+    HyperParameters {
+        /// Names and values.
+        values: BTreeMap<String, HyperParameter>,
+        /// Tags of metrics.
+        metrics: Vec<&'static str>,
+    },
+    /// A picture or a film for TensorBoard's page of images.
+    Image {
+        /// Under which name.
+        tag: String,
+        /// The env steps of training so far.
+        env_steps: u64,
+        /// Width and height in pixels.
+        size: (usize, usize),
+        /// A whole PNG or GIF file.
+        encoded: Vec<u8>,
+    },
+}
+
+/// A hyper-parameter's value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum HyperParameter {
+    /// A number.
+    Number(f64),
+    /// A word.
+    Word(String),
+    /// True or false.
+    Flag(bool),
+}
