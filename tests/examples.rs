@@ -41,3 +41,9 @@ fn dict_observation() {
 fn custom_agent() {
     assert!(run("custom_agent").contains("balanced the pole"));
 }
+
+#[test]
+fn custom_policy_network() {
+    let said = run("custom_policy_network");
+    assert!(said.contains("ppo follows the heaviest entity") && said.contains("dqn follows the heaviest entity"));
+}

@@ -66,7 +66,7 @@ impl Trained {
 
     /// The action values of one-number observations, from the weights in the checkpoint.
     fn values(&self, observations: &[f32]) -> Vec<Vec<f32>> {
-        self.outputs(&["agent", "learner", "online"], "", observations)
+        self.outputs(&["agent", "learner", "online", "parameters"], "", observations)
     }
 
     /// What the network `prefix` of the checkpoint's weights at `place` gives for each of these inputs, which follow one

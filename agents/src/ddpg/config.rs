@@ -85,7 +85,7 @@ impl DdpgConfig {
             exploration: self.exploration,
             gradient_clip_norm: self.gradient_clip_norm,
             net: self.net.clone(),
-            optimizer: self.optimizer,
+            optimizer: self.optimizer.clone(),
         }
     }
 }
