@@ -131,6 +131,53 @@ def cases():
     }
 
 
+# A network of two layers whose parameters stand side by side, LEN numbers in all.
+PARTS = {"a.weight": 9, "a.bias": 4, "b.weight": 6, "b.bias": 2}
+# From this step on the first layer of `adamw_unfrozen` is trained.
+UNFROZEN_AT = 37
+
+
+def grouped_cases():
+    """Name, learning rate at the start, configuration, groups as PyTorch has them, steps for which `a.*` is frozen.
+
+    A group is the names' ends that it is for, the factor of its learning rate and PyTorch's options."""
+    no_decay = {"names": ["*.bias"], "weight_decay": False}
+    slow = {"names": ["a.*", "a.bias"], "learning_rate_factor": 0.25}
+    adamw = {"kind": "adamw", "weight_decay_decoupled": 0.5}
+    decayed, plain = {"weight_decay": 0.5}, {"weight_decay": 0.0}
+    two = [((".weight",), 1.0, decayed), ((".bias",), 1.0, plain)]
+    four = [(("a.weight",), 0.25, decayed), (("a.bias",), 0.25, plain), (("b.weight",), 1.0, decayed)]
+    four.append((("b.bias",), 1.0, plain))
+    t = torch.optim
+    yield "adamw_no_decay", 0.01, {**adamw, "groups": [no_decay]}, t.AdamW, two, 0
+    yield "adamw_groups", 0.01, {**adamw, "groups": [slow, no_decay]}, t.AdamW, four, 0
+    yield "adamw_unfrozen", 0.01, {**adamw, "groups": [no_decay]}, t.AdamW, two, UNFROZEN_AT
+    momentum = {"weight_decay": 0.1, "momentum": 0.9}
+    yield "sgd_unfrozen", 0.01, {"kind": "sgd", "momentum": 0.9, "weight_decay_l2": 0.1}, t.SGD, [
+        ((".weight", ".bias"), 1.0, momentum)
+    ], UNFROZEN_AT
+
+
+def grouped_trajectory(start, gradients, rate, kind, groups, frozen_for):
+    """The values of all parameters after each step."""
+    values = {name: part.clone().requires_grad_(True) for name, part in zip(PARTS, start.split([*PARTS.values()]))}
+    members = [
+        {"params": [value for name, value in values.items() if name.endswith(ends)], "lr": rate * factor, **options}
+        for ends, factor, options in groups
+    ]
+    optimizer = kind(members)
+    trajectory = []
+    for step in range(STEPS):
+        for group, (_, factor, _) in zip(optimizer.param_groups, groups):
+            group["lr"] = learning_rate(rate, step) * factor
+        for name, gradient in zip(PARTS, gradients[step].split([*PARTS.values()])):
+            frozen = name.startswith("a.") and step < frozen_for
+            values[name].grad = None if frozen else gradient.clone()
+        optimizer.step()
+        trajectory.append(torch.cat([value.detach() for value in values.values()]))
+    return torch.stack(trajectory)
+
+
 def clipped(gradient, clip):
     """What `clip` makes of the gradients of two parameters that share `gradient`, and what it returns."""
     parts = [torch.nn.Parameter(torch.zeros_like(part)) for part in gradient.split(14)]
@@ -183,10 +230,15 @@ def main():
         tensors[name] = trajectory(start, gradients, rate, move, **decay)
         assert tensors[name].isfinite().all(), name
         recorded.append({"name": name, "learning_rate": rate, "config": config})
+    grouped = []
+    for name, rate, config, kind, groups, frozen_for in grouped_cases():
+        tensors[name] = grouped_trajectory(start, gradients, rate, kind, groups, frozen_for)
+        case = {"name": name, "learning_rate": rate, "config": config}
+        grouped.append({**case, "parameters": [*PARTS.items()], "first_layer_frozen_for": frozen_for})
     FIXTURES.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.float() for name, tensor in tensors.items()}, FIXTURES / "optimizers.safetensors")
     curves = [{"schedule": schedule, "values": values} for schedule, values in schedules()]
-    text = json.dumps({"cases": recorded, "schedules": curves}, indent=1)
+    text = json.dumps({"cases": recorded, "grouped": grouped, "schedules": curves}, indent=1)
     (FIXTURES / "optimizers.json").write_text(text + "\n")
 
 

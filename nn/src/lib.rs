@@ -1,6 +1,7 @@
 //! The network core on libtorch; it knows nothing of reinforcement learning.
 //!
-//! * [`Layout`] and [`Parameters`]: the flat arena in which a network's numbers live.
+//! * [`Layout`] and [`Parameters`]: the flat arena in which a network's numbers live, by [`Role`]: trainable, frozen or
+//!   written by the layers themselves.
 //! * [`Mlp`]: networks, described by typed configurations; the description is called with the numbers. [`Ensemble`]:
 //!   several of one shape. [`Recurrent`]: networks with a memory.
 //! * [`Features`]: the front for observations with images: [`Cnn`]s, whose features a network goes on with.
@@ -43,7 +44,7 @@ pub use init::Init;
 pub use mlp::{Mlp, MlpConfig};
 pub use module::{Memory, Module};
 pub use optim::{Optimizer, OptimizerConfig};
-pub use parameters::{Layout, ParameterId, ParameterSpec, Parameters, Role};
+pub use parameters::{Layout, LoadReport, OtherShape, ParameterId, ParameterSpec, Parameters, Rename, Role};
 pub use pass::{Mode, Pass};
 pub use precision::Precision;
 pub use recurrent::{Cell, Recurrent, Sequence, SequenceOutputs};

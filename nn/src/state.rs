@@ -175,6 +175,21 @@ impl<'s> StateView<'s> {
         self.dict.arrays.contains_key(&self.full(name))
     }
 
+    /// The names of the arrays, without the name of the part.
+    pub fn array_names(&self) -> impl Iterator<Item = &'s str> {
+        let (from, prefix) = (self.prefix.clone(), self.prefix.clone());
+        let names = self.dict.arrays.range(from..).map(|(name, _)| name.as_str());
+        names.map_while(move |name| name.strip_prefix(&prefix))
+    }
+
+    /// Where the part stands in the whole, for the end of a message.
+    pub(crate) fn place(&self) -> String {
+        match self.prefix.strip_suffix('.') {
+            Some(part) => format!(" (in `{part}`)"),
+            None => String::new(),
+        }
+    }
+
     fn full(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
@@ -187,14 +202,24 @@ impl<'s> StateView<'s> {
     /// A tensor on the CPU.
     ///
     /// # Errors
-    /// [`NnError::State`] when there is no array of this name.
+    /// [`NnError::State`] when there is no array of this name, or its type is none of tensors.
     pub fn tensor(&self, name: &str) -> Result<Tensor, NnError> {
-        let array = self.array(name)?;
+        let (array, kind) = self.tensor_array(name)?;
         let shape: Vec<i64> = array.shape.iter().map(|&n| n as i64).collect();
-        let kind = array.kind.tensor_kind();
-        let kind =
-            kind.ok_or_else(|| NnError::State(format!("the array `{name}` is of no type of tensors")))?;
         Ok(Tensor::f_from_data_size(&array.data, &shape, kind)?)
+    }
+
+    /// An array that a tensor can be made of, and the type of that.
+    pub(crate) fn tensor_array(&self, name: &str) -> Result<(&'s Array<'s>, Kind), NnError> {
+        let array = self.array(name)?;
+        let broken = |what: &str| NnError::State(format!("the array `{}` {what}", self.full(name)));
+        let kind = array.kind.tensor_kind().ok_or_else(|| broken("is of no type of tensors"))?;
+        // libtorch reads as many bytes as the shape says.
+        let bytes = array.shape.iter().try_fold(array.kind.size(), |bytes, &n| bytes.checked_mul(n));
+        match bytes == Some(array.data.len()) {
+            true => Ok((array, kind)),
+            false => Err(broken("has another number of bytes than its shape needs")),
+        }
     }
 
     /// An array's numbers.
@@ -223,5 +248,34 @@ impl<'s> StateView<'s> {
             .ok_or_else(|| NnError::State(format!("the value `{full}` is missing")))?;
         serde_json::from_value(value.clone())
             .map_err(|error| NnError::State(format!("the value `{full}`: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_lists_its_own_arrays_alone() {
+        let mut state = StateDict::new();
+        for name in ["a", "a.b", "a.b.c", "a.d", "ab.c", "a-b"] {
+            state.put_slice(name, &[1], &[1.0f32]);
+        }
+        let names = |view: StateView<'_>| view.array_names().map(str::to_string).collect::<Vec<_>>();
+        assert_eq!(names(state.view().part("a")), ["b", "b.c", "d"]);
+        assert_eq!(names(state.view().part("a").part("b")), ["c"]);
+        assert_eq!(names(state.view().part("b")), [""; 0]);
+        assert_eq!(names(state.view()).len(), 6);
+    }
+
+    #[test]
+    fn an_array_with_fewer_bytes_than_its_shape_needs_is_refused() {
+        let mut state = StateDict::new();
+        for shape in [vec![3], vec![usize::MAX, 2]] {
+            let data = vec![0; 8].into();
+            state.arrays.insert("a".into(), Array { kind: ArrayKind::F32, shape, data });
+            let error = state.view().tensor("a").unwrap_err().to_string();
+            assert!(error.contains("`a` has another number of bytes"), "{error}");
+        }
     }
 }

@@ -3,11 +3,15 @@
 use pavlov_common::SeededRng;
 use tch::{Device, Kind, Tensor};
 
-use crate::{NnError, Optimizer, OptimizerConfig, Parameters, Pass, StateDict, StateView, backward, optim};
+use crate::optim::{self, check_trainable};
+use crate::{
+    Layout, LoadReport, NnError, Optimizer, OptimizerConfig, Parameters, Pass, Rename, Role, StateDict,
+    StateView, backward,
+};
 
 /// Sums gradients over the processes of a group, so that all of them make the same step.
 pub trait Reduce: std::fmt::Debug + Send {
-    /// Replaces the flat gradient, f32 `[len]`, by the mean over all processes.
+    /// Replaces the flat gradient, f32 `[trainable_len]`, by the mean over all processes.
     ///
     /// # Errors
     /// When a peer is lost; the step is not made then.
@@ -34,7 +38,7 @@ impl Trainable {
     /// Parameters that have made no step yet. `seed` starts the generator that dropout draws from.
     ///
     /// # Errors
-    /// [`NnError::Config`] when the optimiser's configuration makes no sense.
+    /// [`NnError::Config`] when the optimiser's configuration makes no sense or nothing is trainable.
     pub fn new(
         parameters: Parameters,
         optimizer: &OptimizerConfig,
@@ -94,7 +98,8 @@ impl Trainable {
     ///
     /// # Errors
     /// Those of `accumulate`, and [`NnError::Diverged`] when the norm of the gradients is not finite; the parameters are
-    /// left as they are then. On a GPU that is found when the norm is asked for ([`Trainable::take_gradient_norm`]).
+    /// left as they are then. On a GPU that is found when the norm is asked for ([`Trainable::take_gradient_norm`]);
+    /// without clipping the norm is not computed.
     pub fn descend_by<E: From<NnError>>(
         &mut self,
         learning_rate: f64,
@@ -139,6 +144,33 @@ impl Trainable {
         Ok(Some(mean))
     }
 
+    /// Freezes parameters, by the patterns of [`Layout::freeze`]. The moments of the others are kept.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] for a pattern that names no parameter, when nothing would be left to train, or while a view
+    /// of the parameters is alive ([`Parameters::frozen_view`]); nothing is changed then.
+    pub fn freeze<N: AsRef<str>>(&mut self, patterns: &[N]) -> Result<(), NnError> {
+        let mut layout = self.parameters.layout().clone();
+        layout.freeze(patterns)?;
+        self.rearrange(layout)
+    }
+
+    /// Makes parameters trainable again, by the patterns of [`Layout::freeze`]. Their moments start anew.
+    ///
+    /// # Errors
+    /// As [`Trainable::freeze`].
+    pub fn unfreeze<N: AsRef<str>>(&mut self, patterns: &[N]) -> Result<(), NnError> {
+        let mut layout = self.parameters.layout().clone();
+        layout.unfreeze(patterns)?;
+        self.rearrange(layout)
+    }
+
+    fn rearrange(&mut self, layout: Layout) -> Result<(), NnError> {
+        check_trainable(&layout)?;
+        self.parameters.rearrange(layout)?;
+        self.optimizer.follow(&self.parameters)
+    }
+
     /// Takes over saved weights; the optimiser goes on as it stands.
     ///
     /// # Errors
@@ -147,7 +179,19 @@ impl Trainable {
         self.parameters.load_state(weights)
     }
 
-    /// Everything to continue from.
+    /// Takes over the saved weights that fit, by name ([`Parameters::load_matching`]).
+    ///
+    /// # Errors
+    /// [`NnError::State`] when two arrays come to the same name; nothing is changed then.
+    pub fn load_matching(
+        &mut self,
+        weights: &StateView<'_>,
+        renames: &[Rename],
+    ) -> Result<LoadReport, NnError> {
+        self.parameters.load_matching(weights, renames)
+    }
+
+    /// Everything to continue from, what is frozen included.
     ///
     /// # Errors
     /// [`NnError`] when a tensor cannot be copied.
@@ -155,17 +199,25 @@ impl Trainable {
         let mut state = StateDict::new();
         state.nest("parameters", self.parameters.state()?);
         state.nest("optimizer", self.optimizer.state()?);
+        state.put_value("frozen", &self.frozen())?;
         state.put_value("rng", &self.rng)?;
         state.put_value("updates", &self.updates)?;
         state.put_value("norms", &(self.norms.f_double_value(&[])?, self.counted))?;
         Ok(state)
     }
 
-    /// Continues from a saved state.
+    fn frozen(&self) -> Vec<&str> {
+        let specs = self.parameters.layout().specs().iter();
+        specs.filter(|spec| spec.role == Role::Frozen).map(|spec| spec.name.as_str()).collect()
+    }
+
+    /// Continues from a saved state. What was frozen then is frozen now, and nothing else.
     ///
     /// # Errors
     /// [`NnError::State`] when it does not fit.
     pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), NnError> {
+        let frozen: Vec<String> = state.value("frozen")?;
+        self.rearrange(self.parameters.layout().with_frozen(&frozen)?)?;
         self.parameters.load_state(&state.part("parameters"))?;
         self.optimizer.load_state(&state.part("optimizer"))?;
         self.rng = state.value("rng")?;
@@ -205,6 +257,12 @@ mod tests {
         trainable.descend_loss(&(y - 1.0).square().mean(Kind::Float), 1e-2).unwrap();
     }
 
+    fn step_by_operations(net: &Mlp, trainable: &mut Trainable) {
+        let x = Tensor::arange(12, FLOAT_CPU).reshape([4, 3]) * 0.1;
+        let y = net.forward_by_operations(&mut trainable.pass(), &x).unwrap();
+        trainable.descend_loss(&(y - 1.0).square().mean(Kind::Float), 1e-2).unwrap();
+    }
+
     #[test]
     fn a_saved_state_continues_bit_for_bit_dropout_included() {
         let (net, mut whole) = trainable(Some(0.5));
@@ -216,6 +274,38 @@ mod tests {
         assert_eq!(whole.parameters().values(), resumed.parameters().values());
         assert_eq!((whole.updates(), resumed.updates()), (6, 6));
         assert_eq!(whole.take_gradient_norm().unwrap(), resumed.take_gradient_norm().unwrap());
+    }
+
+    #[test]
+    fn what_is_frozen_on_the_way_stays_and_is_still_frozen_after_a_resume() {
+        let (net, mut whole) = trainable(Some(0.5));
+        (0..3).for_each(|_| step(&net, &mut whole));
+        whole.freeze(&["0.*"]).unwrap();
+        let frozen = whole.parameters().state().unwrap().arrays["0.weight"].clone();
+        (0..3).for_each(|_| step_by_operations(&net, &mut whole));
+        whole.unfreeze(&["0.bias"]).unwrap();
+        (0..3).for_each(|_| step_by_operations(&net, &mut whole));
+        let (_, mut resumed) = trainable(Some(0.5));
+        resumed.load_state(&whole.state().unwrap().view()).unwrap();
+        assert_eq!(resumed.frozen(), ["0.weight"]);
+        (0..3).for_each(|_| step_by_operations(&net, &mut whole));
+        (0..3).for_each(|_| step_by_operations(&net, &mut resumed));
+        assert_eq!(whole.parameters().values(), resumed.parameters().values());
+        assert_eq!(whole.parameters().state().unwrap().arrays["0.weight"], frozen);
+    }
+
+    #[test]
+    fn nothing_is_left_half_frozen() {
+        let (net, mut trainable) = trainable(None);
+        for (patterns, complaint) in [
+            (&["*"][..], "every parameter is frozen"),
+            (&["0.bias", "1.bias"], "no parameter is named `1.bias`"),
+        ] {
+            let error = trainable.freeze(patterns).unwrap_err().to_string();
+            assert!(error.contains(complaint), "{error}");
+        }
+        step(&net, &mut trainable);
+        assert_eq!((trainable.updates(), trainable.frozen()), (1, vec![]));
     }
 
     #[test]

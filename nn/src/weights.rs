@@ -7,10 +7,11 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use safetensors::tensor::{Dtype, SafeTensorError, SafeTensors, View};
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorInfo, View};
 
 use crate::{Array, ArrayKind, NnError, StateDict};
 
@@ -55,34 +56,93 @@ pub fn write(path: &Path, state: &StateDict<'_>) -> Result<(), NnError> {
     .map_err(whole)
 }
 
-/// Reads every array of the file.
+/// The largest header that is read, in bytes, as in the safetensors library.
+const MAX_HEADER_LEN: u64 = 100_000_000;
+
+/// Reads every array of the file; numbers of 16 bits (f16, bf16) become f32. Memory holds the arrays and no second copy
+/// of the file.
 ///
 /// # Errors
 /// [`NnError::Io`] when the file cannot be read, [`NnError::State`] when it is no whole safetensors file or holds a
 /// type of number that the network core does not use.
 pub fn read(path: &Path) -> Result<StateDict<'static>, NnError> {
-    let bytes = fs::read(path).map_err(|source| NnError::Io { path: path.display().to_string(), source })?;
+    let unreadable = |source| NnError::Io { path: path.display().to_string(), source };
     let damaged = |what: String| NnError::State(format!("{}: {what}", path.display()));
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| {
-        damaged(format!("not a whole safetensors file ({error}): restore it from a copy"))
+    let file = File::open(path).map_err(unreadable)?;
+    let file_len = file.metadata().map_err(unreadable)?.len();
+    let mut file = BufReader::new(file);
+    let header = read_header(&mut file, file_len).map_err(|error| match error {
+        SafeTensorError::IoError(error) if error.kind() != io::ErrorKind::UnexpectedEof => unreadable(error),
+        other => damaged(format!("not a whole safetensors file ({other}): restore it from a copy")),
     })?;
     let mut state = StateDict::new();
-    for (name, view) in file.iter() {
-        let kind = match view.dtype() {
-            Dtype::F32 => ArrayKind::F32,
-            Dtype::F64 => ArrayKind::F64,
-            Dtype::I64 => ArrayKind::I64,
-            Dtype::U32 => ArrayKind::U32,
-            Dtype::U8 => ArrayKind::U8,
-            other => {
-                let advice = "save it as float32, float64, int64 or uint8";
-                return Err(damaged(format!("`{name}` holds numbers of type {other:?}: {advice}")));
-            }
+    // In the order of the file, which has no gaps: checked with the header.
+    for name in header.offset_keys() {
+        let Some(info) = header.info(&name) else { continue };
+        let Some(kind) = kind_in_memory(info.dtype) else {
+            let advice = "save it as float32, float16, bfloat16, float64, int64 or uint8";
+            return Err(damaged(format!("`{name}` holds numbers of type {:?}: {advice}", info.dtype)));
         };
-        let array = Array { kind, shape: view.shape().to_vec(), data: Cow::Owned(view.data().to_vec()) };
-        state.arrays.insert(name.to_string(), array);
+        let data = read_array(&mut file, info).map_err(unreadable)?;
+        state.arrays.insert(name, Array { kind, shape: info.shape.clone(), data: data.into() });
     }
     Ok(state)
+}
+
+/// The names, types, shapes and places of the arrays, checked against each other and against the file's length before
+/// any memory is taken for what they claim.
+fn read_header(file: &mut impl Read, file_len: u64) -> Result<Metadata, SafeTensorError> {
+    let mut len = [0; 8];
+    file.read_exact(&mut len)?;
+    let len = u64::from_le_bytes(len);
+    if len > MAX_HEADER_LEN {
+        return Err(SafeTensorError::HeaderTooLarge);
+    }
+    let data_start = len + 8;
+    if data_start > file_len {
+        return Err(SafeTensorError::InvalidHeaderLength);
+    }
+    let header: Metadata = serde_json::from_slice(&read_bytes(file, len as usize)?)
+        .map_err(SafeTensorError::InvalidHeaderDeserialization)?;
+    match header.data_len() as u64 == file_len - data_start {
+        true => Ok(header),
+        false => Err(SafeTensorError::MetadataIncompleteBuffer),
+    }
+}
+
+fn kind_in_memory(dtype: Dtype) -> Option<ArrayKind> {
+    match dtype {
+        Dtype::F32 | Dtype::F16 | Dtype::BF16 => Some(ArrayKind::F32),
+        Dtype::F64 => Some(ArrayKind::F64),
+        Dtype::I64 => Some(ArrayKind::I64),
+        Dtype::U32 => Some(ArrayKind::U32),
+        Dtype::U8 => Some(ArrayKind::U8),
+        _ => None,
+    }
+}
+
+fn read_array(file: &mut impl Read, info: &TensorInfo) -> io::Result<Vec<u8>> {
+    let (start, end) = info.data_offsets;
+    let bytes = read_bytes(file, end - start)?;
+    Ok(match info.dtype {
+        Dtype::F16 => widened(&bytes, |half| f16::from_le_bytes(half).to_f32()),
+        Dtype::BF16 => widened(&bytes, |half| bf16::from_le_bytes(half).to_f32()),
+        _ => bytes,
+    })
+}
+
+fn read_bytes(file: &mut impl Read, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(len).map_err(io::Error::other)?;
+    match file.take(len as u64).read_to_end(&mut bytes)? == len {
+        true => Ok(bytes),
+        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Numbers of 16 bits as the bytes of f32 numbers.
+fn widened(bytes: &[u8], to_f32: impl Fn([u8; 2]) -> f32) -> Vec<u8> {
+    bytes.chunks_exact(2).flat_map(|half| to_f32([half[0], half[1]]).to_le_bytes()).collect()
 }
 
 /// Has `write` make a file beside its place, brings it to the disk and renames it: whoever looks sees the old file or
@@ -133,6 +193,56 @@ mod tests {
             fs::write(&path, &bytes[..length]).unwrap();
             assert!(read(&path).unwrap_err().to_string().contains("w.safetensors"));
         }
+    }
+
+    /// A file of these bytes whose header is this text.
+    fn file(header: &str, data: &[u8]) -> Result<StateDict<'static>, NnError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let len = (header.len() as u64).to_le_bytes();
+        fs::write(&path, [&len[..], header.as_bytes(), data].concat()).unwrap();
+        read(&path)
+    }
+
+    #[test]
+    fn numbers_of_16_bits_become_f32() {
+        // 1, -2, the smallest denormal and infinity.
+        let (f16, bf16) = ([0x3c00u16, 0xc000, 0x0001, 0x7c00], [0x3f80u16, 0xc000, 0x0001, 0x7f80]);
+        let bytes: Vec<u8> = [bf16, f16].concat().into_iter().flat_map(u16::to_le_bytes).collect();
+        let header = r#"{"b":{"dtype":"BF16","shape":[4],"data_offsets":[0,8]},
+            "a":{"dtype":"F16","shape":[2,2],"data_offsets":[8,16]}}"#;
+        let state = file(header, &bytes).unwrap();
+        assert_eq!(state.arrays["a"].shape, [2, 2]);
+        let numbers = |name| state.view().vec::<f32>(name).unwrap();
+        assert_eq!(numbers("a"), [1.0, -2.0, 2f32.powi(-24), f32::INFINITY]);
+        assert_eq!(numbers("b"), [1.0, -2.0, f32::from_bits(1 << 16), f32::INFINITY]);
+    }
+
+    #[test]
+    fn a_header_that_lies_is_refused_before_memory_is_taken() {
+        let array = |dtype: &str, shape: &str, offsets: &str| {
+            format!(r#"{{"a":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{offsets}}}}}"#)
+        };
+        for (header, complaint) in [
+            (array("F32", "[1000000000000]", "[0,4000000000000]"), "not a whole safetensors file"),
+            (array("F32", "[4294967296,4294967296,4294967296]", "[0,4]"), "not a whole"),
+            (array("F32", "[2]", "[0,4]"), "not a whole"),
+            (array("F32", "[1]", "[4,0]"), "not a whole"),
+            (array("F32", "[1]", "[0,4]") + " {", "not a whole"),
+            ("[".repeat(100_000), "not a whole"),
+            (String::new(), "not a whole"),
+            (array("I32", "[1]", "[0,4]"), "`a` holds numbers of type I32: save it as float32"),
+        ] {
+            let error = file(&header, &[0; 4]).unwrap_err().to_string();
+            assert!(error.contains(complaint), "{error}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        for claimed in [u64::MAX, u64::MAX - 7, MAX_HEADER_LEN, 13] {
+            fs::write(&path, [&claimed.to_le_bytes()[..], b"{\"a\": 1}"].concat()).unwrap();
+            assert!(matches!(read(&path), Err(NnError::State(_))), "a header of {claimed} bytes");
+        }
+        assert!(matches!(read(folder.path()), Err(NnError::Io { .. })), "a folder is no file");
     }
 
     #[test]

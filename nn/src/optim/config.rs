@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ParameterGroup;
 use crate::NnError;
 
 /// An optimiser and all its numbers but the learning rate, which is given at each step.
@@ -15,7 +16,26 @@ use crate::NnError;
 /// assert_eq!(config, OptimizerConfig::Adam(AdamConfig { eps: 1e-5, ..AdamConfig::default() }));
 /// # Ok::<(), toml::de::Error>(())
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+///
+/// Groups give some parameters another learning rate or no weight decay:
+///
+/// ```
+/// # use pavlov_nn::OptimizerConfig;
+/// let text = r#"
+///     kind = "adamw"
+///     weight_decay_decoupled = 0.1
+///     [[groups]]
+///     names = ["*.bias", "*norm*"]
+///     weight_decay = false
+///     [[groups]]
+///     names = ["features.*"]
+///     learning_rate_factor = 0.1
+/// "#;
+/// let config: OptimizerConfig = toml::from_str(text)?;
+/// assert_eq!(config.groups().len(), 2);
+/// # Ok::<(), toml::de::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum OptimizerConfig {
     /// Adam.
@@ -50,18 +70,40 @@ impl OptimizerConfig {
     /// # Errors
     /// [`NnError::Config`] naming the field that makes no sense.
     pub fn validate(&self) -> Result<(), NnError> {
-        match *self {
+        match self {
             Self::Adam(config) => config.validate(),
-            Self::Adamw(config) => AdamConfig::from(config).validate(),
+            Self::Adamw(config) => AdamConfig::from(config.clone()).validate(),
             Self::Rmsprop(config) => config.validate(),
             Self::Sgd(config) => config.validate(),
+        }?;
+        self.groups().iter().enumerate().try_for_each(|(index, group)| group.validate(index))
+    }
+
+    /// Parameters whose learning rate or weight decay is another.
+    pub fn groups(&self) -> &[ParameterGroup] {
+        match self {
+            Self::Adam(AdamConfig { groups, .. })
+            | Self::Adamw(AdamwConfig { groups, .. })
+            | Self::Rmsprop(RmspropConfig { groups, .. })
+            | Self::Sgd(SgdConfig { groups, .. }) => groups,
         }
+    }
+
+    /// The same with one learning rate and one weight decay: for a network of other names.
+    pub fn without_groups(mut self) -> Self {
+        match &mut self {
+            Self::Adam(AdamConfig { groups, .. })
+            | Self::Adamw(AdamwConfig { groups, .. })
+            | Self::Rmsprop(RmspropConfig { groups, .. })
+            | Self::Sgd(SgdConfig { groups, .. }) => groups.clear(),
+        }
+        self
     }
 }
 
 /// Adam (Kingma and Ba 2015): `m <- beta1 m + (1 - beta1) g`, `v <- beta2 v + (1 - beta2) g^2`,
 /// `p <- p - lr m' / (sqrt(v') + eps)` with the moments `m'`, `v'` corrected for their start at zero.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamConfig {
     /// How much of the first moment is kept at each step, `0 <= beta1 < 1`.
@@ -76,6 +118,8 @@ pub struct AdamConfig {
     pub weight_decay_decoupled: f64,
     /// `weight_decay_l1 sign(p)` is added to the gradient.
     pub weight_decay_l1: f64,
+    /// Parameters whose learning rate or weight decay is another.
+    pub groups: Vec<ParameterGroup>,
 }
 
 impl Default for AdamConfig {
@@ -87,6 +131,7 @@ impl Default for AdamConfig {
             weight_decay_l2: 0.0,
             weight_decay_decoupled: 0.0,
             weight_decay_l1: 0.0,
+            groups: Vec::new(),
         }
     }
 }
@@ -101,7 +146,7 @@ impl AdamConfig {
 }
 
 /// AdamW (Loshchilov and Hutter 2019): Adam whose weight decay is decoupled and not zero by default.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamwConfig {
     /// How much of the first moment is kept at each step, `0 <= beta1 < 1`.
@@ -116,20 +161,30 @@ pub struct AdamwConfig {
     pub weight_decay_decoupled: f64,
     /// `weight_decay_l1 sign(p)` is added to the gradient.
     pub weight_decay_l1: f64,
+    /// Parameters whose learning rate or weight decay is another.
+    pub groups: Vec<ParameterGroup>,
 }
 
 impl Default for AdamwConfig {
     fn default() -> Self {
-        let AdamConfig { beta1, beta2, eps, weight_decay_l2, weight_decay_l1, .. } = AdamConfig::default();
-        Self { beta1, beta2, eps, weight_decay_l2, weight_decay_decoupled: 0.01, weight_decay_l1 }
+        let AdamConfig { beta1, beta2, eps, weight_decay_l2, weight_decay_l1, groups, .. } =
+            AdamConfig::default();
+        Self { beta1, beta2, eps, weight_decay_l2, weight_decay_decoupled: 0.01, weight_decay_l1, groups }
     }
 }
 
 impl From<AdamwConfig> for AdamConfig {
     fn from(config: AdamwConfig) -> Self {
-        let AdamwConfig { beta1, beta2, eps, weight_decay_l2, weight_decay_decoupled, weight_decay_l1 } =
-            config;
-        Self { beta1, beta2, eps, weight_decay_l2, weight_decay_decoupled, weight_decay_l1 }
+        let AdamwConfig {
+            beta1,
+            beta2,
+            eps,
+            weight_decay_l2,
+            weight_decay_decoupled,
+            weight_decay_l1,
+            groups,
+        } = config;
+        Self { beta1, beta2, eps, weight_decay_l2, weight_decay_decoupled, weight_decay_l1, groups }
     }
 }
 
@@ -138,7 +193,7 @@ impl From<AdamwConfig> for AdamConfig {
 ///
 /// The momentum buffer gathers `g / (sqrt(s) + eps)`, as in PyTorch, and the learning rate multiplies it when it is
 /// used. TensorFlow gathers the product with the learning rate: the same as long as that is constant.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RmspropConfig {
     /// How much of the averages is kept at each step, `0 <= alpha < 1`.
@@ -159,6 +214,8 @@ pub struct RmspropConfig {
     pub weight_decay_decoupled: f64,
     /// `weight_decay_l1 sign(p)` is added to the gradient.
     pub weight_decay_l1: f64,
+    /// Parameters whose learning rate or weight decay is another.
+    pub groups: Vec<ParameterGroup>,
 }
 
 impl Default for RmspropConfig {
@@ -173,6 +230,7 @@ impl Default for RmspropConfig {
             weight_decay_l2: 0.0,
             weight_decay_decoupled: 0.0,
             weight_decay_l1: 0.0,
+            groups: Vec::new(),
         }
     }
 }
@@ -195,7 +253,7 @@ impl RmspropConfig {
 
 /// Stochastic gradient descent: `b <- momentum b + (1 - dampening) g`, `p <- p - lr b`; the buffer starts as the
 /// first gradient. Nesterov's variant steps along `g + momentum b` (Sutskever et al. 2013).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SgdConfig {
     /// How much of the momentum is kept at each step, `0 <= momentum < 1`; 0 goes without.
@@ -210,6 +268,8 @@ pub struct SgdConfig {
     pub weight_decay_decoupled: f64,
     /// `weight_decay_l1 sign(p)` is added to the gradient.
     pub weight_decay_l1: f64,
+    /// Parameters whose learning rate or weight decay is another.
+    pub groups: Vec<ParameterGroup>,
 }
 
 impl SgdConfig {

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::config::{AdamConfig, OptimizerConfig, RmspropConfig, SgdConfig};
+use super::groups::Pace;
 use crate::NnError;
 use crate::shim::optim::{
     AdamNumbers, Arena, Decay, RmspropNumbers, SgdNumbers, adam_step, rmsprop_step, sgd_step,
@@ -35,7 +36,7 @@ impl Rule {
         let zeros_if = |needed: bool| needed.then(zeros).transpose();
         let adam =
             |config| Ok::<_, NnError>(Self::Adam { config, first_moment: zeros()?, second_moment: zeros()? });
-        match *config {
+        match config.clone() {
             OptimizerConfig::Adam(config) => adam(config),
             OptimizerConfig::Adamw(config) => adam(config.into()),
             OptimizerConfig::Rmsprop(config) => Ok(Self::Rmsprop {
@@ -50,8 +51,14 @@ impl Rule {
         }
     }
 
-    /// Step number `step` (the first is 1).
-    pub fn step(&self, arena: Arena<'_>, learning_rate: f64, step: u64) -> Result<(), NnError> {
+    /// The optimiser's step number `step` (the first is 1) over a part of the arena that has this pace.
+    pub fn step(&self, arena: Arena<'_>, learning_rate: f64, step: u64, pace: Pace) -> Result<(), NnError> {
+        let learning_rate = learning_rate * pace.learning_rate_factor;
+        let step = step - pace.taken_on_after;
+        let decay = |l2, decoupled, l1| match pace.decays {
+            true => Decay { l2, decoupled, l1 },
+            false => Decay { l2: 0.0, decoupled: 0.0, l1: 0.0 },
+        };
         match self {
             Self::Adam { config: c, first_moment, second_moment } => {
                 let numbers = AdamNumbers {
@@ -104,8 +111,4 @@ impl Rule {
         };
         named.into_iter().flatten().collect()
     }
-}
-
-fn decay(l2: f64, decoupled: f64, l1: f64) -> Decay {
-    Decay { l2, decoupled, l1 }
 }

@@ -2,6 +2,7 @@
 
 mod clipping;
 mod configs;
+mod groups;
 mod states;
 mod trajectories;
 
@@ -24,6 +25,7 @@ struct Fixtures {
 #[derive(Deserialize)]
 struct Recorded {
     cases: Vec<Case>,
+    grouped: Vec<Grouped>,
     schedules: Vec<Curve>,
 }
 
@@ -33,6 +35,15 @@ struct Case {
     name: String,
     learning_rate: f64,
     config: OptimizerConfig,
+}
+
+/// An optimiser's run with parameters by name, those of `a.*` frozen for the first steps.
+#[derive(Deserialize)]
+struct Grouped {
+    #[serde(flatten)]
+    case: Case,
+    parameters: Vec<(String, i64)>,
+    first_layer_frozen_for: i64,
 }
 
 #[derive(Deserialize)]

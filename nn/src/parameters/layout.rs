@@ -1,5 +1,8 @@
 //! The list of a network's parameters and buffers, and where each stands in the flat tensor.
 
+use pavlov_common::did_you_mean;
+
+use super::names;
 use crate::{Init, NnError};
 
 /// The place of one parameter or buffer in its arena.
@@ -63,6 +66,8 @@ pub struct Layout {
     len: i64,
     trainable_len: i64,
     parameters_len: i64,
+    /// Whether the flat tensor has the order of adding.
+    is_in_order: bool,
 }
 
 impl Layout {
@@ -139,6 +144,81 @@ impl Layout {
             *end = offset;
         }
         [self.trainable_len, self.parameters_len, self.len] = ends;
+        let arranged = self.arranged().map(|(index, _)| index);
+        self.is_in_order = arranged.eq(0..self.specs.len());
+    }
+
+    /// Freezes parameters: they keep their values, have no gradient, and optimisers pass them over.
+    ///
+    /// A pattern is a parameter's name, in which each `*` stands for any characters, dots included, or none:
+    /// `features.*`, `*.bias`, `encoder.*.norm1.*`. Buffers have no gradient in any case and stay as they are.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] for a pattern that names no parameter; nothing is changed then.
+    pub fn freeze<N: AsRef<str>>(&mut self, patterns: &[N]) -> Result<(), NnError> {
+        self.give_role(patterns, Role::Frozen)
+    }
+
+    /// Makes parameters trainable again; the patterns are those of [`Layout::freeze`].
+    ///
+    /// # Errors
+    /// [`NnError::Config`] for a pattern that names no parameter; nothing is changed then.
+    pub fn unfreeze<N: AsRef<str>>(&mut self, patterns: &[N]) -> Result<(), NnError> {
+        self.give_role(patterns, Role::Trainable)
+    }
+
+    fn give_role<N: AsRef<str>>(&mut self, patterns: &[N], role: Role) -> Result<(), NnError> {
+        let found =
+            patterns.iter().map(|pattern| self.named(pattern.as_ref())).collect::<Result<Vec<_>, _>>()?;
+        for index in found.into_iter().flatten() {
+            self.specs[index].role = role;
+        }
+        self.arrange();
+        Ok(())
+    }
+
+    /// The parameters that a pattern names, by their index.
+    pub(crate) fn named(&self, pattern: &str) -> Result<Vec<usize>, NnError> {
+        let parameters = || self.specs.iter().enumerate().filter(|(_, spec)| spec.role != Role::Buffer);
+        let found: Vec<_> = parameters()
+            .filter(|(_, spec)| names::matches(pattern, &spec.name))
+            .map(|(index, _)| index)
+            .collect();
+        if found.is_empty() {
+            let nearest = did_you_mean(pattern, parameters().map(|(_, spec)| spec.name.as_str()));
+            return Err(NnError::Config(format!("no parameter is named `{pattern}`{nearest}")));
+        }
+        Ok(found)
+    }
+
+    /// The layout with exactly these parameters frozen.
+    pub(crate) fn with_frozen(&self, frozen: &[String]) -> Result<Self, NnError> {
+        let mut layout = self.clone();
+        for spec in layout.specs.iter_mut().filter(|spec| spec.role == Role::Frozen) {
+            spec.role = Role::Trainable;
+        }
+        for name in frozen {
+            let spec = layout.specs.iter_mut().find(|spec| spec.name == *name && spec.role != Role::Buffer);
+            let unknown =
+                || NnError::State(format!("`{name}` was frozen and is no parameter of the network"));
+            spec.ok_or_else(unknown)?.role = Role::Frozen;
+        }
+        layout.arrange();
+        Ok(layout)
+    }
+
+    /// Whether the other network has the same parameters and buffers, whatever is trained.
+    pub(crate) fn is_same_network(&self, other: &Self) -> bool {
+        let same = |(a, b): (&ParameterSpec, &ParameterSpec)| {
+            let buffers = (a.role == Role::Buffer) == (b.role == Role::Buffer);
+            buffers && a.name == b.name && a.shape == b.shape && a.is_counter == b.is_counter
+        };
+        self.specs.len() == other.specs.len() && self.specs.iter().zip(&other.specs).all(same)
+    }
+
+    /// Whether the flat tensor has the order of adding.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.is_in_order
     }
 
     /// The parameters and buffers in the order of adding.
@@ -167,7 +247,7 @@ impl Layout {
     }
 
     /// The parameters and buffers in the order of the flat tensor, each with its index in the order of adding.
-    pub(super) fn arranged(&self) -> impl Iterator<Item = (usize, &ParameterSpec)> {
+    pub(crate) fn arranged(&self) -> impl Iterator<Item = (usize, &ParameterSpec)> {
         let of = |role| self.specs.iter().enumerate().filter(move |(_, spec)| spec.role == role);
         Role::ALL.into_iter().flat_map(of)
     }

@@ -5,6 +5,10 @@
 //! one tensor. Networks themselves are mere descriptions: they hold the places of their parameters, not the numbers,
 //! so a target network is the same network called with another [`Parameters`].
 //!
+//! The flat tensor is arranged by [`Role`], `[ trainable | frozen | buffers ]`: gradients and optimisers cover its first
+//! part alone. Names, states and published values ([`Parameters::read_values`]) have the order in which the network
+//! added its parameters, whatever is frozen.
+//!
 //! ```
 //! use pavlov_common::SeededRng;
 //! use pavlov_nn::{Layout, Mlp, MlpConfig, Parameters, Pass};
@@ -19,6 +23,8 @@
 //! ```
 
 mod layout;
+mod load;
+mod names;
 #[cfg(test)]
 mod tests;
 
@@ -27,9 +33,10 @@ use std::sync::Arc;
 use rand::Rng;
 use tch::{Device, Kind, Tensor};
 
-use crate::{NnError, StateDict, StateView, shim};
+use crate::{NnError, shim};
 
 pub use layout::{Layout, ParameterId, ParameterSpec, Role};
+pub use load::{LoadReport, OtherShape, Rename};
 
 /// The numbers of a network: values, and gradients if it is trained.
 #[derive(Debug)]
@@ -40,6 +47,8 @@ pub struct Parameters {
     /// In the order of adding.
     views: Vec<Tensor>,
     gradients: Option<Gradients>,
+    /// Shared with every view of the same memory.
+    memory: Arc<()>,
 }
 
 #[derive(Debug)]
@@ -60,7 +69,7 @@ impl Parameters {
             .iter()
             .map(|spec| spec.init.sample(&spec.shape, rng))
             .collect::<Result<Vec<_>, NnError>>()?;
-        let flat = flattened(layout, &parts, Device::Cpu)?.f_to_device(device)?;
+        let flat = flattened(layout, &parts)?.f_to_device(device)?;
         Self::from_flat(Arc::new(layout.clone()), flat)?.with_gradients()
     }
 
@@ -76,7 +85,7 @@ impl Parameters {
             })
             .collect::<Result<_, NnError>>()?;
         let trainable = values.f_narrow(0, 0, layout.trainable_len())?;
-        Ok(Self { layout, values, trainable, views, gradients: None })
+        Ok(Self { layout, values, trainable, views, gradients: None, memory: Arc::default() })
     }
 
     fn with_gradients(mut self) -> Result<Self, NnError> {
@@ -119,11 +128,59 @@ impl Parameters {
     /// # Errors
     /// [`NnError::Torch`] when libtorch fails.
     pub fn frozen_view(&self) -> Result<Self, NnError> {
-        Self::from_flat(self.layout.clone(), self.values.f_detach()?)
+        let view = Self::from_flat(self.layout.clone(), self.values.f_detach()?)?;
+        Ok(Self { memory: self.memory.clone(), ..view })
+    }
+
+    /// Freezes parameters, by the patterns of [`Layout::freeze`]. Values move within the flat tensor to new memory;
+    /// gradients start at zero. An [`Optimizer`](crate::Optimizer) follows at its next step. Copies made before stay as
+    /// they are and go on working with these: freezing the same there keeps copying fast.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] for a pattern that names no parameter, or while a view of these values
+    /// ([`Parameters::frozen_view`]) is alive; nothing is changed then.
+    pub fn freeze<N: AsRef<str>>(&mut self, patterns: &[N]) -> Result<(), NnError> {
+        let mut layout = self.layout().clone();
+        layout.freeze(patterns)?;
+        self.rearrange(layout)
+    }
+
+    /// Makes parameters trainable again, as [`Parameters::freeze`] freezes them.
+    ///
+    /// # Errors
+    /// As [`Parameters::freeze`].
+    pub fn unfreeze<N: AsRef<str>>(&mut self, patterns: &[N]) -> Result<(), NnError> {
+        let mut layout = self.layout().clone();
+        layout.unfreeze(patterns)?;
+        self.rearrange(layout)
+    }
+
+    /// Gives the parameters of the same network the roles that `layout` says.
+    pub(crate) fn rearrange(&mut self, layout: Layout) -> Result<(), NnError> {
+        if layout == *self.layout {
+            return Ok(());
+        }
+        if Arc::strong_count(&self.memory) > 1 {
+            let message = "parameters cannot be frozen or unfrozen while a view of them is alive: drop the view and \
+                           make it anew";
+            return Err(NnError::Config(message.into()));
+        }
+        let _guard = tch::no_grad_guard();
+        let rearranged = Self::from_flat(Arc::new(layout.clone()), flattened(&layout, &self.views)?)?;
+        *self = match self.is_trainable() {
+            true => rearranged.with_gradients()?,
+            false => rearranged,
+        };
+        Ok(())
     }
 
     /// What the parameters are and where they stand.
     pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The layout that copies and optimisers share.
+    pub(crate) fn shared_layout(&self) -> &Arc<Layout> {
         &self.layout
     }
 
@@ -142,7 +199,7 @@ impl Parameters {
         self.values.device()
     }
 
-    /// Whether the parameters have gradients.
+    /// Whether there are gradients: not in a frozen copy or view.
     pub fn is_trainable(&self) -> bool {
         self.gradients.is_some()
     }
@@ -188,32 +245,44 @@ impl Parameters {
     /// # Errors
     /// [`NnError::Shape`] when the two belong to different networks.
     pub fn copy_from(&mut self, source: &Parameters) -> Result<(), NnError> {
-        self.same_layout(source)?;
-        self.values.f_copy_(&source.values)?;
+        let source = self.alike(source)?;
+        self.values.f_copy_(&source)?;
         Ok(())
     }
 
-    /// Copies all values, in the order of the layout, into ordinary memory: for another thread.
+    /// Copies all values, in the order of adding, into ordinary memory: for another thread.
     ///
     /// # Errors
     /// [`NnError::Torch`] when libtorch fails.
     pub fn read_values(&self, values: &mut Vec<f32>) -> Result<(), NnError> {
         let count = self.layout.len() as usize;
         values.resize(count, 0.0);
-        Ok(self.values.f_detach()?.f_copy_data(values, count)?)
+        let ordered = match self.layout.is_in_order() {
+            true => self.values.f_detach()?,
+            false => joined(self.views.iter())?.f_detach()?,
+        };
+        Ok(ordered.f_copy_data(values, count)?)
     }
 
-    /// Takes over all values as [`Parameters::read_values`] gave them.
+    /// Takes over all values as [`Parameters::read_values`] gave them, from the same network whatever is frozen there.
     ///
     /// # Errors
-    /// [`NnError::State`] when they are of another layout.
+    /// [`NnError::State`] when they are of another network.
     pub fn set_values(&mut self, values: &[f32]) -> Result<(), NnError> {
         if values.len() as i64 != self.layout.len() {
             let (have, want) = (values.len(), self.layout.len());
             return Err(NnError::State(format!("{have} values for a network of {want}")));
         }
         let _guard = tch::no_grad_guard();
-        self.values.f_detach()?.f_copy_(&Tensor::f_from_slice(values)?)?;
+        let ordered = Tensor::f_from_slice(values)?;
+        let arranged = match self.layout.is_in_order() {
+            true => ordered,
+            false => {
+                let lens: Vec<_> = self.layout.specs().iter().map(ParameterSpec::len).collect();
+                flattened(&self.layout, &ordered.f_split_with_sizes(lens, 0)?)?
+            }
+        };
+        self.values.f_detach()?.f_copy_(&arranged)?;
         Ok(())
     }
 
@@ -223,59 +292,27 @@ impl Parameters {
     /// # Errors
     /// [`NnError::Shape`] when the two belong to different networks.
     pub fn polyak_update(&mut self, source: &Parameters, tau: f64) -> Result<(), NnError> {
-        self.same_layout(source)?;
+        let source = self.alike(source)?;
         let (parameters, len) = (self.layout.parameters_len(), self.len());
         if parameters == len {
-            let _ = self.values.f_lerp_(&source.values, tau)?;
+            let _ = self.values.f_lerp_(&source, tau)?;
             return Ok(());
         }
         let part = |values: &Tensor, from, to| values.f_narrow(0, from, to - from);
-        let _ = part(&self.values, 0, parameters)?.f_lerp_(&part(&source.values, 0, parameters)?, tau)?;
-        part(&self.values, parameters, len)?.f_copy_(&part(&source.values, parameters, len)?)?;
+        let _ = part(&self.values, 0, parameters)?.f_lerp_(&part(&source, 0, parameters)?, tau)?;
+        part(&self.values, parameters, len)?.f_copy_(&part(&source, parameters, len)?)?;
         Ok(())
     }
 
-    fn same_layout(&self, other: &Parameters) -> Result<(), NnError> {
-        if Arc::ptr_eq(&self.layout, &other.layout) || self.layout == other.layout {
-            return Ok(());
+    /// All values of `source`, arranged as these are.
+    fn alike(&self, source: &Parameters) -> Result<Tensor, NnError> {
+        if Arc::ptr_eq(&self.layout, &source.layout) || self.layout == source.layout {
+            return Ok(source.values.shallow_clone());
         }
-        Err(NnError::Shape("the parameters belong to networks of different shapes".into()))
-    }
-
-    /// Every parameter and buffer under its own name.
-    ///
-    /// # Errors
-    /// [`NnError::State`] when a tensor cannot be copied.
-    pub fn state(&self) -> Result<StateDict<'static>, NnError> {
-        let mut state = StateDict::new();
-        for (spec, view) in self.layout.specs().iter().zip(&self.views) {
-            match spec.is_counter {
-                true => state.put_tensor(&spec.name, &view.f_to_kind(Kind::Int64)?)?,
-                false => state.put_tensor(&spec.name, view)?,
-            }
+        match self.layout.is_same_network(&source.layout) {
+            true => Ok(flattened(&self.layout, &source.views)?.f_detach()?),
+            false => Err(NnError::Shape("the parameters belong to different networks".into())),
         }
-        Ok(state)
-    }
-
-    /// Overwrites every parameter and buffer with the array of its name. Nothing is changed unless all fit.
-    ///
-    /// # Errors
-    /// [`NnError::State`] when an array is missing or has another shape.
-    pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), NnError> {
-        let mut parts = Vec::with_capacity(self.layout.specs().len());
-        for spec in self.layout.specs() {
-            let tensor = state.tensor(&spec.name)?;
-            if tensor.size() != spec.shape {
-                let (name, have, want) = (&spec.name, tensor.size(), &spec.shape);
-                return Err(NnError::State(format!(
-                    "`{name}` has shape {have:?}, the network needs {want:?}"
-                )));
-            }
-            parts.push(tensor.f_to_kind(Kind::Float)?);
-        }
-        let flat = flattened(&self.layout, &parts, Device::Cpu)?;
-        self.values.f_copy_(&flat)?;
-        Ok(())
     }
 }
 
@@ -285,10 +322,14 @@ fn view(spec: &ParameterSpec, flat: &Tensor) -> Result<Tensor, NnError> {
 }
 
 /// The flat tensor, arranged by role, of one tensor for each parameter in the order of adding.
-fn flattened(layout: &Layout, parts: &[Tensor], device: Device) -> Result<Tensor, NnError> {
-    let parts: Result<Vec<_>, _> = layout.arranged().map(|(index, _)| parts[index].f_reshape([-1])).collect();
-    match layout.is_empty() {
-        true => Ok(Tensor::f_zeros([0], (Kind::Float, device))?),
-        false => Ok(Tensor::f_cat(&parts?, 0)?),
+fn flattened(layout: &Layout, parts: &[Tensor]) -> Result<Tensor, NnError> {
+    joined(layout.arranged().map(|(index, _)| &parts[index]))
+}
+
+fn joined<'a>(parts: impl Iterator<Item = &'a Tensor>) -> Result<Tensor, NnError> {
+    let parts = parts.map(|part| part.f_reshape([-1])).collect::<Result<Vec<_>, _>>()?;
+    match parts.is_empty() {
+        true => Ok(Tensor::f_zeros([0], (Kind::Float, Device::Cpu))?),
+        false => Ok(Tensor::f_cat(&parts, 0)?),
     }
 }

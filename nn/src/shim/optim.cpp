@@ -26,17 +26,25 @@ void check_like(const Tensor& tensor, const Tensor& values) {
   TORCH_CHECK(tensor.scalar_type() == at::kFloat && tensor.is_contiguous(), "an arena holds contiguous f32 numbers");
 }
 
-// A moment's numbers, or null where there is none.
-float* numbers(Handle moment, const Tensor& values) {
+// A moment's numbers in a part, or null where there is none.
+float* numbers(Handle moment, const Tensor& values, Part part) {
   if (!moment) return nullptr;
   check_like(*moment, values);
-  return moment->data_ptr<float>();
+  return moment->data_ptr<float>() + part.from;
 }
 
-pavlov::Arena arena(Handle values, Handle gradients) {
+pavlov::Arena arena(Handle values, Handle gradients, Part part) {
   check_like(*values, *values);
   check_like(*gradients, *values);
-  return {values->numel(), values->data_ptr<float>(), gradients->const_data_ptr<float>()};
+  TORCH_CHECK(part.from >= 0 && part.count >= 0 && part.count <= values->numel() - part.from,
+              "a step goes over a part of the arena");
+  return {part.count, values->data_ptr<float>() + part.from, gradients->const_data_ptr<float>() + part.from};
+}
+
+// A part as a tensor in the same memory, for ATen's operations; undefined where there is none.
+Tensor cut(Handle flat, Part part) {
+  if (!flat) return {};
+  return part.count == flat->numel() ? *flat : flat->narrow(0, part.from, part.count);
 }
 
 // Autograd's check that what it saved was not overwritten sees our writes like any other.
@@ -50,43 +58,43 @@ Tensor with_decay(const Tensor& gradients, const Tensor& values, const Decay& de
   return sum;
 }
 
-void shrink(Tensor& values, const Decay& decay, double learning_rate) {
+void shrink(const Tensor& values, const Decay& decay, double learning_rate) {
   if (decay.decoupled != 0.0) values.add_(values, -learning_rate * decay.decoupled);
 }
 
-void adam_portable(const AdamNumbers& n, Tensor& values, const Tensor& gradients, Tensor& first, Tensor& second) {
+void adam_portable(const AdamNumbers& n, Tensor values, const Tensor& gradients, Tensor first, Tensor second) {
   const Tensor step = at::full({}, static_cast<double>(n.step), values.options());
   at::_fused_adamw_({values}, {with_decay(gradients, values, n.decay)}, {first}, {second}, {}, {step},
                     n.learning_rate, n.beta1, n.beta2, n.decay.decoupled, n.eps, false, false);
 }
 
-void rmsprop_portable(const RmspropNumbers& n, Tensor& values, const Tensor& gradients, Tensor& square,
-                      Tensor* average, Tensor* buffer) {
+void rmsprop_portable(const RmspropNumbers& n, Tensor values, const Tensor& gradients, Tensor square, Tensor average,
+                      Tensor buffer) {
   const Tensor gradient = with_decay(gradients, values, n.decay);
   shrink(values, n.decay, n.learning_rate);
   square.mul_(n.alpha).addcmul_(gradient, gradient, 1.0 - n.alpha);
   Tensor root;
-  if (average) {
-    average->lerp_(gradient, 1.0 - n.alpha);
-    root = at::addcmul(square, *average, *average, -1.0).clamp_min_(0.0);
+  if (average.defined()) {
+    average.lerp_(gradient, 1.0 - n.alpha);
+    root = at::addcmul(square, average, average, -1.0).clamp_min_(0.0);
   } else {
     root = square.clone();
   }
   if (n.eps_inside_root) root.add_(n.eps).sqrt_();
   else root.sqrt_().add_(n.eps);
-  if (!buffer) {
+  if (!buffer.defined()) {
     values.addcdiv_(gradient, root, -n.learning_rate);
     return;
   }
-  buffer->mul_(n.momentum).addcdiv_(gradient, root);
-  values.add_(*buffer, -n.learning_rate);
+  buffer.mul_(n.momentum).addcdiv_(gradient, root);
+  values.add_(buffer, -n.learning_rate);
 }
 
-void sgd_portable(const SgdNumbers& n, Tensor& values, const Tensor& gradients, Tensor* buffer) {
+void sgd_portable(const SgdNumbers& n, Tensor values, const Tensor& gradients, const Tensor& buffer) {
   const Tensor gradient = with_decay(gradients, values, n.decay);
   shrink(values, n.decay, n.learning_rate);
   std::vector<Tensor> buffers;
-  if (buffer) buffers.push_back(*buffer);
+  if (buffer.defined()) buffers.push_back(buffer);
   at::_fused_sgd_({values}, {gradient}, buffers, 0.0, n.momentum, n.learning_rate, n.dampening, n.nesterov, false,
                   n.first_step);
 }
@@ -95,30 +103,33 @@ void sgd_portable(const SgdNumbers& n, Tensor& values, const Tensor& gradients, 
 
 extern "C" {
 
-char* pavlov_adam_step(const AdamNumbers* n, Handle values, Handle gradients, Handle first, Handle second,
+char* pavlov_adam_step(const AdamNumbers* n, Handle values, Handle gradients, Part part, Handle first, Handle second,
                        bool portable) {
   return guarded([&] {
     const c10::NoGradGuard guard;
-    const auto flat = arena(values, gradients);
-    float* first_moment = numbers(first, *values);
-    float* second_moment = numbers(second, *values);
-    if (!takes_loops(*values, portable)) return adam_portable(*n, *values, *gradients, *first, *second);
+    const auto flat = arena(values, gradients, part);
+    float* first_moment = numbers(first, *values, part);
+    float* second_moment = numbers(second, *values, part);
+    if (!takes_loops(*values, portable)) {
+      return adam_portable(*n, cut(values, part), cut(gradients, part), cut(first, part), cut(second, part));
+    }
     pavlov::adam(*n, flat, first_moment, second_moment);
     wrote(values);
   });
 }
 
 // `average` is null unless centred, `buffer` is null without momentum.
-char* pavlov_rmsprop_step(const RmspropNumbers* n, Handle values, Handle gradients, Handle square, Handle average,
-                          Handle buffer, bool portable) {
+char* pavlov_rmsprop_step(const RmspropNumbers* n, Handle values, Handle gradients, Part part, Handle square,
+                          Handle average, Handle buffer, bool portable) {
   return guarded([&] {
     const c10::NoGradGuard guard;
-    const auto flat = arena(values, gradients);
-    float* square_average = numbers(square, *values);
-    float* gradient_average = numbers(average, *values);
-    float* momentum = numbers(buffer, *values);
+    const auto flat = arena(values, gradients, part);
+    float* square_average = numbers(square, *values, part);
+    float* gradient_average = numbers(average, *values, part);
+    float* momentum = numbers(buffer, *values, part);
     if (!takes_loops(*values, portable)) {
-      return rmsprop_portable(*n, *values, *gradients, *square, average, buffer);
+      return rmsprop_portable(*n, cut(values, part), cut(gradients, part), cut(square, part), cut(average, part),
+                              cut(buffer, part));
     }
     pavlov::rmsprop(*n, flat, square_average, gradient_average, momentum);
     wrote(values);
@@ -126,12 +137,14 @@ char* pavlov_rmsprop_step(const RmspropNumbers* n, Handle values, Handle gradien
 }
 
 // `buffer` is null without momentum.
-char* pavlov_sgd_step(const SgdNumbers* n, Handle values, Handle gradients, Handle buffer, bool portable) {
+char* pavlov_sgd_step(const SgdNumbers* n, Handle values, Handle gradients, Part part, Handle buffer, bool portable) {
   return guarded([&] {
     const c10::NoGradGuard guard;
-    const auto flat = arena(values, gradients);
-    float* momentum = numbers(buffer, *values);
-    if (!takes_loops(*values, portable)) return sgd_portable(*n, *values, *gradients, buffer);
+    const auto flat = arena(values, gradients, part);
+    float* momentum = numbers(buffer, *values, part);
+    if (!takes_loops(*values, portable)) {
+      return sgd_portable(*n, cut(values, part), cut(gradients, part), cut(buffer, part));
+    }
     pavlov::sgd(*n, flat, momentum);
     wrote(values);
   });

@@ -75,6 +75,16 @@ pub struct SgdNumbers {
     pub first_step: bool,
 }
 
+/// The part of an arena that a step goes over.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Where it starts.
+    pub from: i64,
+    /// How many numbers it has.
+    pub count: i64,
+}
+
 /// The tensors that a step works on, and how. All are flat, of one length and on one device; values and moments are
 /// written.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +93,8 @@ pub struct Arena<'a> {
     pub values: &'a Tensor,
     /// The parameters' gradients.
     pub gradients: &'a Tensor,
+    /// What of them the step goes over.
+    pub part: Part,
     /// Whether libtorch's own operations are to be used on the CPU too.
     pub portable: bool,
 }
@@ -92,6 +104,7 @@ unsafe extern "C" {
         numbers: *const AdamNumbers,
         values: *mut C_tensor,
         gradients: *mut C_tensor,
+        part: Part,
         first: *mut C_tensor,
         second: *mut C_tensor,
         portable: bool,
@@ -100,6 +113,7 @@ unsafe extern "C" {
         numbers: *const RmspropNumbers,
         values: *mut C_tensor,
         gradients: *mut C_tensor,
+        part: Part,
         square: *mut C_tensor,
         average: *mut C_tensor,
         buffer: *mut C_tensor,
@@ -109,6 +123,7 @@ unsafe extern "C" {
         numbers: *const SgdNumbers,
         values: *mut C_tensor,
         gradients: *mut C_tensor,
+        part: Part,
         buffer: *mut C_tensor,
         portable: bool,
     ) -> *mut c_char;
@@ -129,7 +144,7 @@ fn pointer_or_null(tensor: Option<&Tensor>) -> *mut C_tensor {
 /// One step of Adam; the moments start at zero.
 ///
 /// # Errors
-/// [`NnError::Shim`] when lengths, types or devices differ.
+/// [`NnError::Shim`] when lengths, types or devices differ, or the part is none of the arena.
 pub fn adam_step(
     numbers: &AdamNumbers,
     arena: Arena<'_>,
@@ -138,14 +153,14 @@ pub fn adam_step(
 ) -> Result<(), NnError> {
     let (values, gradients) = (pointer(arena.values), pointer(arena.gradients));
     let (first, second) = (pointer(first_moment), pointer(second_moment));
-    // SAFETY: every pointer is valid for the call, which checks lengths and types before it writes.
-    unsafe { check(pavlov_adam_step(numbers, values, gradients, first, second, arena.portable)) }
+    // SAFETY: every pointer is valid for the call, which checks lengths, types and the part before it writes.
+    unsafe { check(pavlov_adam_step(numbers, values, gradients, arena.part, first, second, arena.portable)) }
 }
 
 /// One step of RMSprop, centred if there is a `gradient_average`.
 ///
 /// # Errors
-/// [`NnError::Shim`] when lengths, types or devices differ.
+/// [`NnError::Shim`] when lengths, types or devices differ, or the part is none of the arena.
 pub fn rmsprop_step(
     numbers: &RmspropNumbers,
     arena: Arena<'_>,
@@ -157,17 +172,37 @@ pub fn rmsprop_step(
     let square = pointer(square_average);
     let (average, buffer) = (pointer_or_null(gradient_average), pointer_or_null(momentum));
     // SAFETY: as in `adam_step`; C++ takes null for what is not there.
-    unsafe { check(pavlov_rmsprop_step(numbers, values, gradients, square, average, buffer, arena.portable)) }
+    unsafe {
+        check(pavlov_rmsprop_step(
+            numbers,
+            values,
+            gradients,
+            arena.part,
+            square,
+            average,
+            buffer,
+            arena.portable,
+        ))
+    }
 }
 
 /// One step of stochastic gradient descent.
 ///
 /// # Errors
-/// [`NnError::Shim`] when lengths, types or devices differ.
+/// [`NnError::Shim`] when lengths, types or devices differ, or the part is none of the arena.
 pub fn sgd_step(numbers: &SgdNumbers, arena: Arena<'_>, momentum: Option<&Tensor>) -> Result<(), NnError> {
     let (values, gradients) = (pointer(arena.values), pointer(arena.gradients));
     // SAFETY: as in `rmsprop_step`.
-    unsafe { check(pavlov_sgd_step(numbers, values, gradients, pointer_or_null(momentum), arena.portable)) }
+    unsafe {
+        check(pavlov_sgd_step(
+            numbers,
+            values,
+            gradients,
+            arena.part,
+            pointer_or_null(momentum),
+            arena.portable,
+        ))
+    }
 }
 
 /// Scales the gradients down to the norm `largest`, which may be infinite, and gives the norm that they had, 0-dim

@@ -39,6 +39,12 @@ struct SgdNumbers {
   bool first_step;
 };
 
+// The part of an arena that a step goes over.
+struct Part {
+  int64_t from;
+  int64_t count;
+};
+
 namespace pavlov {
 
 // The numbers of a network and their gradients.

@@ -78,7 +78,7 @@ fn a_state_with_something_missing_is_refused_and_changes_nothing() {
     let (_, saved) = trained(&config, 6);
     let parameters = network(&Tensor::ones([6], tch::kind::FLOAT_CPU));
     let mut optimizer = Optimizer::new(&config, &parameters).unwrap();
-    for name in ["kind", "moments", "steps", "first_moment", "second_moment"] {
+    for name in ["kind", "moments", "steps", "parameters", "first_moment", "second_moment"] {
         let mut state = saved.state().unwrap();
         state.values.remove(name);
         state.arrays.remove(name);
