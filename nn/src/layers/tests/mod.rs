@@ -1,8 +1,10 @@
 //! Tests of all layers together; what a test needs often.
 
+mod fused;
 mod lists;
 mod recorded;
 mod resnet;
+mod single;
 
 use pavlov_common::SeededRng;
 use serde::{Deserialize, Serialize};
