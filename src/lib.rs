@@ -1,13 +1,13 @@
 //! Pavlov: reinforcement learning in Rust on libtorch.
 //!
-//! This crate is the application and the training runtime; it also hands on the crates below it:
+//! This crate is the application and the training runtime. It re-exports the crates below it:
 //!
 //! * [`envs`]: environments, spaces, wrappers, vector environments, their registry and laws;
 //! * [`nn`]: the network core on libtorch;
 //! * [`agents`]: policies, replay and algorithms;
 //! * [`common`]: generators of random numbers, tables of settings.
 //!
-//! A training in a program of your own, with an environment of your own, is a few lines:
+//! Training in a program of your own, with an environment of your own, takes a few lines:
 //!
 //! ```no_run
 //! use pavlov::{Registries, train};
@@ -19,7 +19,7 @@
 //! # Ok::<(), anyhow::Error>(())
 //! ```
 //!
-//! [`cli::main`] gives a program the whole command line of `pavlov` for its own registries.
+//! [`cli::main`] gives a program all commands of `pavlov`, for its own environments and agents.
 
 pub mod cli;
 pub mod config;
@@ -41,8 +41,8 @@ pub use config::{Overrides, Registries, RunConfig, presets};
 pub use run::RunFolder;
 pub use training::{Outcome, Session};
 
-/// Trains `agent` on `environment` with the preset of the two and `key=value` settings, in a new folder below
-/// `runs/`, with a line of progress on the standard error.
+/// Trains `agent` on `environment` with the preset of the two and `key=value` settings. The run has a new
+/// folder below `runs/`, and a line of progress on the standard error.
 ///
 /// # Errors
 /// When a name or setting is wrong, or the training fails; the message says what to do.

@@ -1,4 +1,4 @@
-//! Learning curves of runs, as a picture.
+//! Learning curves: values of one tag over env steps, read from runs and drawn into one SVG.
 
 use std::ops::Range;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::record::read_csv;
 /// One run's values of one tag.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
-    /// What the legend calls it.
+    /// The curve's name in the legend.
     pub name: String,
     /// Env steps and value, in the order of the log.
     pub points: Vec<(u64, f64)>,
@@ -52,7 +52,7 @@ pub fn mean(curves: &[Curve]) -> Vec<(u64, f64)> {
     first.points.iter().filter_map(mean_at).collect()
 }
 
-/// The curves as CSV: env steps, then one column per curve.
+/// The curves as CSV: the env steps, then one column per curve.
 pub fn to_csv(curves: &[Curve]) -> String {
     let mut steps: Vec<u64> =
         curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.0)).collect();
@@ -74,7 +74,7 @@ pub fn to_csv(curves: &[Curve]) -> String {
     text
 }
 
-/// Draws the curves into an SVG file: each run thin, their mean, where there are several, thick.
+/// Draws the curves into an SVG file: each run as a thin line, and the mean of several as a thick one.
 ///
 /// # Errors
 /// When there is nothing to draw or the file cannot be written.
@@ -93,7 +93,8 @@ pub fn draw(curves: &[Curve], title: &str, tag: &str, path: &Path) -> Result<()>
         .with_context(|| format!("{} cannot be written", path.display()))
 }
 
-/// Colours that differ for colour-blind eyes too, and none too light for a thin line (after Okabe and Ito 2008).
+/// Colours that colour-blind people can tell apart, and dark enough for thin lines (after Okabe and Ito
+/// 2008).
 const COLORS: [RGBColor; 6] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),

@@ -1,4 +1,4 @@
-//! Actors and a learner when something fails: nothing is lost, nothing hangs, no thread is left.
+//! Failures of environments and learners with actors: nothing is lost, nothing hangs, no thread is left.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,13 +15,13 @@ use rand::RngExt;
 
 use crate::command::Workplace;
 
-/// What a fragile world has seen and done, over all its copies.
+/// The steps and failures of a fragile world, over all its copies.
 #[derive(Default)]
 struct History {
     /// Rewards are numbered: each step that was made has its own.
     made: AtomicU64,
     failed: AtomicU64,
-    /// Whether to fail at all.
+    /// True while the world must not fail.
     calm: AtomicBool,
 }
 
@@ -33,7 +33,7 @@ struct Fragile {
     rng: SeededRng,
     steps: u64,
     stall: Duration,
-    /// One in so many steps goes wrong.
+    /// One in so many steps fails.
     odds: u32,
 }
 
@@ -92,7 +92,7 @@ impl Env for Fragile {
     }
 }
 
-/// Remembers what it is warned of.
+/// Keeps the warnings of a training.
 #[derive(Default)]
 struct Warnings(Vec<String>);
 
@@ -106,7 +106,7 @@ impl Progress for Warnings {
     fn finish(&mut self) {}
 }
 
-/// Trains on a fragile world; gives the outcome, the warnings and the last checkpoint.
+/// Trains on a fragile world; returns the outcome, the warnings and the last checkpoint.
 fn train_fragile(
     (agent, spec): (&str, EnvSpec),
     sets: &[&str],
@@ -133,7 +133,7 @@ fn train_fragile(
     (outcome, warnings.0, checkpoint.map(|checkpoint| checkpoint.read().expect("whole")))
 }
 
-/// Panics of worlds are expected here: they need not fill the screen.
+/// Keeps panics of worlds, which are expected here, off the screen.
 fn silence_worlds() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
@@ -146,7 +146,7 @@ fn silence_worlds() {
     });
 }
 
-/// Waits until no thread of this process is one of a training's.
+/// Waits until no thread of this process belongs to a training.
 fn no_thread_is_left() -> bool {
     let of_a_training = |name: &String| {
         name.starts_with("actor-") || ["inference", "learner", "replay"].contains(&name.trim())
@@ -163,7 +163,7 @@ fn no_thread_is_left() -> bool {
     threads() == 0
 }
 
-/// One at a time: they look for threads that others would leave.
+/// Makes these tests run one at a time, since they look for threads that others would leave.
 static ALONE: Mutex<()> = Mutex::new(());
 
 const UNDER_LOAD: [&str; 7] = [
@@ -180,7 +180,7 @@ const UNDER_LOAD: [&str; 7] = [
 fn worlds_that_fail_panic_and_stall_lose_no_transition_and_double_none() {
     silence_worlds();
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-    // A minute's worth, where somebody asks for it.
+    // An environment variable asks for a longer run.
     let seconds =
         std::env::var("PAVLOV_FAULT_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(6.0);
     let history = Arc::new(History::default());

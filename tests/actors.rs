@@ -94,7 +94,7 @@ fn in_rounds_any_number_of_actors_gives_the_same_bits() {
     }
 }
 
-/// What a checkpoint holds of the agent's learning half.
+/// The learning half of the agent in a run's last checkpoint.
 fn learned(place: &Workplace, run: &str) -> StateDict<'static> {
     let run = RunFolder::open(&place.path(run)).expect("the run");
     let state = run.checkpoints().list().expect("a list").pop().expect("a checkpoint").read().expect("whole");

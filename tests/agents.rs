@@ -23,7 +23,7 @@ impl fmt::Display for Case {
     }
 }
 
-/// What every agent is tried on, in each of its forms.
+/// The cases on which every agent is tested, in each of its forms.
 fn cases(agent: &'static str) -> Vec<Case> {
     const PPO: [&str; 5] =
         ["net.hidden_sizes=[16]", "rollout_steps=16", "minibatch_size=10", "epochs=2", "target_kl=1.0"];
@@ -111,7 +111,7 @@ impl Player {
         }
     }
 
-    /// Acts, observes and learns; gives all actions.
+    /// Acts, observes and learns; returns all actions.
     fn play(&mut self, steps: usize) -> Vec<ActionBatch> {
         let mut all = Vec::new();
         for _ in 0..steps {
@@ -127,7 +127,7 @@ impl Player {
         all
     }
 
-    /// What the policy does in the present observations.
+    /// The policy's actions for the present observations.
     fn greedy(&self) -> ActionBatch {
         let mut actions = self.actions.clone();
         let mut policy = self.agent.policy().expect("a policy");
@@ -201,7 +201,7 @@ fn a_policy_is_a_copy_and_weights_are_all_that_it_needs() {
     });
 }
 
-/// What can be played has a preset, and what has one can be played.
+/// Every environment that an agent can play has a preset, and every preset can be played.
 #[test]
 fn every_world_that_an_agent_can_play_has_a_preset() {
     let registries = Registries::bundled();

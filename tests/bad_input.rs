@@ -1,4 +1,4 @@
-//! What goes wrong is said in words that help, and what stands on the disk survives.
+//! Mistakes give messages that help, and files on the disk survive.
 
 use std::fs;
 use std::process::Command;
@@ -9,7 +9,7 @@ use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
 
 use crate::command::{SMALL, Workplace, files};
 
-/// Arguments, and words that the message must hold.
+/// Arguments, and words that the message must contain.
 const TABLE: &[(&[&str], &[&str])] = &[
     (&["train", "dqm", "CartPole-v1"], &["unknown agent `dqm`", "did you mean `dqn`?"]),
     (&["train", "dqn", "CartPol-v1"], &["unknown environment `CartPol-v1`", "did you mean `CartPole-v1`?"]),
@@ -200,7 +200,7 @@ fn a_checkpoint_of_another_environment_is_refused() {
 fn a_full_disk_stops_the_run_and_leaves_the_checkpoints_whole() {
     let place = Workplace::new();
     assert!(place.train_small("run", &[]).success);
-    // A limit on the size of files stands for the disk: the larger checkpoints to come do not fit.
+    // A limit on the size of files stands for a full disk: later checkpoints are larger and do not fit.
     let script = format!(
         "trap '' XFSZ; ulimit -f 60; exec {} train dqn CartPole-v1 --run-dir limited {}",
         env!("CARGO_BIN_EXE_pavlov"),
@@ -216,7 +216,7 @@ fn a_full_disk_stops_the_run_and_leaves_the_checkpoints_whole() {
     assert!(text.contains("pavlov resume"), "{text}");
     let left = files(&place.path("limited"));
     assert!(left.iter().all(|path| !path.to_string_lossy().contains(".part")), "{left:?}");
-    // With room again it goes on from the last whole checkpoint.
+    // Without the limit, it goes on from the last complete checkpoint.
     let said = place.pavlov(&["resume", "limited"]);
     assert!(said.success, "{}", said.err);
     assert!(
@@ -241,13 +241,13 @@ fn a_log_that_does_not_fit_is_a_warning_and_training_goes_on() {
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{text}");
     assert!(text.contains("could not be written") && text.contains("Training goes on"), "{text}");
-    // What is there can be read, and the run is whole.
+    // The log can be read, and the run is complete.
     let (_, rows) = pavlov::record::read_csv(&place.path("run/progress.csv")).expect("whole rows");
     assert!(rows.len() > 100 && rows.len() < 3000, "{} rows", rows.len());
     assert!(place.pavlov(&["resume", "run"]).success);
 }
 
-/// A world that goes wrong in its 700th step.
+/// A world that fails in its 700th step.
 struct Faulty {
     fault: &'static str,
     steps: u32,

@@ -1,4 +1,4 @@
-//! Runs the `pavlov` command in a folder of its own, and the commands that list things.
+//! The `pavlov` command, run in a folder of its own, and tests of the commands that list.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -10,7 +10,7 @@ pub struct Workplace {
     folder: TempDir,
 }
 
-/// What a command said.
+/// The output of a command.
 pub struct Said {
     pub success: bool,
     pub out: String,
@@ -68,7 +68,7 @@ impl Workplace {
         self.command(arguments).output().expect("the command starts").into()
     }
 
-    /// Trains DQN on CartPole-v1 as [`SMALL`] says, into `run`.
+    /// Trains DQN on CartPole-v1 with the settings of [`SMALL`], into `run`.
     pub fn train_small(&self, run: &str, more: &[&str]) -> Said {
         self.pavlov(&[&["train", "dqn", "CartPole-v1", "--run-dir", run], SMALL, more].concat())
     }

@@ -1,4 +1,4 @@
-//! What the documents say of the program is what the program says.
+//! The documents agree with the program.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What the program does as its users see it. One binary, so that libtorch is linked once.
+//! The program's behaviour as its users see it. One binary, so that libtorch is linked once.
 
 mod actor_failures;
 mod actors;

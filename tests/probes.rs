@@ -69,8 +69,8 @@ impl Trained {
         self.outputs(&["agent", "learner", "online", "parameters"], "", observations)
     }
 
-    /// What the network `prefix` of the checkpoint's weights at `place` gives for each of these inputs, which follow one
-    /// another.
+    /// The outputs of the network `prefix`, of the weights at `place` in the checkpoint, for each of these
+    /// inputs in turn.
     pub fn outputs(&self, place: &[&str], prefix: &str, inputs: &[f32]) -> Vec<Vec<f32>> {
         let state = self.state();
         let weights = place.iter().fold(state.view(), |view, part| view.part(part));
@@ -127,7 +127,8 @@ fn a_late_reward_is_discounted() {
 
 #[test]
 fn truncation_is_not_termination() {
-    // Reward 1 for ever, cut off after 10 steps: 1 / (1 - 0.9), not the 6.5 of ten steps that end.
+    // Reward 1 without end, truncated after 10 steps: 1 / (1 - 0.9), not the mean 6.5 of ten steps that
+    // terminate.
     for double in ["double=false", "double=true", "replay.n_steps=4"] {
         let values =
             train("Probe/TimeLimit-v0", &[double, "env_steps=6000", "learning_rate=1e-2"]).values(&[0.0]);

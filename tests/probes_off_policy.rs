@@ -1,4 +1,4 @@
-//! The agents that learn from a replay with a policy and critics, on worlds whose right values are known.
+//! Agents that learn from a replay with a policy and critics, on worlds whose right values are known.
 
 use crate::probes::{Trained, close, train_agent};
 
@@ -17,12 +17,12 @@ const SETS: &[&str] = &[
 ];
 const CONTINUOUS: &[&str] = &["ddpg", "td3", "sac"];
 
-/// Soft actor-critic to which entropy is worth nothing, so that its values are those of the rewards.
+/// Soft actor-critic that gives no weight to entropy, so that its values are those of the rewards.
 fn train_sac(environment: &str, more: &[&str]) -> Trained {
     train_agent("sac", environment, &[SETS, &["temperature=0.0"], more].concat())
 }
 
-/// What the first critic gives for these inputs.
+/// The outputs of the first critic for these inputs.
 fn values(trained: &Trained, inputs: &[f32]) -> Vec<Vec<f32>> {
     trained.outputs(&["agent", "learner", "critics", "parameters"], "q0.", inputs)
 }
@@ -49,7 +49,8 @@ fn a_late_reward_is_discounted() {
 
 #[test]
 fn truncation_is_not_termination() {
-    // Reward 1 for ever, cut off after 10 steps: 1 / (1 - 0.9), not the 6.5 of ten steps that end.
+    // Reward 1 without end, truncated after 10 steps: 1 / (1 - 0.9), not the mean 6.5 of ten steps that
+    // terminate.
     close(&values(&train_sac("Probe/TimeLimit-v0", &["env_steps=6000"]), &[0.0])[0], 10.0);
     for agent in CONTINUOUS {
         let more: &[&str] = match *agent {

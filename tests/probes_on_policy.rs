@@ -1,4 +1,4 @@
-//! The agents that learn from their own fresh experience, on worlds whose right values are known.
+//! Agents that learn from rollouts, on worlds whose right values are known.
 
 use crate::probes::{Trained, close, train_agent};
 
@@ -71,7 +71,8 @@ fn a_late_reward_is_discounted() {
 
 #[test]
 fn truncation_is_not_termination() {
-    // Reward 1 for ever, cut off after 10 steps: 1 / (1 - 0.9), not the mean of what is left of ten steps.
+    // Reward 1 without end, truncated after 10 steps: 1 / (1 - 0.9), not the mean over ten steps that
+    // terminate.
     each_with(&["env_steps=80000"], "Probe/TimeLimit-v0", |agent, trained| {
         let value = values(&trained, &[0.0])[0];
         assert!((value - 10.0).abs() < 1.0, "{agent}: {value}");
@@ -87,7 +88,7 @@ fn a_memory_knows_what_was_seen_three_steps_ago() {
         };
         assert_eq!(score(&["net.recurrent=lstm"]), 1.0, "{agent} with an LSTM");
         assert_eq!(score(&["net.recurrent=gru", "net.shared=true"]), 1.0, "{agent} with a GRU");
-        // Without one it can only guess.
+        // Without a memory the agent can only guess.
         assert!(score(&["env_steps=2000"]) < 0.8, "{agent} without memory");
     }
 }

@@ -1,4 +1,5 @@
-//! Weights go both ways between PyTorch and the agents, and give the same actions (`scripts/record-policies.py`).
+//! Weights go both ways between PyTorch and the agents and give the same actions.
+//! `scripts/record-policies.py` has recorded them.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,7 +10,8 @@ use pavlov::envs::{ActionBatch, ObsBatch};
 use pavlov::nn::weights;
 use pavlov::{Overrides, Registries, RunConfig, Session};
 
-/// The action of each observation by the weights of PyTorch, asked `at_once` at a time.
+/// Compares the action for each observation, by the weights of PyTorch, with `at_once` observations in a
+/// batch.
 fn check(case: &str, agent: &str, environment: &str, sets: &[&str], at_once: usize) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/policies.safetensors");
     let whole = weights::read(&path).expect("the fixture");

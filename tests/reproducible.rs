@@ -6,7 +6,7 @@ use pavlov::record::{Row, read_csv};
 
 use crate::command::{SMALL, Workplace};
 
-/// The log without what a clock says.
+/// The log without the columns that depend on time.
 pub fn log(run: &Path) -> Vec<Row> {
     let (_, mut rows) = read_csv(&run.join("progress.csv")).expect("a log");
     rows.iter_mut().for_each(|row| row.values.retain(|tag, _| !tag.starts_with("time/")));
@@ -26,7 +26,8 @@ pub fn tensors(run: &Path) -> Vec<u8> {
 #[test]
 fn one_seed_gives_one_result_whatever_the_threads() {
     let place = Workplace::new();
-    // libtorch's threads, and those that share an update. The network is wide enough for them to share it.
+    // The numbers of libtorch's threads and of the threads that share an update, for which the network is
+    // wide enough.
     let runs = [("a", "1", "1"), ("b", "1", "1"), ("c", "4", "1"), ("d", "1", "2"), ("e", "4", "4")];
     for (run, threads, update_threads) in runs {
         let sets = [

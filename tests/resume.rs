@@ -19,7 +19,8 @@ fn moments() -> impl Iterator<Item = u64> {
     })
 }
 
-/// Trains with these arguments once as a whole, and once killed so often and resumed: the same must come out.
+/// Trains with these arguments once without interruption, and once killed and resumed many times, and
+/// compares.
 fn killed_and_resumed(times: usize, train: &[&str]) {
     let place = Workplace::new();
     let whole = place.pavlov(&[train, &["--run-dir", "whole"]].concat());
@@ -31,7 +32,7 @@ fn killed_and_resumed(times: usize, train: &[&str]) {
         if checkpoints.is_ok_and(|mut entries| entries.next().is_some()) {
             return vec!["resume", "killed"];
         }
-        // Killed before the first checkpoint there is nothing to resume: a new start.
+        // If it was killed before the first checkpoint, it starts anew.
         let _ = std::fs::remove_dir_all(place.path("killed"));
         arguments.clone()
     };
@@ -63,7 +64,7 @@ fn killed_ten_times_and_resumed_is_the_same_as_never_interrupted() {
     killed_and_resumed(10, &[&["train", "dqn", "CartPole-v1"], SMALL, &more].concat());
 }
 
-/// What is remembered, what was normalised by and what dropout draws come back as well.
+/// A policy's memory, the normalisers and the generator of dropout continue as well.
 #[test]
 fn a_recurrent_agent_with_dropout_goes_on_exactly_in_the_middle_of_a_rollout() {
     let sets = [
@@ -87,7 +88,7 @@ fn a_recurrent_agent_with_dropout_goes_on_exactly_in_the_middle_of_a_rollout() {
 #[test]
 fn interrupted_it_writes_a_checkpoint_and_goes_on_exactly() {
     let place = Workplace::new();
-    // With wrappers that have a state of their own, and statistics over both environments.
+    // Wrappers have a state of their own, and statistics over both environments.
     let more = [
         "--seed",
         "4",

@@ -1,4 +1,5 @@
-//! The real TensorBoard reads a run: its own reader, in Python, finds tags, steps, values, text and hyper-parameters.
+//! The real TensorBoard reads a run: its own reader, in Python, finds tags, steps, values, text and
+//! hyper-parameters.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,7 +1,7 @@
-//! Helpers that belong to no crate alone: environments, networks, agents and the application use them alike.
+//! General helpers for all crates: environments, networks, agents and the application.
 //!
-//! * [`SeededRng`]: the generator of random numbers that everything draws from; [`derive_seed`] gives each user a
-//!   stream of its own.
+//! * [`SeededRng`]: the generator of all random numbers; [`derive_seed`] makes independent streams from one
+//!   seed.
 //! * [`did_you_mean`]: the nearest right name, for the end of an error message.
 //! * [`tables`]: tables of settings, merged and read with the path of a wrong key.
 //! * [`optional`]: settings that are a number or the word "off".

@@ -1,7 +1,7 @@
-//! Options in configuration files: a number, or the word "off".
+//! Options in configuration files that are a number or the word "off".
 //!
-//! TOML has no null, and a key that is left out would not show in a resolved configuration that it can be set at all.
-//! Use as `#[serde(with = "pavlov_common::optional")]` on an `Option<f64>` field.
+//! TOML has no null, and a key that is left out would not be visible in a resolved configuration. Use as
+//! `#[serde(with = "pavlov_common::optional")]` on an `Option<f64>` field.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

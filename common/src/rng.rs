@@ -1,14 +1,16 @@
-//! Generators of random numbers: small, fast, serialisable, one per environment.
+//! The generator of random numbers: small, fast and serialisable. Environments, actors and buffers each have
+//! one.
 
 use rand::rand_core::{Infallible, TryRng};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use serde::{Deserialize, Serialize};
 
-/// The generator that environments, actors and buffers use: xoshiro256++, 32 bytes of state, saved with its owner.
+/// The generator of environments, actors and buffers: xoshiro256++, 32 bytes of state, saved with its owner.
 ///
-/// It implements `rand`'s generator trait, so `rng.random_range(..)` and `rand_distr`'s distributions work on it. Its
-/// default takes a seed from the operating system; [`SeededRng::seeded`] and [`SeededRng::reseed`] start it anew.
+/// It implements `rand`'s generator trait, so `rng.random_range(..)` and `rand_distr`'s distributions work on
+/// it. Its default takes a seed from the operating system; [`SeededRng::seeded`] and [`SeededRng::reseed`]
+/// start it anew.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeededRng(Xoshiro256PlusPlus);
 
@@ -18,7 +20,8 @@ impl SeededRng {
         Self(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
 
-    /// Starts anew from the seed if there is one; goes on as it stands if not. This is the first line of a `reset`.
+    /// Starts anew from the seed if there is one; else continues as it is. This is the first line of a
+    /// `reset`.
     pub fn reseed(&mut self, seed: Option<u64>) {
         if let Some(seed) = seed {
             *self = Self::seeded(seed);
@@ -53,11 +56,12 @@ impl TryRng for SeededRng {
     }
 }
 
-/// The seed of stream `index` of `purpose` in a run with this `seed`: "train" environment 3, "eval" environment 0, ...
+/// The seed of stream `index` of `purpose` in a run with this `seed`: "train" environment 3, "eval"
+/// environment 0, ...
 ///
-/// Streams of different purposes or indices are independent, whatever the seeds of two runs (with Gymnasium's
-/// `seed + index`, environment 1 of run 7 is environment 0 of run 8, and a test environment may repeat a trained one).
-/// The words are mixed by SplitMix64's finaliser (Steele, Lea and Flood 2014).
+/// Streams of different purposes or indices are independent, for any seeds of two runs. (With Gymnasium's
+/// `seed + index`, environment 1 of run 7 is environment 0 of run 8, and a test environment may repeat a
+/// trained one.) The words are mixed by SplitMix64's finaliser (Steele, Lea and Flood 2014).
 pub fn derive_seed(seed: u64, purpose: &str, index: u64) -> u64 {
     let start = mix(seed ^ 0x9e37_79b9_7f4a_7c15);
     let named = purpose.bytes().fold(start, |state, byte| mix(state ^ u64::from(byte)));

@@ -1,4 +1,4 @@
-//! The nearest right name to a wrong one.
+//! The nearest right name, for error messages about a wrong one.
 
 /// The candidate that is nearest to `name`, if one is near enough to be meant.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

@@ -1,10 +1,10 @@
-//! Tables of settings: TOML tables merged and read into typed configurations.
+//! Tables of settings in TOML: merged, and read into typed configurations.
 
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-/// Lays `over` upon `base`: tables are merged, anything else is replaced. A table with a `kind` replaces one of another
-/// kind whole, since the two have different keys.
+/// Lays `over` upon `base`: tables are merged, anything else is replaced. A table with a `kind` replaces one
+/// of another kind whole, since the two have different keys.
 pub fn merge_tables(base: &mut Table, over: Table) {
     for (key, value) in over {
         match (base.get_mut(&key), value) {
@@ -27,7 +27,7 @@ fn same_kind(below: &Table, above: &Table) -> bool {
 pub struct WrongKey {
     /// Where the key stands, `net.hidden_sizes` for instance; empty for the table itself.
     pub path: String,
-    /// What is wrong with it.
+    /// The error at that place.
     pub message: String,
 }
 

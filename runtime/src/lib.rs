@@ -1,8 +1,9 @@
-//! What threads that act and threads that learn share. Nothing of environments, networks or learning.
+//! Synchronisation of acting and learning threads, independent of environments, networks and algorithms. It
+//! is needed where threads step environments while another thread learns.
 //!
-//! * [`Slot`]: the latest of something, from one writer to many readers;
-//! * [`RateLimiter`]: how far taking out may run ahead of putting in, and the other way round;
-//! * [`Meter`]: which share of its time a thread waits.
+//! * [`Slot`]: the latest value, from one writer to many readers;
+//! * [`RateLimiter`]: a bound on the ratio of samples to inserts;
+//! * [`Meter`]: the share of its time that a thread waits.
 
 mod limiter;
 mod meter;

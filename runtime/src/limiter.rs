@@ -1,14 +1,15 @@
-//! The ratio of learning to data, held rather than left to luck.
+//! The rate limiter: it holds the ratio of learning to data, instead of leaving it to the speed of threads.
 
-/// Learning never runs ahead of data, and data not further ahead of learning than a tolerance: after every sample and
-/// before every insert
+/// Bounds the lead of learning over data, and of data over learning: after every sample and before every
+/// insert
 ///
 /// ```text
 /// 0 <= (inserts - free) * samples_per_insert - samples <= tolerance * samples_per_insert
 /// ```
 ///
-/// The first `free` inserts count for nothing, and until they are there nothing may be taken. Much like Reverb's limiter
-/// (Cassirer et al. 2021). Plain arithmetic: one thread asks and counts.
+/// The first `free` inserts do not count, and no sample may be taken before they are there. Similar to
+/// Reverb's limiter (Cassirer et al. 2021). It is plain arithmetic, for one thread that both inserts and
+/// samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RateLimiter {
     samples_per_insert: f64,
@@ -19,48 +20,48 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// A limiter that has seen nothing. `tolerance` is in inserts.
+    /// A limiter before the first insert. `tolerance` is in inserts.
     pub fn new(samples_per_insert: f64, free: u64, tolerance: f64) -> Self {
         Self { samples_per_insert, free, tolerance, inserts: 0, samples: 0.0 }
     }
 
-    /// The same after so many inserts, with so many samples due.
+    /// The same limits after so many inserts, with so many samples due.
     pub fn after(self, inserts: u64, due: f64) -> Self {
         let all = Self { inserts, samples: 0.0, ..self };
         Self { samples: all.due() - due, ..all }
     }
 
-    /// How many samples are due and not taken yet; below 0 if more were taken.
+    /// The number of samples that are due and not taken yet; below 0 if more were taken.
     pub fn due(&self) -> f64 {
         self.inserts.saturating_sub(self.free) as f64 * self.samples_per_insert - self.samples
     }
 
-    /// Whether something may be put in: not while too many samples are due.
+    /// Returns true if an insert is allowed: not while too many samples are due.
     pub fn may_insert(&self) -> bool {
         self.inserts < self.free || self.due() <= self.tolerance * self.samples_per_insert
     }
 
-    /// Whether so many samples are due.
+    /// Returns true if so many samples are due.
     pub fn may_sample(&self, samples: u64) -> bool {
         self.due() >= samples as f64
     }
 
-    /// Something was put in.
+    /// Counts inserts.
     pub fn inserted(&mut self, inserts: u64) {
         self.inserts += inserts;
     }
 
-    /// Something was taken.
+    /// Counts samples.
     pub fn sampled(&mut self, samples: u64) {
         self.samples += samples as f64;
     }
 
-    /// What was taken was of no use to anybody.
+    /// Takes samples back that were never used.
     pub fn returned(&mut self, samples: u64) {
         self.samples -= samples as f64;
     }
 
-    /// What was put in so far.
+    /// The number of inserts so far.
     pub fn inserts(&self) -> u64 {
         self.inserts
     }
@@ -78,7 +79,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Whatever the two sides try, one of them may always go on, and the ratio holds.
+        /// For any order of inserts and samples, one of the two is always allowed, and the ratio holds.
         #[test]
         fn the_ratio_holds_and_nobody_is_stuck(
             per_insert in 0.1f64..40.0,
@@ -87,7 +88,7 @@ mod tests {
             rows in 1u64..20,
             wishes in prop::collection::vec(any::<bool>(), 1..400),
         ) {
-            // Less would leave no room for one batch.
+            // A smaller tolerance would leave no room for one batch.
             let tolerance = batch as f64 / per_insert;
             let mut limiter = RateLimiter::new(per_insert, free, tolerance);
             for inserts in wishes {

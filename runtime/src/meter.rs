@@ -1,9 +1,9 @@
-//! Which share of its time a thread waits.
+//! The meter of idle time: the share of its time that a thread waits.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Adds up the time that threads spend waiting, of those that share it. Read from anywhere.
+/// Adds up the waiting time of the threads that share it. It can be read from any thread.
 #[derive(Debug, Default)]
 pub struct Meter {
     idle: AtomicU64,
@@ -11,12 +11,12 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A meter that has seen nothing.
+    /// A meter before any time has passed.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Runs what may have to wait, and counts how long it took.
+    /// Runs a call that may wait, and counts its time as waiting.
     pub fn waiting<T>(&self, wait: impl FnOnce() -> T) -> T {
         let started = Instant::now();
         let result = wait();
@@ -24,14 +24,15 @@ impl Meter {
         result
     }
 
-    /// A thread has lived since `started`, or since its last call.
+    /// Counts a thread's time since `started`, and sets `started` to now.
     pub fn lived(&self, started: &mut Instant) {
         let now = Instant::now();
         self.total.fetch_add(now.duration_since(*started).as_nanos() as u64, Ordering::Relaxed);
         *started = now;
     }
 
-    /// The share of the time since the last call that the threads waited, 0 to 1; `None` if no time has passed.
+    /// The share of the time since the last call that the threads waited, 0 to 1; `None` if no time has
+    /// passed.
     pub fn take_share(&self) -> Option<f64> {
         let (idle, total) = (self.idle.swap(0, Ordering::Relaxed), self.total.swap(0, Ordering::Relaxed));
         (total > 0).then(|| (idle as f64 / total as f64).min(1.0))

@@ -1,13 +1,13 @@
-//! The latest of something, from one writer to many readers.
+//! The slot: it holds the latest value, from one writer to many readers.
 
 use crate::sync::{Arc, AtomicU64, Condvar, Mutex, Ordering};
 
-/// What was published, and as which version. Never changed once it is out.
+/// A published value with its version. It never changes after its publication.
 #[derive(Debug)]
 pub struct Snapshot<T> {
-    /// 1 for the first one published, counted up by one; 0 for what the slot was made with.
+    /// The version: the slot's first version, and one more for each publication.
     pub version: u64,
-    /// What was published.
+    /// The value.
     pub value: T,
 }
 
@@ -17,8 +17,8 @@ struct Inner<T> {
     closed: bool,
 }
 
-/// Holds the latest [`Snapshot`]. Publishing swaps a pointer and reading clones one: the lock is never held while values
-/// are written or copied, and a reader without news does not take it.
+/// Holds the latest [`Snapshot`]. Publishing swaps a pointer and reading clones one. The lock is never held
+/// while values are written or copied, and a reader that is up to date does not take it.
 #[derive(Debug)]
 pub struct Slot<T> {
     inner: Mutex<Inner<T>>,
@@ -27,7 +27,7 @@ pub struct Slot<T> {
 }
 
 impl<T> Slot<T> {
-    /// A slot with its first value, and the one who may publish others.
+    /// A slot with its first value and version, and its only publisher.
     pub fn new(value: T, version: u64) -> (Arc<Self>, Publisher<T>) {
         let latest = Arc::new(Snapshot { version, value });
         let slot = Arc::new(Self {
@@ -53,7 +53,7 @@ impl<T> Slot<T> {
         (self.version() > version).then(|| self.latest())
     }
 
-    /// Waits until there is a version of at least `version`; `None` if the slot is closed before.
+    /// Waits until there is a version of at least `version`; `None` if the slot is closed first.
     pub fn wait_for(&self, version: u64) -> Option<Arc<Snapshot<T>>> {
         let mut inner = self.lock();
         loop {
@@ -67,13 +67,13 @@ impl<T> Slot<T> {
         }
     }
 
-    /// Nobody will publish or wait any more: who waits goes on without.
+    /// Closes the slot: no value will be published any more, and the threads that wait are released.
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
 
-    // A panic cannot leave a half-written pointer behind: what the lock holds is always whole.
+    // A panic cannot leave a half-written pointer behind: the lock always holds a complete value.
     #[cfg(not(feature = "model"))]
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner<T>> {
         self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -85,19 +85,19 @@ impl<T> Slot<T> {
     }
 }
 
-/// The one writer of a slot.
+/// The only writer of a slot.
 #[derive(Debug)]
 pub struct Publisher<T> {
     slot: Arc<Slot<T>>,
-    /// Snapshots that are no longer the latest; once nobody reads one it is written anew.
+    /// Snapshots that are no longer the latest. One that nobody reads any more is overwritten.
     retired: Vec<Arc<Snapshot<T>>>,
 }
 
 impl<T: Default> Publisher<T> {
-    /// Publishes what `write` makes of an old value, or of a fresh one, and gives its version.
+    /// Publishes the value that `write` makes of an old value or of a fresh one, and returns its version.
     ///
     /// # Errors
-    /// That of `write`; the slot is as before then.
+    /// That of `write`; the slot is unchanged then.
     pub fn publish<E>(&mut self, write: impl FnOnce(&mut T) -> Result<(), E>) -> Result<u64, E> {
         let mut snapshot =
             self.unread().unwrap_or_else(|| Arc::new(Snapshot { version: 0, value: T::default() }));
@@ -113,7 +113,7 @@ impl<T: Default> Publisher<T> {
         Ok(version)
     }
 
-    /// A retired snapshot that nobody reads.
+    /// Takes a retired snapshot that nobody reads.
     fn unread(&mut self) -> Option<Arc<Snapshot<T>>> {
         let index = self.retired.iter_mut().position(|snapshot| Arc::get_mut(snapshot).is_some())?;
         Some(self.retired.swap_remove(index))
@@ -166,7 +166,7 @@ mod tests {
                 assert_eq!(publish(&mut publisher, number), number);
             }
         });
-        // One for each reader that may have held one, and the one that comes next.
+        // One for each reader that may hold one, and the next one to write.
         assert!(publisher.retired.len() <= 5, "{}", publisher.retired.len());
     }
 

@@ -1,4 +1,4 @@
-//! Locks and atomics: the standard library's, or the model checker's.
+//! Locks and atomics: the standard library's, or those of the model checker.
 
 #[cfg(feature = "model")]
 pub(crate) use loom::sync::{

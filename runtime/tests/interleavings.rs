@@ -1,4 +1,4 @@
-//! Every interleaving of a few steps, by the model checker.
+//! Tests of every interleaving of a few steps, by the model checker.
 #![cfg(feature = "model")]
 
 use std::convert::Infallible;

@@ -1,4 +1,4 @@
-//! What can be asked for on the command line.
+//! The arguments of the command line.
 
 use std::path::PathBuf;
 
@@ -26,7 +26,7 @@ pub(super) enum Command {
     Train(TrainArgs),
     /// Continue a run from its latest checkpoint, exactly where it stood
     Resume(ResumeArgs),
-    /// Play whole episodes with a run's policy and say how good it is
+    /// Play whole episodes with a run's policy and print their mean return
     Eval(EvalArgs),
     /// Watch a run's policy, or random actions on an environment: in the terminal or as a GIF
     Play(PlayArgs),
@@ -36,7 +36,7 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// List the agents
     Agents(ListArgs),
-    /// Print the whole configuration that a training would have, as TOML
+    /// Print the whole configuration of a run, as TOML, without training
     Config(ConfigArgs),
     /// List the runs
     Runs(RunsArgs),
@@ -44,26 +44,27 @@ pub(super) enum Command {
     Plot(PlotArgs),
 }
 
-/// What a run is and how it is changed.
+/// The arguments that define a run.
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     /// The agent, for instance dqn (`pavlov agents` lists them)
     pub(super) agent: String,
     /// The environment's id, for instance CartPole-v1 (`pavlov envs` lists them)
     pub(super) environment: String,
-    /// How many env steps to train for, over all environments
+    /// The number of env steps to train for, over all environments
     #[arg(long, value_name = "N")]
     pub(super) steps: Option<u64>,
-    /// From which every random number is derived; one seed, one machine: the same numbers
+    /// The seed of all random numbers; the same seed on the same machine gives the same numbers
     #[arg(long)]
     pub(super) seed: Option<u64>,
-    /// How many environments to step together
+    /// The number of environments that are stepped together
     #[arg(long, value_name = "N")]
     pub(super) envs: Option<usize>,
-    /// Threads that step environments while another one learns [default: none, which acts and learns in turns]
+    /// Threads that step environments while another one learns [default: none, which acts and learns in
+    /// turns]
     #[arg(long, value_name = "N")]
     pub(super) actors: Option<usize>,
-    /// Where the networks live: auto, cpu, cuda or cuda:N
+    /// The device of the networks: auto, cpu, cuda or cuda:N
     #[arg(long)]
     pub(super) device: Option<String>,
     /// Stop as soon as an evaluation's mean return reaches this
@@ -72,16 +73,16 @@ pub(super) struct RunArgs {
     /// A TOML file with keys as `pavlov config` prints them; it overrides the preset
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
-    /// One key, as `pavlov config` prints them; overrides everything else and can be given often:
+    /// One key, as `pavlov config` prints it; overrides everything else and can be given several times:
     /// --set discount=0.95 --set net.hidden_sizes=[64,64] --set evaluation.episodes=20
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub(super) sets: Vec<String>,
 }
 
-/// How much is said, and in which form.
+/// The arguments that set the amount and the form of output.
 #[derive(Clone, Debug, Args)]
 pub(super) struct OutputArgs {
-    /// Say nothing but warnings and errors
+    /// Print nothing but warnings and errors
     #[arg(long, short, conflicts_with = "json")]
     pub(super) quiet: bool,
     /// Print JSON on the standard output, for scripts
@@ -115,10 +116,10 @@ pub(super) struct ResumeArgs {
 pub(super) struct EvalArgs {
     /// The run's folder
     pub(super) run: PathBuf,
-    /// How many whole episodes to play
+    /// The number of whole episodes to play
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(super) episodes: usize,
-    /// From which the episodes are derived
+    /// The seed of the episodes
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
     /// Act as in training, with exploration, instead of greedily
@@ -137,10 +138,10 @@ pub(super) struct PlayArgs {
     /// A run's folder, or an environment's id
     #[arg(value_name = "RUN|ENV")]
     pub(super) what: String,
-    /// How many whole episodes to play
+    /// The number of whole episodes to play
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(super) episodes: usize,
-    /// From which the episodes are derived
+    /// The seed of the episodes
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
     /// Act as in training, with exploration, instead of greedily
@@ -149,7 +150,7 @@ pub(super) struct PlayArgs {
     /// Take the weights of the latest checkpoint instead of the best evaluated ones
     #[arg(long)]
     pub(super) last: bool,
-    /// An option of the environment, KEY=VALUE; can be given often
+    /// An option of the environment, KEY=VALUE; can be given several times
     #[arg(long = "option", value_name = "KEY=VALUE")]
     pub(super) options: Vec<String>,
     /// Write the episodes as an animated GIF instead of showing them
@@ -158,7 +159,7 @@ pub(super) struct PlayArgs {
     /// Pictures per second
     #[arg(long, default_value_t = 25.0)]
     pub(super) fps: f64,
-    /// The longer side of the GIF, in pixels; smaller pictures stay as they are
+    /// The longer side of the GIF, in pixels; smaller pictures keep their size
     #[arg(long, default_value_t = 400, value_name = "PIXELS")]
     pub(super) width: u16,
     /// Stop the GIF after this many pictures
@@ -189,7 +190,7 @@ pub(super) struct ListArgs {
 pub(super) struct CheckArgs {
     /// The environment's id (`pavlov envs` lists them)
     pub(super) environment: String,
-    /// An option of the environment, KEY=VALUE; can be given often
+    /// An option of the environment, KEY=VALUE; can be given several times
     #[arg(long = "option", value_name = "KEY=VALUE")]
     pub(super) options: Vec<String>,
     /// Print JSON on the standard output, for scripts
@@ -205,7 +206,7 @@ pub(super) struct ConfigArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct RunsArgs {
-    /// Where the runs are
+    /// The folder with the runs
     #[arg(default_value = crate::run::RUNS)]
     pub(super) folder: PathBuf,
     /// Print JSON on the standard output, for scripts
@@ -218,10 +219,10 @@ pub(super) struct PlotArgs {
     /// The runs' folders; of several the mean is drawn too
     #[arg(required = true)]
     pub(super) runs: Vec<PathBuf>,
-    /// Which column of progress.csv
+    /// The column of progress.csv
     #[arg(long, default_value = "eval/mean_reward")]
     pub(super) tag: String,
-    /// The picture, an SVG
+    /// The picture's file, an SVG
     #[arg(long, default_value = "curve.svg", value_name = "FILE")]
     pub(super) out: PathBuf,
     /// Write the numbers as CSV too

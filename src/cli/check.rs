@@ -1,4 +1,4 @@
-//! `pavlov check`.
+//! `pavlov check`: checks the laws on an environment.
 
 use std::process::ExitCode;
 

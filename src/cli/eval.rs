@@ -1,4 +1,4 @@
-//! `pavlov eval`.
+//! `pavlov eval`: plays whole episodes with a run's policy.
 
 use std::process::ExitCode;
 

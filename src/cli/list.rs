@@ -1,4 +1,4 @@
-//! `pavlov envs`, `agents`, `config` and `runs`.
+//! `pavlov envs`, `agents`, `config` and `runs`: the commands that list and print.
 
 use std::process::ExitCode;
 
@@ -125,7 +125,7 @@ pub(super) fn runs(registries: &Registries, args: &RunsArgs) -> Result<ExitCode>
     })
 }
 
-/// The rows as one JSON array, or each as `line` writes it.
+/// Prints the rows as one JSON array, or each as the text that `line` returns.
 fn print(
     as_json: bool,
     rows: &[serde_json::Value],

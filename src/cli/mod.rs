@@ -1,4 +1,4 @@
-//! The command line.
+//! The command line: one file per command or group of commands.
 
 mod args;
 mod check;
@@ -16,8 +16,8 @@ use clap::Parser;
 use crate::config::Registries;
 use args::{Arguments, Command};
 
-/// Runs the command line for these registries: a program with environments or agents of its own calls this from its
-/// `main` and has every command of `pavlov` for them.
+/// Runs the command line for these registries. A program with environments or agents of its own calls this
+/// from its `main` and has every command of `pavlov` for them.
 pub fn main(registries: &Registries) -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.command {

@@ -1,4 +1,4 @@
-//! `pavlov play`.
+//! `pavlov play`: shows episodes in the terminal, or writes them as a GIF.
 
 use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
@@ -17,9 +17,9 @@ use crate::play::{Film, Moment, draw, play, write_gif};
 use crate::run::RunFolder;
 use crate::training::Trained;
 
-/// A terminal that does not say how large it is.
+/// The size that is assumed for a terminal which does not report one: rows and columns.
 const TERMINAL: (u16, u16) = (24, 80);
-/// How long the end of an episode stands still.
+/// The time for which the end of an episode is shown.
 const PAUSE: Duration = Duration::from_millis(700);
 
 pub(super) fn run(registries: &Registries, args: &PlayArgs) -> Result<ExitCode> {

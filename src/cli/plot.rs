@@ -1,4 +1,4 @@
-//! `pavlov plot`.
+//! `pavlov plot`: draws learning curves.
 
 use std::fs;
 use std::process::ExitCode;

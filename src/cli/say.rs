@@ -1,4 +1,4 @@
-//! Words for the standard output.
+//! Output to the standard output that never panics.
 
 use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
@@ -12,7 +12,8 @@ macro_rules! say {
 }
 pub(super) use say;
 
-/// Writes a line. A reader that has gone (`pavlov envs | head`) wants no more: the program ends without a word.
+/// Writes a line. If the reader has closed the pipe (`pavlov envs | head`), the program ends without a
+/// message.
 pub(super) fn line(words: Arguments<'_>) {
     match writeln!(io::stdout(), "{words}") {
         Ok(()) => {}

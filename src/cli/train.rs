@@ -1,4 +1,4 @@
-//! `pavlov train` and `pavlov resume`.
+//! `pavlov train` and `pavlov resume`: start and continue a run.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::say::say;
-use crate::config::{Overrides, Registries, RunConfig};
+use crate::config::{ConfigFile, Overrides, Registries, RunConfig};
 use crate::run::{Checkpoint, RunFolder};
 use crate::training::{Json, Outcome, Progress, Quiet, Session, StopReason, Terminal};
 
@@ -20,7 +20,7 @@ pub(super) fn resolve(registries: &Registries, args: &RunArgs) -> Result<RunConf
         Some(path) => {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
-            Some((path.display().to_string(), text))
+            Some(ConfigFile { name: path.display().to_string(), text })
         }
     };
     let flags = [
@@ -37,7 +37,7 @@ pub(super) fn resolve(registries: &Registries, args: &RunArgs) -> Result<RunConf
 
 pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCode> {
     let mut config = resolve(registries, &args.run)?;
-    // A wrong device or an agent that cannot play must not leave a folder behind.
+    // An unknown device, or an agent that cannot play the environment, must not leave a folder behind.
     config.device = pavlov_nn::device::name(pavlov_nn::device::parse(&config.device)?);
     Session::check(&config, registries)?;
     let folder = RunFolder::create(args.run_dir.as_deref(), &config)?;
@@ -81,7 +81,7 @@ fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCode> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
     ctrlc::set_handler(move || {
-        // The second time the user does not want to wait for the checkpoint.
+        // A second interrupt means that the user does not want to wait for the checkpoint.
         if asked.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
@@ -130,7 +130,7 @@ fn closing(folder: &Path, outcome: &Outcome) -> String {
     lines.join("\n")
 }
 
-/// The folder that TensorBoard should be given: all runs, if the run lies among them.
+/// The folder for TensorBoard: that of all runs, if the run lies among them.
 fn logdir(folder: &Path) -> std::path::PathBuf {
     let below_runs = folder.ancestors().find(|path| path.ends_with(crate::run::RUNS));
     below_runs.unwrap_or(folder).to_path_buf()

@@ -1,58 +1,58 @@
-//! Actors: threads that step environments while others learn.
+//! The configuration of actors: threads that step environments while the agent learns.
 
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use super::error::ConfigError;
 
-/// How actors and learner keep in step.
+/// The synchronisation of actors and learner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ActorMode {
-    /// Everybody runs as fast as the limits allow. The numbers depend on timing.
+    /// All threads run as fast as the limits allow. The numbers depend on timing.
     #[default]
     Free,
-    /// In rounds, in a fixed order: the same numbers for any number of actors.
+    /// Actors and learner take turns in rounds: the numbers are the same for any number of actors.
     Lockstep,
 }
 
-/// Who runs the policy's network for the actors.
+/// The thread that runs the policy's network for an actor.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum InferenceMode {
-    /// Each actor for itself, on the CPU.
+    /// Each actor runs it, on the CPU.
     #[default]
     Own,
-    /// One thread for all that ask at the time, on the learner's device.
+    /// One thread runs it for all actors that wait at the time, on the learner's device.
     Batched,
 }
 
-/// Threads that step environments while others learn.
+/// The configuration of actors. Every key has a default.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ActorConfig {
-    /// How many actors there are; 0 acts and learns in turns, in one thread.
+    /// The number of actors; 0 acts and learns in turns, in one thread.
     pub count: usize,
-    /// How actors and learner keep in step.
+    /// The synchronisation of actors and learner.
     pub mode: ActorMode,
-    /// Who runs the policy's network for the actors.
+    /// The thread that runs the policy's network.
     pub inference: InferenceMode,
-    /// Steps of its environments that an actor hands over together, where the agent learns from a replay. Rollouts are
-    /// handed over whole.
+    /// Steps that an actor hands over together, if the agent learns from a replay. Rollouts are handed over
+    /// whole.
     pub segment_steps: usize,
     /// Segments that may wait for the replay before actors do.
     pub queue_segments: usize,
-    /// By how many env steps data may run ahead of learning, or learning of data, where the agent learns from a replay.
+    /// The env steps by which data may run ahead of learning, if the agent learns from a replay.
     pub tolerance_env_steps: u64,
-    /// Updates from one publication of weights to the next, where the agent learns from a replay. Others publish after
-    /// each update phase.
+    /// Updates from one publication of weights to the next, if the agent learns from a replay. Agents that
+    /// learn from rollouts publish after each update phase.
     pub publish_every_updates: u64,
-    /// The number of update phases by which the weights at the start of a rollout may lag behind; 0 acts and learns in
-    /// turns.
+    /// The number of update phases by which the weights at the start of a rollout may lag behind; 0 acts and
+    /// learns in turns.
     pub max_policy_lag: u64,
-    /// After how many failures of environments the run stops.
+    /// The number of failed environments at which the run stops.
     pub max_failures: u64,
-    /// How long an environment may take to answer when a phase ends, before it is given up.
+    /// The longest time that an environment may take to answer at the end of a phase, before it is given up.
     pub stop_timeout_seconds: f64,
 }
 
@@ -110,7 +110,7 @@ impl ActorConfig {
     }
 }
 
-/// Who asks for actors and not for a number of environments gets so many that they can be shared out evenly.
+/// If actors are asked for and `num_envs` is not, raises `num_envs` to a multiple of the number of actors.
 pub(super) fn give_each_an_environment(table: &mut Table) {
     let number = |value: Option<&Value>| value.and_then(Value::as_integer).unwrap_or_default();
     let actors = number(table.get("actors").and_then(|actors| actors.get("count")));

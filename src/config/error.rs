@@ -1,4 +1,4 @@
-//! What can be wrong with a configuration.
+//! The errors of configurations.
 
 use pavlov_agents::AgentError;
 use pavlov_envs::EnvError;
@@ -17,7 +17,7 @@ pub enum ConfigError {
     File {
         /// The file.
         name: String,
-        /// What is wrong with it.
+        /// The error in the file.
         message: String,
     },
     /// The agent is unknown or refuses its hyper-parameters.

@@ -1,8 +1,8 @@
 //! The configuration of a run: typed, checked, and written out whole into the run's folder.
 //!
 //! It is put together from the agent's defaults, then the preset for agent and environment, then a file
-//! (`--config`), then single keys (`--set key=value`); each overrides the ones before it. A key that does not exist
-//! is an error that names the nearest one that does.
+//! (`--config`), then single keys (`--set key=value`); each overrides the ones before it. A key that does not
+//! exist is an error that names the nearest one that does.
 
 mod actors;
 mod error;
@@ -25,7 +25,7 @@ pub use error::ConfigError;
 pub use presets::{pairs as presets, preset};
 pub(crate) use tables::parse_option;
 
-/// The environments and agents that can be asked for by name.
+/// The environments and agents that can be used by name.
 #[derive(Clone, Debug)]
 pub struct Registries {
     /// The environments.
@@ -37,13 +37,14 @@ pub struct Registries {
 }
 
 impl Registries {
-    /// What Pavlov brings along.
+    /// The environments and agents that Pavlov brings along.
     pub fn bundled() -> Self {
         Self { envs: Registry::bundled(), agents: AgentRegistry::bundled(), networks: NetworkRegistry::new() }
     }
 }
 
-/// Everything that makes a run what it is. Two runs of one configuration on one machine give the same numbers.
+/// Everything that makes a run what it is. Two runs of one configuration on one machine give the same
+/// numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
@@ -51,45 +52,45 @@ pub struct RunConfig {
     pub agent: String,
     /// The environment's id.
     pub environment: String,
-    /// From which every generator is derived.
+    /// The seed from which every generator is derived.
     #[serde(default)]
     pub seed: u64,
-    /// How many env steps the training takes, counted over all environments.
+    /// The env steps of the whole training, counted over all environments.
     #[serde(default = "default_env_steps")]
     pub env_steps: u64,
-    /// How many environments are stepped together.
+    /// The number of environments that are stepped together.
     #[serde(default = "one")]
     pub num_envs: usize,
-    /// Threads that step the environments; 0 takes as many as there are cores. The numbers do not depend on it, and it
-    /// pays for slow environments only.
+    /// Threads that step the environments; 0 takes as many as there are cores. The numbers do not depend on
+    /// it, and more than one pays for slow environments only.
     #[serde(default = "one")]
     pub env_threads: usize,
-    /// Threads that step the environments while others learn.
+    /// Threads that step the environments while the agent learns.
     #[serde(default)]
     pub actors: ActorConfig,
-    /// Where networks live: `auto`, `cpu`, `cuda` or `cuda:N`.
+    /// The device of the networks: `auto`, `cpu`, `cuda` or `cuda:N`.
     #[serde(default = "auto")]
     pub device: String,
     /// Threads that libtorch may use within one operation. More than one pays for large networks only.
     #[serde(default = "one")]
     pub threads: usize,
-    /// Threads that share the passes of small networks, as many as there are cores at most. The numbers do not depend
-    /// on it.
+    /// Threads that share the passes of small networks, as many as there are cores at most. The numbers do
+    /// not depend on it.
     #[serde(default = "two")]
     pub update_threads: u32,
-    /// What is logged, and how often.
+    /// The log.
     #[serde(default)]
     pub log: LogConfig,
-    /// How the policy is evaluated during training.
+    /// The evaluations during training.
     #[serde(default)]
     pub evaluation: EvaluationConfig,
-    /// When checkpoints are written and how many are kept.
+    /// The checkpoints.
     #[serde(default)]
     pub checkpoint: CheckpointConfig,
     /// The environment's own options.
     #[serde(default)]
     pub environment_options: Table,
-    /// What stands around the environment, the innermost first.
+    /// The wrappers around the environment, the innermost first.
     #[serde(default)]
     pub wrappers: Vec<WrapperConfig>,
     /// The agent's own configuration.
@@ -113,7 +114,7 @@ fn auto() -> String {
     "auto".into()
 }
 
-/// What is logged, and how often.
+/// The configuration of the log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LogConfig {
@@ -127,7 +128,8 @@ impl Default for LogConfig {
     }
 }
 
-/// How the policy is evaluated during training: on environments and seeds of its own, greedily, raw rewards.
+/// The configuration of evaluations: greedy episodes on environments and seeds of their own, with raw
+/// rewards.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EvaluationConfig {
@@ -135,7 +137,7 @@ pub struct EvaluationConfig {
     pub every_env_steps: u64,
     /// Episodes of one evaluation.
     pub episodes: usize,
-    /// Every how manieth evaluation shows an episode among TensorBoard's images; 0 never does.
+    /// Evaluations from one film of an episode among TensorBoard's images to the next; 0 records none.
     pub film_every_evaluations: u64,
     /// The mean return at which training stops early, or "off".
     #[serde(with = "optional")]
@@ -148,13 +150,13 @@ impl Default for EvaluationConfig {
     }
 }
 
-/// When checkpoints are written and how many are kept.
+/// The configuration of checkpoints.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CheckpointConfig {
     /// Env steps from one checkpoint to the next; 0 writes one at the end only.
     pub every_env_steps: u64,
-    /// How many of the latest checkpoints are kept.
+    /// The number of latest checkpoints that are kept.
     pub keep_last: usize,
 }
 
@@ -164,11 +166,20 @@ impl Default for CheckpointConfig {
     }
 }
 
-/// What the user asks for beyond the preset.
+/// A configuration file that has been read.
+#[derive(Clone, Debug)]
+pub struct ConfigFile {
+    /// The file's name, for messages.
+    pub name: String,
+    /// The file's text, in TOML.
+    pub text: String,
+}
+
+/// The user's settings beyond the preset.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
-    /// The text of a configuration file and its name, for messages.
-    pub file: Option<(String, String)>,
+    /// A configuration file.
+    pub file: Option<ConfigFile>,
     /// `key=value` pairs in the order given.
     pub sets: Vec<String>,
 }
@@ -177,7 +188,7 @@ impl RunConfig {
     /// The configuration for `agent` on `environment` with the user's overrides, resolved and checked.
     ///
     /// # Errors
-    /// [`ConfigError`] that names the key and what to do about it.
+    /// [`ConfigError`] that names the key and the remedy.
     pub fn resolve(
         registries: &Registries,
         agent: &str,
@@ -189,7 +200,7 @@ impl RunConfig {
         let defaults = registries.agents.get(agent)?.resolve(&Table::new())?;
         let mut table = Table::from_iter([("hyperparameters".to_string(), defaults.into())]);
         merge_tables(&mut table, preset(agent, environment).unwrap_or_default());
-        if let Some((name, text)) = &overrides.file {
+        if let Some(ConfigFile { name, text }) = &overrides.file {
             let given: Table = text.parse().map_err(|error| ConfigError::File {
                 name: name.clone(),
                 message: format!("not valid TOML: {error}"),
@@ -209,10 +220,10 @@ impl RunConfig {
         Self::from_table(registries, table)
     }
 
-    /// Reads the configuration that a run's folder holds.
+    /// Reads the configuration in a run's folder.
     ///
     /// # Errors
-    /// [`ConfigError`] when the file is missing or was changed into something that makes no sense.
+    /// [`ConfigError`] when the file is missing or has become invalid.
     pub fn read(registries: &Registries, path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let file = |message: String| ConfigError::File { name: name.clone(), message };
@@ -259,7 +270,7 @@ impl RunConfig {
         Ok(())
     }
 
-    /// What makes the run's environments.
+    /// The factory of the run's environments.
     ///
     /// # Errors
     /// [`ConfigError::Env`] for an unknown environment, or wrappers in an order that makes no sense.

@@ -1,7 +1,7 @@
 //! Tuned hyper-parameters for an agent on an environment, embedded in the binary.
 //!
-//! A file per agent holds a list of `[[presets]]`. Each names its `environments` and sets what differs from the agent's
-//! defaults, or from the preset of the environment that it is `like`.
+//! A file per agent holds a list of `[[presets]]`. Each names its `environments` and sets what differs from
+//! the agent's defaults, or from the preset of the environment that it is `like`.
 
 use pavlov_common::tables::merge_tables;
 use toml::{Table, Value};
@@ -18,7 +18,8 @@ const FILES: &[(&str, &str)] = &[
     ("td3", include_str!("../presets/td3.toml")),
 ];
 
-/// Agents whose settings are those of another one and more: where they have no preset of their own the other's counts.
+/// Agents whose settings include those of another agent, whose preset they use where they have none of their
+/// own.
 const KIN: &[(&str, &str)] = &[("apex", "dqn"), ("impala", "a2c")];
 
 /// The preset for this pair, if there is one: the fields of a configuration.
@@ -53,7 +54,7 @@ pub fn pairs() -> impl Iterator<Item = (&'static str, String)> {
 
 fn presets_of(agent: &str) -> Vec<Table> {
     let Some((_, text)) = FILES.iter().find(|(name, _)| *name == agent) else { return Vec::new() };
-    // That the files are what they should be is tested, below and in the laws of the agents.
+    // The validity of the files is tested, below and in the tests of all agents.
     let Some(Value::Array(presets)) = text.parse().ok().and_then(|mut file: Table| file.remove("presets"))
     else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! Tables of keys: merging, `--set`, and messages that name the nearest right key.
+//! `--set key=value` and options, read into tables, with messages that name the nearest right key.
 
 use pavlov_agents::AgentError;
 use pavlov_common::{did_you_mean, tables};
@@ -81,12 +81,12 @@ pub(super) fn agrees(given: &Table, key: &str, asked: &str, file: &str) -> Resul
     }
 }
 
-/// The table as a `T`, with the path of the key in the message if it is none.
+/// The table as a `T`; an error names the path of the wrong key.
 pub(super) fn typed<T: DeserializeOwned>(table: Table) -> Result<T, ConfigError> {
     tables::typed(table).map_err(|wrong| ConfigError::Key(explain(&wrong.to_string())))
 }
 
-/// The same explanation for what an agent says of its hyper-parameters.
+/// The same explanation for an agent's error about its hyper-parameters.
 pub(super) fn explain_agent(result: Result<Table, AgentError>) -> Result<Table, ConfigError> {
     result.map_err(|error| match error {
         AgentError::Config(message) => ConfigError::Key(explain(&message)),
@@ -94,7 +94,7 @@ pub(super) fn explain_agent(result: Result<Table, AgentError>) -> Result<Table, 
     })
 }
 
-/// serde's "unknown field `x`, expected one of `a`, `b`" in our words, with the nearest name.
+/// serde's "unknown field `x`, expected one of `a`, `b`" in Pavlov's words, with the nearest name.
 fn explain(message: &str) -> String {
     let message = message.trim();
     for (serde_word, our_word) in [("unknown field", "key"), ("unknown variant", "word")] {

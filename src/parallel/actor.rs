@@ -26,8 +26,8 @@ pub(super) struct Actor<H: Half> {
     /// Makes the environments that replace failed ones.
     pub factory: EnvFactory,
     pub seed: u64,
-    /// The number of update phases by which the weights may lag when the lane begins a record. With `None` it acts with
-    /// the latest weights at any time, and never waits for newer ones.
+    /// The number of update phases by which the weights may lag when the lane begins a record. With `None` it
+    /// acts with the latest weights at any time, and never waits for newer ones.
     pub max_lag: Option<u64>,
     /// The connection to the inference thread, if that runs the network.
     pub client: Option<InferenceClient>,

@@ -44,8 +44,8 @@ pub(super) struct Ends<P> {
 }
 
 impl<H: Half + 'static> Crew<H> {
-    /// Starts an actor for each lane, with these records to fill. `learned` are the learner's weights, and `network` makes
-    /// the network for batched inference. `max_lag` is [`Actor::max_lag`].
+    /// Starts an actor for each lane, with these records to fill. `learned` are the learner's weights, and
+    /// `network` makes the network for batched inference. `max_lag` is [`Actor::max_lag`].
     pub fn start(
         lanes: &mut [Option<Lane<H>>],
         records: &mut Vec<H::Parcel>,
@@ -90,8 +90,8 @@ impl<H: Half + 'static> Crew<H> {
         Ok((crew, Ends { full: filled, spare, spares, actors_left: actors_gone, inference }))
     }
 
-    /// Passes events on until all actors have ended, or those that do not answer were waited for long enough. Returns the
-    /// reason for which the training must stop, if environments failed too often.
+    /// Passes events on until all actors have ended, or those that do not answer were waited for long enough.
+    /// Returns the reason for which the training must stop, if environments failed too often.
     pub fn wait(
         self,
         lanes: &mut [Option<Lane<H>>],

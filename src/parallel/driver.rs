@@ -43,8 +43,8 @@ impl Driver {
         Ok(Self { plan, lanes, normalizer: probe.observation_normalizer().cloned(), failures })
     }
 
-    /// Trains from `env_steps.start` to `env_steps.end`, or until `stop` is set or environments have failed too often. All
-    /// threads have ended when this returns.
+    /// Trains from `env_steps.start` to `env_steps.end`, or until `stop` is set or environments have failed
+    /// too often. All threads have ended when this returns.
     ///
     /// # Errors
     /// When the policy or the learner fails.
@@ -92,8 +92,8 @@ impl Driver {
         self.lanes.put_state(state)
     }
 
-    /// Continues from saved lanes, after `env_steps`. Returns true if exactly; false if environments cannot be saved and
-    /// begin anew.
+    /// Continues from saved lanes, after `env_steps`. Returns true if exactly; false if environments cannot
+    /// be saved and begin anew.
     ///
     /// # Errors
     /// When they do not fit, for instance because they were saved with another number of environments.

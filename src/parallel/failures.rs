@@ -18,6 +18,6 @@ impl Failures {
         self.count += 1;
         let count = self.count;
         (count >= self.limit)
-            .then(|| format!("environments have failed {count} times, the last time so: {message}"))
+            .then(|| format!("environments have failed {count} times, most recently: {message}"))
     }
 }

@@ -59,7 +59,8 @@ impl BatchedInference for InferenceClient {
     }
 }
 
-/// The inference thread. It takes all requests that wait and answers them in one pass with the latest weights.
+/// The inference thread. It takes all requests that wait and answers them in one pass with the latest
+/// weights.
 pub(super) struct InferenceThread {
     network: Box<dyn RowNetwork>,
     weights: Parameters,
@@ -74,8 +75,8 @@ pub(super) struct InferenceThread {
 }
 
 impl InferenceThread {
-    /// The thread and a client for each lane; `None` if actors run the network themselves. `learned` are the learner's
-    /// weights, as published last; the network runs on their device.
+    /// The thread and a client for each lane; `None` if actors run the network themselves. `learned` are the
+    /// learner's weights, as published last; the network runs on their device.
     pub fn new(
         plan: &Plan,
         network: impl FnOnce() -> Result<Box<dyn RowNetwork>, AgentError>,

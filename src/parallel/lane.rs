@@ -40,8 +40,8 @@ pub(super) trait Half: Send {
     /// Records the experience of a step, whose actions come from weights that had seen so many updates.
     fn observe(&mut self, experience: Experience<'_>, updates: u64);
 
-    /// Truncates the running episodes, since the environments are replaced; `led_to` are the observations after the
-    /// last recorded step.
+    /// Truncates the running episodes, since the environments are replaced; `led_to` are the observations
+    /// after the last recorded step.
     fn cut(&mut self, led_to: &ObsBatch);
 
     /// Takes the record if it is full; with `early` also a part of one, if the learning side can use it.
@@ -225,7 +225,8 @@ impl<H: Half> Lane<H> {
         Ok(state)
     }
 
-    /// Continues from a saved state. Returns true if exactly; false if the environments cannot be saved and begin anew.
+    /// Continues from a saved state. Returns true if exactly; false if the environments cannot be saved and
+    /// begin anew.
     pub fn load_state(&mut self, state: &StateView<'_>, factory: &EnvFactory, seed: u64) -> Result<bool> {
         self.half.load_state(&state.part("half")).context("a lane does not fit the agent")?;
         self.rng = state.value("rng")?;

@@ -1,4 +1,5 @@
-//! The lanes of a training: those of an agent that learns from a replay, or those of one that learns from rollouts.
+//! The lanes of a training: those of an agent that learns from a replay, or those of one that learns from
+//! rollouts.
 
 use anyhow::{Result, bail};
 use pavlov_agents::{Agent, Halves};
@@ -32,8 +33,8 @@ impl Lanes {
         }
     }
 
-    /// Continues from saved lanes, after `env_steps`. Returns true if exactly; false if environments cannot be saved and
-    /// begin anew.
+    /// Continues from saved lanes, after `env_steps`. Returns true if exactly; false if environments cannot
+    /// be saved and begin anew.
     pub fn load_state(
         &mut self,
         agent: &mut dyn Agent,

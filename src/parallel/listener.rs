@@ -1,4 +1,4 @@
-//! What a phase reports to the thread that started it: while it runs, and when it has ended.
+//! Reports of a phase to the thread that started it: events while it runs, and the result when it has ended.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub(super) fn warn_of_failure(listener: &mut dyn Listener, message: &str) {
     listener.warn(&format!("an environment failed and was replaced: {message}"));
 }
 
-/// How a phase ended.
+/// The result of a phase.
 #[derive(Debug)]
 pub struct PhaseEnd {
     /// Env steps done since the training began.

@@ -1,8 +1,8 @@
 //! Phases in lock step: rounds in a fixed order, which give the same numbers for any number of actors.
 //!
-//! In a round every lane makes the same number of steps with the same weights, up to the next update phase. Then the
-//! experience is handed over in the order of steps and environments, and the agent learns. Each lane has one environment
-//! and is computed alone, so that it does not matter which thread runs it.
+//! In a round every lane makes the same number of steps with the same weights, up to the next update phase.
+//! Then the experience is handed over in the order of steps and environments, and the agent learns. Each lane
+//! has one environment and is computed alone, so that it does not matter which thread runs it.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,7 +22,8 @@ use super::off_policy::{OffPolicyLanes, Segment};
 use super::on_policy::{OnPolicyLanes, learn_from};
 use super::plan::Plan;
 
-/// Trains from `env_steps.start` to `env_steps.end`, or until `stop` is set or environments have failed too often.
+/// Trains from `env_steps.start` to `env_steps.end`, or until `stop` is set or environments have failed too
+/// often.
 pub(super) fn phase(
     lanes: &mut Lanes,
     agent: &mut dyn Agent,
@@ -135,7 +136,8 @@ fn on_policy_round(
     Ok(Round { steps, news })
 }
 
-/// Gives every lane the statistics of all lanes, added up in their order. A single lane has them already, to the last bit.
+/// Gives every lane the statistics of all lanes, added up in their order. A single lane has them already, to
+/// the last bit.
 fn pool_statistics<H: Half>(lanes: &mut [Option<Lane<H>>]) -> Result<()> {
     lanes.iter_mut().flatten().for_each(Lane::contribute);
     if lanes.len() == 1 {
@@ -182,7 +184,8 @@ fn step_lane<H: Half>(lane: &mut Lane<H>, env_steps: u64, steps: usize, plan: &P
         while let Stepped::Failed(error) = lane.step(env_steps, None)? {
             failures.push(error.to_string());
             tries += 1;
-            // Too many failures stop the training after the round, which must be whole; but not if a step never succeeds.
+            // Too many failures stop the training after the round, which must be whole; but not if a step
+            // never succeeds.
             if tries > plan.actors.max_failures {
                 bail!("an environment fails again and again: {error}");
             }

@@ -9,7 +9,8 @@ use pavlov_nn::Parameters;
 use super::pool::Pool;
 use crate::config::{ActorConfig, ActorMode, InferenceMode, RunConfig};
 
-/// The parts of the configuration that lanes and threads are made from. It stays the same for the whole training.
+/// The parts of the configuration that lanes and threads are made from. It stays the same for the whole
+/// training.
 pub(super) struct Plan {
     pub actors: ActorConfig,
     pub factory: EnvFactory,
@@ -25,7 +26,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// The plan for this configuration. The spaces are those of `probe`, a vector environment of the same factory.
+    /// The plan for this configuration. The spaces are those of `probe`, a vector environment of the same
+    /// factory.
     pub fn new(config: &RunConfig, factory: &EnvFactory, probe: &dyn VectorEnv) -> Self {
         Self {
             actors: config.actors,
@@ -48,8 +50,8 @@ impl Plan {
         self.num_envs / self.envs_per_lane
     }
 
-    /// The weights that a lane acts with; `None` if another thread runs the network. In lock step nobody changes weights
-    /// while lanes act, so that lanes can use the learner's own.
+    /// The weights that a lane acts with; `None` if another thread runs the network. In lock step nobody
+    /// changes weights while lanes act, so that lanes can use the learner's own.
     pub fn acting_weights(&self, learned: &Parameters) -> Result<Option<Parameters>, AgentError> {
         Ok(match (self.actors.inference, self.actors.mode) {
             (InferenceMode::Batched, _) => None,

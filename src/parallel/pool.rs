@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use pavlov_envs::{EnvError, SeenStatistics, VectorEnv};
 
-/// Statistics that lanes gather together. Each lane normalises by the statistics of all lanes as they were when it last
-/// handed over, and by its own observations since then.
+/// Statistics that lanes gather together. Each lane normalises by the statistics of all lanes as they were
+/// when it last handed over, and by its own observations since then.
 #[derive(Debug, Default)]
 pub(super) struct Pool(Mutex<SeenStatistics>);
 

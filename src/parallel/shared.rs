@@ -56,7 +56,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// The state at the start of a phase, after `env_steps` and as many updates as the published weights have seen.
+    /// The state at the start of a phase, after `env_steps` and as many updates as the published weights have
+    /// seen.
     pub fn new(
         env_steps: u64,
         limit: u64,
@@ -90,8 +91,8 @@ impl Shared {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// Claims one step of `num_envs` environments. Returns the env steps claimed before it, or `None` if the phase ends
-    /// here.
+    /// Claims one step of `num_envs` environments. Returns the env steps claimed before it, or `None` if the
+    /// phase ends here.
     pub fn claim(&self, num_envs: usize) -> Option<u64> {
         let one_more =
             |claimed| (claimed < self.limit && !self.is_stopped()).then(|| claimed + num_envs as u64);

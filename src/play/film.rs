@@ -1,4 +1,4 @@
-//! Episodes, picture by picture.
+//! Films: the pictures of episodes, one after the other.
 
 use std::ops::ControlFlow;
 
@@ -10,10 +10,10 @@ use pavlov_envs::{ActionBatch, EnvFactory, ObsBatch};
 
 use super::gif::encode_gif;
 
-/// What there is to see after a step, or at the start of an episode.
+/// The state after a step, or at the start of an episode, as it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moment {
-    /// The world.
+    /// The picture of the world.
     pub picture: Picture,
     /// The episode's number, from 0.
     pub episode: usize,
@@ -21,15 +21,15 @@ pub struct Moment {
     pub step: u64,
     /// The sum of its raw rewards so far.
     pub episode_return: f64,
-    /// Whether the episode is over.
+    /// True if the episode is over.
     pub over: bool,
 }
 
-/// Plays `episodes` whole episodes and shows every moment to `watch`, which may break off. Gives the returns of the
-/// episodes that were played to their end.
+/// Plays `episodes` whole episodes and shows every moment to `watch`, which may break off. Returns the
+/// returns of the episodes that were played to their end.
 ///
 /// # Errors
-/// When the world has nothing to show, or it, the policy or `watch` fails.
+/// When the environment does not render, or it, the policy or `watch` fails.
 pub fn play(
     policy: &mut dyn Policy,
     factory: &EnvFactory,
@@ -72,10 +72,10 @@ pub fn play(
     Ok(returns)
 }
 
-/// Whether the environments have anything to show.
+/// Checks that the environments render.
 ///
 /// # Errors
-/// When they have not, or cannot be made.
+/// When they do not, or cannot be made.
 pub fn check(factory: &EnvFactory) -> Result<()> {
     let mut env = factory.make()?;
     let mut observation = ObsBatch::new(env.observation_space(), 1);
@@ -86,7 +86,7 @@ pub fn check(factory: &EnvFactory) -> Result<()> {
     Ok(())
 }
 
-/// Frames to be shown one after the other, all of one size.
+/// Frames of one size, in the order in which they are shown.
 #[derive(Clone, Debug, Default)]
 pub struct Film {
     frames: Vec<Frame>,

@@ -9,11 +9,11 @@ use image::{Delay, RgbImage};
 use pavlov_envs::render::Frame;
 use pavlov_nn::weights::write_atomically;
 
-/// How fast colours are chosen, from 1 (best) to 30: drawn worlds have few.
+/// The encoder's speed of choosing colours, from 1 (best) to 30. Drawn worlds have few colours.
 const SPEED: i32 = 10;
 
-/// The frames as an animated GIF that starts again at its end. A GIF counts time in hundredths of a second, so that
-/// at most 50 frames per second are shown as such everywhere.
+/// The frames as an animated GIF that repeats without end. A GIF counts time in hundredths of a second, and
+/// many viewers show at most 50 frames per second.
 ///
 /// # Errors
 /// When there is no frame, or one is too large for a GIF.

@@ -1,4 +1,4 @@
-//! One picture of every world.
+//! The contact sheet: one picture of every environment, side by side.
 
 use std::path::Path;
 
@@ -9,15 +9,15 @@ use pavlov_envs::render::{Frame, Picture};
 use pavlov_envs::{ActionBatch, ObsBatch, Registry};
 use pavlov_nn::weights::write_atomically;
 
-/// Pixels of one picture with its label.
+/// The size of one picture with its label, in pixels.
 const TILE: (usize, usize) = (240, 184);
 const LABEL: usize = 24;
 const COLUMNS: usize = 5;
-/// How long each world is played before its picture is taken.
+/// Steps that each world is played before its picture is taken.
 const STEPS: usize = 12;
 
-/// Draws one frame of each registered environment that has something to show, with its id below, and writes them as
-/// one PNG. Gives how many there are.
+/// Draws one frame of each registered environment that renders, with its id below, and writes them as one
+/// PNG. Returns the number of pictures.
 ///
 /// # Errors
 /// When an environment fails or the file cannot be written.
@@ -45,7 +45,7 @@ pub fn contact_sheet(registry: &Registry, path: &Path) -> Result<usize> {
     Ok(tiles.len())
 }
 
-/// What the world shows after a few steps of random play.
+/// The picture of the world after a few random steps.
 fn taken(registry: &Registry, id: &str) -> Result<Option<Picture>> {
     let mut env = registry.make(id)?;
     let space = env.action_space().clone();

@@ -1,17 +1,17 @@
-//! Pictures in a terminal.
+//! Pictures in a terminal: text, or images made of half blocks.
 
 use std::fmt::Write;
 
 use anyhow::Result;
 use pavlov_envs::render::Picture;
 
-/// Clears nothing, but starts again at the upper left, so that the picture does not flicker.
+/// Moves to the upper left without clearing the screen, so that the picture does not flicker.
 const HOME: &str = "\x1b[H";
 const END_OF_LINE: &str = "\x1b[K";
 const REST: &str = "\x1b[J";
 
-/// A picture as text for a terminal of `columns` x `rows` letters, with a line below it. An image is drawn with half
-/// blocks: each letter shows two pixels, one above the other, in 24-bit colour.
+/// A picture as text for a terminal of `columns` x `rows` letters, with a line below it. An image is drawn
+/// with half blocks: each letter shows two pixels, one above the other, in 24-bit colour.
 ///
 /// # Errors
 /// When the terminal has no room at all.

@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 
-/// Appends whole records: one that cannot be written whole (a full disk) is taken back, so that what stands in the
+/// Appends whole records. A record that cannot be written completely (a full disk) is taken back, so that the
 /// file can always be read.
 #[derive(Debug)]
 pub(super) struct AppendFile {
@@ -41,12 +41,12 @@ impl AppendFile {
         }
     }
 
-    /// Brings what was appended to the disk.
+    /// Syncs the records to the disk.
     pub(super) fn sync(&mut self) -> io::Result<()> {
         self.file.sync_data()
     }
 
-    /// How many bytes there are.
+    /// The length in bytes.
     pub(super) fn len(&self) -> u64 {
         self.len
     }

@@ -13,8 +13,8 @@ use super::entry::Row;
 /// The column that holds the env steps of a row.
 pub const STEP_COLUMN: &str = "time/total_timesteps";
 
-/// Appends rows. A tag that was not there before adds a column, for which the file is written anew, beside its place
-/// and renamed.
+/// Appends rows. A new tag adds a column, for which the whole file is written anew beside its place and
+/// renamed.
 #[derive(Debug)]
 pub(super) struct CsvSink {
     path: PathBuf,
@@ -23,7 +23,7 @@ pub(super) struct CsvSink {
 }
 
 impl CsvSink {
-    /// A file without rows; or, to resume, the rows up to these env steps.
+    /// A file without rows (`None`); or, to resume, the rows up to these env steps (`Some(None)` keeps none).
     pub(super) fn open(path: &Path, resume: Option<Option<u64>>) -> io::Result<Self> {
         let (columns, rows) = match resume {
             Some(last) if path.exists() => {
@@ -68,10 +68,10 @@ fn line(columns: &[String], row: &Row) -> String {
     columns.iter().map(cell).collect::<Vec<_>>().join(",") + "\n"
 }
 
-/// Reads a `progress.csv`: its columns and its rows. A last line that was cut off is left out.
+/// Reads a `progress.csv`: its columns and its rows. An incomplete last line is left out.
 ///
 /// # Errors
-/// When the file cannot be read or is no such file.
+/// When the file cannot be read or is not a log.
 pub fn read(path: &Path) -> io::Result<(Vec<String>, Vec<Row>)> {
     let wrong =
         |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));

@@ -1,4 +1,4 @@
-//! The entries of a run's log: rows of numbers, notes, and the position that a checkpoint keeps.
+//! The entries of a run's log: rows of numbers, notes, and the position from which a resumed run continues.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ pub struct Row {
     pub values: BTreeMap<String, f64>,
 }
 
-/// How far the files reached when a checkpoint was written: a run that resumes continues from there.
+/// The lengths of the files when a checkpoint was written. A resumed run continues from there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     /// The last env step whose row is in the log.
@@ -24,12 +24,12 @@ pub struct Position {
     pub events_bytes: u64,
 }
 
-/// What is no row of numbers.
+/// An entry that is not a row of numbers.
 #[derive(Clone, Debug)]
 pub enum Note {
     /// Text for TensorBoard's text page, in Markdown.
     Text {
-        /// Under which name.
+        /// The name of the text.
         tag: String,
         /// The text.
         text: String,
@@ -43,7 +43,7 @@ pub enum Note {
     },
     /// A picture or a film for TensorBoard's page of images.
     Image {
-        /// Under which name.
+        /// The name of the picture.
         tag: String,
         /// The env steps of training so far.
         env_steps: u64,

@@ -1,7 +1,8 @@
-//! What a run leaves behind to look at: TensorBoard events and a CSV file, written by a thread of their own.
+//! The recorder of a run's log: TensorBoard events and a CSV file, written by a thread of its own.
 //!
-//! Training hands rows to a bounded queue and goes on. A disk that is full or a folder that is gone never reaches
-//! training: the recorder keeps what it could write whole, says so once, and tries again with the next row.
+//! Training hands rows to a bounded queue and goes on. A full disk or a missing folder never disturbs
+//! training: the recorder keeps the files readable, reports the failure once, and tries again with the next
+//! row.
 
 mod append;
 mod csv;
@@ -37,8 +38,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder into `folder`: from the start, or from the position that a checkpoint holds. What was written after
-    /// that position is cut off, since the resumed run writes it again.
+    /// A recorder into `folder`: from the start, or from the position in a checkpoint. Later entries are cut
+    /// off, since the resumed run writes them again.
     ///
     /// # Errors
     /// When the files cannot be opened.
@@ -58,13 +59,13 @@ impl Recorder {
         self.send(Message::Row(row));
     }
 
-    /// Adds what is no row of numbers.
+    /// Adds a note to the log.
     pub fn note(&self, note: Note) {
         self.send(Message::Note(note));
     }
 
-    /// Waits until all is on the disk, and gives the position for a checkpoint; with a message if some of it could
-    /// not be written since the last flush.
+    /// Waits until everything is on the disk. Returns the position for a checkpoint, and a message if a write
+    /// has failed since the last flush.
     pub fn flush(&self) -> (Position, Option<String>) {
         let (answer, result) = bounded(1);
         self.send(Message::Flush(answer));
@@ -115,7 +116,7 @@ impl Writer {
                     self.note_failure("the log", synced);
                     let (events_file, events_bytes) = self.events.position();
                     let position = Position { env_steps: self.last, events_file, events_bytes };
-                    // Nobody waits for the answer of a run that is being dropped.
+                    // A run that is being dropped no longer waits for the answer.
                     let _ = answer.send((position, self.failure.take()));
                 }
             }

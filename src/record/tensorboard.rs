@@ -1,8 +1,8 @@
 //! TensorBoard's event file.
 //!
-//! The records are framed by tensorboard-rs's `RecordWriter` and built from its protocol buffers. Its own file writer
-//! is not used: it panics on a full disk, and cannot continue a file. Text and hyper-parameters are events that its
-//! calls do not make.
+//! The records are framed by tensorboard-rs's `RecordWriter` and built from its protocol buffers. Its own
+//! file writer is not used: it panics on a full disk, and cannot continue a file. Its calls cannot make text
+//! and hyper-parameters, so that these are built as events here.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,7 +24,7 @@ use tensorboard_rs::record_writer::RecordWriter;
 use super::append::AppendFile;
 use super::entry::{HyperParameter, Note, Position, Row};
 
-/// The number that TensorBoard has for three channels.
+/// TensorBoard's number for three channels.
 const RGB: i32 = 3;
 
 #[derive(Debug)]
@@ -34,7 +34,8 @@ pub(super) struct TensorBoardSink {
 }
 
 impl TensorBoardSink {
-    /// A new event file in the folder, or the one that a checkpoint names, cut to the length that it had then.
+    /// A new event file in the folder, or the one that a checkpoint names, cut to the length that it had
+    /// then.
     pub(super) fn open(folder: &Path, resume: Option<&Position>) -> io::Result<Self> {
         if let Some(Position { events_file: name, events_bytes, .. }) = resume {
             let file = AppendFile::open(&folder.join(name), *events_bytes)?;

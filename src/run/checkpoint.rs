@@ -1,9 +1,9 @@
-//! Checkpoints: all that a run needs to continue bit for bit.
+//! Checkpoints: the state from which a run continues bit for bit.
 //!
 //! A checkpoint is a folder with three files: `tensors.safetensors` (weights, moments, replay, environments),
-//! `state.json` (counters, generators) and `SHA256SUMS` over both, which `sha256sum -c` understands. It is written
-//! beside its place and renamed when it is whole and on the disk, so that whoever looks, even after a crash or with
-//! the disk full, sees whole checkpoints only.
+//! `state.json` (counters, generators) and `SHA256SUMS` over both, which `sha256sum -c` understands. It is
+//! written beside its place and renamed when it is complete and on the disk, so that only complete
+//! checkpoints can be seen, even after a crash or with the disk full.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -25,7 +25,7 @@ pub struct Checkpoints {
     folder: PathBuf,
 }
 
-/// One whole checkpoint on the disk.
+/// One complete checkpoint on the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
     /// Its folder.
@@ -64,7 +64,8 @@ impl Checkpoints {
     /// Writes a checkpoint, then removes all but the `keep_last` latest.
     ///
     /// # Errors
-    /// When it cannot be written whole; the ones before it are then untouched, and nothing is left of it.
+    /// When it cannot be written completely; the ones before it are then untouched, and nothing is left of
+    /// it.
     pub fn write(&self, env_steps: u64, state: &StateDict<'_>, keep_last: usize) -> Result<PathBuf> {
         let place = self.folder.join(format!("step-{env_steps:012}"));
         let part = self.folder.join(format!("{PART}{}", std::process::id()));
@@ -78,7 +79,7 @@ impl Checkpoints {
             Ok(())
         });
         if let Err(error) = written {
-            // What matters is the first error; a leftover is removed by the next resume.
+            // The first error is the one to report; a leftover is removed by the next resume.
             let _ = fs::remove_dir_all(&part);
             let shown = self.folder.display();
             return Err(error.context(format!(
@@ -93,14 +94,15 @@ impl Checkpoints {
     fn prune(&self, keep_last: usize) -> Result<()> {
         let all = self.list()?;
         for old in &all[..all.len().saturating_sub(keep_last)] {
-            // Renamed first: a crash in the middle of the removal leaves no half of a checkpoint under its name.
+            // It is renamed first, so that a crash during the removal leaves no half checkpoint under its
+            // name.
             let doomed = self.folder.join(format!("{PART}old-{}", old.env_steps));
             fs::rename(&old.path, &doomed).and_then(|()| fs::remove_dir_all(&doomed))?;
         }
         Ok(())
     }
 
-    /// Removes what a killed process left behind.
+    /// Removes the leftovers of a killed process.
     ///
     /// # Errors
     /// When a leftover cannot be removed.
@@ -134,7 +136,7 @@ fn write_part(part: &Path, state: &StateDict<'_>) -> Result<()> {
 }
 
 impl Checkpoint {
-    /// Reads the checkpoint after checking that it is whole.
+    /// Reads the checkpoint after checking that it is complete.
     ///
     /// # Errors
     /// When a file is missing, cut off or changed; the message names it.
@@ -152,7 +154,7 @@ impl Checkpoint {
         }
         let mut state = weights::read(&self.path.join(TENSORS))?;
         let values: BTreeMap<_, _> = serde_json::from_str(&fs::read_to_string(self.path.join(VALUES))?)
-            .with_context(|| format!("{shown}: {VALUES} is not what Pavlov writes"))?;
+            .with_context(|| format!("{shown}: {VALUES} was not written by Pavlov"))?;
         state.values = values;
         Ok(state)
     }

@@ -1,4 +1,4 @@
-//! A run is a folder: its configuration, its log, its checkpoints and its best weights.
+//! The folder of a run: its configuration, its log, its checkpoints and its best weights.
 
 mod checkpoint;
 
@@ -14,7 +14,7 @@ pub use checkpoint::{Checkpoint, Checkpoints};
 
 use crate::config::{Registries, RunConfig};
 
-/// The folder in which runs are kept unless the user says otherwise.
+/// The folder for runs, unless the user gives another.
 pub const RUNS: &str = "runs";
 const CONFIG: &str = "config.toml";
 
@@ -25,8 +25,8 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder for a new run: `path`, or `runs/<environment>/<agent>-<seed>-<time>` where none is given.
-    /// The configuration is written into it.
+    /// Makes the folder for a new run: `path`, or `runs/<environment>/<agent>-<seed>-<time>` where none is
+    /// given. Writes the configuration into it.
     ///
     /// # Errors
     /// When the folder holds something already or cannot be written.
@@ -51,7 +51,7 @@ impl RunFolder {
         Ok(Self { path })
     }
 
-    /// The folder of a run that is there.
+    /// The folder of an existing run.
     ///
     /// # Errors
     /// When there is no run in it.
@@ -65,7 +65,7 @@ impl RunFolder {
         Ok(Self { path: path.to_path_buf() })
     }
 
-    /// Where the folder is.
+    /// The folder's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -73,7 +73,7 @@ impl RunFolder {
     /// The run's configuration.
     ///
     /// # Errors
-    /// When the file is missing or was changed into something that makes no sense.
+    /// When the file is missing or has become invalid.
     pub fn config(&self, registries: &Registries) -> Result<RunConfig> {
         Ok(RunConfig::read(registries, &self.path.join(CONFIG))?)
     }
@@ -93,8 +93,8 @@ impl RunFolder {
         self.path.join("progress.csv")
     }
 
-    /// Removes what a killed process has left half-written beside its place. None of it is of use: whatever was whole
-    /// bears its name.
+    /// Removes the files that a killed process left half-written under temporary names. They are of no use:
+    /// complete files have been renamed.
     ///
     /// # Errors
     /// When a folder cannot be read or a leftover cannot be removed.
@@ -147,7 +147,7 @@ fn cannot_write(path: &Path) -> String {
 }
 
 fn free_name(config: &RunConfig) -> PathBuf {
-    // A colon, as in a bridge's ids, is no good in a path.
+    // A colon, as in the ids of Gymnasium's environments, is not portable in a path.
     let world = config.environment.replace(':', "-");
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     let stem = format!("{}-{}-{}", config.agent, config.seed, calendar(seconds));

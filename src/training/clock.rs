@@ -1,4 +1,4 @@
-//! What changes during training, besides the agent and the environments.
+//! The counters of a training, and the log that they go into while actors run.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -12,10 +12,10 @@ use crate::config::RunConfig;
 use crate::parallel::Listener;
 use crate::record::{Position, Recorder, Row};
 
-/// The form of the state that this version writes.
+/// The version of the saved state.
 const FORMAT: u32 = 4;
 
-/// How far a training is. Part of a checkpoint.
+/// The progress of a training. Part of a checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Clock {
     format: u32,
@@ -27,7 +27,7 @@ pub(super) struct Clock {
     pub best_evaluation: Option<f64>,
     pub seconds: f64,
     pub log: Position,
-    /// When this process took over, and how many env steps and seconds had passed before.
+    /// The start of this process's part of the training.
     #[serde(skip)]
     before: Since,
 }
@@ -61,12 +61,12 @@ impl Clock {
         }
     }
 
-    /// Time goes on from here.
+    /// Continues from saved counters: time counts from now on.
     pub(super) fn go_on(&mut self) {
         self.before = Since { started: Instant::now(), env_steps: self.env_steps, seconds: self.seconds };
     }
 
-    /// The same after so many seconds.
+    /// The same counters with this time.
     pub(super) fn after(&self, seconds: f64) -> Self {
         Self { seconds, ..self.clone() }
     }
@@ -95,7 +95,7 @@ impl Clock {
         (env_steps - self.before.env_steps) as f64 / self.before.started.elapsed().as_secs_f64().max(1e-9)
     }
 
-    /// What every row of the log has, after so many env steps.
+    /// The values of every row of the log, after so many env steps.
     pub(super) fn values(&self, env_steps: u64) -> BTreeMap<String, f64> {
         let mut values = BTreeMap::new();
         if let Some((mean_return, mean_length)) = self.episodes.means() {
@@ -120,17 +120,17 @@ impl Clock {
     }
 }
 
-/// Keeps the log while actors run.
+/// Writes the log while actors run.
 pub(super) struct PhaseLog<'a> {
     pub clock: &'a mut Clock,
     pub config: &'a RunConfig,
     pub recorder: &'a Recorder,
     pub progress: &'a mut dyn Progress,
-    /// Where the phase ends: that row is not this one's to write.
+    /// The env steps at which the phase ends. The session itself writes that row.
     pub until: u64,
-    /// The last row's env steps.
+    /// The env steps of the last row.
     pub logged: u64,
-    /// What the next row will have besides.
+    /// Further values of the next row.
     pub pending: &'a mut BTreeMap<String, f64>,
     pub threads: ThreadsReport,
     /// The updates at the learner's last report, and its time.

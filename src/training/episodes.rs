@@ -1,11 +1,11 @@
-//! Returns and lengths of the episodes of training, in the environment's own units whatever wrappers make of them.
+//! Returns and lengths of training episodes, in the environment's own units, before any wrapper changed them.
 
 use std::collections::VecDeque;
 
 use pavlov_envs::StepBatch;
 use serde::{Deserialize, Serialize};
 
-/// How many of the latest episodes the means are taken over, as in Stable-Baselines3.
+/// The number of latest episodes for the means, as in Stable-Baselines3.
 const WINDOW: usize = 100;
 
 /// Adds up rewards until an episode ends, and keeps the latest whole episodes. Part of a checkpoint.
@@ -35,12 +35,12 @@ impl Episodes {
         }
     }
 
-    /// An episode that somebody else added up.
+    /// Adds an episode that has been added up elsewhere.
     pub(super) fn add(&mut self, sum: f64, steps: u64) {
         add(&mut self.latest, &mut self.finished, sum, steps);
     }
 
-    /// The episodes that may go on no more after a resume with new environments are dropped.
+    /// Drops the running episodes, which cannot go on after a resume with new environments.
     pub(super) fn forget_running(&mut self) {
         self.running.fill((0.0, 0));
     }

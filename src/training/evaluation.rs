@@ -1,4 +1,4 @@
-//! Evaluation: whole episodes on environments of its own, raw rewards whatever wrappers make of them.
+//! Evaluation: whole episodes on environments of their own, with raw rewards.
 
 use anyhow::{Context, Result};
 use pavlov_agents::{ActMode, Policy};
@@ -8,11 +8,11 @@ use serde::Serialize;
 
 /// Environments that are stepped together in an evaluation.
 const TOGETHER: usize = 32;
-/// Steps after which an episode is cut off: a policy can go round in circles for ever where a world has no limit of its
-/// own. Half an hour of a game of 60 frames a second, four to a step.
+/// The steps after which an episode is cut off, since a policy may never end it in a world without a limit.
+/// Half an hour of a game of 60 frames a second, four to a step.
 const MOST_STEPS: u64 = 27_000;
 
-/// What came of an evaluation.
+/// The results of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Evaluation {
     /// The return of each episode: the sum of its raw rewards.
@@ -40,8 +40,8 @@ impl Evaluation {
     }
 }
 
-/// Plays `episodes` whole episodes, of 27,000 steps at most. Each has an environment of its own, seeded from `seed` and its number, so that
-/// short episodes are not counted more often than long ones.
+/// Plays `episodes` whole episodes, of 27,000 steps at most. Each has an environment of its own, seeded from
+/// `seed` and its number, so that short episodes are not counted more often than long ones.
 ///
 /// # Errors
 /// When an environment or the policy fails.
@@ -92,7 +92,8 @@ fn play_together(
             result.lengths[row] += 1;
             ends[row] = if result.lengths[row] < MOST_STEPS { step.raw_end } else { End::Truncated };
             if step.end.is_over() && !ends[row].is_over() {
-                // A wrapper's end, a lost life say, is a new start for the agent but not for the world.
+                // A wrapper's end, for instance a lost life, is a new start for the agent but not for the
+                // world.
                 env.reset(None, observations.row_mut(row))?;
                 policy.forget(row);
             }

@@ -1,4 +1,4 @@
-//! Training: in turns or with actors, evaluation, and continuing from a checkpoint.
+//! Training in turns or with actors, its evaluations, and the use of a trained policy.
 
 mod clock;
 mod episodes;

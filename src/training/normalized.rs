@@ -1,4 +1,4 @@
-//! A policy that was trained on normalised observations, with what normalises them.
+//! A policy that was trained on normalised observations, together with the normaliser.
 
 use anyhow::Result;
 use pavlov_agents::{ActMode, AgentError, Policy};
@@ -8,7 +8,7 @@ use pavlov_nn::{StateDict, StateView};
 
 const NAME: &str = "observation_normalizer";
 
-/// Normalises what the environment shows before the policy sees it. The statistics stand still.
+/// Normalises observations before the policy sees them. The statistics are constant.
 pub(super) struct Normalized {
     policy: Box<dyn Policy>,
     normalizer: ObservationNormalizer,
@@ -50,7 +50,7 @@ impl Policy for Normalized {
     }
 }
 
-/// Adds the statistics to what is saved.
+/// Adds the statistics to the state to be saved.
 pub(super) fn put(state: &mut StateDict<'_>, normalizer: Option<&ObservationNormalizer>) -> Result<()> {
     let Some(statistics) = normalizer.map(ObservationNormalizer::statistics) else { return Ok(()) };
     let tensor = |numbers: &[f64]| tch::Tensor::f_from_slice(numbers);
@@ -60,7 +60,7 @@ pub(super) fn put(state: &mut StateDict<'_>, normalizer: Option<&ObservationNorm
     Ok(())
 }
 
-/// Takes the saved statistics over.
+/// Takes over saved statistics.
 pub(super) fn load(state: &StateView<'_>, normalizer: &mut ObservationNormalizer) -> Result<()> {
     let array = |part: &str| state.vec::<f64>(&format!("{NAME}.{part}"));
     let count = array("count")?.first().copied().unwrap_or_default();

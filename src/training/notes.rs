@@ -1,4 +1,4 @@
-//! What a run says about itself in TensorBoard: its configuration as text, and its hyper-parameters.
+//! The notes with which a run begins in TensorBoard: its configuration as text, and its hyper-parameters.
 
 use std::collections::BTreeMap;
 

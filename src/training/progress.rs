@@ -1,4 +1,4 @@
-//! What a training says while it goes on.
+//! Progress of a training, for people and scripts: a live line, lines of JSON, or warnings alone.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -6,33 +6,34 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-/// How things stand.
+/// The progress at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Report {
     /// Env steps so far.
     pub env_steps: u64,
     /// Env steps in all.
     pub total_env_steps: u64,
-    /// Env steps per second of late.
+    /// Env steps per second since this process began.
     pub steps_per_second: f64,
     /// Mean return of the latest episodes of training.
     pub mean_return: Option<f64>,
     /// Mean return of the last evaluation.
     pub evaluation: Option<f64>,
-    /// How actors and learner get along, where there are any.
+    /// The state of actors and learner, where there are any.
     pub threads: Option<ThreadsReport>,
 }
 
-/// How actors and learner got along of late; what a training does not have, or has not told of yet, is `None`.
+/// The state of actors and learner since the last report. A number that the training does not have, or has
+/// not reported yet, is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct ThreadsReport {
-    /// Gradient steps per second.
+    /// Updates per second.
     pub updates_per_second: Option<f64>,
-    /// Updates between the policy that acted and the learner's, mean.
+    /// The mean number of updates between the acting policy and the learner's.
     pub policy_lag: Option<f64>,
     /// Samples learned from for each transition that came in.
     pub samples_per_insert: Option<f64>,
-    /// Segments that wait.
+    /// Segments that wait for the replay.
     pub queue_depth: Option<f64>,
     /// The share of the time that the actors wait, 0 to 1.
     pub actors_idle: Option<f64>,
@@ -40,17 +41,17 @@ pub struct ThreadsReport {
     pub learner_idle: Option<f64>,
 }
 
-/// Listens to a training.
+/// Receives the progress of a training.
 pub trait Progress {
     /// Called often; must be cheap.
     fn report(&mut self, report: &Report);
-    /// Something the user should know.
+    /// A message for the user.
     fn warn(&mut self, message: &str);
     /// The training is over.
     fn finish(&mut self);
 }
 
-/// Says nothing but warnings.
+/// Prints nothing but warnings.
 #[derive(Debug, Default)]
 pub struct Quiet;
 
@@ -72,14 +73,14 @@ pub struct Json {
 }
 
 impl Json {
-    /// A reporter that has said nothing yet.
+    /// A reporter that has printed nothing yet.
     pub fn new() -> Self {
         Self { last: None, latest: Report::default() }
     }
 
     fn print(&mut self) {
         if let Ok(line) = serde_json::to_string(&self.latest) {
-            // Whoever read the progress may have gone; the training goes on.
+            // The reader may have closed the pipe; the training goes on.
             let _ = writeln!(std::io::stdout(), "{line}");
         }
         self.last = Some(Instant::now());
@@ -155,7 +156,7 @@ impl Terminal {
     }
 }
 
-/// The number with so many decimals, or a dash where there is none yet.
+/// The number with so many decimals, or a dash if there is none yet.
 fn shown(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| "-".into(), |value| format!("{value:.decimals$}"))
 }

@@ -1,4 +1,5 @@
-//! One training, from its start or from a checkpoint: in turns or with actors, logged, evaluated, saved.
+//! A session: one training, from its start or from a checkpoint, in turns or with actors, logged, evaluated,
+//! saved.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -24,13 +25,13 @@ use crate::play::{self, Film};
 use crate::record::{Note, Recorder, Row};
 use crate::run::{Checkpoint, RunFolder};
 
-/// Steps of the loop from one look at the clock to the next.
+/// Steps of the loop from one report of progress to the next.
 const REPORT_EVERY: u64 = 64;
 
 /// The state of a GPU's generator in a checkpoint.
 const DEVICE_GENERATOR: &str = "device_generator";
 
-/// Why a training ended.
+/// The reason why a training ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
@@ -42,14 +43,14 @@ pub enum StopReason {
     Interrupted,
 }
 
-/// How a training ended.
+/// The outcome of a training.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outcome {
-    /// Why.
+    /// The reason why it ended.
     pub reason: StopReason,
-    /// After how many env steps, over all environments.
+    /// Env steps so far, over all environments.
     pub env_steps: u64,
-    /// After how many updates.
+    /// Updates so far.
     pub updates: u64,
     /// The mean return of the last evaluation.
     pub last_evaluation: Option<f64>,
@@ -59,16 +60,16 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// Who acts.
+/// The kind of training: in turns or with actors.
 enum Engine {
-    /// This thread, in turns with learning.
+    /// One thread acts and learns in turns.
     Turns(Box<Turns>),
-    /// Threads of their own.
+    /// Actors are threads of their own.
     Actors(Box<Driver>),
 }
 
 impl Engine {
-    /// How observations are normalised, where they are.
+    /// The normaliser of observations, if a wrapper normalises them.
     fn normalizer(&self) -> Result<Option<ObservationNormalizer>> {
         match self {
             Engine::Turns(turns) => Ok(turns.normalizer().cloned()),
@@ -86,11 +87,11 @@ pub struct Session {
     engine: Engine,
     clock: Clock,
     recorder: Recorder,
-    /// Where networks live.
+    /// The device of the networks.
     device: Device,
-    /// What threads have told that is not logged yet.
+    /// Metrics of the threads that are not logged yet.
     pending: BTreeMap<String, f64>,
-    /// What the user should hear when the training starts.
+    /// A message for the user, for the start of the training.
     warning: Option<String>,
 }
 
@@ -113,8 +114,8 @@ impl Session {
     /// The training in `folder`, continued from `checkpoint`.
     ///
     /// # Errors
-    /// When the checkpoint is damaged, or belongs to another agent or environment. Nothing on the disk is changed
-    /// then.
+    /// When the checkpoint is damaged, or belongs to another agent or environment. Nothing on the disk is
+    /// changed then.
     pub fn resume(
         config: RunConfig,
         folder: RunFolder,
@@ -140,7 +141,7 @@ impl Session {
         Ok(session)
     }
 
-    /// Whether a training of this configuration can start at all: makes its environment and its agent once.
+    /// Checks that a training of this configuration can start, by making its environment and its agent once.
     ///
     /// # Errors
     /// When the agent cannot play the environment, or one of the two refuses its options.
@@ -154,7 +155,7 @@ impl Session {
         Ok(())
     }
 
-    /// An untrained agent of this configuration: to load weights into.
+    /// An untrained agent of this configuration, into which weights can be loaded.
     ///
     /// # Errors
     /// When the agent cannot play the environment, or one of the two refuses its options.
@@ -212,11 +213,12 @@ impl Session {
         &self.config
     }
 
-    /// Trains until the env steps are done, an evaluation is good enough, or `stop` is set; then writes a checkpoint.
+    /// Trains until the env steps are done, an evaluation is good enough, or `stop` is set; then writes a
+    /// checkpoint.
     ///
     /// # Errors
-    /// When an environment fails, the training diverges or a checkpoint cannot be written. The checkpoints before it
-    /// stay.
+    /// When an environment fails, the training diverges or a checkpoint cannot be written. The checkpoints
+    /// before it stay.
     pub fn run(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Outcome> {
         if let Some(warning) = self.warning.take() {
             progress.warn(&warning);
@@ -255,8 +257,9 @@ impl Session {
         })
     }
 
-    /// One step of every environment in turns, or with actors a phase up to where something is due. Gives why the run
-    /// must not go on, if environments have failed too often.
+    /// Makes one step of every environment in turns, or with actors a phase up to the next evaluation or
+    /// checkpoint. Returns the reason for which the training must stop, if environments have failed too
+    /// often.
     fn advance(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Option<String>> {
         let until = self.next_due();
         let Self { engine, agent, clock, config, recorder, pending, .. } = self;
@@ -287,15 +290,15 @@ impl Session {
         }
     }
 
-    /// The env steps at which the next evaluation or checkpoint is due, or the training is over.
+    /// The env steps at which the next evaluation or checkpoint is due, or the training ends.
     fn next_due(&self) -> u64 {
         let every = [self.config.evaluation.every_env_steps, self.config.checkpoint.every_env_steps];
         let next = |every: &u64| (self.clock.env_steps / every + 1) * every;
         every.iter().filter(|every| **every > 0).map(next).fold(self.config.env_steps, u64::min)
     }
 
-    /// Logs and evaluates when that is due after the env steps from `before` on; says whether an evaluation was good
-    /// enough to stop.
+    /// Logs and evaluates if that is due after the env steps from `before` on. Returns true if an evaluation
+    /// was good enough to stop.
     fn log_if_due(&mut self, before: u64, progress: &mut dyn Progress) -> Result<bool> {
         let now = self.clock.env_steps;
         let last = now >= self.config.env_steps;
@@ -343,7 +346,7 @@ impl Session {
         Ok(result)
     }
 
-    /// Shows an episode in TensorBoard, if that is due.
+    /// Records a film of an episode for TensorBoard, if one is due.
     fn film(&self, policy: &mut dyn Policy, seed: u64) -> Result<()> {
         let evaluation = &self.config.evaluation;
         let number = self.clock.env_steps / evaluation.every_env_steps.max(1);
@@ -418,7 +421,7 @@ fn build_agent(
     Ok(registries.agents.get(&config.agent)?.build(&config.hyperparameters, &context)?)
 }
 
-/// Whether the env steps from `before` on until `now` crossed a multiple of `every` (never, if that is 0).
+/// Returns true if the env steps from `before` to `now` crossed a multiple of `every` (never, if that is 0).
 fn crossed(before: u64, now: u64, every: u64) -> bool {
     every > 0 && now / every > before / every
 }

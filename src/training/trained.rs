@@ -1,4 +1,4 @@
-//! What a run has learned so far.
+//! The trained policy of a run, ready for use.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::session::Session;
 use crate::config::{Registries, RunConfig};
 use crate::run::RunFolder;
 
-/// A run's policy, and what it takes to use it.
+/// A run's policy, with its environments and its configuration.
 pub struct Trained {
     /// The policy; it takes observations as the environments give them.
     pub policy: Box<dyn Policy>,
@@ -20,13 +20,13 @@ pub struct Trained {
     pub factory: EnvFactory,
     /// The run's configuration.
     pub config: RunConfig,
-    /// Where the weights were read.
+    /// The file or folder from which the weights were read.
     pub source: PathBuf,
 }
 
 impl Trained {
-    /// The policy of the run in `folder`: the best that was evaluated, or with `last` that of the latest checkpoint.
-    /// Without an evaluation the latest checkpoint is all there is.
+    /// The policy of the run in `folder`: the best evaluated one, or with `last` that of the latest
+    /// checkpoint. If there was no evaluation yet, the latest checkpoint is used.
     ///
     /// # Errors
     /// When the run has neither, or they are damaged or do not fit.

@@ -1,4 +1,4 @@
-//! Acting and learning in turns, in one thread: act, step, observe, learn.
+//! Training in turns, in one thread: act, step, observe, learn.
 
 use anyhow::{Result, bail};
 use pavlov_agents::{Agent, Experience};
@@ -62,12 +62,12 @@ impl Turns {
         Ok(())
     }
 
-    /// How observations are normalised, where they are.
+    /// The normaliser of observations, if a wrapper normalises them.
     pub(super) fn normalizer(&self) -> Option<&ObservationNormalizer> {
         self.envs.observation_normalizer()
     }
 
-    /// Adds the environments to what is saved.
+    /// Adds the environments to the state to be saved.
     pub(super) fn put_state<'a>(&'a self, state: &mut StateDict<'a>) -> Result<()> {
         if let Some(saved) = self.envs.save_state() {
             state.put_bytes("environments", saved.as_bytes().to_vec());
@@ -79,8 +79,8 @@ impl Turns {
         Ok(())
     }
 
-    /// Goes on with saved environments. Those that cannot be saved begin new episodes, by this seed; says whether they
-    /// went on exactly.
+    /// Continues with saved environments and returns true. Environments that cannot be saved begin new
+    /// episodes, with this seed; the result is false then.
     pub(super) fn load_state(&mut self, view: &StateView<'_>, seed: u64) -> Result<bool> {
         if !view.has_array("environments") {
             self.envs.reset(Some(seed), &mut self.observations)?;

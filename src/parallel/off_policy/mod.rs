@@ -1,5 +1,5 @@
-//! Agents that learn from a replay, with actors: the acting half, the replay thread, the learner thread, and the phase in
-//! which they run.
+//! Agents that learn from a replay, with actors: the acting half, the replay thread, the learner thread, and
+//! the phase in which they run.
 
 mod half;
 mod learner;

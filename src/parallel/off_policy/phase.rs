@@ -22,7 +22,8 @@ use crate::parallel::plan::Plan;
 use crate::parallel::shared::Shared;
 use crate::parallel::weights::PublishedWeights;
 
-/// The lanes of an agent that learns from a replay, with the segments, batches and limiter that outlive a phase.
+/// The lanes of an agent that learns from a replay, with the segments, batches and limiter that outlive a
+/// phase.
 pub(in crate::parallel) struct OffPolicyLanes {
     pub lanes: Vec<Option<Lane<OffPolicyHalf>>>,
     pub segments: Vec<Segment>,
@@ -45,8 +46,8 @@ impl OffPolicyLanes {
         })
     }
 
-    /// Makes the lanes, segments and batches that are missing: before the first phase, and after one whose environments
-    /// did not answer.
+    /// Makes the lanes, segments and batches that are missing: before the first phase, and after one whose
+    /// environments did not answer.
     fn complete(&mut self, halves: &OffPolicyHalves<'_>, plan: &Plan) -> Result<()> {
         for index in 0..self.lanes.len() {
             if self.lanes[index].is_none() {

@@ -107,8 +107,9 @@ impl ReplayThread<'_> {
         self.actors_left.try_recv() != Err(TryRecvError::Disconnected)
     }
 
-    /// Inserts the parcel once the limiter allows it, and lets the learner work until then. At the end of a phase it is
-    /// inserted at once, so that nothing is lost: the next phase makes up for the updates that are owed.
+    /// Inserts the parcel once the limiter allows it, and lets the learner work until then. At the end of a
+    /// phase it is inserted at once, so that nothing is lost: the next phase makes up for the updates that
+    /// are owed.
     fn insert_when_due(&mut self, parcel: Parcel<Segment>) -> Result<(), AgentError> {
         while !self.limiter.may_insert() && !self.shared.is_ending() && self.let_learn()? {}
         self.insert(parcel);

@@ -76,8 +76,8 @@ impl Segment {
         store.insert(self.first_env, Experience { observations, actions, step });
     }
 
-    /// Adds a step, whose actions come from weights that had seen so many updates. `anew` is true if the environments
-    /// were replaced before it.
+    /// Adds a step, whose actions come from weights that had seen so many updates. `anew` is true if the
+    /// environments were replaced before it.
     pub fn record(&mut self, experience: Experience<'_>, anew: bool, updates: u64) {
         if self.filled == 0 {
             self.updates = updates;

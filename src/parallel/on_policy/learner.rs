@@ -18,8 +18,8 @@ use crate::parallel::weights::{PublishedWeights, publish};
 /// The full rollouts of each lane that wait for those of the other lanes.
 pub(in crate::parallel) type Inbox = Vec<VecDeque<Recorded>>;
 
-/// Learns from the next rollout of each lane, if all are there; returns false if not. Used rollouts go to `give_back`, and
-/// the updates by which each lagged behind go to `note_lag`.
+/// Learns from the next rollout of each lane, if all are there; returns false if not. Used rollouts go to
+/// `give_back`, and the updates by which each lagged behind go to `note_lag`.
 pub(in crate::parallel) fn learn_from(
     learner: &mut dyn RolloutLearner,
     inbox: &mut Inbox,
@@ -87,7 +87,8 @@ impl LearnerThread<'_> {
         }
     }
 
-    /// Makes one update phase and publishes the new weights; returns false if a rollout is missing or the phase is stopped.
+    /// Makes one update phase and publishes the new weights; returns false if a rollout is missing or the
+    /// phase is stopped.
     fn learn_once(&mut self) -> Result<bool, AgentError> {
         if self.shared.is_stopped() {
             return Ok(false);

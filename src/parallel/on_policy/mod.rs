@@ -1,4 +1,5 @@
-//! Agents that learn from rollouts, with actors: the acting half, the learner thread, and the phase in which they run.
+//! Agents that learn from rollouts, with actors: the acting half, the learner thread, and the phase in which
+//! they run.
 
 mod half;
 mod learner;

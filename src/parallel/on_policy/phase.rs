@@ -44,8 +44,8 @@ impl OnPolicyLanes {
         })
     }
 
-    /// Makes the lanes and rollouts that are missing: before the first phase, and after one whose environments did not
-    /// answer.
+    /// Makes the lanes and rollouts that are missing: before the first phase, and after one whose
+    /// environments did not answer.
     pub fn complete(&mut self, learner: &dyn RolloutLearner, plan: &Plan) -> Result<()> {
         for index in 0..self.lanes.len() {
             if self.lanes[index].is_none() {
@@ -64,7 +64,8 @@ impl OnPolicyLanes {
         Ok(())
     }
 
-    /// Trains from `env_steps.start` to `env_steps.end`, or until `stop` is set or environments have failed too often.
+    /// Trains from `env_steps.start` to `env_steps.end`, or until `stop` is set or environments have failed
+    /// too often.
     pub fn phase(
         &mut self,
         learner: &mut dyn RolloutLearner,
