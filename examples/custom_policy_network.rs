@@ -1,7 +1,4 @@
-//! A network of your own in bundled agents: attention over a set of entities, trained by PPO and by DQN.
-//!
-//! The world shows eight entities in any order, and is left the way of the one with the largest weight. A network that
-//! treats entities alike, whatever their place in the row, learns that quickly.
+//! A network of your own in bundled agents: attention over a set of entities, whose order means nothing, with PPO and DQN.
 //!
 //! ```text
 //! cargo run --release --example custom_policy_network
@@ -18,32 +15,28 @@ use pavlov::nn::layers::{LinearConfig, Max, Transformer, TransformerConfig};
 use pavlov::nn::{Activation, Module, NnError, Pass, layers::Linear, layers::Sequential};
 use pavlov::{Registries, train};
 
+const WIDTH: i64 = 32;
+
 /// Each entity becomes a vector, attention lets the vectors look at each other, the largest numbers of all are the features.
 #[derive(Debug)]
-struct EntityAttention {
-    network: Sequential,
-    width: i64,
-}
+struct EntityAttention(Sequential);
 
 impl EntityAttention {
     fn boxed(context: BackboneContext<'_>) -> Result<Box<dyn Backbone>, NnError> {
-        let BackboneContext { layout, prefix, options, .. } = context;
-        // `--set net.backbone_options.width=64` gives another width.
-        let width = options.get("width").and_then(|width| width.as_integer()).unwrap_or(32);
-        let blocks =
-            TransformerConfig { feedforward: 2 * width, dropout: 0.0, ..TransformerConfig::new(1, 2) };
+        let BackboneContext { layout, prefix, .. } = context;
+        let blocks = TransformerConfig { feedforward: 64, dropout: 0.0, ..TransformerConfig::new(1, 2) };
         let network = Sequential::default()
-            .then(Linear::new(layout, &format!("{prefix}embed."), 3, &LinearConfig::new(width))?)
+            .then(Linear::new(layout, &format!("{prefix}embed."), 3, &LinearConfig::new(WIDTH))?)
             .then(Activation::Relu)
-            .then(Transformer::new(layout, &format!("{prefix}attention."), width, &blocks)?)
+            .then(Transformer::new(layout, &format!("{prefix}attention."), WIDTH, &blocks)?)
             .then(Max::over(0));
-        Ok(Box::new(Self { network, width }))
+        Ok(Box::new(Self(network)))
     }
 }
 
 impl Backbone for EntityAttention {
     fn outputs(&self) -> i64 {
-        self.width
+        WIDTH
     }
 
     fn forward(
@@ -52,7 +45,7 @@ impl Backbone for EntityAttention {
         observation: Observation<'_>,
         _sequences: Option<Sequences<'_>>,
     ) -> Result<Features, NnError> {
-        Ok(self.network.forward(pass, &observation.get("entities")?)?.into())
+        Ok(self.0.forward(pass, &observation.get("entities")?)?.into())
     }
 }
 
@@ -98,10 +91,10 @@ impl Env for Entities {
     }
 
     fn step(&mut self, action: Action<'_>, observation: ObsMut<'_>) -> Result<Step, EnvError> {
-        let reward = f64::from(u8::from(action.discrete(4)? == self.best));
+        let right = action.discrete(4)? == self.best;
         self.left = self.left.checked_sub(1).ok_or(EnvError::NeedsReset)?;
         self.show(observation);
-        Ok(Step::new(reward, if self.left == 0 { End::Terminated } else { End::No }))
+        Ok(Step::new(f64::from(u8::from(right)), End::terminated_if(self.left == 0)))
     }
 }
 
@@ -112,19 +105,12 @@ fn main() -> Result<ExitCode> {
     if std::env::args().len() > 1 {
         return Ok(pavlov::cli::main(&registries));
     }
-    let common =
-        ["net.backbone=entities", "net.hidden_sizes=[32]", "learning_rate=1e-3", "evaluation.until_return=8"];
-    let ppo = [
-        "env_steps=60000",
-        "num_envs=16",
-        "rollout_steps=32",
-        "minibatch_size=128",
-        "epochs=4",
-        "net.shared=true",
-    ];
-    let dqn = ["env_steps=60000", "num_envs=8", "train_every_env_steps=8", "batch_size=128", "discount=0.5"];
-    for (agent, own) in [("ppo", &ppo[..]), ("dqn", &dqn)] {
-        let outcome = train(&registries, agent, "Entities-v0", &[&common[..], own].concat())?;
+    let common = "net.backbone=entities net.hidden_sizes=[32] learning_rate=1e-3 evaluation.until_return=8";
+    let ppo = "env_steps=60000 num_envs=16 rollout_steps=32 minibatch_size=128 epochs=4 net.shared=true";
+    let dqn = "env_steps=60000 num_envs=8 train_every_env_steps=8 batch_size=128 discount=0.5";
+    for (agent, own) in [("ppo", ppo), ("dqn", dqn)] {
+        let settings: Vec<_> = common.split(' ').chain(own.split(' ')).collect();
+        let outcome = train(&registries, agent, "Entities-v0", &settings)?;
         let best = outcome.best_evaluation.unwrap_or_default();
         anyhow::ensure!(best >= 8.0, "{agent}: the best mean return was {best}, chance gives 2.5");
         println!("{agent} follows the heaviest entity: mean return {best:.1} of 10");

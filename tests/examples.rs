@@ -45,5 +45,7 @@ fn custom_agent() {
 #[test]
 fn custom_policy_network() {
     let said = run("custom_policy_network");
-    assert!(said.contains("ppo follows the heaviest entity") && said.contains("dqn follows the heaviest entity"));
+    assert!(
+        said.contains("ppo follows the heaviest entity") && said.contains("dqn follows the heaviest entity")
+    );
 }
