@@ -39,7 +39,7 @@ impl Film {
         let end = if step + 1 == EPISODE { End::Terminated } else { End::No };
         let action = Action::Discrete((index % 4) as i64);
         let (observation, next) = (self.observation(step), self.observation(step + 1));
-        replay.push(0, Step { observation, action, reward: 1.0, end, next });
+        replay.push(0, Step { observation, action, reward: 1.0, end, next, extras: &[] });
     }
 }
 

@@ -10,6 +10,9 @@ use pavlov::nn::StateDict;
 use crate::command::Workplace;
 use crate::reproducible::{log, tensors};
 
+/// Layers with statistics and random numbers of their own.
+const LISTED: &str = "net.backbone=[{ linear = 16 }, \"batch_norm\", \"relu\", { dropout = 0.2 }]";
+
 /// Small trainings of every agent that has halves.
 fn small() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
     const OFF_POLICY: [&str; 4] =
@@ -38,6 +41,8 @@ fn small() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
             "CartPole-v1",
             vec!["net.hidden_sizes=[16]", "rollout_steps=16", "epochs=2", "minibatch_size=16"],
         ),
+        ("dqn", "CartPole-v1", off_policy(&["train_every_env_steps=8", "dueling=true", LISTED])),
+        ("a2c", "CartPole-v1", vec!["net.hidden_sizes=[16]", "rollout_steps=10", LISTED]),
         (
             "a2c",
             "Pendulum-v1",

@@ -7,6 +7,7 @@ mod bad_input;
 mod command;
 mod documents;
 mod examples;
+mod networks;
 mod probes;
 mod probes_off_policy;
 mod probes_on_policy;

@@ -6,7 +6,7 @@ use pavlov::nn::layers::{Linear, LinearConfig};
 use pavlov::nn::{Cell, Init, Memory, Module, NnError, Pass, Recurrent, Sequence};
 use pavlov::training::Quiet;
 use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
-use tch::{Kind, Tensor};
+use tch::Kind;
 
 /// What the backbone of a test does wrong, if anything.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -98,7 +98,7 @@ fn registries() -> Registries {
     let networks = &mut registries.networks;
     networks.register("own", |context| Own::boxed(context, Flaw::None)).expect("a free name");
     networks.register("wide", |context| Own::boxed(context, Flaw::WrongWidth)).expect("a free name");
-    networks.register("nan", |context| Own::boxed(context, Flaw::Nan)).expect("a free name");
+    networks.register("broken", |context| Own::boxed(context, Flaw::Nan)).expect("a free name");
     networks.register("remembers", Remembers::boxed).expect("a free name");
     registries
 }
@@ -108,7 +108,8 @@ fn train(agent: &str, environment: &str, sets: &[&str]) -> Result<Vec<f32>, Stri
     let registries = registries();
     let sets = sets.iter().map(ToString::to_string).collect();
     let overrides = Overrides { file: None, sets };
-    let config = RunConfig::resolve(&registries, agent, environment, &overrides).map_err(|e| e.to_string())?;
+    let config =
+        RunConfig::resolve(&registries, agent, environment, &overrides).map_err(|e| e.to_string())?;
     let folder = tempfile::tempdir().expect("a folder");
     let run = RunFolder::create(Some(&folder.path().join("run")), &config).expect("a run");
     let mut session = Session::start(config.clone(), run, &registries).map_err(|e| format!("{e:#}"))?;
@@ -119,9 +120,160 @@ fn train(agent: &str, environment: &str, sets: &[&str]) -> Result<Vec<f32>, Stri
     agent.load_state(&state.view().part("agent")).expect("its own state");
     let weights = agent.weights().expect("weights");
     let mut all = Vec::new();
-    for name in weights.names() {
-        let numbers = weights.view().tensor(&name).expect("an array").to_kind(Kind::Float).reshape([-1]);
+    for name in weights.view().array_names() {
+        let numbers = weights.view().tensor(name).expect("an array").to_kind(Kind::Float).reshape([-1]);
         all.extend(Vec::<f32>::try_from(numbers).expect("numbers"));
     }
     Ok(all)
+}
+
+const SMALL: [&str; 6] = [
+    "env_steps=200",
+    "net.hidden_sizes=[8]",
+    "evaluation.every_env_steps=100",
+    "evaluation.episodes=1",
+    "checkpoint.every_env_steps=100",
+    "log.every_env_steps=50",
+];
+const BATCH_NORM: &str = "net.backbone=[{ linear = 16 }, \"batch_norm\", \"relu\", { dropout = 0.1 }]";
+const RESIDUAL: &str = "net.backbone=[{ linear = 16 }, \"layer_norm\", \"relu\", { residual = [{ linear = 16 }, \"relu\", { linear = 16 }] }]";
+
+/// Agents with settings for a training of a few hundred steps.
+fn agents() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
+    let rollouts = vec!["rollout_steps=20", "num_envs=2"];
+    let replay = vec!["warmup_env_steps=50", "batch_size=16", "train_every_env_steps=4"];
+    let with = |base: &[&'static str], more: &[&'static str]| [base, more].concat();
+    vec![
+        ("dqn", "CartPole-v1", replay.clone()),
+        (
+            "dqn",
+            "CartPole-v1",
+            with(&replay, &["dueling=true", "double=true", "replay.priority_exponent=0.6"]),
+        ),
+        ("ppo", "CartPole-v1", with(&rollouts, &["epochs=2", "minibatch_size=20"])),
+        (
+            "ppo",
+            "CartPole-v1",
+            with(&rollouts, &["epochs=2", "minibatch_size=20", "net.recurrent=lstm", "net.recurrent_size=8"]),
+        ),
+        ("a2c", "Pendulum-v1", rollouts.clone()),
+        ("impala", "CartPole-v1", rollouts),
+        ("reinforce", "CartPole-v1", vec!["num_envs=2"]),
+        ("sac", "Pendulum-v1", replay.clone()),
+        ("sac", "CartPole-v1", replay.clone()),
+        ("td3", "Pendulum-v1", replay),
+    ]
+}
+
+#[test]
+fn every_agent_trains_with_any_backbone_and_repeats_itself() {
+    for backbone in ["net.backbone=own", BATCH_NORM, RESIDUAL] {
+        for (agent, environment, sets) in agents() {
+            let all = [&SMALL[..], &sets, &[backbone]].concat();
+            let what = format!("{agent} on {environment} with {backbone}");
+            let first = train(agent, environment, &all).unwrap_or_else(|error| panic!("{what}: {error}"));
+            assert!(first.iter().all(|number| number.is_finite()), "{what}");
+            assert_eq!(train(agent, environment, &all).as_ref(), Ok(&first), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_backbone_with_a_memory_learns_from_rollouts_and_is_refused_by_what_learns_from_single_steps() {
+    let sets = ["rollout_steps=20", "num_envs=2", "net.backbone=remembers"];
+    for agent in ["a2c", "impala", "ppo"] {
+        train(agent, "CartPole-v1", &[&SMALL[..], &sets].concat()).expect("a training");
+    }
+    for (agent, environment) in
+        [("dqn", "CartPole-v1"), ("sac", "Pendulum-v1"), ("td3", "Pendulum-v1"), ("reinforce", "CartPole-v1")]
+    {
+        let refused = train(agent, environment, &["net.backbone=remembers"]).unwrap_err();
+        assert!(refused.contains("memory") && refused.contains("ppo"), "{agent}: {refused}");
+    }
+    let twice = train("ppo", "CartPole-v1", &["net.backbone=remembers", "net.recurrent=gru"]).unwrap_err();
+    assert!(twice.contains("leave net.recurrent"), "{twice}");
+}
+
+#[test]
+fn what_does_not_fit_is_explained_by_its_place() {
+    let mut wrong = Vec::new();
+    for (agent, environment, sets, words) in [
+        ("ppo", "CartPole-v1", &["net.backbone=ownn"][..], &["`ownn`", "did you mean `own`?"][..]),
+        ("dqn", "CartPole-v1", &["net.backbone=wide"], &["backbone `wide`", "[", "8]", "`outputs`"]),
+        ("ppo", "CartPole-v1", &["net.backbone=broken"], &["backbone `broken`", "not finite"]),
+        (
+            "dqn",
+            "CartPole-v1",
+            &["net.backbone=broken", "warmup_env_steps=10"],
+            &["backbone `broken`", "not finite"],
+        ),
+        (
+            "ppo",
+            "CartPole-v1",
+            &["net.backbone=[{ linear = 8 }, { conv2d = { filters = 4, kernel = 3 } }]"],
+            &["net.backbone: layer 1 (conv2d)"],
+        ),
+        (
+            "ppo",
+            "MinAtar/Breakout-v1",
+            &["net.backbone=[{ conv2d = { filters = 4, kernel = 30 } }, \"flatten\"]"],
+            &["net.backbone: layer 0 (conv2d)", "10"],
+        ),
+        (
+            "ppo",
+            "MinAtar/Breakout-v1",
+            &["net.backbone=[{ conv2d = { filters = 4, kernel = 3 } }]"],
+            &["flatten"],
+        ),
+        ("ppo", "CartPole-v1", &["net.backbone=[{ linaer = 8 }]"], &["linaer", "did you mean `linear`?"]),
+        ("ppo", "CartPole-v1", &["net.backbone=[{ linear = { unit = 8 } }]"], &["unit", "units"]),
+        ("ppo", "CartPole-v1", &["net.backbone=own", "net.cnn=nature"], &["net.cnn", "standard backbone"]),
+        (
+            "ppo",
+            "CartPole-v1",
+            &["net.backbone_options={ width = 3 }"],
+            &["net.backbone_options", "registered"],
+        ),
+        (
+            "dqn",
+            "CartPole-v1",
+            &["net.value_hidden_sizes=[8]"],
+            &["net.value_hidden_sizes", "net.hidden_sizes"],
+        ),
+        ("sac", "Pendulum-v1", &["net.shared=true"], &["net.shared", "sac"]),
+        ("sac", "Pendulum-v1", &["critic_net.hidden_sizes=[8]"], &["net.value_hidden_sizes"]),
+        ("td3", "Pendulum-v1", &["net.recurrent=lstm"], &["net.recurrent", "td3"]),
+        (
+            "ppo",
+            "CartPole-v1",
+            &[
+                "net.backbone=[{ linear = 8 }, \"batch_norm\"]",
+                "minibatch_size=1",
+                "rollout_steps=2",
+                "num_envs=1",
+            ],
+            &["layer 1", "batch"],
+        ),
+    ] {
+        let said = train(agent, environment, &[&SMALL[..], sets].concat()).unwrap_err();
+        if !words.iter().all(|word| said.contains(word)) {
+            wrong.push(format!("{sets:?}: {said}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_discrete_observation_is_embedded_by_the_standard_backbone_or_by_a_list() {
+    for set in [
+        "net.discrete={ embedding = 4 }",
+        "net.backbone=[{ embedding = { vocabulary = 16, width = 4 } }, \"flatten\"]",
+    ] {
+        for (agent, more) in [("dqn", "warmup_env_steps=50"), ("ppo", "rollout_steps=20")] {
+            train(agent, "FrozenLake-v1", &[&SMALL[..], &[set, more, "num_envs=2"]].concat()).expect(set);
+        }
+    }
+    let small = "net.backbone=[{ embedding = { vocabulary = 4, width = 4 } }, \"flatten\"]";
+    let said = train("ppo", "FrozenLake-v1", &[&SMALL[..], &[small]].concat()).unwrap_err();
+    assert!(said.contains("embedding") && said.contains('4'), "{said}");
 }

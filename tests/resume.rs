@@ -85,6 +85,26 @@ fn a_recurrent_agent_with_dropout_goes_on_exactly_in_the_middle_of_a_rollout() {
     killed_and_resumed(4, &arguments);
 }
 
+/// Batch norm's statistics are buffers, its dropout has a generator, its target network copies what is no parameter.
+#[test]
+fn a_network_from_a_list_of_layers_goes_on_exactly() {
+    let sets = [
+        "env_steps=4000",
+        "checkpoint.every_env_steps=400",
+        "evaluation.every_env_steps=0",
+        "net.backbone=[{ linear = 16 }, \"batch_norm\", \"relu\", { dropout = 0.1 }, { residual = [{ linear = 16 }] }]",
+        "net.hidden_sizes=[16]",
+    ];
+    for (agent, environment, own) in [
+        ("sac", "Pendulum-v1", &["batch_size=16", "warmup_env_steps=100", "train_every_env_steps=4"][..]),
+        ("ppo", "CartPole-v1", &["num_envs=2", "rollout_steps=100", "epochs=2"]),
+    ] {
+        let mut arguments = vec!["train", agent, environment, "--seed", "3", "--quiet"];
+        sets.iter().chain(own).for_each(|set| arguments.extend(["--set", set]));
+        killed_and_resumed(3, &arguments);
+    }
+}
+
 #[test]
 fn interrupted_it_writes_a_checkpoint_and_goes_on_exactly() {
     let place = Workplace::new();

@@ -34,9 +34,11 @@ impl<L: OffPolicyLearner> OffPolicyAgent<L> {
         bounds: Option<UnitBox>,
         context: &AgentContext,
     ) -> Result<Self, AgentError> {
-        let store = Store::new(setup, bounds, learner.encoder().clone(), context)?;
+        let explorer = learner.explorer()?.twin(0, context.num_envs)?;
+        let with = (learner.encoder().clone(), explorer.extras_width());
+        let store = Store::new(setup, bounds, with, context)?;
         Ok(Self {
-            explorer: learner.explorer()?.twin(0, context.num_envs)?,
+            explorer,
             batch: store.room(learner.updates_at_once())?,
             learner,
             store,
@@ -60,7 +62,7 @@ impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {
     }
 
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
-        self.store.insert(0, experience);
+        self.store.insert(0, experience, self.explorer.extras());
         self.explorer.observe(experience.step);
         self.pace.observe(experience.observations.rows());
         Ok(())

@@ -24,6 +24,20 @@ pub trait Explorer: Send {
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError>;
 
+    /// How many numbers the explorer adds to each action: its memory's state, the action's probability. They go with the
+    /// transition through segments and replay ([`Transitions::extras`](crate::replay::Transitions::extras)).
+    fn extras_width(&self) -> usize {
+        0
+    }
+
+    /// What was added to the actions of the last call of [`Explorer::act`], `[rows, extras_width]`.
+    fn extras(&self) -> &[f32] {
+        &[]
+    }
+
+    /// Forgets what environment `row` was like: its next observation begins an episode.
+    fn forget(&mut self, _row: usize) {}
+
     /// Takes note of which episodes ended with a step.
     fn observe(&mut self, _step: &StepBatch) {}
 
@@ -66,6 +80,15 @@ pub struct RandomFirst {
     pub random: RandomPolicy,
     /// Until when, in env steps.
     pub warmup_env_steps: u64,
+    /// The extras of random actions.
+    zeros: Vec<f32>,
+}
+
+impl RandomFirst {
+    /// Acts at random for so many env steps, then as `explorer` does.
+    pub fn new(explorer: Box<dyn Explorer>, random: RandomPolicy, warmup_env_steps: u64) -> Self {
+        Self { explorer, random, warmup_env_steps, zeros: Vec::new() }
+    }
 }
 
 impl Explorer for RandomFirst {
@@ -77,10 +100,28 @@ impl Explorer for RandomFirst {
         rng: &mut SeededRng,
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
+        self.zeros.clear();
         if mode == ActMode::Explore && env_steps < self.warmup_env_steps {
+            self.zeros.resize(observations.rows() * self.explorer.extras_width(), 0.0);
             return self.random.act(observations, mode, rng, actions);
         }
         self.explorer.act(inference, observations, (mode, env_steps), rng, actions)
+    }
+
+    fn extras_width(&self) -> usize {
+        self.explorer.extras_width()
+    }
+
+    /// Those of random actions are zero.
+    fn extras(&self) -> &[f32] {
+        match self.zeros.is_empty() {
+            true => self.explorer.extras(),
+            false => &self.zeros,
+        }
+    }
+
+    fn forget(&mut self, row: usize) {
+        self.explorer.forget(row);
     }
 
     fn observe(&mut self, step: &StepBatch) {
@@ -92,6 +133,7 @@ impl Explorer for RandomFirst {
             explorer: self.explorer.twin(first, total)?,
             random: self.random.clone(),
             warmup_env_steps: self.warmup_env_steps,
+            zeros: Vec::new(),
         }))
     }
 
@@ -129,5 +171,9 @@ impl Policy for OwnPolicy {
     ) -> Result<(), AgentError> {
         let how = (mode, self.env_steps);
         self.explorer.act(Inference::Own(&self.weights), observations, how, rng, actions)
+    }
+
+    fn forget(&mut self, row: usize) {
+        self.explorer.forget(row);
     }
 }

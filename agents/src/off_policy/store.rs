@@ -20,6 +20,8 @@ pub struct Store {
     encoder: Encoder,
     action_space: pavlov_envs::Space,
     batch_size: usize,
+    /// How many numbers the explorer adds to an action.
+    extras: usize,
     /// Where batches are learned from.
     device: Device,
     /// Draws the batches.
@@ -34,7 +36,7 @@ impl Store {
     pub fn new(
         setup: &OffPolicySetup,
         bounds: Option<UnitBox>,
-        encoder: Encoder,
+        (encoder, extras): (Encoder, usize),
         context: &AgentContext,
     ) -> Result<Self, AgentError> {
         let (observations, actions) = (&context.observation_space, &context.action_space);
@@ -45,11 +47,13 @@ impl Store {
                 observations,
                 actions,
             )?
-            .with_encoder(encoder.clone()),
+            .with_encoder(encoder.clone())
+            .with_extras(extras),
             unit: bounds.map(|bounds| (bounds.clone(), vec![0.0; bounds.width()])),
             encoder,
             action_space: actions.clone(),
             batch_size: setup.batch_size,
+            extras,
             device: context.device,
             rng: SeededRng::seeded(derive_seed(context.seed, "sample", 0)),
         })
@@ -66,12 +70,14 @@ impl Store {
     /// [`AgentError`] when memory runs out.
     pub fn room(&self, minibatches: usize) -> Result<Batch, AgentError> {
         let capacity = minibatches * self.batch_size;
-        Batch::bound_for(self.device, capacity, &self.encoder, &self.action_space)
+        Batch::bound_for(self.device, capacity, &self.encoder, &self.action_space)?
+            .with_extras(self.device, self.extras)
     }
 
-    /// Takes in a step of each environment, of which the first has number `first`.
-    pub fn insert(&mut self, first: usize, experience: Experience<'_>) {
-        Step::each(experience).for_each(|(row, step)| self.push(first + row, step));
+    /// Takes in a step of each environment, of which the first has number `first`. `extras` is what the explorer added,
+    /// [`Explorer::extras`](super::Explorer::extras).
+    pub fn insert(&mut self, first: usize, experience: Experience<'_>, extras: &[f32]) {
+        Step::each(experience, extras).for_each(|(row, step)| self.push(first + row, step));
     }
 
     /// Takes in a step of environment `env`.

@@ -4,6 +4,7 @@ use pavlov_envs::{ActionBatch, Space};
 use pavlov_nn::{HostBuffer, HostElement};
 use tch::{Device, Tensor};
 
+use super::ring::Widths;
 use crate::core::AgentError;
 use crate::networks::Encoder;
 
@@ -23,6 +24,7 @@ pub struct Batch {
     next_masks: HostBuffer<f32>,
     choices: HostBuffer<i64>,
     points: HostBuffer<f32>,
+    extras: HostBuffer<f32>,
     rewards: HostBuffer<f32>,
     continues: HostBuffer<f32>,
     weights: HostBuffer<f32>,
@@ -56,6 +58,7 @@ pub(super) struct RowsMut<'a> {
     pub next_masks: &'a mut [f32],
     pub choices: &'a mut [i64],
     pub points: &'a mut [f32],
+    pub extras: &'a mut [f32],
     pub rewards: &'a mut [f32],
     pub continues: &'a mut [f32],
     pub weights: &'a mut [f32],
@@ -81,7 +84,7 @@ impl Batch {
         encoder: &Encoder,
         space: &Space,
     ) -> Result<Self, AgentError> {
-        let (choices, points) = widths(&ActionBatch::new(space, 1)?);
+        let Widths { choices, points, .. } = widths(&ActionBatch::new(space, 1)?);
         let rows = capacity as i64;
         let numbers = |width: usize| HostBuffer::bound_for(device, &[rows, width as i64]);
         let small = || HostBuffer::bound_for(device, &[rows]);
@@ -96,11 +99,21 @@ impl Batch {
             next_masks: numbers(encoder.mask_width())?,
             choices: HostBuffer::bound_for(device, &[rows, choices as i64])?,
             points: numbers(points)?,
+            extras: numbers(0)?,
             rewards: small()?,
             continues: small()?,
             weights: small()?,
             origins: Vec::with_capacity(capacity),
         })
+    }
+
+    /// The same batch with room for `width` numbers a transition that the policy added when it acted.
+    ///
+    /// # Errors
+    /// [`AgentError`] when memory runs out.
+    pub fn with_extras(self, device: Device, width: usize) -> Result<Self, AgentError> {
+        let shape = [self.capacity() as i64, width as i64];
+        Ok(Self { extras: HostBuffer::bound_for(device, &shape)?, ..self })
     }
 
     /// How many transitions there is room for.
@@ -125,6 +138,7 @@ impl Batch {
             next_masks: self.next_masks.as_mut_slice(),
             choices: self.choices.as_mut_slice(),
             points: self.points.as_mut_slice(),
+            extras: self.extras.as_mut_slice(),
             rewards: self.rewards.as_mut_slice(),
             continues: self.continues.as_mut_slice(),
             weights: self.weights.as_mut_slice(),
@@ -145,6 +159,7 @@ impl Batch {
             next_masks: self.tensor(&self.next_masks, device)?,
             choices: self.tensor(&self.choices, device)?,
             points: self.tensor(&self.points, device)?,
+            extras: self.tensor(&self.extras, device)?,
             rewards: self.tensor(&self.rewards, device)?,
             continues: self.tensor(&self.continues, device)?,
             weights: self.tensor(&self.weights, device)?,
@@ -196,6 +211,7 @@ impl Batch {
             next_masks: filled(&self.next_masks, self.count),
             choices: filled(&self.choices, self.count),
             points: filled(&self.points, self.count),
+            extras: filled(&self.extras, self.count),
             rewards: filled(&self.rewards, self.count),
             continues: filled(&self.continues, self.count),
             weights: filled(&self.weights, self.count),
@@ -218,6 +234,8 @@ pub struct Numbers<'a> {
     pub choices: &'a [i64],
     /// `[batch, dimensions]` or `[batch, 0]`
     pub points: &'a [f32],
+    /// `[batch, extras]`
+    pub extras: &'a [f32],
     /// `[batch]`
     pub rewards: &'a [f32],
     /// `[batch]`
@@ -244,6 +262,9 @@ pub struct Transitions {
     pub choices: Tensor,
     /// Continuous actions, f32 `[batch, dimensions]`, else `[batch, 0]`.
     pub points: Tensor,
+    /// What the policy added to each action when it acted (its memory's state, the action's probability), f32
+    /// `[batch, extras]`; `[batch, 0]` where it adds nothing.
+    pub extras: Tensor,
     /// The reward, or the discounted sum of several: f32 `[batch]`
     pub rewards: Tensor,
     /// What the discounted next value is multiplied with: 0 where the world ended (terminated); else 1 after one
@@ -253,11 +274,12 @@ pub struct Transitions {
     pub weights: Tensor,
 }
 
-/// The widths of discrete and of continuous actions; one of them is 0.
-pub(super) fn widths(actions: &ActionBatch) -> (usize, usize) {
-    match actions {
+/// How many numbers these actions have.
+pub(super) fn widths(actions: &ActionBatch) -> Widths {
+    let (choices, points) = match actions {
         ActionBatch::Discrete(_) => (1, 0),
         ActionBatch::MultiDiscrete { width, .. } => (*width, 0),
         ActionBatch::Box { width, .. } => (0, *width),
-    }
+    };
+    Widths { choices, points, extras: 0 }
 }

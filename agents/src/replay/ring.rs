@@ -7,6 +7,16 @@ use super::priorities::Priorities;
 use super::streams::{Outcome, Start};
 use crate::core::AgentError;
 
+/// How many numbers a transition has of each kind.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Widths {
+    /// Of discrete actions, and of continuous ones; one of them is 0.
+    pub choices: usize,
+    pub points: usize,
+    /// Of what the policy adds when it acts.
+    pub extras: usize,
+}
+
 /// The transitions, by slot.
 #[derive(Clone, Debug)]
 pub(super) struct Ring {
@@ -17,7 +27,9 @@ pub(super) struct Ring {
     width: usize,
     pub choices: Vec<i64>,
     pub points: Vec<f32>,
-    pub widths: (usize, usize),
+    /// `[slots, extras]`
+    pub extras: Vec<f32>,
+    pub widths: Widths,
     pub rewards: Vec<f32>,
     pub continues: Vec<f32>,
     /// How many transitions there have ever been: the next one's slot is this modulo the capacity.
@@ -25,7 +37,7 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    pub fn new(capacity: usize, width: usize, widths: (usize, usize)) -> Self {
+    pub fn new(capacity: usize, width: usize, widths: Widths) -> Self {
         Self {
             capacity,
             observations: Vec::new(),
@@ -33,6 +45,7 @@ impl Ring {
             width,
             choices: Vec::new(),
             points: Vec::new(),
+            extras: Vec::new(),
             widths,
             rewards: Vec::new(),
             continues: Vec::new(),
@@ -64,6 +77,7 @@ impl Ring {
         put(&mut self.nexts, slot, outcome.next);
         put(&mut self.choices, slot, &start.choices);
         put(&mut self.points, slot, &start.points);
+        put(&mut self.extras, slot, &start.extras);
         put(&mut self.rewards, slot, &[start.rewards]);
         put(&mut self.continues, slot, &[outcome.continues]);
         self.written += 1;
@@ -93,6 +107,7 @@ impl Ring {
         put_array(state, "to", len, &self.nexts);
         put_array(state, "choices", len, &self.choices);
         put_array(state, "points", len, &self.points);
+        put_array(state, "extras", len, &self.extras);
         put_array(state, "rewards", len, &self.rewards);
         put_array(state, "continues", len, &self.continues);
         Ok(state.put_value("written", &self.written)?)
@@ -113,8 +128,9 @@ impl Ring {
         }
         self.observations = array(state, "from", len * self.width)?;
         self.nexts = array(state, "to", len * self.width)?;
-        self.choices = array(state, "choices", len * self.widths.0)?;
-        self.points = array(state, "points", len * self.widths.1)?;
+        self.choices = array(state, "choices", len * self.widths.choices)?;
+        self.points = array(state, "points", len * self.widths.points)?;
+        self.extras = array(state, "extras", len * self.widths.extras)?;
         self.continues = array(state, "continues", len)?;
         self.rewards = rewards;
         self.written = written;

@@ -11,7 +11,7 @@ use super::ReplayConfig;
 use super::batch::{Batch, Frames, Origin, RowsMut, widths};
 use super::observations::{Observations, Places};
 use super::priorities::Priorities;
-use super::ring::Ring;
+use super::ring::{Ring, Widths};
 use super::streams::{Start, Stream};
 use crate::core::{AgentError, Experience};
 use crate::networks::Encoder;
@@ -49,20 +49,25 @@ pub struct Step<'a> {
     pub end: End,
     /// What truly followed: the final observation, if the episode ended.
     pub next: ObsRef<'a>,
+    /// What the policy added when it acted: numbers that belong to the action, such as the state of its memory or the
+    /// action's probability.
+    pub extras: &'a [f32],
 }
 
 impl<'a> Step<'a> {
-    /// The steps of an experience, each with its row. Rows that are resets are none.
-    pub fn each(experience: Experience<'a>) -> impl Iterator<Item = (usize, Self)> {
+    /// The steps of an experience, each with its row; `extras` is `[rows, width]`. Rows that are resets are none.
+    pub fn each(experience: Experience<'a>, extras: &'a [f32]) -> impl Iterator<Item = (usize, Self)> {
         let Experience { observations, actions, step } = experience;
         let rows = (0..observations.rows()).filter(|&row| !step.resets[row]);
-        rows.map(|row| {
+        let width = extras.len() / observations.rows().max(1);
+        rows.map(move |row| {
             let step = Self {
                 observation: observations.row(row),
                 action: actions.row(row),
                 reward: step.rewards[row] as f32,
                 end: step.ends[row],
                 next: step.next_observation(row),
+                extras: &extras[row * width..(row + 1) * width],
             };
             (row, step)
         })
@@ -103,6 +108,12 @@ impl Replay {
         Self { encoder, ..self }
     }
 
+    /// The same replay, which keeps `width` numbers beside each action that the policy adds when it acts.
+    pub fn with_extras(mut self, width: usize) -> Self {
+        self.ring.widths.extras = width;
+        self
+    }
+
     /// How many transitions there are.
     pub fn len(&self) -> usize {
         self.ring.rewards.len()
@@ -125,7 +136,7 @@ impl Replay {
 
     /// Adds a step of each environment, in order. Rows that are resets are none.
     pub fn insert(&mut self, experience: Experience<'_>) {
-        Step::each(experience).for_each(|(row, step)| self.push(row, step));
+        Step::each(experience, &[]).for_each(|(row, step)| self.push(row, step));
     }
 
     /// Adds a step of environment `env`. The oldest transitions give way to those that it completes.
@@ -168,6 +179,8 @@ impl Replay {
         }
         start.choices.clear();
         start.points.clear();
+        start.extras.clear();
+        start.extras.extend_from_slice(step.extras);
         match step.action {
             Action::Discrete(choice) => start.choices.push(choice),
             Action::MultiDiscrete(choices) => start.choices.extend_from_slice(choices),
@@ -272,9 +285,10 @@ impl Replay {
             put_mask(&self.encoder, observation, &mut rows.masks[span.clone()]);
             put_mask(&self.encoder, next, &mut rows.next_masks[span]);
         }
-        let (choices, points) = self.ring.widths;
+        let Widths { choices, points, extras } = self.ring.widths;
         take(&self.ring.choices, slot, choices, rows.choices, row);
         take(&self.ring.points, slot, points, rows.points, row);
+        take(&self.ring.extras, slot, extras, rows.extras, row);
         rows.rewards[row] = self.ring.rewards[slot];
         rows.continues[row] = self.ring.continues[slot];
     }

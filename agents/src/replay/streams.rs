@@ -16,6 +16,7 @@ pub(super) struct Start {
     pub observation: Vec<u32>,
     pub choices: Vec<i64>,
     pub points: Vec<f32>,
+    pub extras: Vec<f32>,
     /// `r_0 + gamma r_1 + ...` so far.
     pub rewards: f32,
     /// The power of gamma with which the next reward counts.

@@ -204,6 +204,7 @@ fn an_episode_that_is_broken_off_counts_as_truncated() {
                 reward: 1.0,
                 end: End::No,
                 next: ObsRef { floats: &next, bytes: &[] },
+                extras: &[],
             },
         );
     }
@@ -345,6 +346,7 @@ fn play_frames(
                     reward: naive.len() as f32,
                     end,
                     next: ObsRef { floats: &[], bytes: &next },
+                    extras: &[],
                 },
             );
             naive.push((before, next.clone()));
@@ -408,6 +410,7 @@ fn frames_are_kept_once() {
                     reward: 0.0,
                     end: if step == 49 { End::Terminated } else { End::No },
                     next: ObsRef { floats: &[], bytes: &next },
+                    extras: &[],
                 },
             );
             before = next;
@@ -415,4 +418,45 @@ fn frames_are_kept_once() {
     }
     assert_eq!(replay.held().1 as f64, frames);
     assert!(replay.held().1 as f64 <= 1.05 * replay.len() as f64);
+}
+
+#[test]
+fn what_the_policy_adds_to_an_action_stays_with_its_transition() {
+    for n_steps in [1, 3] {
+        let made = || {
+            let replay = Replay::new((8, config(n_steps, None)), DISCOUNT, &space(), &actions()).unwrap();
+            replay.with_extras(2)
+        };
+        let mut replay = made();
+        for time in 0..40 {
+            let (at, next) = ([time as f32], [time as f32 + 1.0]);
+            let end = if time % 7 == 6 { End::Truncated } else { End::No };
+            let extras = [10.0 * at[0], -at[0]];
+            replay.push(
+                0,
+                Step {
+                    observation: ObsRef { floats: &at, bytes: &[] },
+                    action: Action::Discrete(0),
+                    reward: 1.0,
+                    end,
+                    next: ObsRef { floats: &next, bytes: &[] },
+                    extras: &extras,
+                },
+            );
+        }
+        let mut resumed = made();
+        resumed.load_state(&replay.state().unwrap().view()).unwrap();
+        for replay in [&mut replay, &mut resumed] {
+            let batch = Batch::new(64, &Encoder::new(&space()), &actions()).unwrap();
+            let mut batch = batch.with_extras(Device::Cpu, 2).unwrap();
+            replay.sample(&mut SeededRng::seeded(1), 0.0, 64, &mut batch).unwrap();
+            let all = batch.transitions(Device::Cpu).unwrap();
+            for row in 0..64 {
+                let at = all.observations.double_value(&[row, 0]);
+                let extras = [0, 1].map(|column| all.extras.double_value(&[row, column]));
+                assert_eq!(extras, [10.0 * at, -at], "{n_steps} steps, row {row}");
+            }
+            assert_eq!(batch.numbers().extras.len(), 128);
+        }
+    }
 }

@@ -145,11 +145,11 @@ impl Sac {
 
 impl OffPolicyLearner for Sac {
     fn explorer(&self) -> Result<Box<dyn Explorer>, AgentError> {
-        Ok(Box::new(RandomFirst {
-            explorer: Box::new(self.parts.policy.twin()?),
-            random: self.parts.random.clone(),
-            warmup_env_steps: self.parts.config.warmup_env_steps,
-        }))
+        Ok(Box::new(RandomFirst::new(
+            Box::new(self.parts.policy.twin()?),
+            self.parts.random.clone(),
+            self.parts.config.warmup_env_steps,
+        )))
     }
 
     fn encoder(&self) -> &Encoder {

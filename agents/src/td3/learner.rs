@@ -128,11 +128,11 @@ impl Td3Learner {
 
 impl OffPolicyLearner for Td3Learner {
     fn explorer(&self) -> Result<Box<dyn Explorer>, AgentError> {
-        Ok(Box::new(RandomFirst {
-            explorer: Box::new(self.policy.twin()?),
-            random: self.random.clone(),
-            warmup_env_steps: self.config.warmup_env_steps,
-        }))
+        Ok(Box::new(RandomFirst::new(
+            Box::new(self.policy.twin()?),
+            self.random.clone(),
+            self.config.warmup_env_steps,
+        )))
     }
 
     fn encoder(&self) -> &Encoder {

@@ -48,9 +48,10 @@ impl Half for OffPolicyHalf {
     }
 
     fn observe(&mut self, experience: Experience<'_>, updates: u64) {
+        if let Some(segment) = &mut self.segment {
+            segment.record(experience, self.explorer.extras(), std::mem::take(&mut self.anew), updates);
+        }
         self.explorer.observe(experience.step);
-        let Some(segment) = &mut self.segment else { return };
-        segment.record(experience, std::mem::take(&mut self.anew), updates);
     }
 
     fn cut(&mut self, _led_to: &ObsBatch) {

@@ -12,6 +12,8 @@ struct Record {
     observations: ObsBatch,
     actions: ActionBatch,
     step: StepBatch,
+    /// What the explorer added to the actions.
+    extras: Vec<f32>,
     /// True if the environments were replaced before this step.
     anew: bool,
 }
@@ -35,6 +37,7 @@ impl Segment {
                 observations: ObsBatch::new(&plan.observation_space, num_envs),
                 actions: ActionBatch::new(&plan.action_space, num_envs)?,
                 step: StepBatch::new(&plan.observation_space, num_envs),
+                extras: Vec::new(),
                 anew: false,
             })
         };
@@ -69,16 +72,16 @@ impl Segment {
 
     /// Puts step `index` into the replay.
     pub fn insert(&self, index: usize, store: &mut Store) {
-        let Record { observations, actions, step, anew } = &self.records[index];
+        let Record { observations, actions, step, extras, anew } = &self.records[index];
         if *anew {
             (0..observations.rows()).for_each(|row| store.cut(self.first_env + row));
         }
-        store.insert(self.first_env, Experience { observations, actions, step });
+        store.insert(self.first_env, Experience { observations, actions, step }, extras);
     }
 
-    /// Adds a step, whose actions come from weights that had seen so many updates. `anew` is true if the
-    /// environments were replaced before it.
-    pub fn record(&mut self, experience: Experience<'_>, anew: bool, updates: u64) {
+    /// Adds a step with what the explorer added to its actions, which come from weights that had seen so many updates.
+    /// `anew` is true if the environments were replaced before it.
+    pub fn record(&mut self, experience: Experience<'_>, extras: &[f32], anew: bool, updates: u64) {
         if self.filled == 0 {
             self.updates = updates;
         }
@@ -89,6 +92,8 @@ impl Segment {
             let _ = record.actions.set_row(row, experience.actions.row(row));
         }
         record.step.copy_rows(0, experience.step);
+        record.extras.clear();
+        record.extras.extend_from_slice(extras);
         record.anew = anew;
         self.filled += 1;
     }
