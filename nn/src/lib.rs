@@ -2,8 +2,9 @@
 //!
 //! * [`Layout`] and [`Parameters`]: the flat arena in which a network's numbers live, by [`Role`]: trainable, frozen or
 //!   written by the layers themselves.
+//! * [`layers`]: what networks are composed of, in code or from a list in a file; every layer and network is a [`Module`].
 //! * [`Mlp`]: networks, described by typed configurations; the description is called with the numbers. [`Ensemble`]:
-//!   several of one shape. [`Recurrent`]: networks with a memory.
+//!   several of one shape. [`Recurrent`], [`RecurrentStack`]: networks with a [`Memory`].
 //! * [`Features`]: the front for observations with images: [`Cnn`]s, whose features a network goes on with.
 //! * [`optim`]: optimisers that step over the whole arena at once, gradient clipping.
 //! * [`Distribution`]: of actions; log-probabilities, entropies, their gradients.
@@ -11,6 +12,40 @@
 //! * [`Schedule`]: learning rates and other quantities that change over training.
 //! * [`StateDict`]: what components save; [`weights`]: safetensors files that PyTorch reads and writes.
 //! * [`device`]: from `auto`, `cpu` or `cuda:1` to a device that is there.
+//!
+//! A residual block as ResNets have them, with PyTorch's names in its weights, and one step down a loss:
+//!
+//! ```
+//! use pavlov_common::SeededRng;
+//! use pavlov_nn::layers::{BatchNorm, BatchNormConfig, Conv2d, Conv2dConfig, Residual, Sequential};
+//! use pavlov_nn::{Activation, Layout, Module, NnError, OptimizerConfig, Parameters, Trainable};
+//!
+//! fn block(layout: &mut Layout, name: &str, channels: i64, filters: i64) -> Result<Sequential, NnError> {
+//!     let same = Conv2dConfig { padding: 1.into(), bias: false, ..Conv2dConfig::new(filters, 3) };
+//!     let wider = Conv2dConfig { bias: false, ..Conv2dConfig::new(filters, 1) };
+//!     let norm = BatchNormConfig::default();
+//!     let layers = Sequential::default()
+//!         .then(Conv2d::new(layout, &format!("{name}.conv1."), channels, &same)?)
+//!         .then(BatchNorm::new(layout, &format!("{name}.bn1."), filters, &norm)?)
+//!         .then(Activation::Relu)
+//!         .then(Conv2d::new(layout, &format!("{name}.conv2."), filters, &same)?)
+//!         .then(BatchNorm::new(layout, &format!("{name}.bn2."), filters, &norm)?);
+//!     let projection = Sequential::default()
+//!         .then(Conv2d::new(layout, &format!("{name}.downsample.0."), channels, &wider)?)
+//!         .then(BatchNorm::new(layout, &format!("{name}.downsample.1."), filters, &norm)?);
+//!     Ok(Sequential::default().then(Residual::new(layers, projection)).then(Activation::Relu))
+//! }
+//!
+//! let mut layout = Layout::new();
+//! let network = block(&mut layout, "layer1.0", 3, 8)?;
+//! let parameters = Parameters::new(&layout, &mut SeededRng::seeded(1), tch::Device::Cpu)?;
+//! let mut trainable = Trainable::new(parameters, &OptimizerConfig::default(), None, 1)?;
+//! let images = tch::Tensor::ones([4, 3, 16, 16], tch::kind::FLOAT_CPU);
+//! let features = network.forward(&mut trainable.pass(), &images)?;
+//! assert_eq!(features.size(), [4, 8, 16, 16]);
+//! trainable.descend_loss(&features.mean(tch::Kind::Float), 1e-3)?;
+//! # Ok::<(), NnError>(())
+//! ```
 
 mod activation;
 pub mod device;

@@ -62,7 +62,7 @@ macro_rules! layers {
                 }
             }
 
-            fn names() -> impl Iterator<Item = &'static str> {
+            pub(super) fn names() -> impl Iterator<Item = &'static str> {
                 [$($name),*].into_iter().chain(Activation::ALL.map(Activation::name))
             }
 

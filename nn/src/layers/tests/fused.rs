@@ -173,3 +173,28 @@ proptest! {
         assert_alike(&format!("[{}]", layers.join(", ")), &[3], batch);
     }
 }
+
+#[test]
+fn a_run_with_some_frozen_weights_trains_the_others() {
+    let text = r#"[{ conv2d = { filters = 4, kernel = 3 } }, "relu", { conv2d = { filters = 3, kernel = 2 } }, "relu",
+        "flatten", { linear = 4 }, "relu", { linear = 2 }]"#;
+    let (network, mut parameters, _) = built(text, &[2, 6, 6]).unwrap();
+    let x = numbers(&[3, 2, 6, 6]);
+    let [_, whole, _] = passes(&network, &mut parameters, &x, true);
+    let place = |parameters: &Parameters, name: &str| {
+        let spec = parameters.layout().specs().iter().find(|spec| spec.name == name).unwrap().clone();
+        (spec.offset, spec.len())
+    };
+    let trained = ["2.weight", "2.bias", "7.weight", "7.bias"];
+    let before = trained.map(|name| {
+        let (offset, len) = place(&parameters, name);
+        whole.narrow(0, offset, len)
+    });
+    parameters.freeze(&["0.*", "5.*"]).unwrap();
+    let [_, rest, _] = passes(&network, &mut parameters, &x, true);
+    for (name, before) in trained.iter().zip(before) {
+        let (offset, len) = place(&parameters, name);
+        let distance = (rest.narrow(0, offset, len) - before).abs().max().double_value(&[]);
+        assert!(distance < 1e-5, "{name}: {distance}");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod fused;
 mod lists;
+mod random;
 mod recorded;
 mod resnet;
 mod single;
