@@ -201,7 +201,7 @@ fn free_running_it_stops_when_asked_and_goes_on() {
 }
 
 #[test]
-fn what_cannot_be_shared_is_refused() {
+fn settings_that_do_not_fit_actors_are_refused() {
     let place = Workplace::new();
     for (arguments, message) in [
         (vec!["dqn", "CartPole-v1", "--actors", "4", "--envs", "6"], "--envs 8"),

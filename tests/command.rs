@@ -85,7 +85,7 @@ pub fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn lists_name_what_there_is() {
+fn lists_name_environments_and_agents() {
     let place = Workplace::new();
     let envs = place.pavlov(&["envs", "--json"]).out;
     let envs: serde_json::Value = serde_json::from_str(&envs).expect("JSON");

@@ -80,7 +80,7 @@ fn truncation_is_not_termination() {
 }
 
 #[test]
-fn a_memory_knows_what_was_seen_three_steps_ago() {
+fn a_memory_keeps_an_observation_of_three_steps_ago() {
     let small = ["net.recurrent_size=16", "net.orthogonal_init=false", "env_steps=40000"];
     for (agent, sets) in AGENTS.iter().filter(|(agent, _)| *agent != "reinforce") {
         let score = |more: &[&str]| {

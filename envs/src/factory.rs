@@ -26,7 +26,7 @@ impl EnvFactory {
     ///
     /// # Errors
     /// [`EnvError::Option`] when a wrapper of all environments together stands before one of a single
-    /// environment.
+    /// environment, or twice.
     pub fn new(spec: EnvSpec, options: EnvOptions, wrappers: &[WrapperConfig]) -> Result<Self, EnvError> {
         let single = wrappers.iter().take_while(|wrapper| !wrapper.is_vector()).count();
         let (single, together) = wrappers.split_at(single);
@@ -40,7 +40,7 @@ impl EnvFactory {
             || twice(|w| matches!(w, WrapperConfig::NormalizeReward { .. }))
         {
             return Err(EnvError::Option(
-                "what is normalised cannot be normalised again: name it once".into(),
+                "two wrappers normalise the same numbers: give each kind once".into(),
             ));
         }
         Ok(Self { spec, options, wrappers: single.to_vec(), vector_wrappers: together.to_vec() })

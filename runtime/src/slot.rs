@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_woken_by_news_and_by_the_end() {
+    fn a_waiting_reader_is_woken_by_a_publication_and_by_the_end() {
         let (slot, mut publisher) = Slot::new(vec![0; 64], 3);
         assert_eq!(slot.wait_for(3).map(|snapshot| snapshot.version), Some(3));
         thread::scope(|scope| {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_not_published() {
+    fn a_failed_write_publishes_nothing() {
         let (slot, mut publisher) = Slot::new(vec![7], 0);
         assert_eq!(publisher.publish(|_| Err("full")), Err("full"));
         assert_eq!((slot.version(), slot.latest().value.clone()), (0, vec![7]));

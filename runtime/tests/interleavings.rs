@@ -40,7 +40,7 @@ fn a_snapshot_is_whole_and_versions_only_grow() {
 }
 
 #[test]
-fn who_waits_always_wakes() {
+fn a_waiting_reader_always_wakes() {
     loom::model(|| {
         let (slot, mut publisher) = Slot::new(vec![], 0);
         let other = slot.clone();

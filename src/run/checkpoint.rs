@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_killed_process_left_is_no_checkpoint() {
+    fn leftovers_of_a_killed_process_are_no_checkpoints() {
         let folder = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::new(folder.path().to_path_buf());
         checkpoints.write(1, &state(), 1).unwrap();

@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_options_are_refused_with_what_to_give() {
+    fn wrong_options_are_refused_with_the_right_ones() {
         let cases = [
             ("CartPole-v1", "sutton_barto_reward = 1", "give true or false"),
             ("MountainCar-v0", "goal_velocity = nan", "give a finite number"),

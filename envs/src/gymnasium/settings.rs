@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_is_refused() {
+    fn impossible_options_are_refused() {
         for (text, word) in [
             ("timeout_seconds = 0", "above 0"),
             ("timeout_seconds = 1e300", "up to"),

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_form_is_refused_in_a_sentence() {
+    fn spaces_without_a_form_are_refused_in_a_sentence() {
         let text = r#"{"kind": "other", "text": "Text(1, 9)"}"#;
         let message = spaces(text, DISCRETE).unwrap_err().to_string();
         assert!(message.contains("Text(1, 9) cannot be an observation space: use"), "{message}");

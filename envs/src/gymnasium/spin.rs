@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_slow_is_not_waited_for_for_a_while() {
+    fn a_slow_answer_is_not_spun_for_again_at_once() {
         let (spin, asked) = (Spin::default(), Cell::new(0));
         let never = || {
             asked.set(asked.get() + 1);
@@ -56,7 +56,10 @@ mod tests {
         }
         assert_eq!(asked.get(), before);
         assert!(spin.wait(|| Ok(Some(1))).is_ok_and(|value| value == Some(1)));
-        assert!(spin.wait(|| Ok(Some(2))).is_ok_and(|value| value == Some(2)), "what is quick is waited for");
+        assert!(
+            spin.wait(|| Ok(Some(2))).is_ok_and(|value| value == Some(2)),
+            "a quick answer is waited for"
+        );
         assert!(spin.wait(|| Err::<Option<()>, _>(io::ErrorKind::BrokenPipe.into())).is_err());
     }
 }

@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn the_picture_shows_what_is_asked() {
+    fn the_picture_shows_the_card_that_is_asked_for() {
         let mut env = RepeatPrevious::new(1, 2);
         let suits: Vec<u8> = (0..52).map(|card| card % 4).collect();
         env.start_from(&suits).unwrap();

@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_transform_undoes_what_it_does() {
+    fn a_transform_and_its_inverse_cancel() {
         let transform = Transform::about(Vec2::new(1.0, -2.0), 0.7, Vec2::new(0.3, 0.1));
         let there = transform.apply(Vec2::new(0.3, 0.1));
         assert!((there - Vec2::new(1.0, -2.0)).length() < 1e-6);
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_matrix_solves_what_it_maps() {
+    fn a_solution_is_mapped_back_to_the_right_side() {
         let matrix = Symmetric2 { xx: 2.0, xy: 0.5, yy: 1.0 };
         let x = Vec2::new(3.0, -1.0);
         assert!((matrix.solve(matrix.apply(x)) - x).length() < 1e-6);

@@ -27,7 +27,7 @@ fn boxed(x: f32, y: f32) -> Body {
 }
 
 #[test]
-fn a_box_weighs_what_its_area_says() {
+fn the_mass_of_a_box_follows_from_its_area() {
     let mass = Polygon::from_half_extents(0.5, 0.25).mass(2.0);
     assert!(near(mass.mass, 1.0) && near(mass.center.length(), 0.0));
     assert!(near(mass.inertia, (1.0 + 0.25) / 12.0), "{}", mass.inertia);
@@ -37,7 +37,7 @@ fn a_box_weighs_what_its_area_says() {
 }
 
 #[test]
-fn a_hull_leaves_out_what_is_inside_and_goes_counter_clockwise() {
+fn a_hull_leaves_inner_points_out_and_goes_counter_clockwise() {
     let points = [(0.0, 0.0), (2.0, 0.0), (1.0, 0.5), (2.0, 2.0), (0.0, 2.0)].map(|(x, y)| Vec2::new(x, y));
     let hull = Polygon::hull(&points);
     assert_eq!(hull.corners().len(), 4);
@@ -63,7 +63,7 @@ fn rays_end_where_they_hit() {
 }
 
 #[test]
-fn what_falls_freely_falls_as_reckoned() {
+fn a_free_fall_is_as_computed() {
     let mut world = world(|world| _ = world.add_body(boxed(0.0, 100.0)));
     (0..50).for_each(|_| world.step(PACE, &mut |_, _| {}));
     // Velocity first, then position: 0.02^2 * 10 * (1 + 2 + ... + 50).

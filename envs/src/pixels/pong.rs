@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn who_follows_the_ball_wins_and_who_sleeps_loses() {
+    fn a_player_that_follows_the_ball_wins_and_an_idle_one_loses() {
         let follow = |ball: f32, bat: f32| if ball < bat - 1.0 { 1 } else { i64::from(ball > bat + 1.0) * 2 };
         let edge = |ball: f32, bat: f32| follow(ball, bat + 4.5);
         assert!(mean_return(20, |_, _| 0) < -3.0);

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn the_mask_allows_what_changes_the_state() {
+    fn the_mask_allows_the_actions_that_change_the_state() {
         let taxi = taxi(TaxiOptions::default());
         for state in 0..STATES {
             let mask = Taxi::action_mask(state).unwrap();

@@ -68,7 +68,7 @@ fn apart(
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
-    fn each_environment_lives_through_what_it_would_in_step_with_the_others(
+    fn each_environment_takes_the_same_course_as_in_step_with_the_others(
         plan in (1_usize..7, 1_usize..25).prop_flat_map(|(envs, steps)| {
             proptest::collection::vec(proptest::collection::vec(0_i64..3, steps), envs)
         }),
@@ -118,7 +118,7 @@ fn a_panic_is_named_and_a_reset_goes_on() {
 }
 
 #[test]
-fn what_cannot_be_sent_or_received_is_an_error_and_no_wait_without_end() {
+fn impossible_calls_are_errors_and_never_wait_without_end() {
     let (mut envs, mut out) = three();
     let send = |envs: &mut AsyncVectorEnv, ids: &[usize], count: usize| {
         envs.send(ids, &ActionBatch::Discrete(vec![0; count])).map_err(|error| error.to_string())

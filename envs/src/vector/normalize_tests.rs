@@ -142,7 +142,7 @@ fn an_evaluation_applies_the_statistics_and_changes_nothing() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused() {
+fn senseless_settings_are_refused() {
     let taxi = Registry::bundled().make("Taxi-v3").unwrap();
     let message = ObservationNormalizer::new(taxi.observation_space(), 10.0, 1e-8).unwrap_err().to_string();
     assert!(message.contains("no box of f32"), "{message}");
@@ -156,7 +156,7 @@ fn what_makes_no_sense_is_refused() {
 }
 
 #[test]
-fn several_that_gather_together_know_what_one_would() {
+fn pooled_statistics_equal_those_of_one_environment() {
     let options = VectorOptions::new(ENVS);
     let mut alone = both().make_vector(&options).unwrap();
     play(alone.as_mut(), STEPS);

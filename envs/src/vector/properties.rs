@@ -84,7 +84,7 @@ fn plans() -> impl Strategy<Value = (Vec<Vec<i64>>, VectorOptions)> {
 
 proptest! {
     #[test]
-    fn copies_live_through_what_single_environments_do(
+    fn copies_take_the_same_course_as_single_environments(
         (plan, options) in plans(), seed: u64, longest in 1_u32..20,
     ) {
         let (lives, _) = together(longest, seed, &plan, options);

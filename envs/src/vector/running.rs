@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn what_several_have_seen_is_merged_as_if_one_had_seen_all() {
+    fn merged_statistics_equal_those_of_all_rows() {
         let numbers: Vec<f64> = (0..40).map(|index| f64::from(index * index % 17) - 3.0).collect();
         let mut one = RunningStatistics::new(2);
         one.update(20, |row, column| numbers[row * 2 + column]);
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn senseless_parts_are_refused() {
         for (mean, variance, count) in [
             (vec![0.0], vec![], 1.0),
             (vec![f64::NAN], vec![1.0], 1.0),

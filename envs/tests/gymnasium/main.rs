@@ -143,7 +143,7 @@ fn play(mut env: Box<dyn VectorEnv>, steps: usize) -> Vec<StepBatch> {
 }
 
 #[test]
-fn results_depend_neither_on_workers_nor_on_who_resets() {
+fn results_do_not_depend_on_workers_or_on_the_kind_of_autoreset() {
     for autoreset in [Autoreset::SameStep, Autoreset::NextStep] {
         let vector = VectorOptions::new(5).autoreset(autoreset);
         let single = vector.of_single(|_| make("gym:FrozenLake-v1", "")).unwrap();
@@ -203,7 +203,7 @@ fn infos_lives_and_pictures_are_shown() {
 }
 
 #[test]
-fn what_cannot_be_made_says_what_to_do() {
+fn an_environment_that_cannot_be_made_is_an_error_with_a_remedy() {
     let message = refusal("gym:CartPol-v1", "");
     assert_eq!(message, "unknown environment `gym:CartPol-v1` (did you mean `gym:CartPole-v1`?)");
     let message = refusal("gym:CartPole-v1", "wrappers = [\"FlattenObservatio\"]");

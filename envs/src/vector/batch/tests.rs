@@ -90,7 +90,7 @@ proptest! {
 
     /// One byte of a saved state replaced: both refuse it, or both take it and go on alike.
     #[test]
-    fn a_damaged_state_is_to_one_what_it_is_to_the_other(
+    fn a_damaged_state_has_the_same_effect_on_both(
         place: prop::sample::Index, byte: u8, limit in prop_oneof![Just(None), Just(Some(20))],
     ) {
         let mut pair = cartpoles(limit);

@@ -108,7 +108,7 @@ fn a_damaged_or_foreign_state_is_refused() {
 }
 
 #[test]
-fn what_the_world_says_of_itself_is_handed_on() {
+fn infos_lives_and_pictures_are_passed_on() {
     let mut env =
         wrapped(&[W::SignReward {}, W::FrameSkip { frames: 1, max_pool: false }], Screen::boxed()).unwrap();
     let mut observation = ObsBatch::new(env.observation_space(), 1);
@@ -377,7 +377,7 @@ fn actions_stick_as_often_as_they_should_and_never_to_the_last_episodes() {
 }
 
 #[test]
-fn what_makes_no_sense_is_refused_in_a_sentence() {
+fn senseless_settings_are_refused_in_a_sentence() {
     let cases = [
         (W::TimeLimit { max_episode_steps: 0 }, "at least 1"),
         (W::FrameSkip { frames: 0, max_pool: false }, "at least 1"),
