@@ -4,9 +4,9 @@ use super::item::Site;
 use super::{Defaults, LayerConfig, Sequential};
 use crate::{Layout, NnError};
 
-/// Puts a list of layers together for samples of `input_shape` (without the batch) and adds the parameters to the layout,
-/// named `prefix` + `0.weight` and so on, as PyTorch names those of the `nn.Sequential` of the same layers. Gives the
-/// network and the shape of one sample of its output.
+/// Puts a list of layers together for samples of `input_shape` (without the batch) and adds the parameters to
+/// the layout, named `prefix` + `0.weight` and so on, as PyTorch names those of the `nn.Sequential` of the
+/// same layers. Gives the network and the shape of one sample of its output.
 ///
 /// ```
 /// use pavlov_common::SeededRng;
@@ -28,7 +28,8 @@ use crate::{Layout, NnError};
 /// ```
 ///
 /// # Errors
-/// [`NnError::Config`] that names the layer by its place when its input does not fit or one of its settings makes no sense.
+/// [`NnError::Config`] that names the layer by its place when its input does not fit or one of its settings
+/// makes no sense.
 pub fn build(
     layout: &mut Layout,
     prefix: &str,
@@ -81,7 +82,7 @@ pub(super) fn placed(index: usize, name: &str, message: &str) -> String {
 }
 
 /// Places are a list, `layer 3 (residual), layer 1 (linear)`, which ends with a colon.
-fn joined(place: &str, message: &str) -> String {
+pub(super) fn joined(place: &str, message: &str) -> String {
     let goes_on = ["layer ", "branch ", "projection"].iter().any(|word| message.starts_with(word));
     format!("{place}{} {message}", if goes_on { "," } else { ":" })
 }

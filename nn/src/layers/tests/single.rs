@@ -1,4 +1,5 @@
-//! What single layers do beyond PyTorch's numbers: errors, dropout, masks, statistics, gradients by finite differences.
+//! Single layers beyond PyTorch's numbers: errors, dropout, masks, statistics, gradients by finite
+//! differences.
 
 use tch::Kind;
 
@@ -26,7 +27,7 @@ fn a_batch_of_one_row_is_refused_by_a_batch_norm_in_training_alone() {
     assert!(error.contains("`backbone.1`") && error.contains("give batches of at least two"), "{error}");
     assert_eq!(parameters.values(), &before);
     // A single image has many numbers for each channel.
-    norm.forward(&mut Pass::train(&parameters, &mut rng), &numbers(&[1, 3, 2])).unwrap();
+    let _ = norm.forward(&mut Pass::train(&parameters, &mut rng), &numbers(&[1, 3, 2])).unwrap();
     assert_ne!(parameters.values(), &before);
 }
 
@@ -145,7 +146,7 @@ fn causal_attention_does_not_see_what_comes() {
 fn attention_with_dropout_is_that_without_but_for_the_silenced_weights() {
     for causal in [false, true] {
         for padded in [false, true] {
-            // So small a share silences nothing here.
+            // A share this small silences nothing here.
             let config = AttentionConfig { dropout: 1e-9, causal, ..AttentionConfig::new(2) };
             let (attention, parameters) = attention(&config);
             let x = numbers(&[2, 5, 8]);
@@ -207,7 +208,8 @@ fn layers_start_as_pytorchs() {
     assert!(Init::Normal { deviation: f64::NAN }.sample(&[2], &mut SeededRng::seeded(1)).is_err());
 }
 
-/// A loss's slope along one direction in the space of parameters and inputs, by finite differences and by gradients.
+/// A loss's slope along one direction in the space of parameters and inputs, by finite differences and by
+/// gradients.
 fn slopes(text: &str, shape: &[i64]) -> (f64, f64) {
     let (network, parameters, _) = built(text, shape).unwrap();
     let x = numbers(&[&[3], shape].concat()).set_requires_grad(true);
