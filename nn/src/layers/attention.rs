@@ -159,8 +159,8 @@ impl MultiHeadAttention {
         match fits {
             true => Ok(()),
             false => Err(NnError::Shape(format!(
-                "attention of queries {:?} to keys {keys:?}, values {:?}, padding {:?}: give one batch, a value \
-                 for each key, padding of [batch, keys]",
+                "attention of queries {:?} to keys {keys:?}, values {:?}, padding {:?}: give one batch, a \
+                 value for each key, padding of [batch, keys]",
                 query.size(),
                 value.size(),
                 padding.map(Tensor::size)

@@ -60,8 +60,8 @@ impl Embedding {
         let (least, largest) = (least.f_int64_value(&[])?, largest.f_int64_value(&[])?);
         if least < 0 || largest >= self.vocabulary {
             return Err(NnError::Shape(format!(
-                "an embedding of {} tokens got tokens from {least} to {largest}: give a larger vocabulary, or \
-                 tokens from 0 to {}",
+                "an embedding of {} tokens got tokens from {least} to {largest}: give a larger vocabulary, \
+                 or tokens from 0 to {}",
                 self.vocabulary,
                 self.vocabulary - 1
             )));

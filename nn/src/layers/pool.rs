@@ -119,8 +119,8 @@ impl Windows {
             if room < 0 {
                 let kernel = &self.kernel;
                 return Err(NnError::Config(format!(
-                    "samples of shape {shape:?} are too small for windows of {kernel:?}: give larger ones, fewer \
-                     layers before this one, or a smaller kernel"
+                    "samples of shape {shape:?} are too small for windows of {kernel:?}: give larger ones, \
+                     fewer layers before this one, or a smaller kernel"
                 )));
             }
             output.push(room / self.stride[index] + 1);

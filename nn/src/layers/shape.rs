@@ -80,8 +80,8 @@ impl Reshape {
         };
         if !fits || wanted.iter().any(|&size| size < 1 && size != -1) {
             return Err(NnError::Config(format!(
-                "samples of shape {shape:?} have no shape {wanted:?}: give sizes whose product is {count} (at \
-                 most one may be -1, for what is left)"
+                "samples of shape {shape:?} have no shape {wanted:?}: give sizes whose product is {count} \
+                 (at most one may be -1, for what is left)"
             )));
         }
         Ok(wanted.iter().map(|&size| if size == -1 { count / known } else { size }).collect())

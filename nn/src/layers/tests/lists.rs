@@ -5,10 +5,11 @@ use crate::{Module, Pass};
 
 #[test]
 fn a_list_is_written_as_it_was_read() {
-    let nested = r#"{ residual = { layers = [{ linear = { units = 8, bias = false } }], projection = [{ linear = 8 }] } }"#;
+    let inner = "[{ linear = { units = 8, bias = false } }]";
+    let nested = format!("{{ residual = {{ layers = {inner}, projection = [{{ linear = 8 }}] }} }}");
     for text in [
-        r#"[{ conv2d = { filters = 32, kernel = 8, stride = 4 } }, "relu", "flatten", { linear = 512 }, "relu"]"#,
-        r#"[{ linear = 64 }, "layer_norm", "relu", { residual = [{ linear = 64 }, "relu", { linear = 64 }] }]"#,
+        r#"[{ conv2d = { filters = 32, kernel = 8, stride = 4 } }, "relu", "flatten", { linear = 512 }]"#,
+        r#"[{ linear = 64 }, "layer_norm", { residual = [{ linear = 64 }, "relu", { linear = 64 }] }]"#,
         r#"[{ concat = [[{ linear = 4 }], []] }, { add = [[], ["tanh"]] }, { dropout = 0.1 }, "rms_norm"]"#,
         r#"[{ conv2d = { filters = 4, kernel = [3, 5], padding = [1, 2], groups = 2, bias = false } }]"#,
         r#"[{ reshape = [4, -1] }, { transpose = [0, 1] }, { unsqueeze = -1 }, { group_norm = 2 }]"#,

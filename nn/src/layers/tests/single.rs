@@ -189,7 +189,8 @@ fn attention_of_parts_that_do_not_fit_is_an_error() {
 #[test]
 fn layers_start_as_pytorchs() {
     let (_, parameters, _) = built(
-        r#"[{ linear = { units = 200, init = { orthogonal = { gain = 2.0 } } } }, { attention = { heads = 4 } }]"#,
+        r#"[{ linear = { units = 200, init = { orthogonal = { gain = 2.0 } } } },
+            { attention = { heads = 4 } }]"#,
         &[3, 400],
     )
     .unwrap();
