@@ -95,10 +95,14 @@ fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 
+/// Sizes, and the numbers of one sample, stay below this: their products are then computed without overflow.
+const LIMIT: i64 = 1 << 31;
+
 fn at_least(name: &str, value: i64, least: i64) -> Result<(), NnError> {
-    match value >= least {
-        true => Ok(()),
-        false => Err(NnError::Config(format!("{name} is {value}: give at least {least}"))),
+    match value {
+        value if value < least => Err(NnError::Config(format!("{name} is {value}: give at least {least}"))),
+        value if value >= LIMIT => Err(NnError::Config(format!("{name} is {value}: give less than {LIMIT}"))),
+        _ => Ok(()),
     }
 }
 

@@ -71,7 +71,8 @@ impl Reshape {
     fn output(&self, shape: &[i64]) -> Result<Vec<i64>, NnError> {
         let wanted = &self.0;
         let count: i64 = shape.iter().product();
-        let known: i64 = wanted.iter().filter(|&&size| size != -1).product();
+        let sizes = wanted.iter().filter(|&&size| size != -1);
+        let known = sizes.fold(1i64, |product, &size| product.saturating_mul(size));
         let free = wanted.iter().filter(|&&size| size == -1).count();
         let fits = match free {
             0 => known == count,

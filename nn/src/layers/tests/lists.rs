@@ -135,6 +135,41 @@ fn errors_name_the_layer_by_its_place_and_say_what_to_do() {
         (r#"[{ relu = 3 }]"#, vec![4], ["layer 0 (relu): ", "a word alone"]),
         (r#"[{ linear = 3, relu = 1 }]"#, vec![4], ["layer 0 (linear): ", "`relu` is a second one"]),
         (r#"[{ linear = 3 }]"#, vec![0], ["[0]", "at least 1"]),
+        (
+            r#"[{ linear = 9223372036854775807 }]"#,
+            vec![3],
+            ["layer 0 (linear): units is 9", "give less than"],
+        ),
+        (
+            r#"[{ reshape = [9223372036854775807, 4] }]"#,
+            vec![3],
+            ["layer 0 (reshape): ", "whose product is 3"],
+        ),
+        (
+            r#"["relu", { upsample = 2000000 }]"#,
+            vec![1, 9, 9],
+            ["layer 1 (upsample): it would give", "fewer than"],
+        ),
+        (r#"[{ linear = 3 }]"#, vec![9223372036854775807, 2], ["it would give", "fewer than"]),
+        (r#"[{ attention = { heads = 4 } }]"#, vec![4], ["layer 0 (attention): it takes sequences", "[4]"]),
+        (
+            r#"["tanh", { embedding = { vocabulary = 3, width = 2 } }]"#,
+            vec![4],
+            ["layer 1 (embedding): ", "first"],
+        ),
+        (
+            r#"[{ embedding = { vocabulary = 3 } }]"#,
+            vec![4],
+            ["layer 0 (embedding): ", "missing field `width`"],
+        ),
+        (
+            r#"[{ max_pool2d = { kernel = 3, padding = 2 } }]"#,
+            vec![1, 9, 9],
+            ["layer 0 (max_pool2d): ", "half"],
+        ),
+        (r#"[{ avg_pool1d = 9 }]"#, vec![1, 4], ["layer 0 (avg_pool1d): ", "too small for windows of [9]"]),
+        (r#"[{ mean = 2 }]"#, vec![1, 4], ["layer 0 (mean): the dimension is 2", "-2 to 1"]),
+        (r#"[{ linear = 3.5 }]"#, vec![1], ["layer 0 (linear): ", "give a table"]),
     ] {
         let message = built(text, &input).unwrap_err();
         assert!(parts.iter().all(|part| message.contains(part)), "{text}: {message}");
