@@ -1,8 +1,9 @@
 //! What a component saves: named arrays and named values.
 //!
-//! A component offers `state()`, which gives a [`StateDict`], and `load_state(&StateView)`, which takes it back. A
-//! parent nests the dicts of its parts under their names. Arrays borrow the component's memory where they can (a
-//! replay buffer is not copied to be written); values are small serialisable things: counters, generators.
+//! A component offers `state()`, which gives a [`StateDict`], and `load_state(&StateView)`, which takes it
+//! back. A parent nests the dicts of its parts under their names. Arrays borrow the component's memory where
+//! they can (a replay buffer is not copied to be written); values are small serialisable things: counters,
+//! generators.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

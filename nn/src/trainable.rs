@@ -18,8 +18,8 @@ pub trait Reduce: std::fmt::Debug + Send {
     fn reduce(&mut self, gradients: &Tensor) -> Result<(), NnError>;
 }
 
-/// A network's numbers with all that a gradient step needs: the optimiser, the clipping, the generator that dropout draws
-/// from, and the count of steps made.
+/// A network's numbers with all that a gradient step needs: the optimiser, the clipping, the generator that
+/// dropout draws from, and the count of steps made.
 #[derive(Debug)]
 pub struct Trainable {
     parameters: Parameters,
@@ -28,8 +28,8 @@ pub struct Trainable {
     rng: SeededRng,
     reduce: Option<Box<dyn Reduce>>,
     updates: u64,
-    /// The sum of the gradients' norms before clipping since they were last asked for, f64 `[]` on the device: no step
-    /// waits for it.
+    /// The sum of the gradients' norms before clipping since they were last asked for, f64 `[]` on the
+    /// device: no step waits for it.
     norms: Tensor,
     counted: u64,
 }
@@ -93,13 +93,13 @@ impl Trainable {
         self.descend_by(learning_rate, |_| Ok(loss.f_backward()?))
     }
 
-    /// One step along the gradients that `accumulate` leaves in the parameters: they are zeroed before, summed over
-    /// processes where there are several, and clipped after that.
+    /// One step along the gradients that `accumulate` leaves in the parameters: they are zeroed before,
+    /// summed over processes where there are several, and clipped after that.
     ///
     /// # Errors
-    /// Those of `accumulate`, and [`NnError::Diverged`] when the norm of the gradients is not finite; the parameters are
-    /// left as they are then. On a GPU that is found when the norm is asked for ([`Trainable::take_gradient_norm`]);
-    /// without clipping the norm is not computed.
+    /// Those of `accumulate`, and [`NnError::Diverged`] when the norm of the gradients is not finite; the
+    /// parameters are left as they are then. On a GPU that is found when the norm is asked for
+    /// ([`Trainable::take_gradient_norm`]); without clipping the norm is not computed.
     pub fn descend_by<E: From<NnError>>(
         &mut self,
         learning_rate: f64,
@@ -128,8 +128,8 @@ impl Trainable {
         Ok(())
     }
 
-    /// The mean norm of the gradients before clipping, over the steps since the last call; `None` where nothing was
-    /// clipped.
+    /// The mean norm of the gradients before clipping, over the steps since the last call; `None` where
+    /// nothing was clipped.
     ///
     /// # Errors
     /// [`NnError::Diverged`] when it is not finite.
@@ -147,8 +147,8 @@ impl Trainable {
     /// Freezes parameters, by the patterns of [`Layout::freeze`]. The moments of the others are kept.
     ///
     /// # Errors
-    /// [`NnError::Config`] for a pattern that names no parameter, when nothing would be left to train, or while a view
-    /// of the parameters is alive ([`Parameters::frozen_view`]); nothing is changed then.
+    /// [`NnError::Config`] for a pattern that names no parameter, when nothing would be left to train, or
+    /// while a view of the parameters is alive ([`Parameters::frozen_view`]); nothing is changed then.
     pub fn freeze<N: AsRef<str>>(&mut self, patterns: &[N]) -> Result<(), NnError> {
         let mut layout = self.parameters.layout().clone();
         layout.freeze(patterns)?;

@@ -1,8 +1,8 @@
 //! Weights in safetensors files, which PyTorch reads and writes as well.
 //!
 //! The names are those of the `state_dict` of the same `nn.Sequential`, so in Python
-//! `net.load_state_dict(safetensors.torch.load_file("weights.safetensors"))` takes what [`write()`] wrote, and
-//! [`read`] takes what `safetensors.torch.save_file(net.state_dict(), "weights.safetensors")` wrote.
+//! `net.load_state_dict(safetensors.torch.load_file("weights.safetensors"))` takes what [`write()`] wrote,
+//! and [`read`] takes what `safetensors.torch.save_file(net.state_dict(), "weights.safetensors")` wrote.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -59,12 +59,12 @@ pub fn write(path: &Path, state: &StateDict<'_>) -> Result<(), NnError> {
 /// The largest header that is read, in bytes, as in the safetensors library.
 const MAX_HEADER_LEN: u64 = 100_000_000;
 
-/// Reads every array of the file; numbers of 16 bits (f16, bf16) become f32. Memory holds the arrays and no second copy
-/// of the file.
+/// Reads every array of the file; numbers of 16 bits (f16, bf16) become f32. Memory holds the arrays and no
+/// second copy of the file.
 ///
 /// # Errors
-/// [`NnError::Io`] when the file cannot be read, [`NnError::State`] when it is no whole safetensors file or holds a
-/// type of number that the network core does not use.
+/// [`NnError::Io`] when the file cannot be read, [`NnError::State`] when it is no whole safetensors file or
+/// holds a type of number that the network core does not use.
 pub fn read(path: &Path) -> Result<StateDict<'static>, NnError> {
     let unreadable = |source| NnError::Io { path: path.display().to_string(), source };
     let damaged = |what: String| NnError::State(format!("{}: {what}", path.display()));
@@ -89,8 +89,8 @@ pub fn read(path: &Path) -> Result<StateDict<'static>, NnError> {
     Ok(state)
 }
 
-/// The names, types, shapes and places of the arrays, checked against each other and against the file's length before
-/// any memory is taken for what they claim.
+/// The names, types, shapes and places of the arrays, checked against each other and against the file's
+/// length before any memory is taken for what they claim.
 fn read_header(file: &mut impl Read, file_len: u64) -> Result<Metadata, SafeTensorError> {
     let mut len = [0; 8];
     file.read_exact(&mut len)?;
@@ -142,14 +142,19 @@ fn read_bytes(file: &mut impl Read, len: usize) -> io::Result<Vec<u8>> {
 
 /// Numbers of 16 bits as the bytes of f32 numbers.
 fn widened(bytes: &[u8], to_f32: impl Fn([u8; 2]) -> f32) -> Vec<u8> {
-    bytes.chunks_exact(2).flat_map(|half| to_f32([half[0], half[1]]).to_le_bytes()).collect()
+    let mut wide = Vec::with_capacity(2 * bytes.len());
+    for half in bytes.chunks_exact(2) {
+        wide.extend_from_slice(&to_f32([half[0], half[1]]).to_le_bytes());
+    }
+    wide
 }
 
-/// Has `write` make a file beside its place, brings it to the disk and renames it: whoever looks sees the old file or
-/// the new one, whole, even after a crash or with the disk full.
+/// Has `write` make a file beside its place, brings it to the disk and renames it: whoever looks sees the old
+/// file or the new one, whole, even after a crash or with the disk full.
 ///
 /// # Errors
-/// Those of the operating system and of `write`; the old file is then untouched and nothing is left beside it.
+/// Those of the operating system and of `write`; the old file is then untouched and nothing is left beside
+/// it.
 pub fn write_atomically(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut name = path.file_name().ok_or_else(|| io::Error::other("a file needs a name"))?.to_os_string();
     name.push(format!(".{}.part", std::process::id()));

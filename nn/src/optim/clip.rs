@@ -6,11 +6,11 @@ use super::gradients_of;
 use crate::shim::optim::{clip_norm, clip_value};
 use crate::{NnError, Parameters};
 
-/// Scales all gradients down together where their norm is above `max_norm`, as PyTorch's `clip_grad_norm_` does:
-/// by `max_norm / (norm + 1e-6)`, but by no more than 1 (Pascanu et al. 2013).
+/// Scales all gradients down together where their norm is above `max_norm`, as PyTorch's `clip_grad_norm_`
+/// does: by `max_norm / (norm + 1e-6)`, but by no more than 1 (Pascanu et al. 2013).
 ///
-/// Gives the norm before clipping, 0-dim f32 on the parameters' device. On the CPU the squares are summed in f64 and
-/// always in the same order. A gradient of NaN makes all gradients NaN.
+/// Gives the norm before clipping, 0-dim f32 on the parameters' device. On the CPU the squares are summed in
+/// f64 and always in the same order. A gradient of NaN makes all gradients NaN.
 ///
 /// # Errors
 /// [`NnError::Config`] when `max_norm` is not above 0 or the parameters are frozen.

@@ -191,8 +191,8 @@ impl From<AdamwConfig> for AdamConfig {
 /// RMSprop (Tieleman and Hinton 2012; centred: Graves 2013): `s <- alpha s + (1 - alpha) g^2`,
 /// `p <- p - lr g / (sqrt(s) + eps)`; centred, `s` less the square of the gradient's average stands for `s`.
 ///
-/// The momentum buffer gathers `g / (sqrt(s) + eps)`, as in PyTorch, and the learning rate multiplies it when it is
-/// used. TensorFlow gathers the product with the learning rate: the same as long as that is constant.
+/// The momentum buffer gathers `g / (sqrt(s) + eps)`, as in PyTorch, and the learning rate multiplies it when
+/// it is used. TensorFlow gathers the product with the learning rate: the same as long as that is constant.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RmspropConfig {
@@ -200,7 +200,8 @@ pub struct RmspropConfig {
     pub alpha: f64,
     /// Keeps the step finite where gradients vanish.
     pub eps: f64,
-    /// Whether `eps` stands under the root, `sqrt(s + eps)`, as TensorFlow and DQN (Mnih et al. 2015) have it.
+    /// Whether `eps` stands under the root, `sqrt(s + eps)`, as TensorFlow and DQN (Mnih et al. 2015) have
+    /// it.
     pub eps_inside_root: bool,
     /// Where the average of squares starts: 0 in PyTorch, 1 in TensorFlow, whose first steps are smaller.
     pub square_average_start: f64,
@@ -236,8 +237,8 @@ impl Default for RmspropConfig {
 }
 
 impl RmspropConfig {
-    /// TensorFlow's variant, which A2C's published numbers were reached with: `eps` under the root, the average of
-    /// squares starts at 1.
+    /// TensorFlow's variant, which A2C's published numbers were reached with: `eps` under the root, the
+    /// average of squares starts at 1.
     pub fn tensorflow() -> Self {
         Self { eps_inside_root: true, square_average_start: 1.0, ..Self::default() }
     }
@@ -251,8 +252,8 @@ impl RmspropConfig {
     }
 }
 
-/// Stochastic gradient descent: `b <- momentum b + (1 - dampening) g`, `p <- p - lr b`; the buffer starts as the
-/// first gradient. Nesterov's variant steps along `g + momentum b` (Sutskever et al. 2013).
+/// Stochastic gradient descent: `b <- momentum b + (1 - dampening) g`, `p <- p - lr b`; the buffer starts as
+/// the first gradient. Nesterov's variant steps along `g + momentum b` (Sutskever et al. 2013).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SgdConfig {

@@ -6,8 +6,8 @@ use crate::{Layout, NnError, ParameterSpec, Role};
 
 /// Parameters whose learning rate or weight decay is another than the optimiser's.
 ///
-/// A parameter may be in several groups: the factors of all are multiplied, and it decays where none says otherwise.
-/// In a file, with the settings of the optimiser:
+/// A parameter may be in several groups: the factors of all are multiplied, and it decays where none says
+/// otherwise. In a file, with the settings of the optimiser:
 ///
 /// ```toml
 /// optimizer = { kind = "adamw", groups = [{ names = ["*.bias", "*norm*"], weight_decay = false }] }

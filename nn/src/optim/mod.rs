@@ -1,9 +1,10 @@
 //! Optimisers and gradient clipping over the whole arena.
 //!
-//! An [`Optimizer`] steps over all parameters in one pass: on the CPU in a loop of its own that reads and writes each
-//! number once, on other devices by libtorch's fused operations. Its moments are flat tensors like the arena's, so
-//! they are saved and restored whole. Frozen parameters and buffers are no part of it, bit for bit. The learning rate is an argument of each step: what it is at a moment of
-//! training is the business of a [`Schedule`](crate::Schedule).
+//! An [`Optimizer`] steps over all parameters in one pass: on the CPU in a loop of its own that reads and
+//! writes each number once, on other devices by libtorch's fused operations. Its moments are flat tensors
+//! like the arena's, so they are saved and restored whole. Frozen parameters and buffers are never touched.
+//! The learning rate is an argument of each step: what it is at a moment of training is the business of a
+//! [`Schedule`](crate::Schedule).
 //!
 //! ```
 //! use pavlov_common::SeededRng;
@@ -18,7 +19,8 @@
 //! let target = x.square();
 //! let mut loss = f64::INFINITY;
 //! for _ in 0..200 {
-//!     let error = net.forward(&mut Pass::train(&parameters, &mut rng), &x)?.mse_loss(&target, tch::Reduction::Mean);
+//!     let output = net.forward(&mut Pass::train(&parameters, &mut rng), &x)?;
+//!     let error = output.mse_loss(&target, tch::Reduction::Mean);
 //!     parameters.zero_gradients();
 //!     error.backward();
 //!     optim::clip_gradient_norm(&mut parameters, 1.0)?;
@@ -51,8 +53,8 @@ pub use groups::ParameterGroup;
 
 /// An optimiser of one network's parameters, with its moments.
 ///
-/// Two optimisers of one configuration that were given the same gradients hold the same bits, on the CPU whatever its
-/// vector width.
+/// Two optimisers of one configuration that were given the same gradients hold the same bits, on the CPU
+/// whatever its vector width.
 #[derive(Debug)]
 pub struct Optimizer {
     config: OptimizerConfig,
@@ -69,8 +71,8 @@ impl Optimizer {
     /// An optimiser of these parameters that has made no step yet.
     ///
     /// # Errors
-    /// [`NnError::Config`] when the configuration makes no sense, names parameters that are not there, or nothing is
-    /// trainable; [`NnError::Torch`] when memory runs out.
+    /// [`NnError::Config`] when the configuration makes no sense, names parameters that are not there, or
+    /// nothing is trainable; [`NnError::Torch`] when memory runs out.
     pub fn new(config: &OptimizerConfig, parameters: &Parameters) -> Result<Self, NnError> {
         config.validate()?;
         gradients_of(parameters)?;
@@ -88,17 +90,18 @@ impl Optimizer {
         })
     }
 
-    /// One step along the gradients, which stay as they are. Where parameters were frozen or unfrozen since the last
-    /// step, the optimiser follows first ([`Optimizer::follow`]).
+    /// One step along the gradients, which stay as they are. Where parameters were frozen or unfrozen since
+    /// the last step, the optimiser follows first ([`Optimizer::follow`]).
     ///
     /// # Errors
-    /// [`NnError::Config`] for a learning rate that is negative or not finite, [`NnError::Shape`] for the parameters of
-    /// another network.
+    /// [`NnError::Config`] for a learning rate that is negative or not finite, [`NnError::Shape`] for the
+    /// parameters of another network.
     pub fn step(&mut self, parameters: &mut Parameters, learning_rate: f64) -> Result<(), NnError> {
         self.step_by(parameters, learning_rate, false)
     }
 
-    /// `portable` takes libtorch's operations on the CPU too, so that they are tested where there is no other device.
+    /// `portable` takes libtorch's operations on the CPU too, so that they are tested where there is no other
+    /// device.
     fn step_by(
         &mut self,
         parameters: &mut Parameters,
@@ -120,12 +123,12 @@ impl Optimizer {
         Ok(())
     }
 
-    /// Takes over which parameters are trainable: those that stay so keep their moments, those that were unfrozen
-    /// start as at an optimiser's first step.
+    /// Takes over which parameters are trainable: those that stay so keep their moments, those that were
+    /// unfrozen start as at an optimiser's first step.
     ///
     /// # Errors
-    /// [`NnError::Shape`] for the parameters of another network or on another device, [`NnError::Config`] when nothing
-    /// is trainable; nothing is changed then.
+    /// [`NnError::Shape`] for the parameters of another network or on another device, [`NnError::Config`]
+    /// when nothing is trainable; nothing is changed then.
     pub fn follow(&mut self, parameters: &Parameters) -> Result<(), NnError> {
         let layout = parameters.shared_layout();
         self.check_device(parameters)?;
@@ -217,8 +220,8 @@ impl Optimizer {
     /// Continues from a saved state, bit for bit. Nothing is changed unless all of it fits.
     ///
     /// # Errors
-    /// [`NnError::State`] when the state is that of another optimiser, of a network of another size, or was saved while
-    /// other parameters were frozen.
+    /// [`NnError::State`] when the state is that of another optimiser, of a network of another size, or was
+    /// saved while other parameters were frozen.
     pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), NnError> {
         let moments = self.rule.moments();
         self.check_kind(state, &moments)?;
@@ -231,8 +234,8 @@ impl Optimizer {
             if tensor.size() != [len] || tensor.kind() != tch::Kind::Float {
                 let (have, kind) = (tensor.size(), tensor.kind());
                 return Err(NnError::State(format!(
-                    "the optimiser's `{name}` is {kind:?} {have:?}, the network needs Float [{len}]: it was saved for \
-                     a network of another shape"
+                    "the optimiser's `{name}` is {kind:?} {have:?}, the network needs Float [{len}]: it was \
+                     saved for a network of another shape"
                 )));
             }
             loaded.push(tensor);
@@ -256,8 +259,8 @@ impl Optimizer {
         }
         let (have, want) = (saved.len(), own.len());
         Err(NnError::State(format!(
-            "the optimiser's state is that of {have} trainable parameters, here {want} are trainable, or others: freeze \
-             what was frozen when it was saved, or start the optimiser anew"
+            "the optimiser's state is that of {have} trainable parameters, here {want} are trainable, or others: \
+             freeze what was frozen when it was saved, or start the optimiser anew"
         )))
     }
 
@@ -265,16 +268,16 @@ impl Optimizer {
         let (saved, own): (String, _) = (state.value("kind")?, self.config.kind());
         if saved != own {
             return Err(NnError::State(format!(
-                "the optimiser's state was saved by {saved}, the configuration says {own}: set kind = \"{saved}\", or \
-                 start the optimiser anew"
+                "the optimiser's state was saved by {saved}, the configuration says {own}: set kind = \"{saved}\", \
+                 or start the optimiser anew"
             )));
         }
         let saved: Vec<String> = state.value("moments")?;
         if moments.iter().map(|(name, _)| *name).ne(saved.iter().map(String::as_str)) {
             let own: Vec<_> = moments.iter().map(|(name, _)| name).collect();
             return Err(NnError::State(format!(
-                "the optimiser's state was saved with {saved:?}, the configuration needs {own:?}: give {} the options \
-                 that it was saved with",
+                "the optimiser's state was saved with {saved:?}, the configuration needs {own:?}: give {} the \
+                 options that it was saved with",
                 self.config.kind()
             )));
         }

@@ -9,16 +9,16 @@ use crate::{Init, NnError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParameterId(pub(super) usize);
 
-/// The role of a parameter in training. The flat tensor holds all numbers of one role side by side, in the order of
-/// the variants.
+/// The role of a parameter in training. The flat tensor holds all numbers of one role side by side, in the
+/// order of the variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// A parameter that optimisers step.
     Trainable,
     /// A parameter that is used as it is and has no gradient.
     Frozen,
-    /// Numbers that a layer writes itself (batch norm's statistics): saved, copied and published like parameters, but
-    /// never trained.
+    /// Numbers that a layer writes itself (batch norm's statistics): saved, copied and published like
+    /// parameters, but never trained.
     Buffer,
 }
 
@@ -26,8 +26,8 @@ impl Role {
     const ALL: [Self; 3] = [Self::Trainable, Self::Frozen, Self::Buffer];
 }
 
-/// One parameter or buffer of a network: its name as in PyTorch's `state_dict`, its shape, how it starts and where it
-/// stands.
+/// One parameter or buffer of a network: its name as in PyTorch's `state_dict`, its shape, how it starts and
+/// where it stands.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ParameterSpec {
     /// The name, for instance `0.weight`.
@@ -40,7 +40,8 @@ pub struct ParameterSpec {
     pub role: Role,
     /// Whether it counts, as batch norm's `num_batches_tracked` does: an f32 in the arena, an i64 in a state.
     pub is_counter: bool,
-    /// Where it starts in the flat tensor, in numbers. It moves when parameters are added, frozen or unfrozen.
+    /// Where it starts in the flat tensor, in numbers. It moves when parameters are added, frozen or
+    /// unfrozen.
     pub offset: i64,
 }
 
@@ -89,7 +90,8 @@ impl Layout {
         self.push(name.into(), shape, init, Role::Trainable, false)
     }
 
-    /// Adds a buffer, f32 numbers that the layer itself writes (batch norm's statistics), and gives its place.
+    /// Adds a buffer, f32 numbers that the layer itself writes (batch norm's statistics), and gives its
+    /// place.
     ///
     /// A layer writes a buffer in place through [`Parameters::get`](crate::Parameters::get), under
     /// [`tch::no_grad_guard`]; autograd does not take that for a change of the network's weights.
@@ -105,8 +107,8 @@ impl Layout {
         self.push(name.into(), shape, init, Role::Buffer, false)
     }
 
-    /// Adds a buffer of shape `[]` that counts from 0 and gives its place: an f32 in the arena, exact up to 2^24, and
-    /// an i64 in a state, as PyTorch keeps batch norm's `num_batches_tracked`.
+    /// Adds a buffer of shape `[]` that counts from 0 and gives its place: an f32 in the arena, exact up to
+    /// 2^24, and an i64 in a state, as PyTorch keeps batch norm's `num_batches_tracked`.
     ///
     /// # Errors
     /// [`NnError::Config`] when the name is taken.
@@ -151,7 +153,8 @@ impl Layout {
     /// Freezes parameters: they keep their values, have no gradient, and optimisers pass them over.
     ///
     /// A pattern is a parameter's name, in which each `*` stands for any characters, dots included, or none:
-    /// `features.*`, `*.bias`, `encoder.*.norm1.*`. Buffers have no gradient in any case and stay as they are.
+    /// `features.*`, `*.bias`, `encoder.*.norm1.*`. Buffers stay what they are: a frozen batch norm still
+    /// gathers statistics in training.
     ///
     /// # Errors
     /// [`NnError::Config`] for a pattern that names no parameter; nothing is changed then.
@@ -246,7 +249,8 @@ impl Layout {
         self.specs.is_empty()
     }
 
-    /// The parameters and buffers in the order of the flat tensor, each with its index in the order of adding.
+    /// The parameters and buffers in the order of the flat tensor, each with its index in the order of
+    /// adding.
     pub(crate) fn arranged(&self) -> impl Iterator<Item = (usize, &ParameterSpec)> {
         let of = |role| self.specs.iter().enumerate().filter(move |(_, spec)| spec.role == role);
         Role::ALL.into_iter().flat_map(of)

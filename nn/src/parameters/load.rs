@@ -89,6 +89,9 @@ impl fmt::Display for LoadReport {
     }
 }
 
+/// For each parameter that an array fits, its index and the array's name.
+type Found<'s> = Vec<(usize, &'s str)>;
+
 fn first_few(items: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = items[..items.len().min(SHOWN)].join(", ");
@@ -114,8 +117,8 @@ impl Parameters {
         Ok(state)
     }
 
-    /// Overwrites every parameter and buffer with the array of its name, whatever its type of number. Nothing is changed
-    /// unless all fit; arrays that the network does not have are passed over.
+    /// Overwrites every parameter and buffer with the array of its name, whatever its type of number. Nothing
+    /// is changed unless all fit; arrays that the network does not have are passed over.
     ///
     /// # Errors
     /// [`NnError::State`] when arrays are missing or have other shapes, naming them.
@@ -128,8 +131,8 @@ impl Parameters {
         Err(NnError::State(format!("the arrays are not those of the network; {complaints}{}", state.place())))
     }
 
-    /// Overwrites the parameters and buffers that the state has an array for, of the same name and shape; all else stays
-    /// as it is. The report says what matched: print it, a misspelt name is no error here.
+    /// Overwrites the parameters and buffers that the state has an array for, of the same name and shape; all
+    /// else stays as it is. The report says what matched: print it, a misspelt name is no error here.
     ///
     /// The first of `renames` that fits a name in the state is applied to it.
     ///
@@ -145,12 +148,12 @@ impl Parameters {
         Ok(report)
     }
 
-    /// What of the state fits, and for each parameter that an array fits, its index and the array's name.
+    /// What of the state fits.
     fn compare<'s>(
         &self,
         state: &StateView<'s>,
         renames: &[Rename],
-    ) -> Result<(LoadReport, Vec<(usize, &'s str)>), NnError> {
+    ) -> Result<(LoadReport, Found<'s>), NnError> {
         let mut arrays = renamed(state, renames)?;
         let (mut report, mut found) = (LoadReport::default(), Vec::new());
         for (index, spec) in self.layout.specs().iter().enumerate() {

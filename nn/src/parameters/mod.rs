@@ -1,13 +1,14 @@
 //! The flat parameter arena.
 //!
-//! All parameters of a network are views into one flat tensor, all gradients into another. What works on the whole
-//! network (an optimiser's step, the gradient's norm, a Polyak update, publishing weights, a checkpoint) then touches
-//! one tensor. Networks themselves are mere descriptions: they hold the places of their parameters, not the numbers,
-//! so a target network is the same network called with another [`Parameters`].
+//! All parameters of a network are views into one flat tensor, all gradients into another. What works on the
+//! whole network (an optimiser's step, the gradient's norm, a Polyak update, publishing weights, a
+//! checkpoint) then touches one tensor. Networks themselves are mere descriptions: they hold the places of
+//! their parameters, not the numbers, so a target network is the same network called with another
+//! [`Parameters`].
 //!
-//! The flat tensor is arranged by [`Role`], `[ trainable | frozen | buffers ]`: gradients and optimisers cover its first
-//! part alone. Names, states and published values ([`Parameters::read_values`]) have the order in which the network
-//! added its parameters, whatever is frozen.
+//! The flat tensor is arranged by [`Role`], `[ trainable | frozen | buffers ]`: gradients and optimisers
+//! cover its first part alone. Names, states and published values ([`Parameters::read_values`]) have the
+//! order in which the network added its parameters, whatever is frozen.
 //!
 //! ```
 //! use pavlov_common::SeededRng;
@@ -62,7 +63,8 @@ impl Parameters {
     /// Trainable parameters, started as the layout says with numbers from `rng`.
     ///
     /// # Errors
-    /// [`NnError::Config`] for an initialisation that makes no sense, [`NnError::Torch`] when memory runs out.
+    /// [`NnError::Config`] for an initialisation that makes no sense, [`NnError::Torch`] when memory runs
+    /// out.
     pub fn new(layout: &Layout, rng: &mut impl Rng, device: Device) -> Result<Self, NnError> {
         let parts = layout
             .specs()
@@ -78,8 +80,9 @@ impl Parameters {
             .specs()
             .iter()
             .map(|spec| match spec.role {
-                // A layer writes its buffers between a forward pass and its backward pass. `data` gives them a count
-                // of writes of their own, or autograd would take the weights, in the same memory, for overwritten.
+                // A layer writes its buffers between a forward pass and its backward pass. `data` gives them
+                // a count of writes of their own, or autograd would take the weights, in the same memory, for
+                // overwritten.
                 Role::Buffer => Ok(view(spec, &values)?.f_data()?),
                 _ => view(spec, &values),
             })
@@ -122,8 +125,8 @@ impl Parameters {
         Self::from_flat(self.layout.clone(), self.values.f_detach_copy()?.f_to_device(device)?)
     }
 
-    /// The same values without gradients, in the same memory: a pass through these leaves no gradient in the network, but
-    /// passes one to its input. What changes the values here or there is seen there or here.
+    /// The same values without gradients, in the same memory: a pass through these leaves no gradient in the
+    /// network, but passes one to its input. What changes the values here or there is seen there or here.
     ///
     /// # Errors
     /// [`NnError::Torch`] when libtorch fails.
@@ -132,9 +135,10 @@ impl Parameters {
         Ok(Self { memory: self.memory.clone(), ..view })
     }
 
-    /// Freezes parameters, by the patterns of [`Layout::freeze`]. Values move within the flat tensor to new memory;
-    /// gradients start at zero. An [`Optimizer`](crate::Optimizer) follows at its next step. Copies made before stay as
-    /// they are and go on working with these: freezing the same there keeps copying fast.
+    /// Freezes parameters, by the patterns of [`Layout::freeze`]. The flat tensors are made anew in the new
+    /// order, with gradients of zero; an [`Optimizer`](crate::Optimizer) follows at its next step. Copies
+    /// made before still work with these parameters, but are copied to by single parameters until the same is
+    /// frozen there.
     ///
     /// # Errors
     /// [`NnError::Config`] for a pattern that names no parameter, or while a view of these values
@@ -161,8 +165,8 @@ impl Parameters {
             return Ok(());
         }
         if Arc::strong_count(&self.memory) > 1 {
-            let message = "parameters cannot be frozen or unfrozen while a view of them is alive: drop the view and \
-                           make it anew";
+            let message = "parameters cannot be frozen or unfrozen while a view of them is alive: drop the view \
+                           and make it anew";
             return Err(NnError::Config(message.into()));
         }
         let _guard = tch::no_grad_guard();
@@ -209,7 +213,8 @@ impl Parameters {
         &self.values
     }
 
-    /// The values that are trained, `[trainable_len]`: the start of [`Parameters::values`], in the same memory.
+    /// The values that are trained, `[trainable_len]`: the start of [`Parameters::values`], in the same
+    /// memory.
     pub fn trainable_values(&self) -> &Tensor {
         &self.trainable
     }
@@ -219,8 +224,8 @@ impl Parameters {
         self.gradients.as_ref().map(|gradients| &gradients.flat)
     }
 
-    /// One parameter or buffer in its shape. A trainable parameter's gradient accumulates into the flat one; a buffer
-    /// is written in place, under [`tch::no_grad_guard`].
+    /// One parameter or buffer in its shape. A trainable parameter's gradient accumulates into the flat one;
+    /// a buffer is written in place, under [`tch::no_grad_guard`].
     pub fn get(&self, id: ParameterId) -> &Tensor {
         &self.views[id.0]
     }
@@ -264,7 +269,8 @@ impl Parameters {
         Ok(ordered.f_copy_data(values, count)?)
     }
 
-    /// Takes over all values as [`Parameters::read_values`] gave them, from the same network whatever is frozen there.
+    /// Takes over all values as [`Parameters::read_values`] gave them, from the same network whatever is
+    /// frozen there.
     ///
     /// # Errors
     /// [`NnError::State`] when they are of another network.
@@ -286,8 +292,9 @@ impl Parameters {
         Ok(())
     }
 
-    /// Moves the parameters towards those of `source`, `value <- (1 - tau) value + tau source` (Polyak averaging), and
-    /// overwrites the buffers: a mean of statistics is not the statistics of the mean network.
+    /// Moves the parameters towards those of `source`, `value <- (1 - tau) value + tau source` (Polyak
+    /// averaging), and overwrites the buffers: a mean of statistics is not the statistics of the mean
+    /// network.
     ///
     /// # Errors
     /// [`NnError::Shape`] when the two belong to different networks.

@@ -227,8 +227,8 @@ fn a_partial_load_takes_what_fits_and_reports_the_rest() {
     assert!(report.missing.is_empty() && !report.is_complete());
     assert_eq!(
         report.to_string(),
-        "3 of 4 arrays loaded; 1 of another shape: `1.weight` is [3] and should be [2]; 1 that the network does not \
-         have: `fc.bias`"
+        "3 of 4 arrays loaded; 1 of another shape: `1.weight` is [3] and should be [2]; 1 that the network does \
+         not have: `fc.bias`"
     );
     let numbers = |id| parameters.get(id).mean(Kind::Float).double_value(&[]);
     assert_eq!([weight, variance, count, scale].map(numbers), [2.0, 0.5, 9.0, 7.0]);

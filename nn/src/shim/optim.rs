@@ -85,8 +85,8 @@ pub struct Part {
     pub count: i64,
 }
 
-/// The tensors that a step works on, and how. All are flat, of one length and on one device; values and moments are
-/// written.
+/// The tensors that a step works on, and how. All are flat, of one length and on one device; values and
+/// moments are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Arena<'a> {
     /// The parameters' values.
@@ -205,14 +205,15 @@ pub fn sgd_step(numbers: &SgdNumbers, arena: Arena<'_>, momentum: Option<&Tensor
     }
 }
 
-/// Scales the gradients down to the norm `largest`, which may be infinite, and gives the norm that they had, 0-dim
-/// f32 on their device.
+/// Scales the gradients down to the norm `largest`, which may be infinite, and gives the norm that they had,
+/// 0-dim f32 on their device.
 ///
 /// # Errors
 /// [`NnError::Shim`] when the gradients are not flat f32 numbers.
 pub fn clip_norm(gradients: &Tensor, largest: f64, portable: bool) -> Result<Tensor, NnError> {
     let mut out = null_mut();
-    // SAFETY: the pointer is valid for the call; `out` is written before it is read, with a tensor that is now ours.
+    // SAFETY: the pointer is valid for the call; `out` is written before it is read, with a tensor that is
+    // now ours.
     unsafe {
         check(pavlov_clip_norm(&mut out, pointer(gradients), largest, portable))?;
         Ok(Tensor::from_ptr(out))
