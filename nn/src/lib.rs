@@ -2,7 +2,8 @@
 //!
 //! * [`Layout`] and [`Parameters`]: the flat arena in which a network's numbers live, by [`Role`]: trainable, frozen or
 //!   written by the layers themselves.
-//! * [`layers`]: what networks are composed of, in code or from a list in a file; every layer and network is a [`Module`].
+//! * [`layers`]: the layers that networks are composed of, in code or from a list in a file; every layer and
+//!   network is a [`Module`].
 //! * [`Mlp`]: networks, described by typed configurations; the description is called with the numbers. [`Ensemble`]:
 //!   several of one shape. [`Recurrent`], [`RecurrentStack`]: networks with a [`Memory`].
 //! * [`Features`]: the front for observations with images: [`Cnn`]s, whose features a network goes on with.

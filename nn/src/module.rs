@@ -19,8 +19,8 @@ pub trait Module: fmt::Debug + Send + Sync {
     /// [`NnError::Shape`] for an input of another shape or type.
     fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError>;
 
-    /// What the module is to a [`Sequential`](crate::layers::Sequential), which runs neighbours as one node where it can;
-    /// `None` for all that it does not know.
+    /// The module's kind, for a [`Sequential`](crate::layers::Sequential) that runs neighbours as one node where
+    /// it can; `None` for kinds that it does not know.
     fn fusible(&self) -> Option<Fusible> {
         None
     }

@@ -10,15 +10,15 @@ use crate::{Cell, Init, Layout, Memory, NnError, Pass, Recurrent, Sequence, Sequ
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RecurrentStackConfig {
-    /// What kind of memory.
+    /// The kind of memory.
     pub cell: Cell,
-    /// How many units each direction of a layer has.
+    /// Number of units in each direction of a layer.
     pub size: i64,
-    /// How many layers.
+    /// Number of layers.
     #[serde(default = "one")]
     pub layers: i64,
-    /// Whether each layer reads the sequence backwards too. Such a network needs the whole sequence, so it cannot act step
-    /// by step.
+    /// Let each layer read the sequence backwards too. Such a network needs the whole sequence, so it cannot
+    /// act step by step.
     #[serde(default)]
     pub bidirectional: bool,
     /// The share of numbers between two layers that dropout silences in training, `0 <= dropout < 1`.
@@ -39,14 +39,15 @@ impl RecurrentStackConfig {
 
 /// Recurrent layers one after the other; dropout acts between them.
 ///
-/// Parameters are named as PyTorch's: those of [`Recurrent`] with `_l0`, `_l1` and so on, and `_l0_reverse` for the layer
-/// that reads backwards. A sequence's state holds the states of all layers, the first layer's first, and in each layer
-/// the forward direction's before the backward direction's.
+/// Parameters are named as PyTorch's: those of [`Recurrent`] with `_l0`, `_l1` and so on, and `_l0_reverse`
+/// for the layer that reads backwards. A sequence's state holds the states of all layers, the first layer's
+/// first, and in each layer the forward direction's before the backward direction's.
 ///
-/// Where an episode starts inside a sequence, each direction forgets at the border: the forward one before the episode's
-/// first step, the backward one before the last step of the episode before. So no episode knows of another. In
-/// [`SequenceOutputs::states`] a backward direction's part is its state when it has read everything from the last step down
-/// to this one. It is of no use to a sequence that follows, which gets zeros there.
+/// Both directions reset their state at the start of an episode inside a sequence: the forward one before the
+/// episode's first step, the backward one before the last step of the previous episode. Episodes therefore do
+/// not influence one another. In [`SequenceOutputs::states`] the backward direction's part at a step is its
+/// state after it has read from the last step back to this one. Do not carry that part into the next
+/// sequence: give zeros there.
 #[derive(Clone, Debug)]
 pub struct RecurrentStack {
     /// The directions of each layer.
@@ -55,11 +56,12 @@ pub struct RecurrentStack {
 }
 
 impl RecurrentStack {
-    /// Describes the layers and adds their parameters, named `prefix` + PyTorch's names, to the layout. [`Init::Torch`] is
-    /// PyTorch's: uniform within `1 / sqrt(size)`, all of them.
+    /// Describes the layers and adds their parameters, named `prefix` + PyTorch's names, to the layout.
+    /// [`Init::Torch`] is PyTorch's: uniform within `1 / sqrt(size)`, all of them.
     ///
     /// # Errors
-    /// [`NnError::Config`] for no inputs, layers or units, a dropout that makes no sense, or a name that is taken.
+    /// [`NnError::Config`] for no inputs, layers or units, a dropout that makes no sense, or a name that is
+    /// taken.
     pub fn new(
         layout: &mut Layout,
         prefix: &str,
@@ -93,8 +95,8 @@ impl RecurrentStack {
         match fits && sequence.starts.size() == x[..2] {
             true => Ok(()),
             false => Err(NnError::Shape(format!(
-                "recurrent layers take f32 [steps, batch, {}] with at least one step, starts [steps, batch] and a state \
-                 [batch, {width}]; these are {x:?}, {:?} and {:?}",
+                "recurrent layers take f32 [steps, batch, {}] with at least one step, starts [steps, batch] \
+                 and a state [batch, {width}]; these are {x:?}, {:?} and {:?}",
                 self.inputs(),
                 sequence.starts.size(),
                 sequence.state.size()

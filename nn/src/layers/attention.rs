@@ -14,21 +14,22 @@ use crate::{Init, Layout, Module, NnError, ParameterId, Pass, Precision};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AttentionConfig {
-    /// Into how many heads the width is divided.
+    /// Number of heads; it divides the width.
     pub heads: i64,
-    /// Whether each step sees only itself and those before it.
+    /// Let each step see only itself and earlier steps.
     #[serde(default, skip_serializing_if = "is_no")]
     pub causal: bool,
     /// The share of attention weights that dropout silences in training, `0 <= dropout < 1`.
     #[serde(default, skip_serializing_if = "is_none_dropped")]
     pub dropout: f64,
-    /// Whether the projections have biases.
+    /// Add biases to the projections.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
-    /// How the projections' weights start; by default as the list says, or as PyTorch's. Biases start at zero.
+    /// Initialisation of the projections' weights. Default: the list's, otherwise PyTorch's. Biases start at
+    /// zero.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<Init>,
-    /// The type of number of the projections; by default as the list says, or f32.
+    /// Number type of the projections. Default: the list's, otherwise f32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
 }
@@ -39,7 +40,7 @@ fn is_none_dropped(share: &f64) -> bool {
 }
 
 impl AttentionConfig {
-    /// So many heads, everything else by default.
+    /// This number of heads, all other fields at their defaults.
     pub const fn new(heads: i64) -> Self {
         Self { heads, causal: false, dropout: 0.0, bias: true, init: None, precision: None }
     }
@@ -53,22 +54,22 @@ impl AttentionConfig {
     }
 }
 
-/// What attends to what.
+/// The inputs of attention.
 #[derive(Clone, Copy, Debug)]
 pub struct Attended<'a> {
-    /// What asks, f32 `[batch, queries, width]`.
+    /// Queries, f32 `[batch, queries, width]`.
     pub query: &'a Tensor,
-    /// What is compared with the query, f32 `[batch, keys, width]`.
+    /// Keys, f32 `[batch, keys, width]`.
     pub key: &'a Tensor,
-    /// What is given for each key, f32 `[batch, keys, width]`.
+    /// Values, one for each key, f32 `[batch, keys, width]`.
     pub value: &'a Tensor,
-    /// Not 0 (or true) where a key is only padding and is seen by nobody: `[batch, keys]` of any type, PyTorch's
+    /// Mask of padding, `[batch, keys]` of any type: queries ignore keys where it is true or not 0. PyTorch's
     /// `key_padding_mask`.
     pub padding: Option<&'a Tensor>,
 }
 
-/// Multi-head attention: each query gets a mean of the values, weighted by the softmax of the scaled products of query and
-/// keys.
+/// Multi-head attention: each query gets a mean of the values, weighted by the softmax of the scaled products
+/// of query and keys.
 ///
 /// Parameters: `in_proj_weight` (`[3 width, width]`: of queries, keys, values), `in_proj_bias` (`[3 width]`),
 /// `out_proj.weight` (`[width, width]`), `out_proj.bias` (`[width]`).
@@ -84,11 +85,12 @@ pub struct MultiHeadAttention {
 }
 
 impl MultiHeadAttention {
-    /// Describes a layer for vectors of this width and adds its parameters, named `prefix` + `in_proj_weight` and so on,
-    /// to the layout.
+    /// Describes a layer for vectors of this width and adds its parameters, named `prefix` + `in_proj_weight`
+    /// and so on, to the layout.
     ///
     /// # Errors
-    /// [`NnError::Config`] when the heads do not divide the width, another field makes no sense, or a name is taken.
+    /// [`NnError::Config`] when the heads do not divide the width, another field makes no sense, or a name is
+    /// taken.
     pub fn new(
         layout: &mut Layout,
         prefix: &str,
@@ -105,7 +107,7 @@ impl MultiHeadAttention {
             )));
         }
         let init = init.unwrap_or_default();
-        // PyTorch starts the two projections in ways of their own.
+        // PyTorch initialises the two projections differently.
         let inner_init = if init == Init::Torch { Init::XavierUniform } else { init };
         let mut add = |name: &str, rows: i64, init| -> Result<_, NnError> {
             // The names are `in_proj_weight`, but `out_proj.weight`.
@@ -119,8 +121,8 @@ impl MultiHeadAttention {
         Ok(Self { width, heads, causal, dropout, precision: precision.unwrap_or_default(), inner, outer })
     }
 
-    /// What the queries get: f32 `[batch, queries, width]`. A query all of whose keys are padding gets zeros, before the last
-    /// projection.
+    /// The weighted means for the queries, f32 `[batch, queries, width]`. A query whose keys are all padding
+    /// gets zeros before the last projection, where PyTorch gives NaN.
     ///
     /// # Errors
     /// [`NnError::Shape`] when shapes or types do not fit.
@@ -157,8 +159,8 @@ impl MultiHeadAttention {
         match fits {
             true => Ok(()),
             false => Err(NnError::Shape(format!(
-                "attention of queries {:?} to keys {keys:?}, values {:?}, padding {:?}: give one batch, a value for each key, \
-                 padding of [batch, keys]",
+                "attention of queries {:?} to keys {keys:?}, values {:?}, padding {:?}: give one batch, a \
+                 value for each key, padding of [batch, keys]",
                 query.size(),
                 value.size(),
                 padding.map(Tensor::size)

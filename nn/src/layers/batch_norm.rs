@@ -12,13 +12,14 @@ use crate::{Init, Layout, Module, NnError, ParameterId, Pass};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BatchNormConfig {
-    /// What is added to the variance.
+    /// Added to the variance.
     #[serde(skip_serializing_if = "is_eps")]
     pub eps: f64,
-    /// The share of the batch's statistics in the running ones after a pass in training, `0 <= momentum <= 1`.
+    /// The share of the batch's statistics in the running ones after a pass in training, `0 <= momentum <=
+    /// 1`.
     #[serde(skip_serializing_if = "is_momentum")]
     pub momentum: f64,
-    /// Whether each channel has a weight and a bias of its own afterwards.
+    /// Scale and shift each channel afterwards by a learned weight and bias.
     #[serde(skip_serializing_if = "is_yes")]
     pub affine: bool,
 }
@@ -36,11 +37,11 @@ impl Default for BatchNormConfig {
     }
 }
 
-/// Batch norm (Ioffe and Szegedy 2015): in training each channel is normalised by mean and variance of the batch, in use
-/// by the running ones. One layer serves rows, sequences and images.
+/// Batch norm (Ioffe and Szegedy 2015): in training each channel is normalised by mean and variance of the
+/// batch, in use by the running ones. One layer serves rows, sequences and images.
 ///
-/// Parameters: `weight` and `bias` (`[channels]`). Buffers: `running_mean` and `running_var` (`[channels]`), and
-/// `num_batches_tracked` (`[]`); a pass in training writes them, also one through frozen weights.
+/// Parameters: `weight` and `bias` (`[channels]`). Buffers: `running_mean` and `running_var` (`[channels]`),
+/// and `num_batches_tracked` (`[]`); a pass in training writes them, also one through frozen weights.
 #[derive(Clone, Debug)]
 pub struct BatchNorm {
     name: String,
@@ -53,8 +54,8 @@ pub struct BatchNorm {
 }
 
 impl BatchNorm {
-    /// Describes a layer for this many channels and adds its parameters and buffers, named `prefix` + `weight` and so on,
-    /// to the layout.
+    /// Describes a layer for this many channels and adds its parameters and buffers, named `prefix` +
+    /// `weight` and so on, to the layout.
     ///
     /// # Errors
     /// [`NnError::Config`] for no channels, a field that makes no sense, or a name that is taken.
@@ -99,8 +100,8 @@ impl BatchNorm {
         let rows = x.numel() as i64 / self.channels;
         if pass.is_training() && rows < 2 {
             return Err(NnError::Shape(format!(
-                "the batch norm `{}` has {rows} number for each channel in training, and the variance of one number says \
-                 nothing: give batches of at least two samples, or use layer norm",
+                "the batch norm `{}` has {rows} number for each channel in training, and one number has no \
+                 variance: give batches of at least two samples, or use layer norm",
                 self.name
             )));
         }
@@ -109,7 +110,8 @@ impl BatchNorm {
 }
 
 impl Module for BatchNorm {
-    /// From f32 `[batch, channels, ...]` to the same shape. In training the batch has at least two numbers for each channel.
+    /// From f32 `[batch, channels, ...]` to the same shape. In training the batch has at least two numbers
+    /// for each channel.
     fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         self.check(pass, x)?;
         let (weight, bias) = self.affine.map(|(weight, bias)| (pass.get(weight), pass.get(bias))).unzip();

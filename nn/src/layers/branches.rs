@@ -17,9 +17,9 @@ use crate::{Module, NnError, Pass};
 /// `projection.0.weight`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ResidualConfig {
-    /// What is added to the input.
+    /// Layers whose output is added to the input.
     pub layers: Layers,
-    /// What the input goes through before the layers' output is added; nothing: it is added as it is.
+    /// Layers on the input's side of the sum; without any the input itself is added.
     pub projection: Layers,
 }
 
@@ -45,7 +45,8 @@ impl Module for Residual {
         if inner.size() != kept.size() {
             let (inner, kept) = (inner.size(), kept.size());
             return Err(NnError::Shape(format!(
-                "a residual connection adds {inner:?} to {kept:?}: give layers that keep the shape, or a projection"
+                "a residual connection adds {inner:?} to {kept:?}: give layers that keep the shape, or a \
+                 projection"
             )));
         }
         Ok(kept.f_add(&inner)?)
@@ -60,7 +61,8 @@ impl Item for ResidualConfig {
         if output != kept {
             let advice = match self.projection.is_empty() {
                 true => {
-                    "give it a projection of its input to that shape: { residual = { layers = [...], projection = [...] } }"
+                    "give it a projection of its input to that shape: \
+                     { residual = { layers = [...], projection = [...] } }"
                 }
                 false => "give layers and projection that end with the same shape",
             };
@@ -72,11 +74,11 @@ impl Item for ResidualConfig {
     }
 }
 
-/// Branches side by side whose outputs are put together along the first dimension of a sample (channels, or the numbers
-/// of a row). In a list of layers: `{ concat = [[...], [...]] }`.
+/// Branches side by side whose outputs are put together along the first dimension of a sample (channels, or
+/// the numbers of a row). In a list of layers: `{ concat = [[...], [...]] }`.
 ///
-/// Parameters are named as those of an `nn.ModuleList` of `nn.Sequential`s: `0.0.weight` is of the first branch's first
-/// layer.
+/// Parameters are named as those of an `nn.ModuleList` of `nn.Sequential`s: `0.0.weight` is of the first
+/// branch's first layer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ConcatConfig {
@@ -160,7 +162,8 @@ impl Item for ConcatConfig {
         for (index, other) in outputs.iter().enumerate().skip(1) {
             if output.is_empty() || other.len() != output.len() || other[1..] != output[1..] {
                 return Err(NnError::Config(format!(
-                    "its branch 0 gives {:?} and branch {index} gives {other:?}: only the first size may differ",
+                    "its branch 0 gives {:?} and branch {index} gives {other:?}: only the first size may \
+                     differ",
                     outputs[0]
                 )));
             }
@@ -175,7 +178,8 @@ impl Item for AddConfig {
         let (branches, outputs) = side_by_side(site, shape, &self.branches)?;
         if let Some(index) = outputs.iter().position(|output| *output != outputs[0]) {
             return Err(NnError::Config(format!(
-                "its branch 0 gives {:?} and branch {index} gives {:?}: give branches that end with the same shape",
+                "its branch 0 gives {:?} and branch {index} gives {:?}: give branches that end with the same \
+                 shape",
                 outputs[0], outputs[index]
             )));
         }

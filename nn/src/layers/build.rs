@@ -1,12 +1,12 @@
 //! From a list of layers to a network: shapes are inferred, parameters named by position.
 
 use super::item::Site;
-use super::{Defaults, LayerConfig, Sequential};
+use super::{Defaults, LIMIT, LayerConfig, Sequential};
 use crate::{Layout, NnError};
 
-/// Puts a list of layers together for samples of `input_shape` (without the batch) and adds the parameters to the layout,
-/// named `prefix` + `0.weight` and so on, as PyTorch names those of the `nn.Sequential` of the same layers. Gives the
-/// network and the shape of one sample of its output.
+/// Puts a list of layers together for samples of `input_shape` (without the batch) and adds the parameters to
+/// the layout, named `prefix` + `0.weight` and so on, as PyTorch names those of the `nn.Sequential` of the
+/// same layers. Gives the network and the shape of one sample of its output.
 ///
 /// ```
 /// use pavlov_common::SeededRng;
@@ -28,7 +28,8 @@ use crate::{Layout, NnError};
 /// ```
 ///
 /// # Errors
-/// [`NnError::Config`] that names the layer by its place when its input does not fit or one of its settings makes no sense.
+/// [`NnError::Config`] that names the layer by its place when its input does not fit or one of its settings
+/// makes no sense.
 pub fn build(
     layout: &mut Layout,
     prefix: &str,
@@ -41,6 +42,7 @@ pub fn build(
             "the input has samples of shape {input_shape:?}, with a size of {size}: give at least 1 of each"
         )));
     }
+    check_size(input_shape)?;
     nested(&mut Site { layout, prefix, defaults, is_input: true }, "", input_shape, layers)
 }
 
@@ -60,9 +62,20 @@ pub(super) fn nested(
         let built = layer.build(&mut own, &shape).map_err(|error| at(index, layer.name(), error))?;
         is_input = is_input && layer.keeps_numbers();
         shape = built.shape;
+        check_size(&shape).map_err(|error| at(index, layer.name(), error))?;
         network = network.then_shared(built.module);
     }
     Ok((network, shape))
+}
+
+fn check_size(shape: &[i64]) -> Result<(), NnError> {
+    let count = shape.iter().try_fold(1i64, |count, &size| count.checked_mul(size));
+    match count.is_some_and(|count| count < LIMIT) {
+        true => Ok(()),
+        false => Err(NnError::Config(format!(
+            "it would give samples of shape {shape:?}: give fewer than {LIMIT} numbers"
+        ))),
+    }
 }
 
 /// The error of a layer, with its place.
@@ -81,7 +94,7 @@ pub(super) fn placed(index: usize, name: &str, message: &str) -> String {
 }
 
 /// Places are a list, `layer 3 (residual), layer 1 (linear)`, which ends with a colon.
-fn joined(place: &str, message: &str) -> String {
+pub(super) fn joined(place: &str, message: &str) -> String {
     let goes_on = ["layer ", "branch ", "projection"].iter().any(|word| message.starts_with(word));
     format!("{place}{} {message}", if goes_on { "," } else { ":" })
 }

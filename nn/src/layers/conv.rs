@@ -14,29 +14,29 @@ use crate::{Init, Layout, Module, NnError, ParameterId, Pass, Precision};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv1dConfig {
-    /// How many channels come out.
+    /// Number of output channels.
     pub filters: i64,
-    /// How many steps one output sees.
+    /// Steps per window: one output sees one window.
     pub kernel: i64,
-    /// How far apart these windows lie.
+    /// Distance between neighbouring windows.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub stride: i64,
-    /// How many zeros are put before and after the sequence.
+    /// Number of zeros before and after the sequence.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub padding: i64,
-    /// How far apart the steps of a window lie.
+    /// Distance between the steps of a window.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub dilation: i64,
-    /// Into how many groups channels and filters are divided; each group of filters sees its group of channels.
+    /// Number of groups of channels and filters; each group of filters sees its own group of channels.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub groups: i64,
-    /// Whether a bias is added.
+    /// Add a bias.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
-    /// How the weight starts; by default as the list says, or as PyTorch's.
+    /// Initialisation of the weight. Default: the list's, otherwise PyTorch's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<Init>,
-    /// The type of number of the products; by default as the list says, or f32.
+    /// Number type of the products. Default: the list's, otherwise f32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
 }
@@ -46,70 +46,72 @@ pub struct Conv1dConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Conv2dConfig {
-    /// How many channels come out.
+    /// Number of output channels.
     pub filters: i64,
-    /// The sides of the window that one output sees, in pixels.
+    /// Height and width of a window, in pixels: one output sees one window.
     pub kernel: Pair,
-    /// How far apart these windows lie, in pixels.
+    /// Distance between neighbouring windows, in pixels.
     #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
     pub stride: Pair,
-    /// How many zeros are put at each side of the image.
+    /// Number of zeros at each side of the image.
     #[serde(default = "Pair::zero", skip_serializing_if = "Pair::is_zero")]
     pub padding: Pair,
-    /// How far apart the pixels of a window lie.
+    /// Distance between the pixels of a window.
     #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
     pub dilation: Pair,
-    /// Into how many groups channels and filters are divided; each group of filters sees its group of channels.
+    /// Number of groups of channels and filters; each group of filters sees its own group of channels.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub groups: i64,
-    /// Whether a bias is added.
+    /// Add a bias.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
-    /// How the weight starts; by default as the list says, or as PyTorch's.
+    /// Initialisation of the weight. Default: the list's, otherwise PyTorch's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<Init>,
-    /// The type of number of the products; by default as the list says, or f32.
+    /// Number type of the products. Default: the list's, otherwise f32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
 }
 
-/// A transposed convolution over images, as PyTorch's `nn.ConvTranspose2d`: the way back through the shapes of a
-/// [`Conv2d`]. In a list of layers: `{ conv_transpose2d = { filters = 16, kernel = 4, stride = 2, padding = 1 } }`.
+/// A transposed convolution over images, as PyTorch's `nn.ConvTranspose2d`: the way back through the shapes
+/// of a [`Conv2d`]. In a list of layers: `{ conv_transpose2d = { filters = 16, kernel = 4, stride = 2,
+/// padding = 1 } }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvTranspose2dConfig {
-    /// How many channels come out.
+    /// Number of output channels.
     pub filters: i64,
-    /// The sides of the window that one input writes to, in pixels.
+    /// Height and width of a window, in pixels: one input writes to one window.
     pub kernel: Pair,
-    /// How far apart these windows lie, in pixels.
+    /// Distance between neighbouring windows, in pixels.
     #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
     pub stride: Pair,
-    /// How many pixels are cut off at each side of the output.
+    /// Number of pixels cut off at each side of the output.
     #[serde(default = "Pair::zero", skip_serializing_if = "Pair::is_zero")]
     pub padding: Pair,
-    /// How many pixels are added below and on the right: several sizes have one size after a stride, this chooses.
+    /// Number of rows added below and columns added on the right. Several input sizes of a strided
+    /// convolution give one output size; this number selects the one to go back to.
     #[serde(default = "Pair::zero", skip_serializing_if = "Pair::is_zero")]
     pub output_padding: Pair,
-    /// How far apart the pixels of a window lie.
+    /// Distance between the pixels of a window.
     #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
     pub dilation: Pair,
-    /// Into how many groups channels and filters are divided; each group of filters sees its group of channels.
+    /// Number of groups of channels and filters; each group of filters sees its own group of channels.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub groups: i64,
-    /// Whether a bias is added.
+    /// Add a bias.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
-    /// How the weight starts; by default as the list says, or as PyTorch's.
+    /// Initialisation of the weight. Default: the list's, otherwise PyTorch's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<Init>,
-    /// The type of number of the products; by default as the list says, or f32.
+    /// Number type of the products. Default: the list's, otherwise f32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
 }
 
 impl Conv1dConfig {
-    /// So many filters that see so many steps, everything else by default.
+    /// This number of filters and this kernel, all other fields at their defaults.
     pub const fn new(filters: i64, kernel: i64) -> Self {
         let (stride, padding, dilation, groups) = (1, 0, 1, 1);
         Self { filters, kernel, stride, padding, dilation, groups, bias: true, init: None, precision: None }
@@ -135,7 +137,7 @@ impl Conv1dConfig {
 }
 
 impl Conv2dConfig {
-    /// So many filters that see a square of so many pixels, everything else by default.
+    /// This number of filters and this square kernel, all other fields at their defaults.
     pub const fn new(filters: i64, kernel: i64) -> Self {
         Self {
             filters,
@@ -170,7 +172,7 @@ impl Conv2dConfig {
 }
 
 impl ConvTranspose2dConfig {
-    /// So many filters that write to a square of so many pixels, everything else by default.
+    /// This number of filters and this square kernel, all other fields at their defaults.
     pub const fn new(filters: i64, kernel: i64) -> Self {
         Self {
             filters,
@@ -205,7 +207,7 @@ impl ConvTranspose2dConfig {
     }
 }
 
-/// How a convolution walks over its input; each list has one number for each dimension of space or time.
+/// The geometry of a convolution; each list has one number for each dimension of space or time.
 #[derive(Clone, Debug, PartialEq)]
 struct Walk {
     channels: i64,
@@ -219,7 +221,7 @@ struct Walk {
     transposed: bool,
 }
 
-/// What a configuration says of the weights.
+/// The settings of a convolution's weights.
 #[derive(Clone, Copy)]
 struct Weights {
     bias: bool,
@@ -258,7 +260,8 @@ impl Walk {
         let (channels, filters, groups) = (self.channels, self.filters, self.groups);
         if channels % groups != 0 || filters % groups != 0 {
             return Err(NnError::Config(format!(
-                "groups is {groups}: give a number that divides the {channels} channels and the {filters} filters"
+                "groups is {groups}: give a number that divides the {channels} channels and the {filters} \
+                 filters"
             )));
         }
         Ok(())
@@ -290,8 +293,8 @@ impl Walk {
     fn too_small(&self, shape: &[i64]) -> NnError {
         let (sizes, kernel, what) = (by(&shape[1..]), by(&self.kernel), self.things());
         NnError::Config(format!(
-            "{what} too small: it gets {sizes} and looks at {kernel}; give a larger one, fewer layers before this one, \
-             smaller kernels, dilations or strides, or more padding"
+            "{what} too small: it gets {sizes} and looks at {kernel}; give a larger one, fewer layers before \
+             this one, smaller kernels, dilations or strides, or more padding"
         ))
     }
 
@@ -302,7 +305,7 @@ impl Walk {
         }
     }
 
-    /// What the layer takes, in the words of an error.
+    /// The input's form, in the words of an error.
     fn takes(&self) -> &'static str {
         match self.kernel.len() {
             1 => "sequences [channels, steps]",
@@ -316,7 +319,7 @@ fn by(sizes: &[i64]) -> String {
     sizes.iter().map(i64::to_string).collect::<Vec<_>>().join("x")
 }
 
-/// A convolution of any number of dimensions: the place of its weights and its walk.
+/// A convolution of any number of dimensions.
 #[derive(Clone, Debug)]
 struct Convolution {
     weight: ParameterId,
@@ -413,8 +416,8 @@ macro_rules! convolution {
         pub struct $name(Convolution);
 
         impl $name {
-            /// Describes a layer for this many channels and adds its parameters, named `prefix` + `weight` and so on, to the
-            /// layout.
+            /// Describes a layer for this many channels and adds its parameters, named `prefix` + `weight`
+            /// and so on, to the layout.
             ///
             /// # Errors
             /// [`NnError::Config`] for a field that makes no sense, or a name that is taken.
@@ -467,7 +470,8 @@ convolution! {
 convolution! {
     /// A convolution over images.
     ///
-    /// Parameters: `weight` (`[filters, channels / groups, height, width]`) and, with a bias, `bias` (`[filters]`).
+    /// Parameters: `weight` (`[filters, channels / groups, height, width]`) and, with a bias, `bias`
+    /// (`[filters]`).
     Conv2d, Conv2dConfig,
     "From f32 `[batch, channels, height, width]` to f32 `[batch, filters, height, width]`."
 }
@@ -475,7 +479,8 @@ convolution! {
 convolution! {
     /// A transposed convolution over images, for decoders.
     ///
-    /// Parameters: `weight` (`[channels, filters / groups, height, width]`) and, with a bias, `bias` (`[filters]`).
+    /// Parameters: `weight` (`[channels, filters / groups, height, width]`) and, with a bias, `bias`
+    /// (`[filters]`).
     ConvTranspose2d, ConvTranspose2dConfig,
     "From f32 `[batch, channels, height, width]` to f32 `[batch, filters, height, width]`."
 }

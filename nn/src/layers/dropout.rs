@@ -9,7 +9,8 @@ use super::item::{Built, Item, Short, Site};
 use crate::shim::{Draw, random};
 use crate::{Module, NnError, Pass};
 
-/// Dropout, as PyTorch's `nn.Dropout`. In a list of layers: `{ dropout = 0.1 }`, or `"dropout"` for PyTorch's 0.5.
+/// Dropout, as PyTorch's `nn.Dropout`. In a list of layers: `{ dropout = 0.1 }`, or `"dropout"` for PyTorch's
+/// 0.5.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DropoutConfig {
@@ -23,8 +24,8 @@ impl Default for DropoutConfig {
     }
 }
 
-/// In training silences each number with chance `share` and divides the others by `1 - share`; else the identity. The mask
-/// comes from the pass's generator.
+/// In training silences each number with chance `share` and divides the others by `1 - share`; else the
+/// identity. The mask comes from the pass's generator.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
     share: f64,
@@ -71,8 +72,8 @@ impl Item for DropoutConfig {
     }
 }
 
-/// In training silences each number with chance `share` and divides the others by `1 - share`; else gives `x` back. The
-/// mask is drawn from the pass's generator, on the device where `x` lives.
+/// In training silences each number with chance `share` and divides the others by `1 - share`; else gives `x`
+/// back. The mask is drawn from the pass's generator, on the device where `x` lives.
 pub(crate) fn dropout(pass: &mut Pass<'_>, x: &Tensor, share: f64) -> Result<Tensor, NnError> {
     if share == 0.0 || !pass.is_training() {
         return Ok(x.shallow_clone());

@@ -12,17 +12,17 @@ use crate::{Init, Layout, Module, NnError, ParameterId, Pass};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EmbeddingConfig {
-    /// How many tokens there are, counted from 0.
+    /// Number of tokens, which are `0..vocabulary`.
     pub vocabulary: i64,
-    /// How many numbers a token's vector has.
+    /// Length of a token's vector.
     pub width: i64,
-    /// How the vectors start; by default standard normal, as PyTorch's.
+    /// Initialisation of the vectors. Default: standard normal, as PyTorch's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<Init>,
 }
 
 impl EmbeddingConfig {
-    /// So many tokens with vectors of this width, everything else by default.
+    /// A vocabulary and a width, all other fields at their defaults.
     pub const fn new(vocabulary: i64, width: i64) -> Self {
         Self { vocabulary, width, init: None }
     }
@@ -50,7 +50,8 @@ impl Embedding {
         Ok(Self { vocabulary, weight: layout.add(format!("{prefix}weight"), &[vocabulary, width], init)? })
     }
 
-    /// Tokens that are none cannot be seen on a GPU without waiting for it; there libtorch stops the process.
+    /// Checks the tokens on the CPU. On a GPU the check would wait for the device; a wrong token there is
+    /// libtorch's to report.
     fn check(&self, x: &Tensor, tokens: &Tensor) -> Result<(), NnError> {
         if x.device() != Device::Cpu || x.numel() == 0 {
             return Ok(());
@@ -59,8 +60,8 @@ impl Embedding {
         let (least, largest) = (least.f_int64_value(&[])?, largest.f_int64_value(&[])?);
         if least < 0 || largest >= self.vocabulary {
             return Err(NnError::Shape(format!(
-                "an embedding of {} tokens got tokens from {least} to {largest}: give a larger vocabulary, or tokens from 0 \
-                 to {}",
+                "an embedding of {} tokens got tokens from {least} to {largest}: give a larger vocabulary, \
+                 or tokens from 0 to {}",
                 self.vocabulary,
                 self.vocabulary - 1
             )));

@@ -1,8 +1,9 @@
 //! Runs of layers that have a node of their own.
 //!
-//! Autograd's price is per operation, and libtorch's convolutions reorder small images at each call. A [`Sequential`] looks
-//! at what its modules are ([`Fusible`]) when it is put together, and finds the runs that the multi-layer perceptron's node
-//! and the convolutions' node take as a whole. The numbers are those of the modules one by one, to rounding.
+//! Autograd's price is per operation, and libtorch's convolutions reorder small images at each call. A
+//! [`Sequential`] looks at what its modules are ([`Fusible`]) when it is put together, and finds the runs
+//! that the multi-layer perceptron's node and the convolutions' node take as a whole. The numbers are those
+//! of the modules one by one, to rounding.
 //!
 //! [`Sequential`]: super::Sequential
 
@@ -14,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 use crate::shim::mlp::MAX_LAYERS;
 use crate::{Activation, Module, NnError, ParameterId, Parameters, Pass, Precision, shim};
 
-/// What a module is to a [`Sequential`](super::Sequential), which runs neighbours as one where it can.
+/// A module as the planner of a [`Sequential`](super::Sequential) sees it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fusible {
     /// `y = x W^T + b` over the last dimension.
@@ -23,9 +24,9 @@ pub enum Fusible {
         weight: ParameterId,
         /// `[units]`
         bias: ParameterId,
-        /// How many numbers go in.
+        /// Number of inputs.
         inputs: i64,
-        /// How many numbers come out.
+        /// Number of outputs.
         units: i64,
         /// The type of number of the product.
         precision: Precision,
@@ -43,27 +44,28 @@ pub enum Fusible {
         weight: ParameterId,
         /// `[filters]`
         bias: ParameterId,
-        /// How many channels go in.
+        /// Number of input channels.
         channels: i64,
-        /// How many channels come out.
+        /// Number of output channels.
         filters: i64,
         /// The side of a window, in pixels.
         kernel: i64,
-        /// How far apart the windows lie, in pixels.
+        /// Distance between neighbouring windows, in pixels.
         stride: i64,
-        /// How many zeros are put around the image.
+        /// Number of zeros at each side of the image.
         padding: i64,
         /// The type of number of the products.
         precision: Precision,
     },
 }
 
-/// How many numbers a window has at most in the convolutions' node. Its windows are copied to be multiplied: with larger
-/// ones, or around padding, libtorch's own convolutions are faster (Xeon with AMX, batches of 32, both ways: 2.1 times as fast
-/// at Nature's three layers, 1.6 to 2.2 at MinAtar's; with padding 0.5 to 1.0, with windows of 1152 and more 0.2 to 1.0).
+/// Largest window, in numbers, for the convolutions' node. The node copies windows to multiply them: with
+/// larger ones, or around padding, libtorch's own convolutions are faster (Xeon with AMX, batches of 32, both
+/// ways: 2.1 times as fast at Nature's three layers, 1.6 to 2.2 at MinAtar's; with padding 0.5 to 1.0, with
+/// windows of 1152 and more 0.2 to 1.0).
 const LARGEST_WINDOW: i64 = 640;
 
-/// What a [`Sequential`](super::Sequential) does next: the modules of a range, one by one or as one node.
+/// One step of a [`Sequential`](super::Sequential): a range of modules that run one by one or as one node.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub modules: Range<usize>,
@@ -78,7 +80,8 @@ pub(super) enum Node {
 }
 
 impl Node {
-    /// The output for `x`; `None` where the node is not for this input or these parameters, and the modules go one by one.
+    /// The output for `x`; `None` where the node is not for this input or these parameters, and the modules
+    /// go one by one.
     pub fn forward(&self, pass: &Pass<'_>, x: &Tensor) -> Option<Result<Tensor, NnError>> {
         match self {
             Self::Mlp(run) => run.forward(pass.parameters(), x),
@@ -112,7 +115,7 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    /// What stands here, behind dropouts that do nothing, and the place after it.
+    /// The first part from here that is no idle dropout, and the place after it.
     fn after_dropouts(&self, at: usize) -> Option<(Fusible, usize)> {
         match self.parts.get(at).copied().flatten()? {
             Fusible::Dropout { share } if !self.training || share == 0.0 => self.after_dropouts(at + 1),
@@ -127,7 +130,8 @@ impl Parts<'_> {
         }
     }
 
-    /// The longest run of linear layers from here that the node takes: all but the last are followed by one activation.
+    /// The longest run of linear layers from here that the node takes: all but the last are followed by one
+    /// activation.
     fn perceptron(&self, at: usize) -> Option<(usize, Perceptron)> {
         let (first, precision, mut end, mut last) = self.dense(at)?;
         let mut run =
@@ -147,7 +151,8 @@ impl Parts<'_> {
         Some((end, run))
     }
 
-    /// A linear layer with its activation: the layer, its precision, the place after both, and the activation.
+    /// A linear layer with its activation: the layer, its precision, the place after both, and the
+    /// activation.
     fn dense(&self, at: usize) -> Option<(Dense, Precision, usize, Activation)> {
         let (Fusible::Linear { weight, bias, inputs, units, precision }, end) = self.after_dropouts(at)?
         else {
@@ -302,7 +307,7 @@ impl Convolutions {
     }
 }
 
-/// Whether all of these are trained or none is: a node takes them as one.
+/// True if all of these are trained or none is: a node has one answer for all its layers.
 fn alike(parameters: &Parameters, mut ids: impl Iterator<Item = (ParameterId, ParameterId)>) -> bool {
     let trained = |id| parameters.gradient(id).is_some();
     let Some((first, _)) = ids.next() else { return true };

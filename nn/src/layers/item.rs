@@ -1,4 +1,4 @@
-//! What each layer's configuration does in a list of layers.
+//! The interface of layers' configurations as items of a list.
 
 use std::sync::Arc;
 
@@ -37,21 +37,21 @@ impl Short {
         }
     }
 
-    /// Whether the name stands alone.
+    /// `Some` for the name alone.
     pub fn word(self) -> Option<()> {
         (self == Self::Word).then_some(())
     }
 }
 
-/// Where a layer of a list is put together.
+/// The surroundings of a layer that is built from a list.
 pub struct Site<'a> {
-    /// Where the layer's parameters go.
+    /// The layout that gets the layer's parameters.
     pub layout: &'a mut Layout,
-    /// What their names begin with.
+    /// The start of their names.
     pub prefix: &'a str,
-    /// What a layer does not say itself.
+    /// Settings for layers that have none of their own.
     pub defaults: Defaults,
-    /// Whether what comes in is still the list's own input, not numbers that a layer computed: only that can be tokens.
+    /// True while no layer before this one has computed anything: only the list's own input can be tokens.
     pub is_input: bool,
 }
 
@@ -80,7 +80,7 @@ pub trait Item: Serialize + DeserializeOwned {
         None
     }
 
-    /// Whether the numbers that come out are those that go in: tokens stay tokens.
+    /// True for a layer that only arranges numbers: tokens stay tokens.
     fn keeps_numbers(&self) -> bool {
         false
     }

@@ -8,25 +8,26 @@ use super::item::{Built, Item, Short, Site};
 use super::{at_least, is_yes, unfit, wrong_input, yes};
 use crate::{Init, Layout, Module, NnError, ParameterId, Pass, Precision};
 
-/// A linear layer, as PyTorch's `nn.Linear`. In a list of layers: `{ linear = 64 }`, or `{ linear = { units = 64, ... } }`.
+/// A linear layer, as PyTorch's `nn.Linear`. In a list of layers: `{ linear = 64 }`, or `{ linear = { units =
+/// 64, ... } }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LinearConfig {
-    /// How many numbers come out.
+    /// Number of outputs.
     pub units: i64,
-    /// Whether a bias is added.
+    /// Add a bias.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub bias: bool,
-    /// How the weight starts; by default as the list says, or as PyTorch's.
+    /// Initialisation of the weight. Default: the list's, otherwise PyTorch's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<Init>,
-    /// The type of number of the product; by default as the list says, or f32.
+    /// Number type of the product. Default: the list's, otherwise f32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
 }
 
 impl LinearConfig {
-    /// So many units, everything else by default.
+    /// This number of units, all other fields at their defaults.
     pub const fn new(units: i64) -> Self {
         Self { units, bias: true, init: None, precision: None }
     }
@@ -45,7 +46,8 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// Describes a layer for `inputs` numbers and adds its parameters, named `prefix` + `weight` and so on, to the layout.
+    /// Describes a layer for `inputs` numbers and adds its parameters, named `prefix` + `weight` and so on,
+    /// to the layout.
     ///
     /// # Errors
     /// [`NnError::Config`] for a layer without inputs or units, or a name that is taken.
@@ -67,12 +69,12 @@ impl Linear {
         Ok(Self { inputs, units: config.units, weight, bias, precision })
     }
 
-    /// How many numbers go in.
+    /// Number of inputs.
     pub fn inputs(&self) -> i64 {
         self.inputs
     }
 
-    /// How many numbers come out.
+    /// Number of outputs.
     pub fn outputs(&self) -> i64 {
         self.units
     }

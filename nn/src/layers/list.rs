@@ -40,8 +40,9 @@ macro_rules! layers {
         /// struct Net {
         ///     layers: Layers,
         /// }
-        /// let text = r#"layers = [{ conv2d = { filters = 32, kernel = 8, stride = 4 } }, "relu", "flatten", { linear = 64 }]"#;
-        /// let net: Net = toml::from_str(text)?;
+        /// let conv = "{ conv2d = { filters = 32, kernel = 8, stride = 4 } }";
+        /// let text = format!(r#"layers = [{conv}, "relu", "flatten", {{ linear = 64 }}]"#);
+        /// let net: Net = toml::from_str(&text)?;
         /// assert_eq!(net.layers[3].name(), "linear");
         /// assert_eq!(toml::from_str::<Net>(&toml::to_string(&net)?)?.layers, net.layers);
         /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -66,7 +67,8 @@ macro_rules! layers {
                 [$($name),*].into_iter().chain(Activation::ALL.map(Activation::name))
             }
 
-            /// The layer of this name and short form. `None`: there is no such layer. `Some(None)`: it has no such form.
+            /// The layer of this name and short form: `None` if no layer has the name, `Some(None)` if it has
+            /// no such form.
             fn from_short(name: &str, short: Short) -> Option<Option<Self>> {
                 match name {
                     $($name => Some(<$config>::from_short(short).map(Self::$variant)),)*
@@ -77,7 +79,7 @@ macro_rules! layers {
                 }
             }
 
-            /// The layer of this name from its table or list. `None`: there is no such layer.
+            /// The layer of this name from its table or list, `None` if no layer has the name.
             fn from_whole<'de, D: Deserializer<'de>>(name: &str, whole: D) -> Option<Result<Self, D::Error>> {
                 match name {
                     $($name => Some(<$config>::deserialize(whole).map(Self::$variant)),)*
@@ -316,7 +318,7 @@ impl<'de> Visitor<'de> for At {
     }
 }
 
-/// What stands behind a layer's name.
+/// Reads the settings after a layer's name.
 struct Settings<'n> {
     at: At,
     name: &'n str,

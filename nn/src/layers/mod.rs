@@ -1,7 +1,7 @@
-//! Layers: what networks are composed of, each a [`Module`](crate::Module).
+//! The layers that networks are composed of, each a [`Module`](crate::Module).
 //!
-//! Each layer has a configuration, whose defaults are PyTorch's, and parameters with PyTorch's names. Networks are composed
-//! in code, or from a list in a file ([`Layers`], [`build()`]).
+//! Each layer has a configuration, whose defaults are PyTorch's, and parameters with PyTorch's names.
+//! Networks are composed in code, or from a list in a file ([`Layers`], [`build()`]).
 
 mod attention;
 mod batch_norm;
@@ -50,16 +50,16 @@ pub use upsample::{Upsample, UpsampleMode};
 
 use crate::{Init, NnError, Precision};
 
-/// What the layers of a list start with and compute in, where they do not say so themselves.
+/// Settings of a list for all its layers that have none of their own.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Defaults {
-    /// How weights start.
+    /// Initialisation of weights.
     pub init: Init,
-    /// The type of number of products.
+    /// Number type of products.
     pub precision: Precision,
 }
 
-/// What normalisations add to the variance, as PyTorch's.
+/// PyTorch's default for the number that normalisations add to the variance.
 const EPS: f64 = 1e-5;
 
 fn eps() -> f64 {
@@ -95,10 +95,14 @@ fn is_zero(value: &i64) -> bool {
     *value == 0
 }
 
+/// Sizes, and the numbers of one sample, stay below this: their products are then computed without overflow.
+const LIMIT: i64 = 1 << 31;
+
 fn at_least(name: &str, value: i64, least: i64) -> Result<(), NnError> {
-    match value >= least {
-        true => Ok(()),
-        false => Err(NnError::Config(format!("{name} is {value}: give at least {least}"))),
+    match value {
+        value if value < least => Err(NnError::Config(format!("{name} is {value}: give at least {least}"))),
+        value if value >= LIMIT => Err(NnError::Config(format!("{name} is {value}: give less than {LIMIT}"))),
+        _ => Ok(()),
     }
 }
 

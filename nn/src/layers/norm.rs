@@ -10,21 +10,23 @@ use crate::{Init, Layout, Module, NnError, ParameterId, Pass};
 const ONE: Init = Init::Constant { value: 1.0 };
 const ZERO: Init = Init::Constant { value: 0.0 };
 
-/// Layer norm, as PyTorch's `nn.LayerNorm`. In a list of layers: `"layer_norm"`, or `{ layer_norm = { eps = 1e-6 } }`.
+/// Layer norm, as PyTorch's `nn.LayerNorm`. In a list of layers: `"layer_norm"`, or `{ layer_norm = { eps =
+/// 1e-6 } }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LayerNormConfig {
-    /// Over how many of a sample's last dimensions the mean is taken. By default over the last one of rows and sequences, and
-    /// over all three of images. Only a list of layers asks for it.
+    /// Number of a sample's last dimensions that mean and variance are taken over. Default: the last one of
+    /// rows and sequences, all three of images. It matters in a list only: [`LayerNorm::new`] gets the shape
+    /// itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dimensions: Option<i64>,
-    /// What is added to the variance.
+    /// Added to the variance.
     #[serde(skip_serializing_if = "is_eps")]
     pub eps: f64,
-    /// Whether each number has a weight and a bias of its own afterwards.
+    /// Scale and shift each number afterwards by a learned weight and bias.
     #[serde(skip_serializing_if = "is_yes")]
     pub affine: bool,
-    /// Whether that has a bias.
+    /// Shift, too; without it there is the weight alone.
     #[serde(skip_serializing_if = "is_yes")]
     pub bias: bool,
 }
@@ -35,8 +37,8 @@ impl Default for LayerNormConfig {
     }
 }
 
-/// Layer norm (Ba et al. 2016): `(x - mean) / sqrt(variance + eps) * weight + bias`, mean and variance over the last
-/// dimensions of each sample.
+/// Layer norm (Ba et al. 2016): `(x - mean) / sqrt(variance + eps) * weight + bias`, mean and variance over
+/// the last dimensions of each sample.
 ///
 /// Parameters: `weight` and `bias` of the shape over which the mean is taken.
 #[derive(Clone, Debug)]
@@ -48,8 +50,8 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Describes a layer over the last dimensions, which have this shape, and adds its parameters, named `prefix` +
-    /// `weight` and so on, to the layout.
+    /// Describes a layer over the last dimensions, which have this shape, and adds its parameters, named
+    /// `prefix` + `weight` and so on, to the layout.
     ///
     /// # Errors
     /// [`NnError::Config`] for an empty shape, or a name that is taken.
@@ -91,17 +93,18 @@ impl Item for LayerNormConfig {
     }
 }
 
-/// RMS norm, as PyTorch's `nn.RMSNorm`. In a list of layers: `"rms_norm"`, or `{ rms_norm = { eps = 1e-6 } }`.
+/// RMS norm, as PyTorch's `nn.RMSNorm`. In a list of layers: `"rms_norm"`, or `{ rms_norm = { eps = 1e-6 }
+/// }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RmsNormConfig {
-    /// Over how many of a sample's last dimensions the mean is taken, as [`LayerNormConfig::dimensions`].
+    /// Number of a sample's last dimensions that the mean is taken over, as [`LayerNormConfig::dimensions`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dimensions: Option<i64>,
-    /// What is added to the mean of the squares; PyTorch's default is the distance from 1 to the next f32.
+    /// Added to the mean of the squares. PyTorch's default is the distance from 1 to the next f32.
     #[serde(skip_serializing_if = "is_f32_eps")]
     pub eps: f64,
-    /// Whether each number has a weight of its own afterwards.
+    /// Scale each number afterwards by a learned weight.
     #[serde(skip_serializing_if = "is_yes")]
     pub affine: bool,
 }
@@ -117,8 +120,8 @@ impl Default for RmsNormConfig {
     }
 }
 
-/// RMS norm (Zhang and Sennrich 2019): `x / sqrt(mean(x^2) + eps) * weight`, the mean over the last dimensions of each
-/// sample.
+/// RMS norm (Zhang and Sennrich 2019): `x / sqrt(mean(x^2) + eps) * weight`, the mean over the last
+/// dimensions of each sample.
 ///
 /// Parameters: `weight` of the shape over which the mean is taken.
 #[derive(Clone, Debug)]
@@ -129,8 +132,8 @@ pub struct RmsNorm {
 }
 
 impl RmsNorm {
-    /// Describes a layer over the last dimensions, which have this shape, and adds its parameter, named `prefix` +
-    /// `weight`, to the layout.
+    /// Describes a layer over the last dimensions, which have this shape, and adds its parameter, named
+    /// `prefix` + `weight`, to the layout.
     ///
     /// # Errors
     /// [`NnError::Config`] for an empty shape, or a name that is taken.
@@ -174,18 +177,18 @@ impl Item for RmsNormConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupNormConfig {
-    /// Into how many groups the channels are divided.
+    /// Number of groups of channels.
     pub groups: i64,
-    /// What is added to the variance.
+    /// Added to the variance.
     #[serde(default = "eps", skip_serializing_if = "is_eps")]
     pub eps: f64,
-    /// Whether each channel has a weight and a bias of its own afterwards.
+    /// Scale and shift each channel afterwards by a learned weight and bias.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub affine: bool,
 }
 
 impl GroupNormConfig {
-    /// So many groups, everything else by default.
+    /// This number of groups, all other fields at their defaults.
     pub const fn new(groups: i64) -> Self {
         Self { groups, eps: EPS, affine: true }
     }
@@ -203,8 +206,8 @@ pub struct GroupNorm {
 }
 
 impl GroupNorm {
-    /// Describes a layer for this many channels and adds its parameters, named `prefix` + `weight` and so on, to the
-    /// layout.
+    /// Describes a layer for this many channels and adds its parameters, named `prefix` + `weight` and so on,
+    /// to the layout.
     ///
     /// # Errors
     /// [`NnError::Config`] when the groups do not divide the channels, or a name is taken.

@@ -6,7 +6,8 @@ use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A size along an image's height and one along its width. In a file: a number for both, or `[height, width]`.
+/// A size along an image's height and one along its width. In a file: a number for both, or `[height,
+/// width]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// Along the height.

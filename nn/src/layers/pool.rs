@@ -13,33 +13,33 @@ use crate::{Module, NnError, Pass};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MaxPool1d {
-    /// How many steps a window has.
+    /// Steps per window.
     pub kernel: i64,
-    /// How far apart the windows lie; by default the kernel.
+    /// Distance between neighbouring windows. Default: the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<i64>,
-    /// How many steps are put before and after the sequence; they are never the largest.
+    /// Number of steps of minus infinity before and after the sequence.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub padding: i64,
-    /// How far apart the steps of a window lie.
+    /// Distance between the steps of a window.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub dilation: i64,
 }
 
-/// The mean of each window of a sequence, as PyTorch's `nn.AvgPool1d`. In a list of layers: `{ avg_pool1d = 2 }`, or
-/// `{ avg_pool1d = { kernel = 3, stride = 2 } }`.
+/// The mean of each window of a sequence, as PyTorch's `nn.AvgPool1d`. In a list of layers: `{ avg_pool1d = 2
+/// }`, or `{ avg_pool1d = { kernel = 3, stride = 2 } }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AvgPool1d {
-    /// How many steps a window has.
+    /// Steps per window.
     pub kernel: i64,
-    /// How far apart the windows lie; by default the kernel.
+    /// Distance between neighbouring windows. Default: the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<i64>,
-    /// How many zeros are put before and after the sequence.
+    /// Number of zeros before and after the sequence.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub padding: i64,
-    /// Whether these zeros count in a mean.
+    /// Count these zeros in the means.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub count_padding: bool,
 }
@@ -51,31 +51,31 @@ pub struct AvgPool1d {
 pub struct MaxPool2d {
     /// The sides of a window, in pixels.
     pub kernel: Pair,
-    /// How far apart the windows lie; by default the kernel.
+    /// Distance between neighbouring windows. Default: the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<Pair>,
-    /// How many pixels are put at each side of the image; they are never the largest.
+    /// Number of pixels of minus infinity at each side of the image.
     #[serde(default = "Pair::zero", skip_serializing_if = "Pair::is_zero")]
     pub padding: Pair,
-    /// How far apart the pixels of a window lie.
+    /// Distance between the pixels of a window.
     #[serde(default = "Pair::one", skip_serializing_if = "Pair::is_one")]
     pub dilation: Pair,
 }
 
-/// The mean of each window of an image, as PyTorch's `nn.AvgPool2d`. In a list of layers: `{ avg_pool2d = 2 }`, or
-/// `{ avg_pool2d = { kernel = 3, stride = 2 } }`.
+/// The mean of each window of an image, as PyTorch's `nn.AvgPool2d`. In a list of layers: `{ avg_pool2d = 2
+/// }`, or `{ avg_pool2d = { kernel = 3, stride = 2 } }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AvgPool2d {
     /// The sides of a window, in pixels.
     pub kernel: Pair,
-    /// How far apart the windows lie; by default the kernel.
+    /// Distance between neighbouring windows. Default: the kernel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stride: Option<Pair>,
-    /// How many zeros are put at each side of the image.
+    /// Number of zeros at each side of the image.
     #[serde(default = "Pair::zero", skip_serializing_if = "Pair::is_zero")]
     pub padding: Pair,
-    /// Whether these zeros count in a mean.
+    /// Count these zeros in the means.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub count_padding: bool,
 }
@@ -119,8 +119,8 @@ impl Windows {
             if room < 0 {
                 let kernel = &self.kernel;
                 return Err(NnError::Config(format!(
-                    "samples of shape {shape:?} are too small for windows of {kernel:?}: give larger ones, fewer layers \
-                     before this one, or a smaller kernel"
+                    "samples of shape {shape:?} are too small for windows of {kernel:?}: give larger ones, \
+                     fewer layers before this one, or a smaller kernel"
                 )));
             }
             output.push(room / self.stride[index] + 1);
@@ -283,7 +283,10 @@ items! {
 }
 
 macro_rules! adaptive {
-    ($($(#[$doc:meta])* $layer:ident, $size:ty, $sizes:expr, $dimensions:literal, $shapes:literal, $pool:expr;)*) => {$(
+    ($(
+        $(#[$doc:meta])*
+        $layer:ident, $size:ty, $sizes:expr, $dimensions:literal, $shapes:literal, $pool:expr;
+    )*) => {$(
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(transparent)]
@@ -324,23 +327,23 @@ macro_rules! adaptive {
 }
 
 adaptive! {
-    /// The means of as many windows as are asked for, as PyTorch's `nn.AdaptiveAvgPool1d`. In a list of layers:
-    /// `{ adaptive_avg_pool1d = 1 }`.
+    /// The means of as many windows as are asked for, as PyTorch's `nn.AdaptiveAvgPool1d`. In a list of
+    /// layers: `{ adaptive_avg_pool1d = 1 }`.
     AdaptiveAvgPool1d, i64, |size| vec![size], 1,
     "From f32 `[batch, channels, steps]` to f32 `[batch, channels, size]`.",
     Tensor::f_adaptive_avg_pool1d;
-    /// The largest numbers of as many windows as are asked for, as PyTorch's `nn.AdaptiveMaxPool1d`. In a list of layers:
-    /// `{ adaptive_max_pool1d = 1 }`.
+    /// The largest numbers of as many windows as are asked for, as PyTorch's `nn.AdaptiveMaxPool1d`. In a
+    /// list of layers: `{ adaptive_max_pool1d = 1 }`.
     AdaptiveMaxPool1d, i64, |size| vec![size], 1,
     "From f32 `[batch, channels, steps]` to f32 `[batch, channels, size]`.",
     |x: &Tensor, size: &[i64]| x.f_adaptive_max_pool1d(size).map(|(largest, _)| largest);
-    /// The means of as many windows as are asked for, as PyTorch's `nn.AdaptiveAvgPool2d`. In a list of layers:
-    /// `{ adaptive_avg_pool2d = 1 }`, or `{ adaptive_avg_pool2d = [7, 5] }`.
+    /// The means of as many windows as are asked for, as PyTorch's `nn.AdaptiveAvgPool2d`. In a list of
+    /// layers: `{ adaptive_avg_pool2d = 1 }`, or `{ adaptive_avg_pool2d = [7, 5] }`.
     AdaptiveAvgPool2d, Pair, |size: Pair| size.sizes().to_vec(), 2,
     "From f32 `[batch, channels, height, width]` to f32 `[batch, channels, size ...]`.",
     Tensor::f_adaptive_avg_pool2d;
-    /// The largest numbers of as many windows as are asked for, as PyTorch's `nn.AdaptiveMaxPool2d`. In a list of layers:
-    /// `{ adaptive_max_pool2d = 1 }`, or `{ adaptive_max_pool2d = [7, 5] }`.
+    /// The largest numbers of as many windows as are asked for, as PyTorch's `nn.AdaptiveMaxPool2d`. In a
+    /// list of layers: `{ adaptive_max_pool2d = 1 }`, or `{ adaptive_max_pool2d = [7, 5] }`.
     AdaptiveMaxPool2d, Pair, |size: Pair| size.sizes().to_vec(), 2,
     "From f32 `[batch, channels, height, width]` to f32 `[batch, channels, size ...]`.",
     |x: &Tensor, size: &[i64]| x.f_adaptive_max_pool2d(size).map(|(largest, _)| largest);

@@ -7,25 +7,26 @@ use super::item::{Built, Item, Short, Site};
 use super::{at_dimension, is_no};
 use crate::{Module, NnError, Pass};
 
-/// The mean over a dimension. In a list of layers: `{ mean = 0 }`, or `{ mean = { dimension = 0, keep = true } }`.
+/// The mean over a dimension. In a list of layers: `{ mean = 0 }`, or `{ mean = { dimension = 0, keep = true
+/// } }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mean {
     /// The dimension, counted from 0 without the batch; negative numbers count from the end.
     pub dimension: i64,
-    /// Whether the dimension stays, with size 1.
+    /// Keep the dimension, with size 1.
     #[serde(default, skip_serializing_if = "is_no")]
     pub keep: bool,
 }
 
-/// The largest number over a dimension. In a list of layers: `{ max = 0 }`, or `{ max = { dimension = 0, keep = true } }`.
-/// Where several are largest, they share the gradient.
+/// The largest number over a dimension. In a list of layers: `{ max = 0 }`, or `{ max = { dimension = 0, keep
+/// = true } }`. Equal largest numbers share the gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Max {
     /// The dimension, counted from 0 without the batch; negative numbers count from the end.
     pub dimension: i64,
-    /// Whether the dimension stays, with size 1.
+    /// Keep the dimension, with size 1.
     #[serde(default, skip_serializing_if = "is_no")]
     pub keep: bool,
 }
@@ -40,7 +41,8 @@ macro_rules! reductions {
         }
 
         impl Module for $layer {
-            /// From f32 `[batch, ...]` to f32 of one dimension less, or the same number if the dimension stays.
+            /// From f32 `[batch, ...]` to f32 of one dimension less, or the same number if the dimension
+            /// stays.
             fn forward(&self, _: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
                 let size = x.size();
                 let place = at_dimension("the dimension", self.dimension, size.get(1..).unwrap_or(&[]))?;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use tch::Tensor;
 
+use super::build::joined;
 use super::fusion::{Step, plan};
 use crate::{Module, NnError, Pass};
 
 /// Modules one after the other; without any, the identity.
 ///
-/// Runs of linear layers with activations, and of convolutions with ReLUs, are found when the network is put together, and
-/// run as one node of the autograd graph each.
+/// Runs of linear layers with activations, and of convolutions with ReLUs, are found when the network is put
+/// together, and run as one node of the autograd graph each.
 #[derive(Clone, Debug, Default)]
 pub struct Sequential {
     modules: Vec<Arc<dyn Module>>,
@@ -72,9 +73,10 @@ impl Module for Sequential {
 
 /// The error of a module, with its place.
 fn at(index: usize, error: NnError) -> NnError {
+    let placed = |message: String| joined(&format!("layer {index}"), &message);
     match error {
-        NnError::Shape(message) => NnError::Shape(format!("layer {index}: {message}")),
-        NnError::Config(message) => NnError::Config(format!("layer {index}: {message}")),
+        NnError::Shape(message) => NnError::Shape(placed(message)),
+        NnError::Config(message) => NnError::Config(placed(message)),
         other => other,
     }
 }

@@ -61,7 +61,8 @@ impl Item for Flatten {
     }
 }
 
-/// Gives each sample this shape; one size may be -1: what is left. In a list of layers: `{ reshape = [16, 5, 5] }`.
+/// Gives each sample this shape; one size may be -1: what is left. In a list of layers: `{ reshape = [16, 5,
+/// 5] }`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Reshape(pub Vec<i64>);
@@ -70,7 +71,8 @@ impl Reshape {
     fn output(&self, shape: &[i64]) -> Result<Vec<i64>, NnError> {
         let wanted = &self.0;
         let count: i64 = shape.iter().product();
-        let known: i64 = wanted.iter().filter(|&&size| size != -1).product();
+        let sizes = wanted.iter().filter(|&&size| size != -1);
+        let known = sizes.fold(1i64, |product, &size| product.saturating_mul(size));
         let free = wanted.iter().filter(|&&size| size == -1).count();
         let fits = match free {
             0 => known == count,
@@ -79,8 +81,8 @@ impl Reshape {
         };
         if !fits || wanted.iter().any(|&size| size < 1 && size != -1) {
             return Err(NnError::Config(format!(
-                "samples of shape {shape:?} have no shape {wanted:?}: give sizes whose product is {count} (at most one \
-                 may be -1, for what is left)"
+                "samples of shape {shape:?} have no shape {wanted:?}: give sizes whose product is {count} \
+                 (at most one may be -1, for what is left)"
             )));
         }
         Ok(wanted.iter().map(|&size| if size == -1 { count / known } else { size }).collect())
@@ -105,8 +107,8 @@ impl Item for Reshape {
     }
 }
 
-/// Adds a dimension of size 1 at this place, counted from 0 without the batch; -1 is after the last. In a list of layers:
-/// `{ unsqueeze = 0 }`.
+/// Adds a dimension of size 1 at this place, counted from 0 without the batch; -1 is after the last. In a
+/// list of layers: `{ unsqueeze = 0 }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Unsqueeze(pub i64);
@@ -144,8 +146,8 @@ impl Item for Unsqueeze {
     }
 }
 
-/// Exchanges two dimensions, counted from 0 without the batch: sequences `[steps, width]` become `[width, steps]`, as
-/// convolutions take them. In a list of layers: `{ transpose = [0, 1] }`.
+/// Exchanges two dimensions, counted from 0 without the batch: sequences `[steps, width]` become `[width,
+/// steps]`, as convolutions take them. In a list of layers: `{ transpose = [0, 1] }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Transpose(pub [i64; 2]);

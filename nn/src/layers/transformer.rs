@@ -12,46 +12,46 @@ use super::{
 };
 use crate::{Activation, Init, Layout, Module, NnError, Pass, Precision};
 
-/// One block of a transformer encoder, as PyTorch's `nn.TransformerEncoderLayer` with `batch_first`. In a list of layers:
-/// `{ transformer_block = { heads = 4, feedforward = 128 } }`.
+/// One block of a transformer encoder, as PyTorch's `nn.TransformerEncoderLayer` with `batch_first`. In a
+/// list of layers: `{ transformer_block = { heads = 4, feedforward = 128 } }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransformerBlockConfig {
-    /// Into how many heads the width is divided.
+    /// Number of heads; it divides the width.
     pub heads: i64,
-    /// How many units the layer between the two linear ones has.
+    /// Number of units between the two linear layers.
     #[serde(default = "feedforward", skip_serializing_if = "is_feedforward")]
     pub feedforward: i64,
-    /// The share that dropout silences in training, `0 <= dropout < 1`: of attention weights, of the hidden units, and of
-    /// what each half adds.
+    /// The share that dropout silences in training, `0 <= dropout < 1`: of attention weights, of the hidden
+    /// units, and of what each half adds.
     #[serde(default = "share", skip_serializing_if = "is_share")]
     pub dropout: f64,
-    /// After the first linear layer.
+    /// Activation after the first linear layer.
     #[serde(default, skip_serializing_if = "is_relu")]
     pub activation: Activation,
-    /// Whether each half is normalised before it (Xiong et al. 2020) instead of after its sum.
+    /// Normalise the input of each half (Xiong et al. 2020) instead of each sum.
     #[serde(default, skip_serializing_if = "is_no")]
     pub norm_first: bool,
-    /// What layer norm adds to the variance.
+    /// Added to the variance by layer norm.
     #[serde(default = "eps", skip_serializing_if = "is_eps")]
     pub eps: f64,
-    /// Whether each step sees only itself and those before it.
+    /// Let each step see only itself and earlier steps.
     #[serde(default, skip_serializing_if = "is_no")]
     pub causal: bool,
-    /// How weights start; by default as the list says, or as PyTorch's.
+    /// Initialisation of weights. Default: the list's, otherwise PyTorch's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub init: Option<Init>,
-    /// The type of number of the linear layers; by default as the list says, or f32.
+    /// Number type of the linear layers. Default: the list's, otherwise f32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
 }
 
-/// Blocks of a transformer encoder one after the other, as PyTorch's `nn.TransformerEncoder`. In a list of layers:
-/// `{ transformer = { layers = 2, heads = 4, feedforward = 128 } }`.
+/// Blocks of a transformer encoder one after the other, as PyTorch's `nn.TransformerEncoder`. In a list of
+/// layers: `{ transformer = { layers = 2, heads = 4, feedforward = 128 } }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TransformerConfig {
-    /// How many blocks.
+    /// Number of blocks.
     pub layers: i64,
     /// As [`TransformerBlockConfig::heads`].
     pub heads: i64,
@@ -67,7 +67,7 @@ pub struct TransformerConfig {
     /// As [`TransformerBlockConfig::norm_first`].
     #[serde(default, skip_serializing_if = "is_no")]
     pub norm_first: bool,
-    /// Whether there is a layer norm after the last block, as is customary with `norm_first`.
+    /// Add a layer norm after the last block, as is customary with `norm_first`.
     #[serde(default, skip_serializing_if = "is_no")]
     pub final_norm: bool,
     /// As [`TransformerBlockConfig::eps`].
@@ -109,7 +109,7 @@ fn is_relu(value: &Activation) -> bool {
 }
 
 impl TransformerBlockConfig {
-    /// So many heads, everything else by default.
+    /// This number of heads, all other fields at their defaults.
     pub const fn new(heads: i64) -> Self {
         Self {
             heads,
@@ -134,7 +134,7 @@ impl TransformerBlockConfig {
 }
 
 impl TransformerConfig {
-    /// So many blocks with so many heads, everything else by default.
+    /// These numbers of blocks and heads, all other fields at their defaults.
     pub const fn new(layers: i64, heads: i64) -> Self {
         let block = TransformerBlockConfig::new(heads);
         Self {
@@ -183,11 +183,12 @@ pub struct TransformerBlock {
 }
 
 impl TransformerBlock {
-    /// Describes a block for vectors of this width and adds its parameters, named `prefix` + `linear1.weight` and so on,
-    /// to the layout.
+    /// Describes a block for vectors of this width and adds its parameters, named `prefix` + `linear1.weight`
+    /// and so on, to the layout.
     ///
     /// # Errors
-    /// [`NnError::Config`] when the heads do not divide the width, another field makes no sense, or a name is taken.
+    /// [`NnError::Config`] when the heads do not divide the width, another field makes no sense, or a name is
+    /// taken.
     pub fn new(
         layout: &mut Layout,
         prefix: &str,
@@ -214,8 +215,8 @@ impl TransformerBlock {
         Ok(Self { attention, feedforward, norms, norm_first: config.norm_first, dropout })
     }
 
-    /// As [`Module::forward`], with keys that are only padding: `[batch, steps]` of any type, not 0 (or true) where a step
-    /// is seen by nobody.
+    /// As [`Module::forward`], with keys that are only padding: `[batch, steps]` of any type, true or
+    /// not 0 where a step is to be ignored.
     ///
     /// # Errors
     /// [`NnError::Shape`] when shapes or types do not fit.
@@ -264,8 +265,8 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// Describes an encoder for vectors of this width and adds its parameters, named `prefix` + `layers.0.linear1.weight`
-    /// and so on, to the layout.
+    /// Describes an encoder for vectors of this width and adds its parameters, named `prefix` +
+    /// `layers.0.linear1.weight` and so on, to the layout.
     ///
     /// # Errors
     /// As [`TransformerBlock::new`].

@@ -8,29 +8,29 @@ use super::pair::Pair;
 use super::{at_least, is_no, unfit, wrong_input};
 use crate::{Module, NnError, Pass};
 
-/// How the pixels between are found.
+/// Interpolation of the new pixels.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum UpsampleMode {
-    /// Each is the nearest pixel.
+    /// The nearest pixel.
     #[default]
     Nearest,
-    /// Each is a weighted mean of the four pixels around it.
+    /// A weighted mean of the four pixels around.
     Bilinear,
 }
 
-/// Enlarges images, as PyTorch's `nn.Upsample` with a whole `scale_factor`. In a list of layers: `{ upsample = 2 }`, or
-/// `{ upsample = { scale = 2, mode = "bilinear" } }`.
+/// Enlarges images, as PyTorch's `nn.Upsample` with a whole `scale_factor`. In a list of layers: `{ upsample
+/// = 2 }`, or `{ upsample = { scale = 2, mode = "bilinear" } }`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Upsample {
-    /// How many times larger the image becomes.
+    /// Factor by which each side grows.
     pub scale: Pair,
-    /// How the pixels between are found.
+    /// Interpolation of the new pixels.
     #[serde(default, skip_serializing_if = "is_nearest")]
     pub mode: UpsampleMode,
-    /// Whether the middles of the corners' pixels keep their values in bilinear mode, instead of the corners themselves
-    /// their places.
+    /// Place the corner pixels of the output on those of the input, as PyTorch's `align_corners`; bilinear
+    /// mode only.
     #[serde(default, skip_serializing_if = "is_no")]
     pub align_corners: bool,
 }
@@ -41,7 +41,7 @@ fn is_nearest(mode: &UpsampleMode) -> bool {
 }
 
 impl Upsample {
-    /// So many times larger, by the nearest pixels.
+    /// Enlarges both sides by this factor, by the nearest pixels.
     pub const fn new(scale: i64) -> Self {
         Self { scale: Pair::both(scale), mode: UpsampleMode::Nearest, align_corners: false }
     }

@@ -21,7 +21,8 @@ fn planned(text: &str, shape: &[i64], training: bool) -> String {
 #[test]
 fn runs_are_found() {
     let nature = r#"[{ conv2d = { filters = 32, kernel = 8, stride = 4 } }, "relu",
-        { conv2d = { filters = 64, kernel = 4, stride = 2 } }, "relu", { conv2d = { filters = 64, kernel = 3 } }, "relu",
+        { conv2d = { filters = 64, kernel = 4, stride = 2 } }, "relu",
+        { conv2d = { filters = 64, kernel = 3 } }, "relu",
         "flatten", { linear = 512 }, "relu", { linear = 4 }]"#;
     let dropout = r#"[{ linear = 8 }, "relu", { dropout = 0.1 }, { linear = 8 }, "relu", { linear = 2 }]"#;
     for (text, shape, training, expected) in [
@@ -95,13 +96,15 @@ fn runs_give_the_numbers_of_their_modules() {
         (r#"[{ linear = 17 }, "silu", { dropout = 0.4 }, { linear = 9 }, "gelu", { linear = 3 }]"#, vec![5]),
         (r#"[{ linear = 8 }, "relu", { linear = 3 }]"#, vec![6, 5]),
         (
-            r#"[{ conv2d = { filters = 7, kernel = 3, stride = 2 } }, "relu", { conv2d = { filters = 20, kernel = 2 } }, "relu",
+            r#"[{ conv2d = { filters = 7, kernel = 3, stride = 2 } }, "relu",
+            { conv2d = { filters = 20, kernel = 2 } }, "relu",
             { conv2d = { filters = 4, kernel = 3, padding = 1 } }, "relu", "flatten", { linear = 3 }]"#,
             vec![3, 11, 9],
         ),
         (r#"["tanh", { conv2d = { filters = 7, kernel = 3 } }, "relu", "batch_norm"]"#, vec![3, 5, 9]),
         (
-            r#"[{ residual = [{ linear = 5 }, "relu", { linear = 5 }] }, { concat = [[{ linear = 8 }, "elu"], []] }]"#,
+            r#"[{ residual = [{ linear = 5 }, "relu", { linear = 5 }] },
+            { concat = [[{ linear = 8 }, "elu"], []] }]"#,
             vec![5],
         ),
     ] {
@@ -160,7 +163,10 @@ proptest! {
 
     #[test]
     fn any_mix_of_linear_layers_and_activations_gives_the_numbers_of_its_modules(
-        parts in prop::collection::vec((1i64..20, any::<bool>(), prop::collection::vec(activation(), 0..3)), 1..5),
+        parts in prop::collection::vec(
+            (1i64..20, any::<bool>(), prop::collection::vec(activation(), 0..3)),
+            1..5,
+        ),
         batch in 1i64..5,
     ) {
         let layers: Vec<_> = parts
@@ -176,7 +182,8 @@ proptest! {
 
 #[test]
 fn a_run_with_some_frozen_weights_trains_the_others() {
-    let text = r#"[{ conv2d = { filters = 4, kernel = 3 } }, "relu", { conv2d = { filters = 3, kernel = 2 } }, "relu",
+    let text = r#"[{ conv2d = { filters = 4, kernel = 3 } }, "relu",
+        { conv2d = { filters = 3, kernel = 2 } }, "relu",
         "flatten", { linear = 4 }, "relu", { linear = 2 }]"#;
     let (network, mut parameters, _) = built(text, &[2, 6, 6]).unwrap();
     let x = numbers(&[3, 2, 6, 6]);

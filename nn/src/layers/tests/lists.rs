@@ -5,10 +5,11 @@ use crate::{Module, Pass};
 
 #[test]
 fn a_list_is_written_as_it_was_read() {
-    let nested = r#"{ residual = { layers = [{ linear = { units = 8, bias = false } }], projection = [{ linear = 8 }] } }"#;
+    let inner = "[{ linear = { units = 8, bias = false } }]";
+    let nested = format!("{{ residual = {{ layers = {inner}, projection = [{{ linear = 8 }}] }} }}");
     for text in [
-        r#"[{ conv2d = { filters = 32, kernel = 8, stride = 4 } }, "relu", "flatten", { linear = 512 }, "relu"]"#,
-        r#"[{ linear = 64 }, "layer_norm", "relu", { residual = [{ linear = 64 }, "relu", { linear = 64 }] }]"#,
+        r#"[{ conv2d = { filters = 32, kernel = 8, stride = 4 } }, "relu", "flatten", { linear = 512 }]"#,
+        r#"[{ linear = 64 }, "layer_norm", { residual = [{ linear = 64 }, "relu", { linear = 64 }] }]"#,
         r#"[{ concat = [[{ linear = 4 }], []] }, { add = [[], ["tanh"]] }, { dropout = 0.1 }, "rms_norm"]"#,
         r#"[{ conv2d = { filters = 4, kernel = [3, 5], padding = [1, 2], groups = 2, bias = false } }]"#,
         r#"[{ reshape = [4, -1] }, { transpose = [0, 1] }, { unsqueeze = -1 }, { group_norm = 2 }]"#,
@@ -134,6 +135,41 @@ fn errors_name_the_layer_by_its_place_and_say_what_to_do() {
         (r#"[{ relu = 3 }]"#, vec![4], ["layer 0 (relu): ", "a word alone"]),
         (r#"[{ linear = 3, relu = 1 }]"#, vec![4], ["layer 0 (linear): ", "`relu` is a second one"]),
         (r#"[{ linear = 3 }]"#, vec![0], ["[0]", "at least 1"]),
+        (
+            r#"[{ linear = 9223372036854775807 }]"#,
+            vec![3],
+            ["layer 0 (linear): units is 9", "give less than"],
+        ),
+        (
+            r#"[{ reshape = [9223372036854775807, 4] }]"#,
+            vec![3],
+            ["layer 0 (reshape): ", "whose product is 3"],
+        ),
+        (
+            r#"["relu", { upsample = 2000000 }]"#,
+            vec![1, 9, 9],
+            ["layer 1 (upsample): it would give", "fewer than"],
+        ),
+        (r#"[{ linear = 3 }]"#, vec![9223372036854775807, 2], ["it would give", "fewer than"]),
+        (r#"[{ attention = { heads = 4 } }]"#, vec![4], ["layer 0 (attention): it takes sequences", "[4]"]),
+        (
+            r#"["tanh", { embedding = { vocabulary = 3, width = 2 } }]"#,
+            vec![4],
+            ["layer 1 (embedding): ", "first"],
+        ),
+        (
+            r#"[{ embedding = { vocabulary = 3 } }]"#,
+            vec![4],
+            ["layer 0 (embedding): ", "missing field `width`"],
+        ),
+        (
+            r#"[{ max_pool2d = { kernel = 3, padding = 2 } }]"#,
+            vec![1, 9, 9],
+            ["layer 0 (max_pool2d): ", "half"],
+        ),
+        (r#"[{ avg_pool1d = 9 }]"#, vec![1, 4], ["layer 0 (avg_pool1d): ", "too small for windows of [9]"]),
+        (r#"[{ mean = 2 }]"#, vec![1, 4], ["layer 0 (mean): the dimension is 2", "-2 to 1"]),
+        (r#"[{ linear = 3.5 }]"#, vec![1], ["layer 0 (linear): ", "give a table"]),
     ] {
         let message = built(text, &input).unwrap_err();
         assert!(parts.iter().all(|part| message.contains(part)), "{text}: {message}");

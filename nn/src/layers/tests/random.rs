@@ -44,7 +44,8 @@ fn random_layer(rng: &mut SeededRng, longest: usize) -> String {
         format!("{{ attention = {{ heads = {c}, causal = true }} }}"),
         format!("{{ transformer_block = {{ heads = {c}, feedforward = {a} }} }}"),
         format!(
-            "{{ transformer = {{ layers = {c}, heads = {c}, feedforward = {a}, norm_first = true, final_norm = true }} }}"
+            "{{ transformer = {{ layers = {c}, heads = {c}, feedforward = {a}, norm_first = true, \
+             final_norm = true }} }}"
         ),
         r#""batch_norm""#.to_string(),
         format!("{{ layer_norm = {{ dimensions = {c} }} }}"),

@@ -1,5 +1,5 @@
-//! Every layer against PyTorch's numbers (scripts/record-layers.py): forward and backward, in training and in use, fused
-//! and by operations.
+//! Every layer against PyTorch's numbers (scripts/record-layers.py): forward and backward, in training and in
+//! use, fused and by operations.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -33,7 +33,7 @@ fn distance(a: &Tensor, b: &Tensor) -> f64 {
     if a.numel() == 0 { 0.0 } else { (a - b).abs().max().double_value(&[]) }
 }
 
-/// What autograd's gradients are taken of.
+/// The loss whose gradients are recorded.
 fn loss(output: &Tensor) -> Tensor {
     let cotangent = Tensor::arange(output.numel() as i64, FLOAT_CPU).cos().reshape(output.size());
     (output * cotangent).sum(Kind::Float)
@@ -115,7 +115,7 @@ fn every_layer_is_pytorchs() {
     }
 }
 
-/// Whether dropout acts in training.
+/// True if dropout acts in training.
 fn drops(layers: &str) -> bool {
     let layers = read(layers).unwrap();
     layers.iter().any(|layer| match layer {

@@ -1,4 +1,5 @@
-//! What single layers do beyond PyTorch's numbers: errors, dropout, masks, statistics, gradients by finite differences.
+//! Single layers beyond PyTorch's numbers: errors, dropout, masks, statistics, gradients by finite
+//! differences.
 
 use tch::Kind;
 
@@ -145,7 +146,7 @@ fn causal_attention_does_not_see_what_comes() {
 fn attention_with_dropout_is_that_without_but_for_the_silenced_weights() {
     for causal in [false, true] {
         for padded in [false, true] {
-            // So small a share silences nothing here.
+            // A share this small silences nothing here.
             let config = AttentionConfig { dropout: 1e-9, causal, ..AttentionConfig::new(2) };
             let (attention, parameters) = attention(&config);
             let x = numbers(&[2, 5, 8]);
@@ -188,7 +189,8 @@ fn attention_of_parts_that_do_not_fit_is_an_error() {
 #[test]
 fn layers_start_as_pytorchs() {
     let (_, parameters, _) = built(
-        r#"[{ linear = { units = 200, init = { orthogonal = { gain = 2.0 } } } }, { attention = { heads = 4 } }]"#,
+        r#"[{ linear = { units = 200, init = { orthogonal = { gain = 2.0 } } } },
+            { attention = { heads = 4 } }]"#,
         &[3, 400],
     )
     .unwrap();
@@ -207,7 +209,8 @@ fn layers_start_as_pytorchs() {
     assert!(Init::Normal { deviation: f64::NAN }.sample(&[2], &mut SeededRng::seeded(1)).is_err());
 }
 
-/// A loss's slope along one direction in the space of parameters and inputs, by finite differences and by gradients.
+/// A loss's slope along one direction in the space of parameters and inputs, by finite differences and by
+/// gradients.
 fn slopes(text: &str, shape: &[i64]) -> (f64, f64) {
     let (network, parameters, _) = built(text, shape).unwrap();
     let x = numbers(&[&[3], shape].concat()).set_requires_grad(true);
