@@ -49,10 +49,10 @@ impl RolloutAlgorithm for A2c {
             value: config.value_coefficient,
             entropy: config.entropy_coefficient.value(progress),
         };
-        let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients);
+        let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients)?;
         losses.record(&mut trained.means)?;
-        let learning_rate = config.learning_rate.value(progress);
-        trained.descend(sampler, (minibatch, &evaluation), gradients, learning_rate)?;
+        let (loss, learning_rate) = ((&losses.total, &*gradients), config.learning_rate.value(progress));
+        trained.descend(sampler, (minibatch, &evaluation), loss, learning_rate)?;
         let explained = advantages::explained_variance(rollout.values(), rollout.returns());
         trained.means.add("train/explained_variance", explained);
         Ok(1)

@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod config;
+mod corrections;
 
 pub use algorithm::Impala;
 pub use config::ImpalaConfig;

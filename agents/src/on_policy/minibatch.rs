@@ -1,11 +1,12 @@
 //! A minibatch of a rollout.
 
 use pavlov_nn::HostBuffer;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::advantages;
 use super::states::GatheredStates;
 use crate::core::AgentError;
+use crate::core::host::sent;
 
 /// Some rows of a rollout, gathered to learn from.
 #[derive(Debug)]
@@ -13,19 +14,44 @@ pub struct Minibatch {
     observations: HostBuffer<f32>,
     /// `[batch, choices]`, or empty where the environment gives no masks.
     pub masks: Vec<f32>,
-    /// What was drawn, `[batch, width]`.
+    /// The draws, `[batch, width]`.
     pub draws: Vec<f32>,
-    /// How likely that was to the policy that drew it, `[batch]`.
+    /// The logarithm of each draw's probability to the policy that drew it, `[batch]`.
     pub log_probs: Vec<f32>,
     /// The value of the observation to the network of that time, `[batch]`.
     pub values: Vec<f32>,
     /// `[batch]`
     pub advantages: Vec<f32>,
-    /// What the value should be, `[batch]`.
+    /// The return of each row, which the value should be: `[batch]`.
     pub returns: Vec<f32>,
     /// Rows that belong to a sequence but are nothing to learn from, `[batch]`; empty where there are none.
     pub skipped: Vec<bool>,
     pub(super) memory: Option<GatheredStates>,
+}
+
+/// The numbers of a minibatch that losses on tensors are computed from, each f32 `[batch]` on the device.
+#[derive(Debug)]
+pub struct MinibatchTensors {
+    /// The logarithm of each action's probability to the policy that drew it.
+    pub log_probs: Tensor,
+    /// The value of each observation to the network of that time.
+    pub values: Tensor,
+    /// The advantage of each action.
+    pub advantages: Tensor,
+    /// The return of each row, which the value should be.
+    pub returns: Tensor,
+    /// The share of each row in a mean: 1 over the number of rows to learn from, or 0 for a row that is skipped.
+    pub shares: Tensor,
+}
+
+impl MinibatchTensors {
+    /// The mean of a number of each row, f32 `[batch]`, over the rows to learn from: f32 `[]`.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when the shape does not fit.
+    pub fn mean(&self, numbers: &Tensor) -> Result<Tensor, AgentError> {
+        Ok(numbers.f_dot(&self.shares)?)
+    }
 }
 
 impl Minibatch {
@@ -84,6 +110,25 @@ impl Minibatch {
         for (advantage, skipped) in self.advantages.iter_mut().zip(&self.skipped) {
             *advantage = if *skipped { 0.0 } else { own.next().unwrap_or(0.0) };
         }
+    }
+
+    /// The small numbers of the rows on the device, sent together in one copy that the caller does not wait for.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when the device's memory runs out.
+    pub fn tensors(&self, device: Device) -> Result<MinibatchTensors, AgentError> {
+        let (rows, share) = (self.len(), 1.0 / self.learned() as f32);
+        let shares = (0..rows).map(|row| if self.is_skipped(row) { 0.0 } else { share });
+        let given = [&self.log_probs, &self.values, &self.advantages, &self.returns];
+        let all: Vec<f32> = given.into_iter().flatten().copied().chain(shares).collect();
+        let columns = sent(&all, &[5, rows as i64], device)?;
+        Ok(MinibatchTensors {
+            log_probs: columns.f_get(0)?,
+            values: columns.f_get(1)?,
+            advantages: columns.f_get(2)?,
+            returns: columns.f_get(3)?,
+            shares: columns.f_get(4)?,
+        })
     }
 
     /// Room for the observations of `rows` rows, to be written: `[rows, width]`.

@@ -24,14 +24,14 @@ mod update;
 #[cfg(test)]
 mod recurrent_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use agent::{OnPolicyAgent, OnPolicySetup, RolloutAlgorithm, sampler_of};
-pub use evaluate::{ActionEvaluation, Evaluator, RowGradients};
+pub use evaluate::{ActionEvaluation, Evaluator, RowEvaluation, RowGradients, TensorEvaluation};
 pub use exploration::ExplorationConfig;
 pub use head::ActionHead;
 pub use learner::RolloutLearner;
-pub use minibatch::Minibatch;
+pub use minibatch::{Minibatch, MinibatchTensors};
 pub use network::{ActorCritic, Outputs, PolicyOutputs, ValueOutputs};
 pub use rollout::Rollout;
 pub use sampler::{PolicySampler, StochasticPolicy};

@@ -6,7 +6,7 @@ use tch::{Device, Tensor};
 
 use super::PolicySampler;
 use crate::core::AgentError;
-use crate::core::host::{fill, on_device, read};
+use crate::core::host::{fill, read, sent};
 use crate::networks::Sequences;
 
 /// What a policy remembers of each environment.
@@ -107,7 +107,7 @@ impl OwnSequences {
     ) -> Result<Self, AgentError> {
         let tensor = |numbers: &[f32], rows: usize| -> Result<Tensor, AgentError> {
             let columns = (numbers.len() / rows.max(1)) as i64;
-            on_device(&Tensor::f_from_slice(numbers)?.f_reshape([rows as i64, columns])?, device)
+            sent(numbers, &[rows as i64, columns], device)
         };
         Ok(Self { starts: tensor(starts, steps)?, state: tensor(states, count)? })
     }

@@ -13,7 +13,7 @@ use crate::agent::AgentContext;
 use crate::core::Experience;
 use crate::networks::{NetConfig, NetworkRegistry};
 
-pub(super) fn context(observations: Space, actions: Space, num_envs: usize) -> AgentContext {
+pub(crate) fn context(observations: Space, actions: Space, num_envs: usize) -> AgentContext {
     AgentContext {
         observation_space: observations,
         action_space: actions,
@@ -25,19 +25,19 @@ pub(super) fn context(observations: Space, actions: Space, num_envs: usize) -> A
     }
 }
 
-pub(super) fn small_net() -> NetConfig {
+pub(crate) fn small_net() -> NetConfig {
     NetConfig { hidden_sizes: vec![8], ..NetConfig::default() }
 }
 
-pub(super) fn explores(state_dependent: bool) -> ExplorationConfig {
+pub(crate) fn explores(state_dependent: bool) -> ExplorationConfig {
     ExplorationConfig { log_deviation_start: -0.3, state_dependent, resample_steps: 0 }
 }
 
-pub(super) fn made(net: &NetConfig, context: &AgentContext) -> (PolicySampler, Parameters) {
+pub(crate) fn made(net: &NetConfig, context: &AgentContext) -> (PolicySampler, Parameters) {
     sampler_of(net, &explores(false), context).unwrap()
 }
 
-pub(super) fn every_kind_of_actions() -> Vec<Space> {
+pub(crate) fn every_kind_of_actions() -> Vec<Space> {
     vec![
         Space::Discrete(3),
         Space::MultiDiscrete(vec![2, 3]),
@@ -59,13 +59,26 @@ fn rollout(
 }
 
 /// Fills a rollout with made-up experience.
-pub(super) fn play(
+pub(crate) fn play(
     rollout: &mut Rollout,
     context: &AgentContext,
     sampler: &mut PolicySampler,
     inference: Inference<'_>,
     steps: usize,
 ) {
+    play_with_resets(rollout, context, sampler, inference, (steps, false));
+}
+
+/// The same; with `resets` an environment takes a step in which it is only reset after each termination. Masks leave out
+/// one choice in turn.
+pub(crate) fn play_with_resets(
+    rollout: &mut Rollout,
+    context: &AgentContext,
+    sampler: &mut PolicySampler,
+    inference: Inference<'_>,
+    (steps, resets): (usize, bool),
+) {
+    let bits = sampler.encoder.mask_width();
     let mut rng = SeededRng::seeded(3);
     let mut observations = ObsBatch::new(&context.observation_space, context.num_envs);
     let mut actions = ActionBatch::new(&context.action_space, context.num_envs).unwrap();
@@ -77,6 +90,11 @@ pub(super) fn play(
         any(step.final_observations.floats_mut());
         for env in 0..context.num_envs {
             step.rewards[env] = (time + env) as f64 * 0.1;
+            step.resets[env] = resets && (time + env) % 5 == 3;
+            let floats = step.observations.row(env).floats.len();
+            let row = &mut step.observations.floats_mut()[env * floats..(env + 1) * floats];
+            let choices = row[floats - bits..].iter_mut().enumerate();
+            choices.for_each(|(choice, bit)| *bit = f32::from(u8::from(choice != (time + env) % bits)));
             step.ends[env] = [End::No, End::No, End::Terminated, End::No, End::Truncated][(time + env) % 5];
         }
         rollout.observe(sampler, Experience { observations: &observations, actions: &actions, step: &step });
@@ -97,7 +115,7 @@ fn the_ratio_is_one_where_nothing_has_changed() {
         let mut minibatch = Minibatch::new().unwrap();
         rollout.gather(&rollout.shuffled(&mut SeededRng::seeded(1)), &mut minibatch).unwrap();
         let mut trained = ActorCriticLearner::new(parameters, &OptimizerConfig::default(), None, 0).unwrap();
-        let evaluation = trained.evaluate(&sampler, &minibatch).unwrap();
+        let evaluation = trained.evaluate_rows(&sampler, &minibatch).unwrap();
         for row in 0..minibatch.len() {
             let moved = evaluation.log_probs[row] - minibatch.log_probs[row];
             assert!(moved.abs() < 1e-5, "{actions}: the log-probability moved by {moved}");

@@ -9,7 +9,7 @@ use super::episodes::{Episodes, Moment, Widths};
 use super::{ReinforceConfig, episodes::Played};
 use crate::acting::Inference;
 use crate::agent::{Agent, AgentContext};
-use crate::core::{AgentError, Experience, Metrics, Policy};
+use crate::core::{AgentError, Experience, LossForm, Metrics, Policy};
 use crate::on_policy::exploration::ExplorationNoise;
 use crate::on_policy::{
     ActorCriticLearner, Minibatch, PolicySampler, Rollout, RowGradients, StochasticPolicy, advantages,
@@ -66,6 +66,11 @@ impl Reinforce {
             sampler,
             config,
         })
+    }
+
+    /// The same agent with its losses in this form; without this the device chooses ([`LossForm::of`]).
+    pub fn with_loss_form(self, form: LossForm) -> Self {
+        Self { trained: self.trained.with_loss_form(form), ..self }
     }
 
     fn progress(&self) -> f64 {
@@ -125,10 +130,10 @@ impl Reinforce {
             value: if config.baseline { config.value_coefficient } else { 0.0 },
             entropy: config.entropy_coefficient.value(progress),
         };
-        let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients);
+        let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients)?;
         losses.record(&mut trained.means)?;
-        let learning_rate = config.learning_rate.value(progress);
-        trained.descend(sampler, (minibatch, &evaluation), gradients, learning_rate)
+        let (loss, learning_rate) = ((&losses.total, &*gradients), config.learning_rate.value(progress));
+        trained.descend(sampler, (minibatch, &evaluation), loss, learning_rate)
     }
 }
 

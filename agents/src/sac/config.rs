@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Sac;
 use crate::agent::{Agent, AgentConfig, AgentContext};
-use crate::core::AgentError;
+use crate::core::{AgentError, LossForm};
 use crate::networks::NetConfig;
 use crate::off_policy::{OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerPhase};
 use crate::replay::ReplayConfig;
@@ -167,12 +167,13 @@ impl AgentConfig for SacConfig {
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
+        let form = LossForm::of(context.device);
         if let Space::Discrete(actions) = context.action_space {
-            let learner = Sac::discrete(self.clone(), actions as usize, context)?;
+            let learner = Sac::discrete(self.clone(), actions as usize, context, form)?;
             return Ok(Box::new(OffPolicyAgent::new(learner, &self.setup(), None, context)?));
         }
         let bounds = UnitBox::new(Self::NAME, &context.action_space)?;
-        let learner = Sac::continuous(self.clone(), bounds.clone(), context)?;
+        let learner = Sac::continuous(self.clone(), bounds.clone(), context, form)?;
         Ok(Box::new(OffPolicyAgent::new(learner, &self.setup(), Some(bounds), context)?))
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Td3Learner;
 use crate::agent::{Agent, AgentConfig, AgentContext};
-use crate::core::AgentError;
+use crate::core::{AgentError, LossForm};
 use crate::networks::NetConfig;
 use crate::off_policy::{NoiseConfig, OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerPhase};
 use crate::replay::ReplayConfig;
@@ -97,7 +97,7 @@ impl Td3Config {
         context: &AgentContext,
     ) -> Result<Box<dyn Agent>, AgentError> {
         let bounds = UnitBox::new(name, &context.action_space)?;
-        let learner = Td3Learner::new(self.clone(), bounds.clone(), context)?;
+        let learner = Td3Learner::new(self.clone(), bounds.clone(), context, LossForm::of(context.device))?;
         Ok(Box::new(OffPolicyAgent::new(learner, &self.setup(), Some(bounds), context)?))
     }
 }

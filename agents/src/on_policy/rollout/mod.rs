@@ -9,12 +9,13 @@ use pavlov_common::SeededRng;
 use pavlov_envs::End;
 use pavlov_nn::{HostBuffer, Parameters};
 use rand::RngExt;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
-use super::advantages::{Steps, VtraceClips, gae, vtrace};
+use super::advantages::{StepTensors, Steps, VtraceClips, gae, vtrace};
 use super::states::{RolloutStates, read_states};
 use super::{Minibatch, OwnSequences, PolicySampler};
 use crate::acting::Inference;
+use crate::core::host::sent;
 use crate::core::{AgentError, Experience};
 
 /// The steps of one policy, `[steps, envs]`, and, once they are all there, their advantages and returns.
@@ -278,6 +279,23 @@ impl Rollout {
         let how = (discount as f32, lambda as f32);
         let of = (&mut self.returns[..], &mut self.advantages[..]);
         vtrace(steps, &self.next_values, log_ratios, how, clips, of);
+    }
+
+    /// The steps of a finished rollout on a device, f32 `[steps, envs]` each.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the device's memory runs out.
+    pub fn step_tensors(&self, device: Device) -> Result<StepTensors, AgentError> {
+        let goes_on = self.ends.iter().map(|end| f32::from(u8::from(*end == End::No)));
+        let given = [&self.rewards[..], self.values(), &self.next_values];
+        let all: Vec<f32> = given.into_iter().flatten().copied().chain(goes_on).collect();
+        let all = sent(&all, &[4, self.steps as i64, self.num_envs as i64], device)?;
+        Ok(StepTensors {
+            rewards: all.f_get(0)?,
+            values: all.f_get(1)?,
+            next_values: all.f_get(2)?,
+            goes_on: all.f_get(3)?,
+        })
     }
 
     /// The value of what truly followed each row: nothing after a termination, the final observation's after a
