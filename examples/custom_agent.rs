@@ -88,8 +88,8 @@ impl RolloutAlgorithm for Awr {
     ) -> Result<u64, AgentError> {
         let Self(config) = self;
         let before = trained.updates();
-        let mut minibatch = Minibatch::new()?;
-        rollout.finish(sampler, trained.parameters(), (config.discount, config.gae_lambda))?;
+        let mut minibatch = Minibatch::default();
+        sampler.finish(rollout, trained.parameters(), (config.discount, config.gae_lambda))?;
         for _ in 0..config.epochs {
             for rows in rollout.shuffled(rng).chunks(config.minibatch_size) {
                 rollout.gather(rows, &mut minibatch)?;

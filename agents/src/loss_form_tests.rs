@@ -4,6 +4,7 @@
 use pavlov_common::SeededRng;
 use pavlov_envs::{ACTION_MASK, Action, ActionBatch, End, ObsBatch, ObsRef, Space, StepBatch};
 use pavlov_nn::{OptimizerConfig, Parameters, Schedule, StateDict};
+use tch::Device;
 
 use crate::a2c::{A2c, A2cConfig};
 use crate::acting::Inference;
@@ -75,7 +76,7 @@ impl Case {
     }
 
     fn rollout(&self, sampler: &PolicySampler) -> Rollout {
-        Rollout::new(10, 2, self.net.sequence_length, sampler).unwrap()
+        sampler.rollout(10, 2, self.net.sequence_length, Device::Cpu).unwrap()
     }
 
     fn play(&self, rollout: &mut Rollout, sampler: &mut PolicySampler, parameters: &Parameters) {
@@ -138,14 +139,14 @@ fn ppo_config() -> PpoConfig {
 #[test]
 fn ppo_learns_the_same_in_both_forms_with_every_distribution_and_memory() {
     for case in cases() {
-        compare(&case, "ppo", || Box::new(Ppo::new(ppo_config()).unwrap()));
+        compare(&case, "ppo", || Box::new(Ppo::new(ppo_config())));
         let clipped = PpoConfig {
             value_clip_range: Some(0.05),
             normalize_advantages: false,
             target_kl: Some(0.5),
             ..ppo_config()
         };
-        compare(&case, "ppo with clipped values", || Box::new(Ppo::new(clipped.clone()).unwrap()));
+        compare(&case, "ppo with clipped values", || Box::new(Ppo::new(clipped.clone())));
     }
 }
 
@@ -163,8 +164,8 @@ fn ppos_gradients_are_the_same_far_outside_of_the_clipping_ranges() {
                 let (mut sampler, mut trained) = case.made(form);
                 let mut rollout = case.rollout(&sampler);
                 case.play(&mut rollout, &mut sampler, trained.parameters());
-                rollout.finish(&sampler, trained.parameters(), (0.9, 0.8)).unwrap();
-                let (mut minibatch, mut by) = (Minibatch::new().unwrap(), RowGradients::default());
+                sampler.finish(&mut rollout, trained.parameters(), (0.9, 0.8)).unwrap();
+                let (mut minibatch, mut by) = (Minibatch::default(), RowGradients::default());
                 rollout.gather(&rollout.learnable(), &mut minibatch).unwrap();
                 minibatch.normalize_advantages();
                 for row in 0..minibatch.len() {
@@ -196,7 +197,7 @@ fn a2c_and_impala_learn_the_same_in_both_forms() {
             normalize_advantages: true,
             ..A2cConfig::default()
         };
-        compare(&case, "a2c", || Box::new(A2c::new(config.clone()).unwrap()));
+        compare(&case, "a2c", || Box::new(A2c::new(config.clone())));
         for normalize_advantages in [false, true] {
             let config = ImpalaConfig {
                 learning_rate: Schedule::constant(0.05),
@@ -207,7 +208,7 @@ fn a2c_and_impala_learn_the_same_in_both_forms() {
                 entropy_coefficient: Schedule::constant(0.05),
                 ..ImpalaConfig::default()
             };
-            compare(&case, "impala", || Box::new(Impala::new(config.clone()).unwrap()));
+            compare(&case, "impala", || Box::new(Impala::new(config.clone())));
         }
     }
 }

@@ -86,6 +86,6 @@ impl AgentConfig for A2cConfig {
             gradient_clip_norm: self.gradient_clip_norm,
             rollout_steps: self.rollout_steps,
         };
-        Ok(Box::new(OnPolicyAgent::new(A2c::new(self.clone())?, &setup, context)?))
+        Ok(Box::new(OnPolicyAgent::new(A2c::new(self.clone()), &setup, context)?))
     }
 }

@@ -1,6 +1,6 @@
 //! Copies between tensors, saved arrays and ordinary memory.
 
-use pavlov_nn::{HostElement, StateView};
+use pavlov_nn::{ArrayElement, HostElement, StateView};
 use tch::{Device, Tensor};
 
 use crate::core::AgentError;
@@ -32,8 +32,12 @@ pub(crate) fn sent<T: HostElement>(
 }
 
 /// Fills `to` with the saved array of this name, which has as many numbers.
-pub(crate) fn fill(state: &StateView<'_>, name: &str, to: &mut [f32]) -> Result<(), AgentError> {
-    let numbers: Vec<f32> = state.vec(name)?;
+pub(crate) fn fill<T: ArrayElement>(
+    state: &StateView<'_>,
+    name: &str,
+    to: &mut [T],
+) -> Result<(), AgentError> {
+    let numbers: Vec<T> = state.vec(name)?;
     if numbers.len() != to.len() {
         let (have, want) = (numbers.len(), to.len());
         return Err(AgentError::State(format!(

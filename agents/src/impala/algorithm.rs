@@ -21,12 +21,9 @@ pub struct Impala {
 
 impl Impala {
     /// IMPALA with this configuration.
-    ///
-    /// # Errors
-    /// [`AgentError`] when memory runs out.
-    pub fn new(config: ImpalaConfig) -> Result<Self, AgentError> {
-        let (minibatch, gradients) = (Minibatch::new()?, RowGradients::default());
-        Ok(Self { config, minibatch, gradients, log_ratios: Vec::new() })
+    pub fn new(config: ImpalaConfig) -> Self {
+        let (minibatch, gradients) = (Minibatch::default(), RowGradients::default());
+        Self { config, minibatch, gradients, log_ratios: Vec::new() }
     }
 }
 
@@ -41,10 +38,10 @@ impl RolloutAlgorithm for Impala {
         let Self { config, minibatch, gradients, log_ratios } = self;
         let before = trained.updates();
         let mut explained = None;
-        rollout.finish(sampler, trained.parameters(), (config.discount, config.gae_lambda))?;
+        sampler.finish(rollout, trained.parameters(), (config.discount, config.gae_lambda))?;
         for epoch in 0..config.epochs {
             if epoch > 0 {
-                rollout.value_again(sampler, trained.parameters())?;
+                sampler.value_again(rollout, trained.parameters())?;
             }
             let chosen = rollout.learnable();
             rollout.gather(&chosen, minibatch)?;

@@ -98,6 +98,6 @@ impl AgentConfig for ImpalaConfig {
             gradient_clip_norm: self.gradient_clip_norm,
             rollout_steps: self.rollout_steps,
         };
-        Ok(Box::new(OnPolicyAgent::new(Impala::new(self.clone())?, &setup, context)?))
+        Ok(Box::new(OnPolicyAgent::new(Impala::new(self.clone()), &setup, context)?))
     }
 }

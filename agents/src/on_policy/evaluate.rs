@@ -85,7 +85,7 @@ impl Evaluator {
         minibatch: &Minibatch,
     ) -> Result<Outputs, AgentError> {
         let device = pass.device();
-        let inputs = on_device(minibatch.observations(), device)?;
+        let inputs = minibatch.observations(device)?;
         let memory = minibatch.memory.as_ref().map(|memory| memory.on(device)).transpose()?;
         let sequences =
             memory.as_ref().map(|(policy, value)| (policy.sequences(), value.sequences())).unzip();

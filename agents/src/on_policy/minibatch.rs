@@ -1,17 +1,18 @@
 //! A minibatch of a rollout.
 
-use pavlov_nn::HostBuffer;
 use tch::{Device, Tensor};
 
 use super::advantages;
+use super::observations::ObservationRows;
 use super::states::GatheredStates;
 use crate::core::AgentError;
 use crate::core::host::sent;
+use crate::networks::Encoder;
 
 /// Some rows of a rollout, gathered to learn from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Minibatch {
-    observations: HostBuffer<f32>,
+    observations: Option<ObservationRows>,
     /// `[batch, choices]`, or empty where the environment gives no masks.
     pub masks: Vec<f32>,
     /// The draws, `[batch, width]`.
@@ -55,24 +56,6 @@ impl MinibatchTensors {
 }
 
 impl Minibatch {
-    /// An empty minibatch.
-    ///
-    /// # Errors
-    /// [`AgentError`] when memory runs out.
-    pub fn new() -> Result<Self, AgentError> {
-        Ok(Self {
-            observations: HostBuffer::new(&[0, 0])?,
-            masks: Vec::new(),
-            draws: Vec::new(),
-            log_probs: Vec::new(),
-            values: Vec::new(),
-            advantages: Vec::new(),
-            returns: Vec::new(),
-            skipped: Vec::new(),
-            memory: None,
-        })
-    }
-
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.advantages.len()
@@ -83,9 +66,16 @@ impl Minibatch {
         self.advantages.is_empty()
     }
 
-    /// What was acted on, f32 `[batch, width]` in ordinary memory.
-    pub fn observations(&self) -> &Tensor {
-        self.observations.tensor()
+    /// The observations as the networks take them, f32 `[batch, width]` on the device. The caller does not wait for the
+    /// copy to a GPU.
+    ///
+    /// # Errors
+    /// [`AgentError`] when nothing was gathered or the device's memory runs out.
+    pub fn observations(&self, device: Device) -> Result<Tensor, AgentError> {
+        match &self.observations {
+            Some(rows) => rows.tensor(0..self.len(), device),
+            None => Err(AgentError::State("a minibatch that nothing was gathered into has no rows".into())),
+        }
     }
 
     /// Whether row `row` is nothing to learn from.
@@ -131,14 +121,17 @@ impl Minibatch {
         })
     }
 
-    /// Room for the observations of `rows` rows, to be written: `[rows, width]`.
-    ///
-    /// # Errors
-    /// [`AgentError`] when memory runs out.
-    pub fn observations_mut(&mut self, rows: usize, width: usize) -> Result<&mut [f32], AgentError> {
-        if self.observations.tensor().size() != [rows as i64, width as i64] {
-            self.observations = HostBuffer::new(&[rows as i64, width as i64])?;
-        }
-        Ok(self.observations.as_mut_slice())
+    /// Room for `rows` observations of this encoder, to be learned from on `device`.
+    pub(crate) fn observations_mut(
+        &mut self,
+        rows: usize,
+        encoder: &Encoder,
+        device: Device,
+    ) -> Result<&mut ObservationRows, AgentError> {
+        let room = match self.observations.take() {
+            Some(room) if room.fits(rows, encoder, device) => room,
+            _ => ObservationRows::new(rows, encoder, device)?,
+        };
+        Ok(self.observations.insert(room))
     }
 }

@@ -102,9 +102,10 @@ impl RowNetwork for PolicyRows {
 #[cfg(test)]
 mod tests {
     use pavlov_envs::Space;
+    use tch::Device;
 
     use super::super::tests::{context, every_kind_of_actions, explores, play, small_net};
-    use super::super::{Minibatch, Rollout, sampler_of};
+    use super::super::{Minibatch, sampler_of};
     use super::*;
     use crate::acting::{BatchedInference, Inference};
     use crate::core::host::read;
@@ -138,10 +139,10 @@ mod tests {
             let others = Alone(sampler.network(), &parameters);
             let seen = [Inference::Own(&parameters), Inference::Batched(&others)].map(|inference| {
                 let mut sampler = sampler.fresh();
-                let mut rollout = Rollout::new(12, 2, 0, &sampler).unwrap();
+                let mut rollout = sampler.rollout(12, 2, 0, Device::Cpu).unwrap();
                 play(&mut rollout, &context, &mut sampler, inference, 12);
-                rollout.finish(&sampler, &parameters, (0.9, 0.9)).unwrap();
-                let mut all = Minibatch::new().unwrap();
+                sampler.finish(&mut rollout, &parameters, (0.9, 0.9)).unwrap();
+                let mut all = Minibatch::default();
                 rollout.gather(&rollout.learnable(), &mut all).unwrap();
                 (all.draws, all.log_probs)
             });

@@ -36,7 +36,7 @@ impl RolloutAlgorithm for Ppo {
         let settings = self.loss_settings(now);
         let Self { config, minibatch, gradients } = self;
         let before = trained.updates();
-        rollout.finish(sampler, trained.parameters(), (config.discount, config.gae_lambda))?;
+        sampler.finish(rollout, trained.parameters(), (config.discount, config.gae_lambda))?;
         'phase: for _ in 0..config.epochs {
             let share = rollout.share_of(config.minibatch_size);
             for rows in rollout.shuffled(rng).chunks(share) {
@@ -89,11 +89,8 @@ impl RolloutAlgorithm for Ppo {
 
 impl Ppo {
     /// PPO with this configuration.
-    ///
-    /// # Errors
-    /// [`AgentError`] when memory runs out.
-    pub fn new(config: PpoConfig) -> Result<Self, AgentError> {
-        Ok(Self { config, minibatch: Minibatch::new()?, gradients: RowGradients::default() })
+    pub fn new(config: PpoConfig) -> Self {
+        Self { config, minibatch: Minibatch::default(), gradients: RowGradients::default() }
     }
 
     fn now(&self, progress: f64) -> Now {

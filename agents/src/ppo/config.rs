@@ -124,6 +124,6 @@ impl AgentConfig for PpoConfig {
             gradient_clip_norm: self.gradient_clip_norm,
             rollout_steps: self.rollout_steps,
         };
-        Ok(Box::new(OnPolicyAgent::new(Ppo::new(self.clone())?, &setup, context)?))
+        Ok(Box::new(OnPolicyAgent::new(Ppo::new(self.clone()), &setup, context)?))
     }
 }
