@@ -48,7 +48,8 @@ fn assert_same(what: &str, rows: (Vec<f32>, Metrics), tensors: (Vec<f32>, Metric
     assert_eq!(rows.1.keys().collect::<Vec<_>>(), tensors.1.keys().collect::<Vec<_>>(), "{what}");
     for (tag, number) in &rows.1 {
         let other = tensors.1[tag];
-        let same = (number - other).abs() < 1e-4 * number.abs().max(1.0) || (number.is_nan() && other.is_nan());
+        let same =
+            (number - other).abs() < 1e-4 * number.abs().max(1.0) || (number.is_nan() && other.is_nan());
         assert!(same, "{what}, {tag}: {number} {other}");
     }
 }

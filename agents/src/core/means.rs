@@ -35,7 +35,8 @@ impl Scalar {
         match self {
             Self::Pending(tensor) => Ok(tensor),
             Self::Known(number) => {
-                let message = format!("{number} is in ordinary memory where a loss on tensors needs a tensor");
+                let message =
+                    format!("{number} is in ordinary memory where a loss on tensors needs a tensor");
                 Err(AgentError::State(message))
             }
         }

@@ -18,7 +18,7 @@ use crate::networks::{Encoder, Front, NetConfig, NetworkContext};
 pub struct CriticsSetup<'a> {
     /// The agent's name, for messages.
     pub agent: &'a str,
-    /// How many there are.
+    /// The number of critics.
     pub count: usize,
     /// The encoder of observations.
     pub encoder: &'a Encoder,
@@ -250,12 +250,7 @@ impl Critics {
     ///
     /// # Errors
     /// [`AgentError`] when observations and actions do not fit.
-    pub fn judge(
-        &self,
-        judge: Judge,
-        observations: &Tensor,
-        actions: &Tensor,
-    ) -> Result<Tensor, AgentError> {
+    pub fn judge(&self, judge: Judge, observations: &Tensor, actions: &Tensor) -> Result<Tensor, AgentError> {
         let mut pass = Pass::eval(&self.view);
         let inputs = self.net.inputs(&mut pass, Judged { observations, actions: Some(actions) })?;
         let values = match judge {

@@ -54,7 +54,7 @@ pub fn vtrace(
     for index in (0..rewards.len()).rev() {
         let ratio = log_ratios[index].exp();
         let (importance, trace) = (ratio.min(clips.importance), lambda * ratio.min(clips.trace));
-        // How far the target of what followed lies from its value: nothing is known of it after an episode's end.
+        // The distance of the next step's target from its value; an episode's end cuts it off.
         let later = match (ends[index], targets.get(index + num_envs)) {
             (End::No, Some(target)) => target - next_values[index],
             _ => 0.0,
@@ -81,7 +81,8 @@ pub fn vtrace_on_tensors(
     let importance = ratios.f_clamp_max(f64::from(clips.importance))?;
     let step = rewards.f_add(&next_values.f_mul_scalar(discount)?)?.f_sub(values)?;
     let deltas = importance.f_mul(&step)?;
-    let traces = ratios.f_clamp_max(f64::from(clips.trace))?.f_mul_scalar(discount * lambda)?.f_mul(goes_on)?;
+    let traces =
+        ratios.f_clamp_max(f64::from(clips.trace))?.f_mul_scalar(discount * lambda)?.f_mul(goes_on)?;
     // x_t = v_t - V(s_t), from the last step to the first: x_t = delta_t + discount c_t x_(t+1).
     let nothing = values.f_get(0)?.f_zeros_like()?;
     let mut gaps = vec![nothing];
@@ -116,9 +117,9 @@ pub struct Steps<'a> {
     pub rewards: &'a [f32],
     /// The value of each step's observation.
     pub values: &'a [f32],
-    /// How each step's episode ended with it.
+    /// The end of each step's episode, if it ended with the step.
     pub ends: &'a [End],
-    /// How many environments there are.
+    /// The number of environments.
     pub num_envs: usize,
 }
 

@@ -14,12 +14,12 @@ use tch::Tensor;
 
 use crate::networks::NetConfig;
 
-/// How a policy over continuous actions explores, `exploration.*` in a file. Policies over discrete actions explore by
+/// The exploration of a policy over continuous actions, `exploration.*` in a file. Policies over discrete actions explore by
 /// drawing from their distribution, and have nothing to set here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExplorationConfig {
-    /// Where the logarithm of a continuous policy's deviation starts.
+    /// The initial logarithm of a continuous policy's deviation.
     pub log_deviation_start: f64,
     /// Whether a continuous policy explores by noise that depends on the observation (gSDE, Raffin et al. 2021); else its
     /// deviation is the same everywhere.

@@ -56,7 +56,7 @@ impl MinibatchTensors {
 }
 
 impl Minibatch {
-    /// How many rows there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.advantages.len()
     }
@@ -78,12 +78,12 @@ impl Minibatch {
         }
     }
 
-    /// Whether row `row` is nothing to learn from.
+    /// Whether row `row` is skipped: there is nothing to learn from it.
     pub fn is_skipped(&self, row: usize) -> bool {
         self.skipped.get(row).is_some_and(|skipped| *skipped)
     }
 
-    /// How many rows there are to learn from.
+    /// The number of rows to learn from.
     pub fn learned(&self) -> usize {
         self.len() - self.skipped.iter().filter(|skipped| **skipped).count()
     }

@@ -195,8 +195,7 @@ impl ActorCritic {
         })
     }
 
-    /// How many numbers the policy's network gives for each observation, how many features exploration depends on, and how
-    /// many logarithms of deviations there are.
+    /// The widths of the policy's output, of the features that exploration depends on, and of the logarithms of deviations.
     pub(super) fn policy_widths(&self) -> (usize, usize, usize) {
         let features = self.mean.as_ref().map_or(0, |_| self.policy.outputs());
         let outputs = self.mean.as_ref().unwrap_or(&self.policy).outputs();
@@ -204,17 +203,17 @@ impl ActorCritic {
         (outputs as usize, features as usize, deviations as usize)
     }
 
-    /// How many numbers the policy remembers of each environment; 0 without a memory.
+    /// The width of the policy's memory for each environment; 0 without a memory.
     pub fn policy_state_width(&self) -> usize {
         self.policy_front.state_width()
     }
 
-    /// The same of the value's network.
+    /// The width of the value network's memory for each environment; 0 without a memory.
     pub fn value_state_width(&self) -> usize {
         self.value_front.as_ref().unwrap_or(&self.policy_front).state_width()
     }
 
-    /// Where the logarithm of a continuous policy's deviation stands: `[actions]`, or `[features, actions]` where it
+    /// The parameter that holds the logarithm of a continuous policy's deviation: `[actions]`, or `[features, actions]` where it
     /// depends on the observation.
     pub fn log_deviation(&self) -> Option<ParameterId> {
         self.log_deviation

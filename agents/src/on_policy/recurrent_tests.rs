@@ -1,4 +1,4 @@
-//! What a memory has to hold to: learning sees what acting saw.
+//! Recurrent policies: learning computes the numbers that acting computed.
 
 use pavlov_envs::{BoxSpace, Dtype, Space};
 use pavlov_nn::{Pass, backward};
@@ -76,7 +76,8 @@ fn a_shared_trunk_gets_both_gradients() {
         // The same by autograd, each network by itself.
         parameters.zero_gradients();
         let memory = minibatch.memory.as_ref().unwrap().on(Device::Cpu).unwrap();
-        let (x, sequences) = (&minibatch.observations(Device::Cpu).unwrap(), (memory.0.sequences(), memory.1.sequences()));
+        let (x, sequences) =
+            (&minibatch.observations(Device::Cpu).unwrap(), (memory.0.sequences(), memory.1.sequences()));
         let logits = sampler.net.policy(&mut Pass::eval(&parameters), x, Some(sequences.0)).unwrap().outputs;
         let draws = Tensor::from_slice(&minibatch.draws).to_kind(Kind::Int64).reshape([-1, 1]);
         let log_probs = logits.log_softmax(1, Kind::Float).gather(1, &draws, false).squeeze_dim(1);

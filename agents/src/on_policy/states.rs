@@ -111,7 +111,7 @@ impl OwnSequences {
         Ok(Self { starts: tensor(starts, steps)?, state: tensor(states, count)? })
     }
 
-    /// As the networks take them.
+    /// The sequences as the networks take them.
     pub fn sequences(&self) -> Sequences<'_> {
         Sequences { starts: &self.starts, state: &self.state }
     }
@@ -136,7 +136,7 @@ pub(super) struct RolloutStates {
     policy: Vec<f32>,
     /// The value network's state before each step, known once the rollout is finished: `[steps, envs, value width]`.
     value: Vec<f32>,
-    /// Where episodes began, `[steps + 1, envs]`.
+    /// 1 where an episode began, else 0: `[steps + 1, envs]`.
     starts: Vec<f32>,
     /// The value network's state before the first step, `[envs, value width]`.
     value_before: Vec<f32>,

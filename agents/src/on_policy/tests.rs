@@ -123,7 +123,7 @@ fn the_ratio_is_one_where_nothing_has_changed() {
             assert!((evaluation.values[row] - minibatch.values[row]).abs() < 1e-5, "{actions}");
         }
         if let Space::Box(_) = actions {
-            // What is learned from is what was drawn, not what the narrow box made of it.
+            // The draw is learned from, not the point that it was clipped to.
             assert!(minibatch.draws.iter().any(|draw| draw.abs() > 0.1));
         }
     }
@@ -267,10 +267,12 @@ fn both_autoreset_modes_give_the_same_transitions() {
         envs.reset(Some(1), &mut observations).unwrap();
         let mut rng = SeededRng::seeded(1);
         while !rollout.is_full() {
-            sampler.act(&mut rollout, Inference::Own(&parameters), &observations, &mut rng, &mut actions)
+            sampler
+                .act(&mut rollout, Inference::Own(&parameters), &observations, &mut rng, &mut actions)
                 .unwrap();
             envs.step(&actions, &mut step).unwrap();
-            sampler.observe(&mut rollout,
+            sampler.observe(
+                &mut rollout,
                 Experience { observations: &observations, actions: &actions, step: &step },
             );
             std::mem::swap(&mut observations, &mut step.observations);

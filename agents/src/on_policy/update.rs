@@ -51,7 +51,7 @@ impl ActorCriticLearner {
         Ok(self.trained.load_weights(weights)?)
     }
 
-    /// How many gradient steps were made.
+    /// The number of gradient steps made.
     pub fn updates(&self) -> u64 {
         self.trained.updates()
     }
@@ -107,9 +107,7 @@ impl ActorCriticLearner {
         learning_rate: f64,
     ) -> Result<(), AgentError> {
         match evaluation {
-            ActionEvaluation::Rows(rows) => {
-                self.descend_rows(sampler, (minibatch, rows), by, learning_rate)
-            }
+            ActionEvaluation::Rows(rows) => self.descend_rows(sampler, (minibatch, rows), by, learning_rate),
             ActionEvaluation::Tensors(tensors) => {
                 let loss = loss.tensor()?;
                 self.trained.descend_by(learning_rate, |_| tensors.backward(loss))

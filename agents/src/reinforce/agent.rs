@@ -109,8 +109,10 @@ impl Reinforce {
         if config.baseline {
             let mut all = ObservationList::default();
             episodes.each().iter().for_each(|played| all.append(&played.finals));
-            let inputs = all.tensor(count, &sampler.encoder, device)?;
-            sampler.values(trained.parameters(), &inputs, None, &mut finals)?;
+            if count > 0 {
+                let inputs = all.tensor(count, &sampler.encoder, device)?;
+                sampler.values(trained.parameters(), &inputs, None, &mut finals)?;
+            }
             let inputs = minibatch.observations(device)?;
             sampler.values(trained.parameters(), &inputs, None, &mut minibatch.values)?;
         }

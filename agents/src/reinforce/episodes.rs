@@ -47,7 +47,7 @@ pub struct Played {
     pub draws: Vec<f32>,
     /// `[steps]`
     pub rewards: Vec<f32>,
-    /// How each step's episode ended with it.
+    /// The end of each step's episode, if it ended with the step.
     pub ends: Vec<End>,
     /// The final observations of truncated episodes.
     pub finals: ObservationList,
@@ -64,7 +64,7 @@ pub struct Moment<'a> {
     pub draw: &'a [f32],
     /// The reward.
     pub reward: f32,
-    /// How the episode ended with it.
+    /// The end of the episode, if it ended with the step.
     pub end: End,
 }
 
@@ -76,12 +76,7 @@ impl Episodes {
     }
 
     /// Takes in a step of environment `env`; where its episode is cut off, `push_final` stores its final observation.
-    pub fn push(
-        &mut self,
-        env: usize,
-        moment: Moment<'_>,
-        push_final: impl FnOnce(&mut ObservationList),
-    ) {
+    pub fn push(&mut self, env: usize, moment: Moment<'_>, push_final: impl FnOnce(&mut ObservationList)) {
         let played = &mut self.envs[env];
         played.fresh |= played.at_start;
         if played.fresh && played.episodes < self.wanted {

@@ -155,7 +155,8 @@ mod tests {
         }
         let mut resumed = temperature(Temperature::Trained);
         resumed.load_state(&pending.state().unwrap().view()).unwrap();
-        let now = |temperature: &TrainedTemperature| temperature.now(LossForm::Tensors).unwrap().value().unwrap();
+        let now =
+            |temperature: &TrainedTemperature| temperature.now(LossForm::Tensors).unwrap().value().unwrap();
         assert_eq!(now(&resumed), now(&pending));
     }
 }

@@ -115,7 +115,11 @@ impl Td3Learner {
             }
             LossForm::Tensors => {
                 let (targets, weights) = (&self.tensor_targets(all)?, &all.weights);
-                self.critics.regress(seen, Targets::Tensors { choices: None, targets, weights }, learning_rate)?
+                self.critics.regress(
+                    seen,
+                    Targets::Tensors { choices: None, targets, weights },
+                    learning_rate,
+                )?
             }
         };
         self.means.add_scalar("train/critic_loss", &loss)

@@ -18,7 +18,10 @@ impl Rollout {
     /// # Errors
     /// [`AgentError::State`] when it is not full or does not fit.
     pub fn join(&mut self, first: usize, part: &Self) -> Result<bool, AgentError> {
-        if !part.is_full() || part.shape.steps != self.shape.steps || first + part.num_envs() > self.num_envs() {
+        if !part.is_full()
+            || part.shape.steps != self.shape.steps
+            || first + part.num_envs() > self.num_envs()
+        {
             return Err(AgentError::State("a rollout that is not whole cannot be joined with others".into()));
         }
         let (to, from) = (self.num_envs(), part.num_envs());

@@ -11,10 +11,10 @@ use pavlov_envs::{End, ObsBatch};
 use rand::RngExt;
 use tch::{Device, Tensor};
 
+use super::Minibatch;
 use super::advantages::{StepTensors, Steps, VtraceClips, gae, vtrace};
 use super::observations::{ObservationList, ObservationRows, StoredObservation};
 use super::states::{MemoryWidths, OwnSequences, PolicyState, RolloutStates};
-use super::Minibatch;
 use crate::core::host::sent;
 use crate::core::{AgentError, Experience};
 use crate::networks::Encoder;
@@ -121,17 +121,17 @@ impl Rollout {
         self.filled == self.shape.steps
     }
 
-    /// How many env steps are there, over all environments.
+    /// The number of env steps that are there, over all environments.
     pub fn env_steps(&self) -> u64 {
         (self.filled * self.shape.num_envs) as u64
     }
 
-    /// How many environments it is of.
+    /// The number of environments.
     pub fn num_envs(&self) -> usize {
         self.shape.num_envs
     }
 
-    /// How many rows a whole rollout has.
+    /// The number of rows of a whole rollout.
     pub fn rows(&self) -> usize {
         self.shape.steps * self.shape.num_envs
     }
@@ -258,7 +258,7 @@ impl Rollout {
         self.finals.tensor(self.num_finals(), &self.encoder, device)
     }
 
-    /// How many episodes were truncated.
+    /// The number of episodes that were truncated.
     pub(super) fn num_finals(&self) -> usize {
         self.final_rows.len()
     }
@@ -356,7 +356,7 @@ impl Rollout {
         }
     }
 
-    /// The same in a random order.
+    /// [`Rollout::learnable`] in a random order.
     pub fn shuffled(&self, rng: &mut SeededRng) -> Vec<usize> {
         let mut rows = self.learnable();
         for last in (1..rows.len()).rev() {
@@ -414,7 +414,7 @@ impl Rollout {
         self.final_rows.clear();
     }
 
-    /// Of how many steps the observations are there: of a full rollout also what the last actions led to.
+    /// The number of steps whose observations are there: one more in a full rollout, for those that the last actions led to.
     fn seen(&self, filled: usize) -> usize {
         filled + usize::from(filled == self.shape.steps)
     }
