@@ -88,13 +88,13 @@ impl RolloutAlgorithm for Awr {
     ) -> Result<u64, AgentError> {
         let Self(config) = self;
         let before = trained.updates();
-        let mut minibatch = Minibatch::new()?;
-        rollout.finish(sampler, trained.parameters(), (config.discount, config.gae_lambda))?;
+        let mut minibatch = Minibatch::default();
+        sampler.finish(rollout, trained.parameters(), (config.discount, config.gae_lambda))?;
         for _ in 0..config.epochs {
             for rows in rollout.shuffled(rng).chunks(config.minibatch_size) {
                 rollout.gather(rows, &mut minibatch)?;
                 minibatch.normalize_advantages();
-                let evaluation = trained.evaluate(sampler, &minibatch)?;
+                let evaluation = trained.evaluate_rows(sampler, &minibatch)?;
                 // The loss is given by what it changes by with each log-probability and each value.
                 let share = 1.0 / rows.len() as f32;
                 let weight = |a: &f32| (a / config.temperature as f32).exp().min(20.0);
@@ -104,7 +104,7 @@ impl RolloutAlgorithm for Awr {
                     by_value: errors.map(|error| share * error).collect(),
                     by_entropy: 0.0,
                 };
-                trained.descend(sampler, (&minibatch, &evaluation), &gradients, config.learning_rate)?;
+                trained.descend_rows(sampler, (&minibatch, &evaluation), &gradients, config.learning_rate)?;
             }
         }
         let mean = rollout.returns().iter().map(|&r| f64::from(r)).sum::<f64>() / rollout.rows() as f64;

@@ -13,6 +13,8 @@ pub mod core;
 pub mod ddpg;
 pub mod dqn;
 pub mod impala;
+#[cfg(test)]
+mod loss_form_tests;
 pub mod networks;
 pub mod off_policy;
 pub mod on_policy;
@@ -25,6 +27,6 @@ pub mod td3;
 
 pub use acting::{BatchedInference, Inference, PolicyNetwork, RandomPolicy, RowNetwork};
 pub use agent::{Agent, AgentConfig, AgentContext, Halves};
-pub use core::{ActMode, AgentError, Experience, Means, Metrics, Policy};
+pub use core::{ActMode, AgentError, Experience, LossForm, Means, Metrics, Policy, Scalar};
 pub use networks::{Encoder, NetConfig, Network, NetworkRegistry};
 pub use registry::{AgentRegistry, AgentSpec};

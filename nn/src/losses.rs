@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use crate::{NnError, shim};
 
-/// How much an error costs.
+/// The loss of an error.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Regression {
@@ -16,7 +16,7 @@ pub enum Regression {
     Squared,
 }
 
-/// What a batch's regression gives.
+/// The results of a batch's regression.
 #[derive(Debug)]
 pub struct Regressed {
     /// The weighted mean loss, f32 `[]`.

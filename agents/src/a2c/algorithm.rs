@@ -19,11 +19,8 @@ pub struct A2c {
 
 impl A2c {
     /// A2C with this configuration.
-    ///
-    /// # Errors
-    /// [`AgentError`] when memory runs out.
-    pub fn new(config: A2cConfig) -> Result<Self, AgentError> {
-        Ok(Self { config, minibatch: Minibatch::new()?, gradients: RowGradients::default() })
+    pub fn new(config: A2cConfig) -> Self {
+        Self { config, minibatch: Minibatch::default(), gradients: RowGradients::default() }
     }
 }
 
@@ -36,7 +33,7 @@ impl RolloutAlgorithm for A2c {
         progress: f64,
     ) -> Result<u64, AgentError> {
         let Self { config, minibatch, gradients } = self;
-        rollout.finish(sampler, trained.parameters(), (config.discount, config.gae_lambda))?;
+        sampler.finish(rollout, trained.parameters(), (config.discount, config.gae_lambda))?;
         rollout.gather(&rollout.learnable(), minibatch)?;
         if minibatch.learned() == 0 {
             return Ok(0);
@@ -49,10 +46,10 @@ impl RolloutAlgorithm for A2c {
             value: config.value_coefficient,
             entropy: config.entropy_coefficient.value(progress),
         };
-        let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients);
+        let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients)?;
         losses.record(&mut trained.means)?;
-        let learning_rate = config.learning_rate.value(progress);
-        trained.descend(sampler, (minibatch, &evaluation), gradients, learning_rate)?;
+        let (loss, learning_rate) = ((&losses.total, &*gradients), config.learning_rate.value(progress));
+        trained.descend(sampler, (minibatch, &evaluation), loss, learning_rate)?;
         let explained = advantages::explained_variance(rollout.values(), rollout.returns());
         trained.means.add("train/explained_variance", explained);
         Ok(1)

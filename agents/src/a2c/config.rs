@@ -22,22 +22,22 @@ pub struct A2cConfig {
     pub rollout_steps: usize,
     /// The discount, `gamma` in the papers.
     pub discount: f64,
-    /// How far advantages look ahead, `lambda` in the papers: 1 is the whole rollout.
+    /// The decay of later steps in an advantage, `lambda` in the papers: 1 is the whole rollout.
     pub gae_lambda: f64,
     /// Whether an update's advantages are brought to mean 0 and deviation 1.
     pub normalize_advantages: bool,
-    /// How much entropy is worth.
+    /// The weight of the entropy.
     pub entropy_coefficient: Schedule,
-    /// How much the value's squared error weighs.
+    /// The weight of the value's squared error.
     pub value_coefficient: f64,
     /// The largest norm of an update's gradient, or "off".
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
     /// The networks.
     pub net: NetConfig,
-    /// How continuous actions are explored.
+    /// The exploration of continuous actions.
     pub exploration: ExplorationConfig,
-    /// What turns gradients into steps.
+    /// The optimiser.
     pub optimizer: OptimizerConfig,
 }
 
@@ -86,6 +86,6 @@ impl AgentConfig for A2cConfig {
             gradient_clip_norm: self.gradient_clip_norm,
             rollout_steps: self.rollout_steps,
         };
-        Ok(Box::new(OnPolicyAgent::new(A2c::new(self.clone())?, &setup, context)?))
+        Ok(Box::new(OnPolicyAgent::new(A2c::new(self.clone()), &setup, context)?))
     }
 }

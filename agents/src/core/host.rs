@@ -1,7 +1,6 @@
-//! Between tensors, saved arrays and ordinary memory. Losses of a few numbers a row are computed there: on small batches the price of
-//! an operation on a tensor is many times its arithmetic.
+//! Copies between tensors, saved arrays and ordinary memory.
 
-use pavlov_nn::StateView;
+use pavlov_nn::{ArrayElement, HostElement, StateView};
 use tch::{Device, Tensor};
 
 use crate::core::AgentError;
@@ -18,9 +17,27 @@ pub(crate) fn on_device(tensor: &Tensor, device: Device) -> Result<Tensor, Agent
     Ok(if device == Device::Cpu { tensor.shallow_clone() } else { tensor.f_to_device(device)? })
 }
 
+/// A copy of these numbers on the device, of this shape. The caller does not wait for the copy to a GPU: it is made from
+/// page-locked memory, in order with the device's other work.
+pub(crate) fn sent<T: HostElement>(
+    numbers: &[T],
+    shape: &[i64],
+    device: Device,
+) -> Result<Tensor, AgentError> {
+    let tensor = Tensor::f_from_slice(numbers)?.f_view(shape)?;
+    match device.is_cuda() && !numbers.is_empty() {
+        true => Ok(tensor.f_pin_memory(device)?.f_to_device_(device, T::KIND, true, false)?),
+        false => on_device(&tensor, device),
+    }
+}
+
 /// Fills `to` with the saved array of this name, which has as many numbers.
-pub(crate) fn fill(state: &StateView<'_>, name: &str, to: &mut [f32]) -> Result<(), AgentError> {
-    let numbers: Vec<f32> = state.vec(name)?;
+pub(crate) fn fill<T: ArrayElement>(
+    state: &StateView<'_>,
+    name: &str,
+    to: &mut [T],
+) -> Result<(), AgentError> {
+    let numbers: Vec<T> = state.vec(name)?;
     if numbers.len() != to.len() {
         let (have, want) = (numbers.len(), to.len());
         return Err(AgentError::State(format!(

@@ -1,12 +1,14 @@
-//! What all agents are made of: the vocabulary, errors, checks of settings, means to log, and the way between tensors and
-//! ordinary memory. Nothing here knows an algorithm.
+//! The parts that all agents share: the vocabulary, errors, checks of settings, means to log, the forms of a loss, and
+//! copies between tensors and ordinary memory. Nothing here knows an algorithm.
 
 pub(crate) mod checks;
 mod error;
 pub(crate) mod host;
-mod means;
+mod loss_form;
+pub(crate) mod means;
 mod policy;
 
 pub use error::AgentError;
-pub use means::Means;
+pub use loss_form::LossForm;
+pub use means::{Means, Scalar};
 pub use policy::{ActMode, Experience, Metrics, Policy};

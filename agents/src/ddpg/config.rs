@@ -24,7 +24,7 @@ pub struct DdpgConfig {
     pub batch_size: usize,
     /// Transitions that the replay holds.
     pub replay_capacity: usize,
-    /// What the replay makes of them, and how it is sampled.
+    /// The form of the transitions that it gives, and how they are drawn.
     pub replay: ReplayConfig,
     /// Env steps before the first update; until then all actions are random.
     pub warmup_env_steps: u64,
@@ -41,7 +41,7 @@ pub struct DdpgConfig {
     pub gradient_clip_norm: Option<f64>,
     /// The networks.
     pub net: NetConfig,
-    /// What turns gradients into steps.
+    /// The optimiser.
     pub optimizer: OptimizerConfig,
 }
 

@@ -2,11 +2,10 @@
 
 use pavlov_common::SeededRng;
 
-use super::ImpalaConfig;
+use super::{ImpalaConfig, corrections};
 use crate::core::{AgentError, Metrics};
-use crate::on_policy::advantages::VtraceClips;
 use crate::on_policy::{
-    ActorCriticLearner, Minibatch, PolicySampler, Rollout, RolloutAlgorithm, RowGradients, advantages,
+    ActionEvaluation, ActorCriticLearner, Minibatch, PolicySampler, Rollout, RolloutAlgorithm, RowGradients,
     policy_gradient,
 };
 
@@ -22,12 +21,9 @@ pub struct Impala {
 
 impl Impala {
     /// IMPALA with this configuration.
-    ///
-    /// # Errors
-    /// [`AgentError`] when memory runs out.
-    pub fn new(config: ImpalaConfig) -> Result<Self, AgentError> {
-        let (minibatch, gradients) = (Minibatch::new()?, RowGradients::default());
-        Ok(Self { config, minibatch, gradients, log_ratios: Vec::new() })
+    pub fn new(config: ImpalaConfig) -> Self {
+        let (minibatch, gradients) = (Minibatch::default(), RowGradients::default());
+        Self { config, minibatch, gradients, log_ratios: Vec::new() }
     }
 }
 
@@ -41,46 +37,41 @@ impl RolloutAlgorithm for Impala {
     ) -> Result<u64, AgentError> {
         let Self { config, minibatch, gradients, log_ratios } = self;
         let before = trained.updates();
-        let clips =
-            VtraceClips { importance: config.importance_clip as f32, trace: config.trace_clip as f32 };
-        rollout.finish(sampler, trained.parameters(), (config.discount, config.gae_lambda))?;
+        let mut explained = None;
+        sampler.finish(rollout, trained.parameters(), (config.discount, config.gae_lambda))?;
         for epoch in 0..config.epochs {
             if epoch > 0 {
-                rollout.value_again(sampler, trained.parameters())?;
+                sampler.value_again(rollout, trained.parameters())?;
             }
             let chosen = rollout.learnable();
             rollout.gather(&chosen, minibatch)?;
             if minibatch.learned() == 0 {
                 break;
             }
-            let evaluation = trained.evaluate(sampler, minibatch)?;
-            log_ratios.clear();
-            log_ratios.resize(rollout.rows(), 0.0);
+            let mut evaluation = trained.evaluate(sampler, minibatch)?;
             let rows = rollout.gathered_rows(&chosen);
-            for (index, &row) in rows.iter().enumerate() {
-                log_ratios[row] = evaluation.log_probs[index] - minibatch.log_probs[index];
-            }
-            rollout.vtrace(log_ratios, (config.discount, config.gae_lambda), clips);
-            for (index, &row) in rows.iter().enumerate() {
-                minibatch.advantages[index] = rollout.advantages()[row];
-                minibatch.returns[index] = rollout.returns()[row];
-            }
-            if config.normalize_advantages {
-                minibatch.normalize_advantages();
-            }
+            let corrected = match &mut evaluation {
+                ActionEvaluation::Rows(now) => {
+                    corrections::by_rows(config, (rollout, &rows), minibatch, now, log_ratios)
+                }
+                ActionEvaluation::Tensors(now) => {
+                    corrections::on_tensors(config, (rollout, &rows), minibatch.learned(), now)?
+                }
+            };
             let weights = policy_gradient::Weights {
                 value: config.value_coefficient,
                 entropy: config.entropy_coefficient.value(progress),
             };
-            let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients);
+            let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients)?;
             losses.record(&mut trained.means)?;
-            let importance = log_ratios.iter().map(|ratio| f64::from(ratio.exp())).sum::<f64>();
-            trained.means.add("train/importance", importance / log_ratios.len() as f64);
-            let learning_rate = config.learning_rate.value(progress);
-            trained.descend(sampler, (minibatch, &evaluation), gradients, learning_rate)?;
+            trained.means.add_scalar("train/importance", &corrected.importance)?;
+            let (loss, learning_rate) = ((&losses.total, &*gradients), config.learning_rate.value(progress));
+            trained.descend(sampler, (minibatch, &evaluation), loss, learning_rate)?;
+            explained = Some(corrected.explained_variance);
         }
-        let explained = advantages::explained_variance(rollout.values(), rollout.returns());
-        trained.means.add("train/explained_variance", explained);
+        if let Some(explained) = explained {
+            trained.means.add_scalar("train/explained_variance", &explained)?;
+        }
         Ok(trained.updates() - before)
     }
 

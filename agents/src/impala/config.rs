@@ -18,32 +18,32 @@ use crate::on_policy::{ExplorationConfig, OnPolicyAgent, OnPolicySetup};
 pub struct ImpalaConfig {
     /// The optimiser's step size, over the share of training that is done.
     pub learning_rate: Schedule,
-    /// Steps of each environment from one training to the next.
+    /// Steps of each environment from one update phase to the next.
     pub rollout_steps: usize,
-    /// How often each rollout is learned from, as a whole; each time the targets are found anew.
+    /// Updates on each rollout as a whole; each computes the targets anew.
     pub epochs: usize,
     /// The discount, `gamma` in the papers.
     pub discount: f64,
-    /// How far targets look ahead, `lambda` in the paper: 1 is the whole rollout.
+    /// The decay of later steps in a target, `lambda` in the paper: 1 is the whole rollout.
     pub gae_lambda: f64,
-    /// The most that a step's importance counts towards what the value should be, `rho bar` in the paper.
+    /// The largest importance ratio of a step, `rho bar` in the paper.
     pub importance_clip: f64,
-    /// The most that a step's importance passes on of later ones, `c bar` in the paper.
+    /// The largest importance ratio by which later steps are traced back, `c bar` in the paper.
     pub trace_clip: f64,
     /// Whether an update's advantages are brought to mean 0 and deviation 1.
     pub normalize_advantages: bool,
-    /// How much entropy is worth.
+    /// The weight of the entropy.
     pub entropy_coefficient: Schedule,
-    /// How much the value's squared error weighs.
+    /// The weight of the value's squared error.
     pub value_coefficient: f64,
     /// The largest norm of an update's gradient, or "off".
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
     /// The networks.
     pub net: NetConfig,
-    /// How continuous actions are explored.
+    /// The exploration of continuous actions.
     pub exploration: ExplorationConfig,
-    /// What turns gradients into steps.
+    /// The optimiser.
     pub optimizer: OptimizerConfig,
 }
 
@@ -98,6 +98,6 @@ impl AgentConfig for ImpalaConfig {
             gradient_clip_norm: self.gradient_clip_norm,
             rollout_steps: self.rollout_steps,
         };
-        Ok(Box::new(OnPolicyAgent::new(Impala::new(self.clone())?, &setup, context)?))
+        Ok(Box::new(OnPolicyAgent::new(Impala::new(self.clone()), &setup, context)?))
     }
 }

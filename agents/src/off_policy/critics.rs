@@ -1,4 +1,4 @@
-//! Critics, their targets, and what they teach a policy.
+//! Critics, their targets, and the gradient that they give a policy.
 
 use pavlov_common::{SeededRng, derive_seed};
 use pavlov_nn::{
@@ -9,34 +9,36 @@ use tch::Tensor;
 
 use super::losses;
 use crate::agent::AgentContext;
-use crate::core::AgentError;
 use crate::core::host::{on_device, read};
+use crate::core::{AgentError, Scalar};
 use crate::networks::{Encoder, Front, NetConfig, NetworkContext};
 
-/// What critics are made of.
+/// The settings of critics.
 #[derive(Clone, Debug)]
 pub struct CriticsSetup<'a> {
     /// The agent's name, for messages.
     pub agent: &'a str,
-    /// How many there are.
+    /// The number of critics.
     pub count: usize,
-    /// What observations are encoded by.
+    /// The encoder of observations.
     pub encoder: &'a Encoder,
-    /// How many numbers of an action go in behind the features: none of a discrete one.
+    /// The numbers of an action that go in behind the features: none of a discrete one.
     pub action_inputs: usize,
-    /// How many come out: 1, or a value for each discrete action.
+    /// The number of outputs: 1, or a value for each discrete action.
     pub outputs: usize,
     /// The networks: one front for all critics, and the hidden layers of each.
     pub net: &'a NetConfig,
-    /// What turns gradients into steps.
+    /// The optimiser.
     pub optimizer: &'a OptimizerConfig,
     /// The largest norm of an update's gradient.
     pub gradient_clip_norm: Option<f64>,
-    /// What the agent is made for.
+    /// Whether transitions are drawn by priority, so that the errors of regressions are asked for.
+    pub prioritized: bool,
+    /// The environments and the device.
     pub context: &'a AgentContext,
 }
 
-/// Which critic a policy listens to.
+/// The critic whose value a policy climbs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judge {
     /// The first one.
@@ -70,7 +72,7 @@ impl CriticsNetwork {
     }
 }
 
-/// What critics judge.
+/// The observations and actions that critics judge.
 #[derive(Clone, Copy, Debug)]
 pub struct Judged<'a> {
     /// Encoded observations, f32 `[batch, width]`.
@@ -78,6 +80,29 @@ pub struct Judged<'a> {
     /// Continuous actions as the policy gives them, f32 `[batch, action]`; none where the critics have a value for each
     /// discrete action.
     pub actions: Option<&'a Tensor>,
+}
+
+/// The targets of a regression, in the form in which its loss is to be computed.
+#[derive(Clone, Copy, Debug)]
+pub enum Targets<'a> {
+    /// Numbers in ordinary memory.
+    Rows {
+        /// The action that was taken in each row, `[batch]`; empty where critics have one output.
+        choices: &'a [i64],
+        /// The target of each row, `[batch]`.
+        targets: &'a [f32],
+        /// The weight of each row's error, `[batch]`.
+        weights: &'a [f32],
+    },
+    /// Tensors on the critics' device.
+    Tensors {
+        /// The action that was taken in each row, i64 `[batch, 1]`; none where critics have one output.
+        choices: Option<&'a Tensor>,
+        /// The target of each row, f32 `[batch]`.
+        targets: &'a Tensor,
+        /// The weight of each row's error, f32 `[batch]`.
+        weights: &'a Tensor,
+    },
 }
 
 /// Critics of one shape and their slowly following targets. All weights lie in one arena, named `q0.`, `q1.` ..., those
@@ -91,6 +116,8 @@ pub struct Critics {
     target: Parameters,
     values: Vec<f32>,
     errors: Vec<f32>,
+    /// Whether the errors of a regression on tensors are read back: where transitions are drawn by priority.
+    reads_errors: bool,
     gradient: HostBuffer<f32>,
 }
 
@@ -117,6 +144,7 @@ impl Critics {
             trained: Trainable::new(parameters, setup.optimizer, setup.gradient_clip_norm, seed)?,
             values: Vec::new(),
             errors: Vec::new(),
+            reads_errors: setup.prioritized,
             gradient: HostBuffer::new(&[0])?,
         })
     }
@@ -131,7 +159,8 @@ impl Critics {
         &self.target
     }
 
-    /// How far the values were from their targets when they were last regressed, the mean over the critics: `[batch]`.
+    /// The distance of each row's values from its target in the last regression, the mean over the critics: `[batch]`. A
+    /// regression on tensors gives it only where transitions are drawn by priority.
     pub fn errors(&self) -> &[f32] {
         &self.errors
     }
@@ -162,29 +191,73 @@ impl Critics {
         Ok(())
     }
 
-    /// One step of all critics towards the targets, `[batch]`; gives the loss ([`losses::regress`]).
+    /// The smallest of the targets' values of each row as a tensor without gradient, f32 `[batch, outputs]`.
     ///
     /// # Errors
-    /// [`AgentError::Diverged`] when the loss is not finite.
+    /// [`AgentError`] when observations and actions do not fit.
+    pub fn smallest_target_tensor(&self, seen: Judged<'_>) -> Result<Tensor, AgentError> {
+        let _guard = tch::no_grad_guard();
+        losses::tensors::smallest(&self.net.forward(&mut Pass::eval(&self.target), seen)?)
+    }
+
+    /// The smallest of the present values of each row as a tensor without gradient, f32 `[batch, outputs]`.
+    ///
+    /// # Errors
+    /// [`AgentError`] when observations and actions do not fit.
+    pub fn smallest_tensor(&self, seen: Judged<'_>) -> Result<Tensor, AgentError> {
+        let _guard = tch::no_grad_guard();
+        losses::tensors::smallest(&self.net.forward(&mut Pass::eval(&self.view), seen)?)
+    }
+
+    /// One step of all critics towards the targets; gives the loss ([`losses::regress`]).
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] when the loss is known not to be finite.
     pub fn regress(
         &mut self,
         seen: Judged<'_>,
-        choices: &[i64],
-        (targets, weights): (&[f32], &[f32]),
+        targets: Targets<'_>,
         learning_rate: f64,
-    ) -> Result<f64, AgentError> {
+    ) -> Result<Scalar, AgentError> {
         let outputs = self.net.forward(&mut self.trained.pass(), seen)?;
-        read(&outputs, &mut self.values)?;
-        self.make_room(&outputs)?;
-        let (values, gradient) =
-            ((&self.values[..], outputs.size()[2] as usize), self.gradient.as_mut_slice());
-        let loss = losses::regress(values, choices, (targets, weights), gradient, &mut self.errors);
-        if !loss.is_finite() {
-            return Err(AgentError::Diverged(format!("the critics' loss is {loss}")));
+        match targets {
+            Targets::Rows { choices, targets, weights } => {
+                read(&outputs, &mut self.values)?;
+                self.make_room(&outputs)?;
+                let (values, gradient) =
+                    ((&self.values[..], outputs.size()[2] as usize), self.gradient.as_mut_slice());
+                let loss = losses::regress(values, choices, (targets, weights), gradient, &mut self.errors);
+                if !loss.is_finite() {
+                    return Err(AgentError::Diverged(format!("the critics' loss is {loss}")));
+                }
+                let gradient = on_device(self.gradient.tensor(), outputs.device())?;
+                self.trained.descend(&outputs, &gradient, learning_rate)?;
+                Ok(loss.into())
+            }
+            Targets::Tensors { choices, targets, weights } => {
+                let (loss, errors) = losses::tensors::regress(&outputs, choices, (targets, weights))?;
+                self.trained.descend_loss(&loss, learning_rate)?;
+                if self.reads_errors {
+                    read(&errors, &mut self.errors)?;
+                }
+                Ok(loss.f_detach()?.into())
+            }
         }
-        let gradient = on_device(self.gradient.tensor(), outputs.device())?;
-        self.trained.descend(&outputs, &gradient, learning_rate)?;
-        Ok(loss)
+    }
+
+    /// The value of each row's action, f32 `[batch]`, recorded by autograd as a function of the actions alone: the critics'
+    /// weights get no gradient.
+    ///
+    /// # Errors
+    /// [`AgentError`] when observations and actions do not fit.
+    pub fn judge(&self, judge: Judge, observations: &Tensor, actions: &Tensor) -> Result<Tensor, AgentError> {
+        let mut pass = Pass::eval(&self.view);
+        let inputs = self.net.inputs(&mut pass, Judged { observations, actions: Some(actions) })?;
+        let values = match judge {
+            Judge::First => self.net.ensemble.members()[0].forward(&mut pass, &inputs)?,
+            Judge::Smallest => losses::tensors::smallest(&self.net.ensemble.forward(&mut pass, &inputs)?)?,
+        };
+        Ok(values.f_squeeze_dim(1)?)
     }
 
     /// The gradient of minus the mean value with respect to the actions, `[batch, action]`; gives the mean value. The

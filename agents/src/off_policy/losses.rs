@@ -1,4 +1,4 @@
-//! The mathematics of critics, as free functions of plain numbers.
+//! The mathematics of critics, as free functions of plain numbers and, under `tensors`, of tensors.
 //!
 //! Values of several critics are `[critics, rows]`, one critic after the other; a row has one number, or one for each
 //! discrete action.
@@ -17,7 +17,7 @@ pub fn smallest(values: &[f32], critics: usize, smallest: &mut Vec<f32>) {
     }
 }
 
-/// What an action value should be: `r + gamma V(s')` where the world goes on or was cut off, `r` where it ended.
+/// The target of an action value: `r + gamma V(s')` where the world goes on or was cut off, `r` where it ended.
 ///
 /// `targets` holds `V(s')` and becomes the target; `continues` is 1 or 0. All are `[batch]`.
 pub fn td_targets(rewards: &[f32], continues: &[f32], discount: f64, targets: &mut [f32]) {
@@ -75,6 +75,63 @@ pub fn ascend_smallest(values: &[f32], critics: usize, gradient: &mut [f32]) -> 
         sum += f64::from(values[least]);
     }
     sum * f64::from(per_row)
+}
+
+/// The same in operations that autograd records.
+pub mod tensors {
+    use tch::Tensor;
+
+    use crate::core::AgentError;
+
+    /// The smallest of the critics' values, f32 `[critics, batch, columns]`: f32 `[batch, columns]`. The gradient falls
+    /// to the critic that gave the value. NaN comes through.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when the shape does not fit.
+    pub fn smallest(values: &Tensor) -> Result<Tensor, AgentError> {
+        match values.size()[0] {
+            1 => Ok(values.f_squeeze_dim(0)?),
+            _ => Ok(values.f_min_dim(0, false)?.0),
+        }
+    }
+
+    /// [`td_targets`](super::td_targets) of next values, each f32 `[batch]`.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when the shapes do not fit.
+    pub fn td_targets(
+        rewards: &Tensor,
+        continues: &Tensor,
+        discount: f64,
+        next_values: &Tensor,
+    ) -> Result<Tensor, AgentError> {
+        Ok(rewards.f_addcmul(&continues.f_mul_scalar(discount)?, next_values)?)
+    }
+
+    /// [`regress`](super::regress) of values, f32 `[critics, batch, columns]`: the loss, f32 `[]`, recorded by autograd,
+    /// and each row's mean absolute error over the critics, f32 `[batch]`. `choices` is i64 `[batch, 1]`; without it the
+    /// first column of each row counts.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when the shapes do not fit.
+    pub fn regress(
+        values: &Tensor,
+        choices: Option<&Tensor>,
+        (targets, weights): (&Tensor, &Tensor),
+    ) -> Result<(Tensor, Tensor), AgentError> {
+        let (critics, batch) = (values.size()[0], values.size()[1]);
+        let chosen = match choices {
+            Some(choices) => {
+                let choices = choices.f_unsqueeze(0)?.f_expand([critics, batch, 1], false)?;
+                values.f_gather(2, &choices, false)?
+            }
+            None => values.f_narrow(2, 0, 1)?,
+        };
+        let errors = chosen.f_squeeze_dim(2)?.f_sub(targets)?;
+        let weighted = errors.f_square()?.f_mul(weights)?.f_sum(None)?;
+        let rows = errors.f_detach()?.f_abs()?.f_mean_dim(Some(&[0i64][..]), false, None)?;
+        Ok((weighted.f_mul_scalar(0.5 / batch as f64)?, rows))
+    }
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ mod store;
 mod unit_box;
 
 pub use agent::OffPolicyAgent;
-pub use critics::{Critics, CriticsSetup, Judge, Judged};
+pub use critics::{Critics, CriticsSetup, Judge, Judged, Targets};
 pub use explorer::{Explorer, RandomFirst};
 pub use halves::OffPolicyHalves;
 pub use learner::OffPolicyLearner;

@@ -1,8 +1,11 @@
-//! Advantages and returns, as free functions of plain numbers.
+//! Advantages and returns, as free functions of plain numbers and, for those that an update computes, of tensors.
 //!
 //! All arrays are `[steps, envs]`, row-major: one row for each step of the vector environment.
 
 use pavlov_envs::End;
+use tch::{Kind, Tensor};
+
+use crate::core::AgentError;
 
 /// Generalised advantage estimation (Schulman et al. 2016):
 /// `A_t = delta_t + discount lambda A_(t+1)`, `delta_t = r_t + discount V(s'_t) - V(s_t)`.
@@ -21,17 +24,16 @@ pub fn gae(steps: Steps<'_>, next_values: &[f32], (discount, lambda): (f32, f32)
     }
 }
 
-/// How far V-trace trusts what another policy did.
+/// The largest importance ratios that V-trace uses.
 #[derive(Clone, Copy, Debug)]
 pub struct VtraceClips {
-    /// The most that a step's importance counts, `rho bar`.
+    /// The bound of a step's own ratio, `rho bar`.
     pub importance: f32,
-    /// The most that it passes on of later ones, `c bar`.
+    /// The bound of the ratio by which later steps are traced back, `c bar`.
     pub trace: f32,
 }
 
-/// V-trace (Espeholt et al. 2018): what values should be, and policy-gradient advantages, from steps of a policy that was
-/// another one. With `rho = min(importance, ratio)` and `c = lambda min(trace, ratio)`:
+/// V-trace (Espeholt et al. 2018): targets of values and policy-gradient advantages, from steps of another policy. With `rho = min(importance, ratio)` and `c = lambda min(trace, ratio)`:
 ///
 /// ```text
 /// v_t = V(s_t) + delta_t + discount c_t (v_(t+1) - V(s_(t+1))),   delta_t = rho_t (r_t + discount V(s'_t) - V(s_t))
@@ -52,7 +54,7 @@ pub fn vtrace(
     for index in (0..rewards.len()).rev() {
         let ratio = log_ratios[index].exp();
         let (importance, trace) = (ratio.min(clips.importance), lambda * ratio.min(clips.trace));
-        // How far the target of what followed lies from its value: nothing is known of it after an episode's end.
+        // The distance of the next step's target from its value; an episode's end cuts it off.
         let later = match (ends[index], targets.get(index + num_envs)) {
             (End::No, Some(target)) => target - next_values[index],
             _ => 0.0,
@@ -63,16 +65,61 @@ pub fn vtrace(
     }
 }
 
-/// What an advantage is computed from.
+/// [`vtrace`] on tensors, without gradient: targets and advantages, f32 `[steps, envs]` each. `log_ratios` has that shape.
+///
+/// # Errors
+/// [`AgentError::Nn`] when the shapes do not fit.
+pub fn vtrace_on_tensors(
+    steps: &StepTensors,
+    log_ratios: &Tensor,
+    (discount, lambda): (f64, f64),
+    clips: VtraceClips,
+) -> Result<(Tensor, Tensor), AgentError> {
+    let _guard = tch::no_grad_guard();
+    let StepTensors { rewards, values, next_values, goes_on } = steps;
+    let ratios = log_ratios.f_exp()?;
+    let importance = ratios.f_clamp_max(f64::from(clips.importance))?;
+    let step = rewards.f_add(&next_values.f_mul_scalar(discount)?)?.f_sub(values)?;
+    let deltas = importance.f_mul(&step)?;
+    let traces =
+        ratios.f_clamp_max(f64::from(clips.trace))?.f_mul_scalar(discount * lambda)?.f_mul(goes_on)?;
+    // x_t = v_t - V(s_t), from the last step to the first: x_t = delta_t + discount c_t x_(t+1).
+    let nothing = values.f_get(0)?.f_zeros_like()?;
+    let mut gaps = vec![nothing];
+    for index in (0..rewards.size()[0]).rev() {
+        let later = &gaps[gaps.len() - 1];
+        gaps.push(deltas.f_get(index)?.f_addcmul(&traces.f_get(index)?, later)?);
+    }
+    gaps.reverse();
+    let gaps = Tensor::f_stack(&gaps, 0)?;
+    let count = rewards.size()[0];
+    let later = gaps.f_narrow(0, 1, count)?.f_mul(goes_on)?.f_mul_scalar(discount)?;
+    Ok((values.f_add(&gaps.f_narrow(0, 0, count)?)?, importance.f_mul(&step.f_add(&later)?)?))
+}
+
+/// The steps that V-trace is computed from, on the device: each f32 `[steps, envs]`.
+#[derive(Debug)]
+pub struct StepTensors {
+    /// The reward of each step.
+    pub rewards: Tensor,
+    /// The value of each step's observation.
+    pub values: Tensor,
+    /// The value of the observation that truly followed.
+    pub next_values: Tensor,
+    /// 1 where the episode goes on, 0 where it ended with the step.
+    pub goes_on: Tensor,
+}
+
+/// The steps that advantages are computed from.
 #[derive(Clone, Copy, Debug)]
 pub struct Steps<'a> {
     /// The reward of each step.
     pub rewards: &'a [f32],
-    /// The value of what each step acted on.
+    /// The value of each step's observation.
     pub values: &'a [f32],
-    /// How each step's episode ended with it.
+    /// The end of each step's episode, if it ended with the step.
     pub ends: &'a [End],
-    /// How many environments there are.
+    /// The number of environments.
     pub num_envs: usize,
 }
 
@@ -89,7 +136,24 @@ pub fn normalize(numbers: &mut [f32]) {
     numbers.iter_mut().for_each(|x| *x = ((f64::from(*x) - mean) / deviation) as f32);
 }
 
-/// How much of the returns' variance the values explain: 1 is all, 0 as much as their mean would, less is worse.
+/// [`normalize`] on tensors, over the rows to learn from: `shares` (f32 `[batch]`) is 0 for the others, which become 0, and
+/// `count` says how many there are.
+///
+/// # Errors
+/// [`AgentError::Nn`] when the shapes do not fit.
+pub fn normalize_on_tensors(numbers: &Tensor, shares: &Tensor, count: usize) -> Result<Tensor, AgentError> {
+    let taken = shares.f_ne(0.0)?.f_to_kind(Kind::Double)?;
+    let own = numbers.f_to_kind(Kind::Double)?.f_mul(&taken)?;
+    if count < 2 {
+        return Ok(own.f_to_kind(Kind::Float)?);
+    }
+    let mean = own.f_sum(Kind::Double)?.f_div_scalar(count as f64)?;
+    let own = own.f_sub(&mean)?.f_mul(&taken)?;
+    let variance = own.f_square()?.f_sum(Kind::Double)?.f_div_scalar(count as f64 - 1.0)?;
+    Ok(own.f_div(&variance.f_sqrt()?.f_add_scalar(1e-8)?)?.f_to_kind(Kind::Float)?)
+}
+
+/// The share of the returns' variance that the values explain: 1 is all, 0 as much as their mean would, less is worse.
 /// NaN where the returns do not vary.
 pub fn explained_variance(values: &[f32], returns: &[f32]) -> f64 {
     let variance = |numbers: &mut dyn Iterator<Item = f64>| {
@@ -105,6 +169,18 @@ pub fn explained_variance(values: &[f32], returns: &[f32]) -> f64 {
     let total = variance(&mut returns.iter().map(|&x| f64::from(x)));
     let left = variance(&mut returns.iter().zip(values).map(|(r, v)| f64::from(r - v)));
     if total == 0.0 { f64::NAN } else { 1.0 - left / total }
+}
+
+/// [`explained_variance`] on tensors of one shape: f64 `[]`.
+///
+/// # Errors
+/// [`AgentError::Nn`] when the shapes do not fit.
+pub fn explained_variance_on_tensors(values: &Tensor, returns: &Tensor) -> Result<Tensor, AgentError> {
+    let variance = |tensor: Tensor| tensor.f_to_kind(Kind::Double)?.f_var(false);
+    let total = variance(returns.f_detach()?)?;
+    let left = variance(returns.f_sub(values)?)?;
+    let total = total.f_masked_fill(&total.f_eq(0.0)?, f64::NAN)?;
+    Ok(left.f_div(&total)?.f_neg()?.f_add_scalar(1.0)?)
 }
 
 #[cfg(test)]
@@ -212,5 +288,46 @@ mod tests {
         assert_eq!(explained_variance(&returns, &returns), 1.0);
         assert!(explained_variance(&[2.0; 3], &returns).abs() < 1e-9);
         assert!(explained_variance(&[1.0; 3], &[1.0; 3]).is_nan());
+    }
+
+    #[test]
+    fn on_tensors_vtrace_normalizing_and_explained_variance_give_the_same_numbers() {
+        let rewards = [1.0f32, -2.0, 0.5, 3.0, 1.0, 2.0];
+        let values = [0.3f32, 0.6, 0.9, -1.0, 2.0, 0.1];
+        let ends = [End::No, End::No, End::Truncated, End::No, End::No, End::Terminated];
+        // Where an episode goes on, the next value is that of the next step.
+        let next = [0.9f32, -1.0, 4.0, 0.1, 1.5, 0.0];
+        let log_ratios = [0.4f32, -0.3, 1.0, -0.2, 0.1, 0.7];
+        let clips = VtraceClips { importance: 1.2, trace: 1.0 };
+        let (mut targets, mut advantages) = ([0.0; 6], [0.0; 6]);
+        let of = (&mut targets[..], &mut advantages[..]);
+        vtrace(steps(&rewards, &values, &ends, 2), &next, &log_ratios, (0.9, 0.8), clips, of);
+        let table = |numbers: &[f32]| Tensor::from_slice(numbers).reshape([3, 2]);
+        let goes_on = ends.map(|end| f32::from(u8::from(end == End::No)));
+        let on_device = StepTensors {
+            rewards: table(&rewards),
+            values: table(&values),
+            next_values: table(&next),
+            goes_on: table(&goes_on),
+        };
+        let (own_targets, own_advantages) =
+            vtrace_on_tensors(&on_device, &table(&log_ratios), (0.9, 0.8), clips).unwrap();
+        let close = |have: &Tensor, want: &[f32]| {
+            (have.reshape([-1]) - Tensor::from_slice(want)).abs().max().double_value(&[]) < 1e-5
+        };
+        assert!(close(&own_targets, &targets) && close(&own_advantages, &advantages));
+
+        let shares = Tensor::from_slice(&[0.2f32, 0.2, 0.0, 0.2, 0.2, 0.2]);
+        let own = normalize_on_tensors(&own_advantages.reshape([-1]), &shares, 5).unwrap();
+        let mut taken: Vec<f32> =
+            advantages.iter().enumerate().filter(|(row, _)| *row != 2).map(|(_, number)| *number).collect();
+        normalize(&mut taken);
+        taken.insert(2, 0.0);
+        assert!(close(&own, &taken));
+
+        let explained = explained_variance_on_tensors(&on_device.values, &own_targets).unwrap();
+        assert!((explained.double_value(&[]) - explained_variance(&values, &targets)).abs() < 1e-5);
+        let flat = Tensor::from_slice(&[1f32; 3]);
+        assert!(explained_variance_on_tensors(&flat, &flat).unwrap().double_value(&[]).is_nan());
     }
 }

@@ -1,5 +1,4 @@
-//! An agent that learns from rollouts, as a training loop drives it. What it does with a rollout is its algorithm's
-//! business.
+//! An agent that learns from rollouts, as a training loop drives it. Its algorithm says how it learns from one.
 
 use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::{ActionBatch, ObsBatch};
@@ -14,7 +13,7 @@ use crate::agent::{Agent, AgentContext, Halves};
 use crate::core::{AgentError, Experience, Metrics, Policy};
 use crate::networks::{Encoder, NetConfig, NetworkContext};
 
-/// What makes a better policy of a rollout. Implementing this is all that a new on-policy agent needs.
+/// An algorithm that makes a better policy of a rollout. Implementing this is all that a new on-policy agent needs.
 pub trait RolloutAlgorithm: Send {
     /// Improves the weights by a full rollout and says how many updates that took. `progress` is the share of the
     /// training's env steps that were done when the rollout began.
@@ -29,7 +28,7 @@ pub trait RolloutAlgorithm: Send {
         progress: f64,
     ) -> Result<u64, AgentError>;
 
-    /// The present values of what changes with progress, to log beside the means.
+    /// The present values of the schedules, to log beside the means.
     fn schedules(&self, progress: f64) -> Metrics;
 
     /// The tags of the means that [`RolloutAlgorithm::update`] adds to.
@@ -39,7 +38,7 @@ pub trait RolloutAlgorithm: Send {
 impl<A: RolloutAlgorithm> RolloutLearner for OnPolicyAgent<A> {
     fn acting_half(&self, num_envs: usize) -> Result<(PolicySampler, Rollout), AgentError> {
         let sampler = self.sampler.fresh();
-        Ok((sampler.clone(), self.rollout.of_envs(num_envs, &sampler)?))
+        Ok((sampler, self.rollout.of_envs(num_envs)?))
     }
 
     fn acting(&self) -> &Parameters {
@@ -70,14 +69,14 @@ impl<A: RolloutAlgorithm> RolloutLearner for OnPolicyAgent<A> {
     }
 }
 
-/// How an on-policy agent is put together.
+/// The parts and settings of an on-policy agent.
 #[derive(Clone, Debug)]
 pub struct OnPolicySetup<'a> {
     /// The networks.
     pub net: &'a NetConfig,
-    /// How continuous actions are explored.
+    /// The exploration of continuous actions.
     pub exploration: &'a ExplorationConfig,
-    /// What turns gradients into steps.
+    /// The optimiser.
     pub optimizer: &'a OptimizerConfig,
     /// The largest norm of an update's gradient.
     pub gradient_clip_norm: Option<f64>,
@@ -109,11 +108,11 @@ impl<A: RolloutAlgorithm> OnPolicyAgent<A> {
         let (sampler, parameters) = sampler_of(setup.net, setup.exploration, context)?;
         let seed = |purpose| SeededRng::seeded(derive_seed(context.seed, purpose, 0));
         Ok(Self {
-            rollout: Rollout::new(
+            rollout: sampler.rollout(
                 setup.rollout_steps,
                 context.num_envs,
                 setup.net.sequence_length,
-                &sampler,
+                context.device,
             )?,
             trained: ActorCriticLearner::new(
                 parameters,
@@ -164,11 +163,12 @@ pub fn sampler_of(
 impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
     fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError> {
         let weights = self.trained.parameters();
-        self.rollout.act(&mut self.sampler, Inference::Own(weights), observations, &mut self.act_rng, actions)
+        let rng = &mut self.act_rng;
+        self.sampler.act(&mut self.rollout, Inference::Own(weights), observations, rng, actions)
     }
 
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
-        self.rollout.observe(&mut self.sampler, experience);
+        self.sampler.observe(&mut self.rollout, experience);
         self.env_steps += experience.observations.rows() as u64;
         Ok(())
     }

@@ -1,20 +1,31 @@
-//! How likely a minibatch's actions are now, and the way back from a loss to the weights.
+//! The log-probabilities, entropies and values of a minibatch to the present networks, and the way back from a loss over
+//! them to the weights.
 //!
-//! A loss over log-probabilities, entropies and values is a few numbers a row: it is computed on the host in plain
-//! arithmetic, and so is its gradient with respect to the networks' outputs. Autograd begins behind them.
+//! Such a loss is a few numbers a row. By rows it is computed in ordinary memory, with its gradient by the networks'
+//! outputs derived by hand, and autograd begins behind them. On tensors all of it is recorded by autograd.
 
 use pavlov_nn::{HostBuffer, Parameters, Pass};
 use tch::Tensor;
 
-use super::exploration::add_gradient;
+use super::exploration::{add_gradient, log_deviations_on_tensors};
+use super::minibatch::MinibatchTensors;
 use super::sampler::{DistributionRows, mask_row};
-use super::{Minibatch, Outputs, PolicySampler};
+use super::{Minibatch, Outputs, PolicyOutputs, PolicySampler};
 use crate::core::AgentError;
-use crate::core::host::on_device;
+use crate::core::host::{on_device, sent};
 
-/// What a minibatch's actions and observations are worth to the present networks.
+/// The evaluation of a minibatch, in the form in which its loss is to be computed.
 #[derive(Debug)]
-pub struct ActionEvaluation {
+pub enum ActionEvaluation {
+    /// Numbers in ordinary memory.
+    Rows(RowEvaluation),
+    /// Tensors that autograd recorded.
+    Tensors(TensorEvaluation),
+}
+
+/// A minibatch's log-probabilities, entropies and values to the present networks, as plain numbers.
+#[derive(Debug)]
+pub struct RowEvaluation {
     /// The logarithm of each action's probability, `[batch]`.
     pub log_probs: Vec<f32>,
     /// The entropy of each distribution, `[batch]`.
@@ -25,14 +36,38 @@ pub struct ActionEvaluation {
     answer: DistributionRows,
 }
 
-/// What a loss changes by with each number of an [`ActionEvaluation`].
+/// The same as tensors, recorded by autograd, beside the minibatch's own numbers. Each is f32 `[batch]`.
+#[derive(Debug)]
+pub struct TensorEvaluation {
+    /// The logarithm of each action's probability.
+    pub log_probs: Tensor,
+    /// The entropy of each distribution.
+    pub entropies: Tensor,
+    /// The value of each observation.
+    pub values: Tensor,
+    /// The minibatch, on the device.
+    pub minibatch: MinibatchTensors,
+    outputs: Outputs,
+}
+
+impl TensorEvaluation {
+    /// Accumulates the gradient of a loss over these tensors, f32 `[]`, into the parameters' gradients.
+    ///
+    /// # Errors
+    /// [`AgentError`] when libtorch fails.
+    pub fn backward(&self, loss: &Tensor) -> Result<(), AgentError> {
+        self.outputs.backward_loss(loss)
+    }
+}
+
+/// The derivatives of a loss by the numbers of a [`RowEvaluation`].
 #[derive(Clone, Debug, Default)]
 pub struct RowGradients {
-    /// With each log-probability, `[batch]`.
+    /// By each log-probability, `[batch]`.
     pub by_log_prob: Vec<f32>,
-    /// With each entropy: the same for all rows.
+    /// By each entropy: the same for all rows.
     pub by_entropy: f32,
-    /// With each value, `[batch]`.
+    /// By each value, `[batch]`.
     pub by_value: Vec<f32>,
 }
 
@@ -43,7 +78,21 @@ pub struct Evaluator {
 }
 
 impl Evaluator {
-    /// Asks the networks about a minibatch, in the mode of training.
+    /// Runs the networks on a minibatch, in the mode of training.
+    fn outputs(
+        sampler: &PolicySampler,
+        pass: &mut Pass<'_>,
+        minibatch: &Minibatch,
+    ) -> Result<Outputs, AgentError> {
+        let device = pass.device();
+        let inputs = minibatch.observations(device)?;
+        let memory = minibatch.memory.as_ref().map(|memory| memory.on(device)).transpose()?;
+        let sequences =
+            memory.as_ref().map(|(policy, value)| (policy.sequences(), value.sequences())).unzip();
+        sampler.net.both(pass, &inputs, sequences)
+    }
+
+    /// Evaluates a minibatch row by row.
     ///
     /// # Errors
     /// [`AgentError`] when the minibatch does not fit the networks.
@@ -52,13 +101,9 @@ impl Evaluator {
         sampler: &PolicySampler,
         pass: &mut Pass<'_>,
         minibatch: &Minibatch,
-    ) -> Result<ActionEvaluation, AgentError> {
+    ) -> Result<RowEvaluation, AgentError> {
         let parameters = pass.parameters();
-        let inputs = on_device(minibatch.observations(), parameters.device())?;
-        let memory = minibatch.memory.as_ref().map(|memory| memory.on(parameters.device())).transpose()?;
-        let sequences =
-            memory.as_ref().map(|(policy, value)| (policy.sequences(), value.sequences())).unzip();
-        let outputs = sampler.net.both(pass, &inputs, sequences)?;
+        let outputs = Self::outputs(sampler, pass, minibatch)?;
         let distribution = sampler.head.distribution();
         let (count, width) = (distribution.parameters(), distribution.width());
         let mut answer = DistributionRows::default();
@@ -74,7 +119,36 @@ impl Evaluator {
         }
         let mut values = vec![0.0; batch];
         outputs.values.f_copy_data(&mut values, batch)?;
-        Ok(ActionEvaluation { log_probs, entropies, values, outputs, answer })
+        Ok(RowEvaluation { log_probs, entropies, values, outputs, answer })
+    }
+
+    /// Evaluates a minibatch in operations that autograd records; nothing is read back from the device.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the minibatch does not fit the networks.
+    pub fn evaluate_on_tensors(
+        &self,
+        sampler: &PolicySampler,
+        pass: &mut Pass<'_>,
+        minibatch: &Minibatch,
+    ) -> Result<TensorEvaluation, AgentError> {
+        let parameters = pass.parameters();
+        let (device, rows) = (parameters.device(), minibatch.len() as i64);
+        let outputs = Self::outputs(sampler, pass, minibatch)?;
+        let distribution = sampler.head.distribution();
+        let shape = |width: usize| [rows, width as i64];
+        let draws = sent(&minibatch.draws, &shape(distribution.width()), device)?;
+        let masks = (!minibatch.masks.is_empty())
+            .then(|| sent(&minibatch.masks, &shape(distribution.parameters()), device))
+            .transpose()?;
+        let parametrised = distribution_parameters(sampler, parameters, &outputs.policy)?;
+        Ok(TensorEvaluation {
+            log_probs: distribution.log_prob(&parametrised, masks.as_ref(), &draws)?,
+            entropies: distribution.entropy(&parametrised, masks.as_ref())?,
+            values: outputs.values.f_squeeze_dim(1)?,
+            minibatch: minibatch.tensors(device)?,
+            outputs,
+        })
     }
 
     /// Accumulates the gradient of a loss into the parameters' gradients.
@@ -85,7 +159,7 @@ impl Evaluator {
         &mut self,
         sampler: &PolicySampler,
         parameters: &Parameters,
-        (minibatch, evaluation): (&Minibatch, &ActionEvaluation),
+        (minibatch, evaluation): (&Minibatch, &RowEvaluation),
         by: &RowGradients,
     ) -> Result<(), AgentError> {
         let distribution = sampler.head.distribution();
@@ -132,4 +206,19 @@ impl Evaluator {
         }
         Ok(())
     }
+}
+
+/// The numbers that parametrise each row's distribution, f32 `[batch, parameters]`, recorded by autograd.
+fn distribution_parameters(
+    sampler: &PolicySampler,
+    parameters: &Parameters,
+    given: &PolicyOutputs,
+) -> Result<Tensor, AgentError> {
+    let Some(id) = sampler.net.log_deviation() else { return Ok(given.outputs.shallow_clone()) };
+    let own = parameters.get(id);
+    let log_deviations = match &given.features {
+        Some(features) => log_deviations_on_tensors(features, own)?,
+        None => own.f_unsqueeze(0)?.f_expand_as(&given.outputs)?,
+    };
+    Ok(Tensor::f_cat(&[&given.outputs, &log_deviations], 1)?)
 }

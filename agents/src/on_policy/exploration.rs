@@ -10,15 +10,16 @@ use pavlov_nn::NnError;
 use rand::RngExt;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 
 use crate::networks::NetConfig;
 
-/// How a policy over continuous actions explores, `exploration.*` in a file. Policies over discrete actions explore by
+/// The exploration of a policy over continuous actions, `exploration.*` in a file. Policies over discrete actions explore by
 /// drawing from their distribution, and have nothing to set here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExplorationConfig {
-    /// Where the logarithm of a continuous policy's deviation starts.
+    /// The initial logarithm of a continuous policy's deviation.
     pub log_deviation_start: f64,
     /// Whether a continuous policy explores by noise that depends on the observation (gSDE, Raffin et al. 2021); else its
     /// deviation is the same everywhere.
@@ -59,6 +60,17 @@ pub fn log_deviations(features: &[f32], log_deviation: &[f32], out: &mut [f32]) 
         }
     }
     out.iter_mut().for_each(|variance| *variance = 0.5 * variance.ln());
+}
+
+/// [`log_deviations`] on tensors, recorded by autograd: f32 `[batch, actions]` of features, f32 `[batch, features]`, which
+/// get no gradient, and of `log_deviation`, f32 `[features, actions]`.
+///
+/// # Errors
+/// [`NnError`] when the shapes do not fit.
+pub fn log_deviations_on_tensors(features: &Tensor, log_deviation: &Tensor) -> Result<Tensor, NnError> {
+    let squares = features.f_detach()?.f_square()?;
+    let variances = squares.f_matmul(&log_deviation.f_mul_scalar(2.0)?.f_exp()?)?;
+    Ok(variances.f_add_scalar(f64::from(EPSILON))?.f_log()?.f_mul_scalar(0.5)?)
 }
 
 /// Adds to the gradient of `log_deviation`, given what a loss changes by with each of the row's [`log_deviations`].
@@ -124,7 +136,7 @@ impl ExplorationNoise {
 
 #[cfg(test)]
 mod tests {
-    use tch::{Kind, Tensor};
+    use tch::Kind;
 
     use super::*;
 
@@ -135,8 +147,7 @@ mod tests {
         let mut have = [0.0; 2];
         log_deviations(&features, &numbers, &mut have);
         let leaf = Tensor::from_slice(&numbers).reshape([3, actions]).set_requires_grad(true);
-        let squares = Tensor::from_slice(&features).square().unsqueeze(0);
-        let logs = (squares.matmul(&(&leaf * 2.0).exp()) + f64::from(EPSILON)).log() * 0.5;
+        let logs = log_deviations_on_tensors(&Tensor::from_slice(&features).unsqueeze(0), &leaf).unwrap();
         let expected = Vec::<f32>::try_from(logs.reshape([-1])).unwrap();
         assert!(have.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-5));
 

@@ -45,7 +45,7 @@ impl ActionHead {
         Ok(Self { distribution, bounds })
     }
 
-    /// What actions are drawn from.
+    /// The distribution of the actions.
     pub fn distribution(&self) -> &Distribution {
         &self.distribution
     }

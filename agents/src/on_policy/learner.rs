@@ -5,7 +5,7 @@ use pavlov_nn::Parameters;
 use super::{PolicySampler, Rollout};
 use crate::core::{AgentError, Metrics};
 
-/// The learning half of an agent that learns from rollouts, and what its acting halves are made of.
+/// The learning half of an agent that learns from rollouts, and the parts of its acting halves.
 pub trait RolloutLearner: Send {
     /// An actor that has seen nothing, and an empty rollout of `num_envs` environments.
     ///

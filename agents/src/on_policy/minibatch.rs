@@ -1,53 +1,62 @@
 //! A minibatch of a rollout.
 
-use pavlov_nn::HostBuffer;
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::advantages;
+use super::observations::ObservationRows;
 use super::states::GatheredStates;
 use crate::core::AgentError;
+use crate::core::host::sent;
+use crate::networks::Encoder;
 
 /// Some rows of a rollout, gathered to learn from.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Minibatch {
-    observations: HostBuffer<f32>,
+    observations: Option<ObservationRows>,
     /// `[batch, choices]`, or empty where the environment gives no masks.
     pub masks: Vec<f32>,
-    /// What was drawn, `[batch, width]`.
+    /// The draws, `[batch, width]`.
     pub draws: Vec<f32>,
-    /// How likely that was to the policy that drew it, `[batch]`.
+    /// The logarithm of each draw's probability to the policy that drew it, `[batch]`.
     pub log_probs: Vec<f32>,
     /// The value of the observation to the network of that time, `[batch]`.
     pub values: Vec<f32>,
     /// `[batch]`
     pub advantages: Vec<f32>,
-    /// What the value should be, `[batch]`.
+    /// The return of each row, which the value should be: `[batch]`.
     pub returns: Vec<f32>,
     /// Rows that belong to a sequence but are nothing to learn from, `[batch]`; empty where there are none.
     pub skipped: Vec<bool>,
     pub(super) memory: Option<GatheredStates>,
 }
 
-impl Minibatch {
-    /// An empty minibatch.
+/// The numbers of a minibatch that losses on tensors are computed from, each f32 `[batch]` on the device.
+#[derive(Debug)]
+pub struct MinibatchTensors {
+    /// The logarithm of each action's probability to the policy that drew it.
+    pub log_probs: Tensor,
+    /// The value of each observation to the network of that time.
+    pub values: Tensor,
+    /// The advantage of each action.
+    pub advantages: Tensor,
+    /// The return of each row, which the value should be.
+    pub returns: Tensor,
+    /// The share of each row in a mean: 1 over the number of rows to learn from, or 0 for a row that is skipped.
+    pub shares: Tensor,
+}
+
+impl MinibatchTensors {
+    /// The mean of a number of each row, f32 `[batch]`, over the rows to learn from: f32 `[]`.
     ///
     /// # Errors
-    /// [`AgentError`] when memory runs out.
-    pub fn new() -> Result<Self, AgentError> {
-        Ok(Self {
-            observations: HostBuffer::new(&[0, 0])?,
-            masks: Vec::new(),
-            draws: Vec::new(),
-            log_probs: Vec::new(),
-            values: Vec::new(),
-            advantages: Vec::new(),
-            returns: Vec::new(),
-            skipped: Vec::new(),
-            memory: None,
-        })
+    /// [`AgentError::Nn`] when the shape does not fit.
+    pub fn mean(&self, numbers: &Tensor) -> Result<Tensor, AgentError> {
+        Ok(numbers.f_dot(&self.shares)?)
     }
+}
 
-    /// How many rows there are.
+impl Minibatch {
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.advantages.len()
     }
@@ -57,17 +66,24 @@ impl Minibatch {
         self.advantages.is_empty()
     }
 
-    /// What was acted on, f32 `[batch, width]` in ordinary memory.
-    pub fn observations(&self) -> &Tensor {
-        self.observations.tensor()
+    /// The observations as the networks take them, f32 `[batch, width]` on the device. The caller does not wait for the
+    /// copy to a GPU.
+    ///
+    /// # Errors
+    /// [`AgentError`] when nothing was gathered or the device's memory runs out.
+    pub fn observations(&self, device: Device) -> Result<Tensor, AgentError> {
+        match &self.observations {
+            Some(rows) => rows.tensor(0..self.len(), device),
+            None => Err(AgentError::State("a minibatch that nothing was gathered into has no rows".into())),
+        }
     }
 
-    /// Whether row `row` is nothing to learn from.
+    /// Whether row `row` is skipped: there is nothing to learn from it.
     pub fn is_skipped(&self, row: usize) -> bool {
         self.skipped.get(row).is_some_and(|skipped| *skipped)
     }
 
-    /// How many rows there are to learn from.
+    /// The number of rows to learn from.
     pub fn learned(&self) -> usize {
         self.len() - self.skipped.iter().filter(|skipped| **skipped).count()
     }
@@ -86,14 +102,36 @@ impl Minibatch {
         }
     }
 
-    /// Room for the observations of `rows` rows, to be written: `[rows, width]`.
+    /// The small numbers of the rows on the device, sent together in one copy that the caller does not wait for.
     ///
     /// # Errors
-    /// [`AgentError`] when memory runs out.
-    pub fn observations_mut(&mut self, rows: usize, width: usize) -> Result<&mut [f32], AgentError> {
-        if self.observations.tensor().size() != [rows as i64, width as i64] {
-            self.observations = HostBuffer::new(&[rows as i64, width as i64])?;
-        }
-        Ok(self.observations.as_mut_slice())
+    /// [`AgentError::Nn`] when the device's memory runs out.
+    pub fn tensors(&self, device: Device) -> Result<MinibatchTensors, AgentError> {
+        let (rows, share) = (self.len(), 1.0 / self.learned() as f32);
+        let shares = (0..rows).map(|row| if self.is_skipped(row) { 0.0 } else { share });
+        let given = [&self.log_probs, &self.values, &self.advantages, &self.returns];
+        let all: Vec<f32> = given.into_iter().flatten().copied().chain(shares).collect();
+        let columns = sent(&all, &[5, rows as i64], device)?;
+        Ok(MinibatchTensors {
+            log_probs: columns.f_get(0)?,
+            values: columns.f_get(1)?,
+            advantages: columns.f_get(2)?,
+            returns: columns.f_get(3)?,
+            shares: columns.f_get(4)?,
+        })
+    }
+
+    /// Room for `rows` observations of this encoder, to be learned from on `device`.
+    pub(crate) fn observations_mut(
+        &mut self,
+        rows: usize,
+        encoder: &Encoder,
+        device: Device,
+    ) -> Result<&mut ObservationRows, AgentError> {
+        let room = match self.observations.take() {
+            Some(room) if room.fits(rows, encoder, device) => room,
+            _ => ObservationRows::new(rows, encoder, device)?,
+        };
+        Ok(self.observations.insert(room))
     }
 }

@@ -1,19 +1,23 @@
-//! What agents share that learn from their own fresh experience: the policy-and-value network, the rollout, advantages.
+//! The parts that agents share which learn from their own fresh experience: the policy-and-value network, the rollout,
+//! advantages.
 //!
 //! Read in this order: `head` (from a distribution's draws to an environment's actions), `network` (from observations to the
-//! distribution and the value), `sampler` (actions drawn from it), `rollout` (what was done, and with which advantages),
-//! `states` (the memory's states meanwhile), `minibatch` (what is learned from at a time), `evaluate` (how likely it is now,
-//! and where a loss's gradient goes), `update` (one gradient step), `agent` (the loop's side of it). An algorithm is then a
-//! [`RolloutAlgorithm`]: from a rollout to better weights.
+//! distribution and the value), `sampler` (actions drawn from it), `observations`, `states` and `rollout` (the stored steps,
+//! with the memory's states and the advantages), `collect` (a sampler fills and values a rollout), `minibatch` (the rows of
+//! one update), `evaluate` (log-probabilities, entropies and values by the present weights, and the way back from a loss),
+//! `update` (one gradient step), `agent` (the training loop's side of it). An algorithm is then a [`RolloutAlgorithm`]: from
+//! a rollout to better weights.
 
 pub mod advantages;
 mod agent;
+mod collect;
 mod evaluate;
 pub mod exploration;
 mod head;
 mod learner;
 mod minibatch;
 mod network;
+pub mod observations;
 pub mod policy_gradient;
 mod rollout;
 mod rows;
@@ -24,16 +28,16 @@ mod update;
 #[cfg(test)]
 mod recurrent_tests;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use agent::{OnPolicyAgent, OnPolicySetup, RolloutAlgorithm, sampler_of};
-pub use evaluate::{ActionEvaluation, Evaluator, RowGradients};
+pub use evaluate::{ActionEvaluation, Evaluator, RowEvaluation, RowGradients, TensorEvaluation};
 pub use exploration::ExplorationConfig;
 pub use head::ActionHead;
 pub use learner::RolloutLearner;
-pub use minibatch::Minibatch;
+pub use minibatch::{Minibatch, MinibatchTensors};
 pub use network::{ActorCritic, Outputs, PolicyOutputs, ValueOutputs};
-pub use rollout::Rollout;
+pub use rollout::{Rollout, RolloutShape};
 pub use sampler::{PolicySampler, StochasticPolicy};
-pub use states::{OwnSequences, PolicyState};
+pub use states::{MemoryWidths, OwnSequences, PolicyState};
 pub use update::ActorCriticLearner;

@@ -8,7 +8,7 @@ use crate::core::AgentError;
 use crate::networks::{Features, Front, NetConfig, NetworkContext, Sequences};
 
 /// The policy's and the value's network, named `policy.` and `value.`; a continuous policy has `log_deviation` besides.
-/// What lies before the hidden layers is named `policy_features.`, `policy_front.`, `policy_memory.` and so on, or, where both
+/// The parts before the hidden layers are named `policy_features.`, `policy_front.`, `policy_memory.` and so on, or, where both
 /// share it, `features.`, `trunk.` and `memory.`. A description: the numbers are given with each call.
 #[derive(Clone, Debug)]
 pub struct ActorCritic {
@@ -22,35 +22,35 @@ pub struct ActorCritic {
     log_deviation: Option<ParameterId>,
 }
 
-/// What the policy's network gives for `rows` observations.
+/// The output of the policy's network for `rows` observations.
 #[derive(Debug)]
 pub struct PolicyOutputs {
     /// Logits, or the means of a Gaussian: f32 `[rows, outputs]`.
     pub outputs: Tensor,
-    /// What state-dependent exploration depends on: f32 `[rows, features]`.
+    /// The features that state-dependent exploration depends on: f32 `[rows, features]`.
     pub features: Option<Tensor>,
-    /// What the policy remembers after each step: f32 `[steps, count, width]`.
+    /// The memory's state after each step: f32 `[steps, count, width]`.
     pub states: Option<Tensor>,
 }
 
-/// What the value's network gives.
+/// The output of the value's network.
 #[derive(Debug)]
 pub struct ValueOutputs {
     /// f32 `[rows, 1]`
     pub values: Tensor,
-    /// What the value's network remembers after each step: f32 `[steps, count, width]`.
+    /// The memory's state after each step: f32 `[steps, count, width]`.
     pub states: Option<Tensor>,
 }
 
-/// What both networks give in an update, and the way back from them.
+/// The outputs of both networks in an update, and the way back from them.
 #[derive(Debug)]
 pub struct Outputs {
-    /// The policy's.
+    /// Those of the policy's network.
     pub policy: PolicyOutputs,
     /// The values, f32 `[rows, 1]`.
     pub values: Tensor,
-    /// What both were computed from, where they share it: as it came, and as a leaf on which their gradients meet, so
-    /// that the way back through the shared part is gone once.
+    /// The features that both were computed from, where they share them: as they were computed, and as a leaf on which
+    /// the gradients of both meet, so that the backward pass goes through the shared part once.
     shared: Option<(Tensor, Tensor)>,
 }
 
@@ -62,10 +62,23 @@ impl Outputs {
     pub fn backward(&self, by_policy: &Tensor, by_value: &Tensor) -> Result<(), AgentError> {
         backward(&self.policy.outputs, by_policy)?;
         backward(&self.values, by_value)?;
-        if let Some((features, leaf)) = &self.shared {
-            backward(features, &leaf.f_grad()?)?;
+        self.backward_shared()
+    }
+
+    /// From a loss that autograd recorded, f32 `[]`, to the gradients of the parameters.
+    ///
+    /// # Errors
+    /// [`AgentError`] when libtorch fails.
+    pub fn backward_loss(&self, loss: &Tensor) -> Result<(), AgentError> {
+        loss.f_backward()?;
+        self.backward_shared()
+    }
+
+    fn backward_shared(&self) -> Result<(), AgentError> {
+        match &self.shared {
+            Some((features, leaf)) => Ok(backward(features, &leaf.f_grad()?)?),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -117,8 +130,8 @@ impl ActorCritic {
         Ok(Self { policy_front, value_front, policy, mean, value, log_deviation })
     }
 
-    /// What the policy's network gives for observations, f32 `[rows, inputs]`; a network with a memory has to know how
-    /// they follow one another.
+    /// Runs the policy's network on observations, f32 `[rows, inputs]`; a network with a memory needs to be told how they
+    /// follow one another.
     ///
     /// # Errors
     /// [`AgentError`] when the shape does not fit.
@@ -156,7 +169,7 @@ impl ActorCritic {
         Ok(ValueOutputs { values: self.value.forward(pass, &features)?, states })
     }
 
-    /// What both networks give, recorded by autograd; sequences are the policy's and the value's.
+    /// Runs both networks, recorded by autograd; sequences are the policy's and the value's.
     ///
     /// # Errors
     /// [`AgentError`] when the shape does not fit.
@@ -182,8 +195,7 @@ impl ActorCritic {
         })
     }
 
-    /// How many numbers the policy's network gives for each observation, how many features exploration depends on, and how
-    /// many logarithms of deviations there are.
+    /// The widths of the policy's output, of the features that exploration depends on, and of the logarithms of deviations.
     pub(super) fn policy_widths(&self) -> (usize, usize, usize) {
         let features = self.mean.as_ref().map_or(0, |_| self.policy.outputs());
         let outputs = self.mean.as_ref().unwrap_or(&self.policy).outputs();
@@ -191,23 +203,23 @@ impl ActorCritic {
         (outputs as usize, features as usize, deviations as usize)
     }
 
-    /// How many numbers the policy remembers of each environment; 0 without a memory.
+    /// The width of the policy's memory for each environment; 0 without a memory.
     pub fn policy_state_width(&self) -> usize {
         self.policy_front.state_width()
     }
 
-    /// The same of the value's network.
+    /// The width of the value network's memory for each environment; 0 without a memory.
     pub fn value_state_width(&self) -> usize {
         self.value_front.as_ref().unwrap_or(&self.policy_front).state_width()
     }
 
-    /// Where the logarithm of a continuous policy's deviation stands: `[actions]`, or `[features, actions]` where it
+    /// The parameter that holds the logarithm of a continuous policy's deviation: `[actions]`, or `[features, actions]` where it
     /// depends on the observation.
     pub fn log_deviation(&self) -> Option<ParameterId> {
         self.log_deviation
     }
 
-    /// Where numbers stop being finite on the policy's way, for a message.
+    /// The place in the policy's network where numbers stop being finite, for a message.
     pub(super) fn find_non_finite(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Option<String>, NnError> {
         self.policy_front.find_non_finite(pass, x)
     }

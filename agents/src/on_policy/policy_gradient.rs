@@ -1,7 +1,7 @@
-//! The loss of plain policy gradients with a value: what A2C and REINFORCE descend.
+//! The loss of plain policy gradients with a value, by rows and on tensors: A2C, IMPALA and REINFORCE descend it.
 
-use super::{ActionEvaluation, Minibatch, RowGradients};
-use crate::core::{AgentError, Means};
+use super::{ActionEvaluation, Minibatch, RowEvaluation, RowGradients, TensorEvaluation};
+use crate::core::{AgentError, Means, Scalar};
 
 /// The tags that [`Losses::record`] adds to, and the explained variance.
 pub const TAGS: &[&str] = &[
@@ -12,33 +12,48 @@ pub const TAGS: &[&str] = &[
     "train/explained_variance",
 ];
 
-/// What the parts of the loss weigh beside the policy's.
+/// The weights of the parts of the loss beside the policy's.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights {
-    /// The value's mean squared error.
+    /// The weight of the value's mean squared error.
     pub value: f64,
-    /// The mean entropy, which is taken off.
+    /// The weight of the mean entropy, which is subtracted.
     pub entropy: f64,
 }
 
 /// The means of a minibatch.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Losses {
     /// `-A log pi(a|s)`
-    pub policy: f64,
+    pub policy: Scalar,
     /// `(V(s) - R)^2`
-    pub value: f64,
-    /// In nats.
-    pub entropy: f64,
-    /// Their weighted sum.
-    pub total: f64,
+    pub value: Scalar,
+    /// Minus the entropy, in nats.
+    pub entropy: Scalar,
+    /// Their weighted sum. On tensors this is the loss that autograd recorded.
+    pub total: Scalar,
 }
 
 /// The losses, and the gradient of `mean(-A log pi(a|s) + value (V(s) - R)^2 - entropy H(pi(.|s)))`. The advantages are
-/// constants.
+/// constants. By rows the derivatives are written to `gradients`.
+///
+/// # Errors
+/// [`AgentError::Nn`] when libtorch fails.
 pub fn differentiate(
     minibatch: &Minibatch,
     evaluation: &ActionEvaluation,
+    weights: Weights,
+    gradients: &mut RowGradients,
+) -> Result<Losses, AgentError> {
+    match evaluation {
+        ActionEvaluation::Rows(now) => Ok(by_rows(minibatch, now, weights, gradients)),
+        ActionEvaluation::Tensors(now) => on_tensors(now, weights),
+    }
+}
+
+fn by_rows(
+    minibatch: &Minibatch,
+    now: &RowEvaluation,
     weights: Weights,
     gradients: &mut RowGradients,
 ) -> Losses {
@@ -55,29 +70,47 @@ pub fn differentiate(
             gradients.by_log_prob.push(0.0);
             continue;
         }
-        let (advantage, error) = (minibatch.advantages[row], evaluation.values[row] - minibatch.returns[row]);
+        let (advantage, error) = (minibatch.advantages[row], now.values[row] - minibatch.returns[row]);
         gradients.by_value.push(value_share * error);
         gradients.by_log_prob.push(-advantage * share);
-        policy -= f64::from(evaluation.log_probs[row] * advantage) / count;
+        policy -= f64::from(now.log_probs[row] * advantage) / count;
         value += f64::from(error).powi(2) / count;
-        entropy += f64::from(evaluation.entropies[row]) / count;
+        entropy += f64::from(now.entropies[row]) / count;
     }
-    Losses { policy, value, entropy, total: policy + weights.value * value - weights.entropy * entropy }
+    Losses {
+        total: (policy + weights.value * value - weights.entropy * entropy).into(),
+        policy: policy.into(),
+        value: value.into(),
+        entropy: (-entropy).into(),
+    }
+}
+
+fn on_tensors(now: &TensorEvaluation, weights: Weights) -> Result<Losses, AgentError> {
+    let then = &now.minibatch;
+    let policy = then.mean(&now.log_probs.f_mul(&then.advantages)?)?.f_neg()?;
+    let value = then.mean(&now.values.f_sub(&then.returns)?.f_square()?)?;
+    let entropy = then.mean(&now.entropies)?.f_neg()?;
+    let weighted = value.f_mul_scalar(weights.value)?.f_add(&entropy.f_mul_scalar(weights.entropy)?)?;
+    Ok(Losses {
+        total: policy.f_add(&weighted)?.into(),
+        policy: policy.into(),
+        value: value.into(),
+        entropy: entropy.into(),
+    })
 }
 
 impl Losses {
     /// Adds them to the means.
     ///
     /// # Errors
-    /// [`AgentError::Diverged`] when their sum is not finite.
+    /// [`AgentError::Diverged`] when their sum is known not to be finite.
     pub fn record(&self, means: &mut Means) -> Result<(), AgentError> {
-        if !self.total.is_finite() {
-            return Err(AgentError::Diverged(format!("the loss is {}", self.total)));
+        if let Some(loss) = self.total.known_not_finite() {
+            return Err(AgentError::Diverged(format!("the loss is {loss}")));
         }
-        means.add("train/loss", self.total);
-        means.add("train/policy_loss", self.policy);
-        means.add("train/value_loss", self.value);
-        means.add("train/entropy_loss", -self.entropy);
-        Ok(())
+        means.add_scalar("train/loss", &self.total)?;
+        means.add_scalar("train/policy_loss", &self.policy)?;
+        means.add_scalar("train/value_loss", &self.value)?;
+        means.add_scalar("train/entropy_loss", &self.entropy)
     }
 }

@@ -1,11 +1,11 @@
-//! What a memory has to hold to: learning sees what acting saw.
+//! Recurrent policies: learning computes the numbers that acting computed.
 
 use pavlov_envs::{BoxSpace, Dtype, Space};
 use pavlov_nn::{Pass, backward};
-use tch::{Kind, Tensor, kind::FLOAT_CPU};
+use tch::{Device, Kind, Tensor, kind::FLOAT_CPU};
 
 use super::tests::{context, made, play, small_net};
-use super::{Evaluator, Minibatch, Rollout, RowGradients};
+use super::{Evaluator, Minibatch, RowGradients};
 use crate::acting::Inference;
 use crate::networks::{NetConfig, RecurrentConfig};
 
@@ -27,14 +27,14 @@ fn learning_sees_what_acting_saw_across_the_ends_of_episodes_and_rollouts() {
     for config in nets() {
         for length in [0, 5, 1] {
             let (mut sampler, parameters) = made(&config, &context);
-            let mut rollout = Rollout::new(20, NUM_ENVS, length, &sampler).unwrap();
+            let mut rollout = sampler.rollout(20, NUM_ENVS, length, Device::Cpu).unwrap();
             // The second rollout begins with what the first one left.
             for _ in 0..2 {
                 rollout.clear();
                 play(&mut rollout, &context, &mut sampler, Inference::Own(&parameters), 20);
-                rollout.finish(&sampler, &parameters, (0.9, 0.9)).unwrap();
+                sampler.finish(&mut rollout, &parameters, (0.9, 0.9)).unwrap();
             }
-            let mut minibatch = Minibatch::new().unwrap();
+            let mut minibatch = Minibatch::default();
             let share = rollout.share_of(20);
             let mut rows = 0;
             for chosen in rollout.learnable().chunks(share) {
@@ -60,10 +60,10 @@ fn a_shared_trunk_gets_both_gradients() {
     let context = context(Space::unbounded(&[4]), Space::Discrete(3), NUM_ENVS);
     for config in nets() {
         let (mut sampler, mut parameters) = made(&config, &context);
-        let mut rollout = Rollout::new(10, NUM_ENVS, 0, &sampler).unwrap();
+        let mut rollout = sampler.rollout(10, NUM_ENVS, 0, Device::Cpu).unwrap();
         play(&mut rollout, &context, &mut sampler, Inference::Own(&parameters), 10);
-        rollout.finish(&sampler, &parameters, (0.9, 0.9)).unwrap();
-        let mut minibatch = Minibatch::new().unwrap();
+        sampler.finish(&mut rollout, &parameters, (0.9, 0.9)).unwrap();
+        let mut minibatch = Minibatch::default();
         rollout.gather(&rollout.learnable(), &mut minibatch).unwrap();
         let mut evaluator = Evaluator::default();
         let seen = evaluator.evaluate(&sampler, &mut Pass::eval(&parameters), &minibatch).unwrap();
@@ -75,8 +75,9 @@ fn a_shared_trunk_gets_both_gradients() {
 
         // The same by autograd, each network by itself.
         parameters.zero_gradients();
-        let memory = minibatch.memory.as_ref().unwrap().on(tch::Device::Cpu).unwrap();
-        let (x, sequences) = (minibatch.observations(), (memory.0.sequences(), memory.1.sequences()));
+        let memory = minibatch.memory.as_ref().unwrap().on(Device::Cpu).unwrap();
+        let (x, sequences) =
+            (&minibatch.observations(Device::Cpu).unwrap(), (memory.0.sequences(), memory.1.sequences()));
         let logits = sampler.net.policy(&mut Pass::eval(&parameters), x, Some(sequences.0)).unwrap().outputs;
         let draws = Tensor::from_slice(&minibatch.draws).to_kind(Kind::Int64).reshape([-1, 1]);
         let log_probs = logits.log_softmax(1, Kind::Float).gather(1, &draws, false).squeeze_dim(1);
@@ -92,10 +93,10 @@ fn a_shared_trunk_gets_both_gradients() {
 fn rows_in_whose_place_the_environment_was_reset_teach_nothing() {
     let context = context(Space::unbounded(&[4]), Space::Discrete(3), NUM_ENVS);
     let (mut sampler, mut parameters) = made(&nets()[0], &context);
-    let mut rollout = Rollout::new(4, NUM_ENVS, 0, &sampler).unwrap();
+    let mut rollout = sampler.rollout(4, NUM_ENVS, 0, Device::Cpu).unwrap();
     play(&mut rollout, &context, &mut sampler, Inference::Own(&parameters), 4);
-    rollout.finish(&sampler, &parameters, (0.9, 0.9)).unwrap();
-    let mut minibatch = Minibatch::new().unwrap();
+    sampler.finish(&mut rollout, &parameters, (0.9, 0.9)).unwrap();
+    let mut minibatch = Minibatch::default();
     rollout.gather(&rollout.learnable(), &mut minibatch).unwrap();
     minibatch.skipped.fill(true);
     minibatch.skipped[5] = false;

@@ -1,4 +1,4 @@
-//! An actor-critic's policy as a function of rows, for who runs it for many that act.
+//! An actor-critic's policy as a function of rows, so that one thread can run the network for many actors.
 
 use std::ops::Range;
 
@@ -13,18 +13,18 @@ use crate::networks::Sequences;
 /// The policy's network for rows of
 ///
 /// ```text
-/// in:   encoded observation | what is remembered | 1 where an episode begins
-/// out:  outputs | logarithms of deviations | features | what is remembered then
+/// in:   encoded observation | memory's state | 1 where an episode begins
+/// out:  outputs | logarithms of deviations | features | memory's state after the step
 /// ```
 ///
-/// where what a policy does not have is 0 numbers wide. The deviations are the same in each row: they are weights.
+/// where a part that the policy does not have is 0 numbers wide. The deviations are the same in each row: they are weights.
 #[derive(Debug)]
 pub(super) struct PolicyRows {
     net: ActorCritic,
     widths: RowWidths,
 }
 
-/// How wide the parts of such rows are.
+/// The widths of the parts of such rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RowWidths {
     inputs: usize,
@@ -35,31 +35,31 @@ pub(super) struct RowWidths {
 }
 
 impl PolicyRows {
-    /// Of a network for encoded observations of `inputs` numbers.
+    /// The policy of a network for encoded observations of `inputs` numbers.
     pub fn new(net: &ActorCritic, inputs: usize) -> Self {
         Self { net: net.clone(), widths: RowWidths::new(net, inputs) }
     }
 }
 
 impl RowWidths {
-    /// Those of a network for encoded observations of `inputs` numbers.
+    /// The widths for a network of encoded observations of `inputs` numbers.
     pub fn new(net: &ActorCritic, inputs: usize) -> Self {
         let (outputs, features, log_deviation) = net.policy_widths();
         Self { inputs, state: net.policy_state_width(), outputs, log_deviation, features }
     }
 
-    /// Of a whole row on its way in.
+    /// The width of a whole row on its way in.
     pub fn row_in(&self) -> usize {
         let memory = if self.state > 0 { self.state + 1 } else { 0 };
         self.inputs + memory
     }
 
-    /// Of a whole row on its way out.
+    /// The width of a whole row on its way out.
     pub fn row_out(&self) -> usize {
         self.outputs + self.log_deviation + self.features + self.state
     }
 
-    /// Where in an outgoing row stand: outputs, logarithms of deviations, features, what is remembered.
+    /// The places in an outgoing row of outputs, logarithms of deviations, features and the memory's state.
     pub fn places(&self) -> [Range<usize>; 4] {
         let mut end = 0;
         [self.outputs, self.log_deviation, self.features, self.state].map(|width| {
@@ -102,15 +102,16 @@ impl RowNetwork for PolicyRows {
 #[cfg(test)]
 mod tests {
     use pavlov_envs::Space;
+    use tch::Device;
 
     use super::super::tests::{context, every_kind_of_actions, explores, play, small_net};
-    use super::super::{Minibatch, Rollout, sampler_of};
+    use super::super::{Minibatch, sampler_of};
     use super::*;
     use crate::acting::{BatchedInference, Inference};
     use crate::core::host::read;
     use crate::networks::{NetConfig, RecurrentConfig};
 
-    /// Runs the network for one that acts as if it were many.
+    /// Runs the network for one sampler as it is run for many.
     struct Alone<'a>(Box<dyn RowNetwork>, &'a Parameters);
 
     impl BatchedInference for Alone<'_> {
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_others_acts_as_who_runs_the_network_itself() {
+    fn a_sampler_that_asks_another_thread_acts_as_one_that_runs_the_network_itself() {
         let memories = [RecurrentConfig::Off, RecurrentConfig::Lstm, RecurrentConfig::Gru];
         for (actions, state_dependent_exploration, recurrent) in every_kind_of_actions()
             .into_iter()
@@ -138,10 +139,10 @@ mod tests {
             let others = Alone(sampler.network(), &parameters);
             let seen = [Inference::Own(&parameters), Inference::Batched(&others)].map(|inference| {
                 let mut sampler = sampler.fresh();
-                let mut rollout = Rollout::new(12, 2, 0, &sampler).unwrap();
+                let mut rollout = sampler.rollout(12, 2, 0, Device::Cpu).unwrap();
                 play(&mut rollout, &context, &mut sampler, inference, 12);
-                rollout.finish(&sampler, &parameters, (0.9, 0.9)).unwrap();
-                let mut all = Minibatch::new().unwrap();
+                sampler.finish(&mut rollout, &parameters, (0.9, 0.9)).unwrap();
+                let mut all = Minibatch::default();
                 rollout.gather(&rollout.learnable(), &mut all).unwrap();
                 (all.draws, all.log_probs)
             });

@@ -1,4 +1,4 @@
-//! Asking an actor-critic for actions and values.
+//! Drawing actions from an actor-critic, and asking it for values.
 
 use std::ops::Range;
 
@@ -15,8 +15,8 @@ use crate::core::host::{on_device, read};
 use crate::core::{ActMode, AgentError, Policy};
 use crate::networks::{Encoder, Sequences};
 
-/// An actor-critic's description, what stands between it and the environment, and room for its answers. Who runs the
-/// networks is said with each call.
+/// An actor-critic's description, the encoder and the head between it and the environment, and room for its answers.
+/// Each call says where the networks run ([`Inference`]).
 #[derive(Clone, Debug)]
 pub struct PolicySampler {
     /// The networks.
@@ -27,23 +27,23 @@ pub struct PolicySampler {
     pub head: ActionHead,
     /// State-dependent noise, where the agent explores by it. Without it actions are drawn independently.
     pub noise: Option<ExplorationNoise>,
-    /// What a recurrent policy remembers. Without it each observation stands alone.
+    /// The state of a recurrent policy's memory. Without it each observation stands alone.
     pub memory: Option<PolicyState>,
     answer: DistributionRows,
-    /// What goes to who runs the network for many, and what comes back.
+    /// The rows sent to the thread that runs the network for many actors, and its answer.
     asked: (Vec<f32>, Vec<f32>),
 }
 
-/// What parametrises each row's distribution, in ordinary memory.
+/// The parameters of each row's distribution, in ordinary memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct DistributionRows {
     /// `[rows, parameters]`
     pub rows: Vec<f32>,
     /// The logarithms of a continuous policy's deviations as they stand among the weights.
     pub log_deviation: Vec<f32>,
-    /// What they are multiplied with where exploration depends on the observation: `[rows, features]`.
+    /// The features that they are multiplied with where exploration depends on the observation: `[rows, features]`.
     pub features: Vec<f32>,
-    /// What the network gave as means: `[rows, dimensions]`.
+    /// The means that the network gave: `[rows, dimensions]`.
     means: Vec<f32>,
 }
 
@@ -63,12 +63,12 @@ impl PolicySampler {
         }
     }
 
-    /// The policy's network, for who runs it for many that act.
+    /// The policy's network, to be run for many actors by one thread.
     pub fn network(&self) -> Box<dyn RowNetwork> {
         Box::new(PolicyRows::new(&self.net, self.encoder.width()))
     }
 
-    /// The same, having seen nothing.
+    /// A copy that has seen nothing: its memory and noise start anew.
     pub fn fresh(&self) -> Self {
         let mut fresh = self.clone();
         fresh.noise.iter_mut().for_each(ExplorationNoise::restart);
@@ -76,7 +76,7 @@ impl PolicySampler {
         fresh
     }
 
-    /// Everything to continue acting from: what it remembers, and its noise.
+    /// Everything to continue acting from: the memory's state and the noise.
     ///
     /// # Errors
     /// [`AgentError`] when a value cannot be expressed.
@@ -115,8 +115,8 @@ impl PolicySampler {
         }
     }
 
-    /// Draws an action for each row of `inputs` (f32 `[rows, width]` on the CPU) into `draws`, or takes the likeliest
-    /// one, and writes the logarithm of its probability.
+    /// Draws an action for each row of `inputs` (f32 `[rows, width]`, on the CPU where another thread runs the network) into
+    /// `draws`, or takes the likeliest one, and writes the logarithm of its probability.
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when the network gives NaN.
@@ -163,7 +163,7 @@ impl PolicySampler {
         Ok(())
     }
 
-    /// Runs the policy's network for one step of all environments, and remembers it.
+    /// Runs the policy's network for one step of all environments, and keeps its memory's state.
     fn run(&mut self, weights: &Parameters, inputs: &Tensor) -> Result<(), AgentError> {
         let inputs = on_device(inputs, weights.device())?;
         let outputs = match &mut self.memory {
@@ -179,7 +179,7 @@ impl PolicySampler {
         self.answer.fill(&self.net, weights, self.head.distribution().parameters(), &outputs)
     }
 
-    /// The same, run by somebody else.
+    /// Has another thread run the network for one step of all environments.
     fn ask(&mut self, others: &dyn BatchedInference, inputs: &Tensor) -> Result<(), AgentError> {
         let (count, width) = (inputs.size()[0] as usize, self.encoder.width());
         let widths = RowWidths::new(&self.net, width);
@@ -206,8 +206,8 @@ impl PolicySampler {
         Ok(())
     }
 
-    /// Writes the values of observations, f32 `[rows, width]` on the CPU; gives what the value's network remembers after
-    /// each, if it does.
+    /// Writes the values of observations, f32 `[rows, width]`; gives the state of the value's
+    /// memory after each, where it has one.
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when one of them is NaN.
@@ -233,7 +233,7 @@ impl PolicySampler {
     }
 }
 
-/// Where the numbers of these rows stop being finite, if that can be found.
+/// The place in the network where the numbers of these rows stop being finite, if it can be found.
 fn place_of_nan(net: &ActorCritic, inference: Inference<'_>, inputs: &Tensor) -> Option<String> {
     let Inference::Own(weights) = inference else { return None };
     let inputs = on_device(inputs, weights.device()).ok()?;
@@ -313,7 +313,7 @@ pub struct StochasticPolicy {
 }
 
 impl StochasticPolicy {
-    /// A policy with these weights, which nobody else changes.
+    /// A policy with these weights, which are its own.
     ///
     /// # Errors
     /// [`AgentError`] when memory runs out.

@@ -1,21 +1,20 @@
-//! What a recurrent actor-critic remembers: while it acts, and along a rollout.
+//! The memory of a recurrent actor-critic: its state while it acts, and its states along a rollout.
 
 use pavlov_envs::StepBatch;
 use pavlov_nn::{StateDict, StateView};
 use tch::{Device, Tensor};
 
-use super::PolicySampler;
 use crate::core::AgentError;
-use crate::core::host::{fill, on_device, read};
+use crate::core::host::{fill, read, sent};
 use crate::networks::Sequences;
 
-/// What a policy remembers of each environment.
+/// The state of a policy's memory in each environment.
 #[derive(Clone, Debug)]
 pub struct PolicyState {
     width: usize,
     /// `[rows, width]`
     states: Vec<f32>,
-    /// 1 where an episode begins, so that nothing is remembered: `[rows]`.
+    /// 1 where an episode begins, whose state is not used: `[rows]`.
     starts: Vec<f32>,
 }
 
@@ -31,7 +30,7 @@ impl PolicyState {
         self.starts.resize(rows, 1.0);
     }
 
-    /// Forgets what environment `row` was like.
+    /// Forgets environment `row`: an episode begins there.
     pub fn forget(&mut self, row: usize) {
         if let Some(start) = self.starts.get_mut(row) {
             *start = 1.0;
@@ -52,19 +51,19 @@ impl PolicyState {
         OwnSequences::new(&self.starts, &self.states, 1, self.starts.len(), device)
     }
 
-    /// Writes what is remembered of environment `row`, and 1 after it where an episode begins: `[width + 1]`.
+    /// Writes the state of environment `row`, and 1 after it where an episode begins: `[width + 1]`.
     pub(super) fn write(&self, row: usize, out: &mut [f32]) {
         out[..self.width].copy_from_slice(&self.states[row * self.width..(row + 1) * self.width]);
         out[self.width] = self.starts[row];
     }
 
-    /// Takes over what is remembered of environment `row` after a step, `[width]`.
+    /// Takes over the state of environment `row` after a step, `[width]`.
     pub(super) fn read(&mut self, row: usize, state: &[f32]) {
         self.starts[row] = 0.0;
         self.states[row * self.width..(row + 1) * self.width].copy_from_slice(state);
     }
 
-    /// Takes over what is remembered after a step, f32 `[1, rows, width]`.
+    /// Takes over the states after a step, f32 `[1, rows, width]`.
     pub fn update(&mut self, states: &Tensor) -> Result<(), AgentError> {
         self.starts.fill(0.0);
         read(states, &mut self.states)
@@ -107,40 +106,48 @@ impl OwnSequences {
     ) -> Result<Self, AgentError> {
         let tensor = |numbers: &[f32], rows: usize| -> Result<Tensor, AgentError> {
             let columns = (numbers.len() / rows.max(1)) as i64;
-            on_device(&Tensor::f_from_slice(numbers)?.f_reshape([rows as i64, columns])?, device)
+            sent(numbers, &[rows as i64, columns], device)
         };
         Ok(Self { starts: tensor(starts, steps)?, state: tensor(states, count)? })
     }
 
-    /// As the networks take them.
+    /// The sequences as the networks take them.
     pub fn sequences(&self) -> Sequences<'_> {
         Sequences { starts: &self.starts, state: &self.state }
     }
 }
 
-/// What was remembered along a rollout.
+/// The numbers of the networks' memories for each environment.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryWidths {
+    /// Those of the policy's network.
+    pub policy: usize,
+    /// Those of the value's network.
+    pub value: usize,
+}
+
+/// The states of the memories along a rollout.
 #[derive(Debug)]
 pub(super) struct RolloutStates {
     num_envs: usize,
     policy_width: usize,
     value_width: usize,
-    /// What the policy remembered before each step, `[steps, envs, policy width]`.
+    /// The policy's state before each step, `[steps, envs, policy width]`.
     policy: Vec<f32>,
-    /// The same of the value network, known once the rollout is finished: `[steps, envs, value width]`.
+    /// The value network's state before each step, known once the rollout is finished: `[steps, envs, value width]`.
     value: Vec<f32>,
-    /// Where episodes began, `[steps + 1, envs]`.
+    /// 1 where an episode began, else 0: `[steps + 1, envs]`.
     starts: Vec<f32>,
-    /// What the value network remembered before the first step, `[envs, value width]`.
+    /// The value network's state before the first step, `[envs, value width]`.
     value_before: Vec<f32>,
 }
 
 impl RolloutStates {
-    /// For rollouts of so many steps; `None` for an actor without memory.
-    pub fn new(steps: usize, num_envs: usize, sampler: &PolicySampler) -> Option<Self> {
-        let policy_width = sampler.memory.as_ref()?.width;
-        let value_width = sampler.net.value_state_width();
+    /// The states of a rollout of so many steps.
+    pub fn new(steps: usize, num_envs: usize, widths: MemoryWidths) -> Self {
+        let MemoryWidths { policy: policy_width, value: value_width } = widths;
         let rows = steps * num_envs;
-        Some(Self {
+        Self {
             num_envs,
             policy_width,
             value_width,
@@ -148,10 +155,10 @@ impl RolloutStates {
             value: vec![0.0; rows * value_width],
             starts: vec![1.0; rows + num_envs],
             value_before: vec![0.0; num_envs * value_width],
-        })
+        }
     }
 
-    /// Keeps what is remembered before step `step`; that after the last one too.
+    /// Keeps the policy's state before step `step`, and the starts of episodes; of the step after the last one the starts alone.
     pub fn record(&mut self, memory: &mut PolicyState, step: usize) {
         memory.resize(self.num_envs);
         let rows = step * self.num_envs..(step + 1) * self.num_envs;
@@ -162,7 +169,7 @@ impl RolloutStates {
         }
     }
 
-    /// Takes over what the policy of some environments remembered, the first of which has number `first`.
+    /// Takes over the policy's states of some environments, the first of which has number `first`.
     pub fn join(&mut self, first: usize, part: &Self) {
         let (to, from) = (self.num_envs, part.num_envs);
         let place = |to_rows: &mut [f32], from_rows: &[f32], width: usize| {
@@ -181,14 +188,14 @@ impl RolloutStates {
         OwnSequences::new(&self.starts, &self.value_before, steps, self.num_envs, device)
     }
 
-    /// The same once the rollout is finished and what the value network remembers has gone on.
+    /// The same once the rollout is finished and the value network's memory has gone on.
     pub fn whole_again(&self, device: Device) -> Result<OwnSequences, AgentError> {
         let steps = self.starts.len() / self.num_envs;
         let before = &self.value[..self.num_envs * self.value_width];
         OwnSequences::new(&self.starts, before, steps, self.num_envs, device)
     }
 
-    /// What the value network remembers after the steps of these rows: the first states of sequences of one step.
+    /// The value network's states after the steps of these rows: the first states of sequences of one step.
     pub fn after(&self, states: &[f32], rows: &[i64], device: Device) -> Result<OwnSequences, AgentError> {
         let width = self.value_width;
         let each = rows.iter().flat_map(|&row| &states[row as usize * width..(row as usize + 1) * width]);
@@ -196,7 +203,7 @@ impl RolloutStates {
         OwnSequences::new(&vec![0.0; rows.len()], &states, 1, rows.len(), device)
     }
 
-    /// Takes in what the value network remembers after each step of the rollout, `[steps + 1, envs, value width]`.
+    /// Takes in the value network's states after each step of the rollout, `[steps + 1, envs, value width]`.
     pub fn finish(&mut self, states: &[f32]) {
         let first = self.num_envs * self.value_width;
         let last = self.value.len();
@@ -261,7 +268,7 @@ impl GatheredStates {
     }
 }
 
-/// What a value network remembers, as plain numbers.
+/// The states of a value network's memory, as plain numbers.
 pub(super) fn read_states(states: Option<&Tensor>) -> Result<Vec<f32>, AgentError> {
     let mut numbers = Vec::new();
     states.map_or(Ok(()), |states| read(states, &mut numbers))?;

@@ -1,19 +1,21 @@
-//! An actor-critic's weights in training.
+//! One gradient step of an actor-critic.
 
 use pavlov_common::derive_seed;
 use pavlov_nn::{self as nn, OptimizerConfig, Parameters, StateDict, StateView};
 use tch::Kind;
 
-use super::{ActionEvaluation, Evaluator, Minibatch, PolicySampler, RowGradients};
-use crate::core::{AgentError, Means, Metrics};
+use super::{ActionEvaluation, Evaluator, Minibatch, PolicySampler, RowEvaluation, RowGradients};
+use crate::core::means::check_losses;
+use crate::core::{AgentError, LossForm, Means, Metrics, Scalar};
 
-/// An actor-critic's weights, their optimiser, and the means of what their updates were like.
+/// An actor-critic's weights, their optimiser, and the means of its updates' losses.
 #[derive(Debug)]
 pub struct ActorCriticLearner {
-    /// What to log, filled by the algorithm.
+    /// The means to log, to which the algorithm adds.
     pub means: Means,
     trained: nn::Trainable,
     evaluator: Evaluator,
+    form: LossForm,
 }
 
 impl ActorCriticLearner {
@@ -30,6 +32,7 @@ impl ActorCriticLearner {
         let seed = derive_seed(seed, "dropout", 0);
         Ok(Self {
             means: Means::default(),
+            form: LossForm::of(parameters.device()),
             trained: nn::Trainable::new(parameters, optimizer, gradient_clip_norm, seed)?,
             evaluator: Evaluator::default(),
         })
@@ -48,12 +51,17 @@ impl ActorCriticLearner {
         Ok(self.trained.load_weights(weights)?)
     }
 
-    /// How many gradient steps were made.
+    /// The number of gradient steps made.
     pub fn updates(&self) -> u64 {
         self.trained.updates()
     }
 
-    /// What the present weights make of a minibatch.
+    /// The same learner with its losses in this form; without this the device chooses ([`LossForm::of`]).
+    pub fn with_loss_form(self, form: LossForm) -> Self {
+        Self { form, ..self }
+    }
+
+    /// Evaluates a minibatch by the present weights, in the form in which the loss is to be computed.
     ///
     /// # Errors
     /// [`AgentError`] when the minibatch does not fit.
@@ -62,17 +70,59 @@ impl ActorCriticLearner {
         sampler: &PolicySampler,
         minibatch: &Minibatch,
     ) -> Result<ActionEvaluation, AgentError> {
+        match self.form {
+            LossForm::Rows => self.evaluate_rows(sampler, minibatch).map(ActionEvaluation::Rows),
+            LossForm::Tensors => {
+                let pass = &mut self.trained.pass();
+                let tensors = self.evaluator.evaluate_on_tensors(sampler, pass, minibatch)?;
+                Ok(ActionEvaluation::Tensors(tensors))
+            }
+        }
+    }
+
+    /// Evaluates a minibatch by the present weights row by row, on whatever device they are: for an algorithm whose loss
+    /// has this form alone.
+    ///
+    /// # Errors
+    /// [`AgentError`] when the minibatch does not fit.
+    pub fn evaluate_rows(
+        &mut self,
+        sampler: &PolicySampler,
+        minibatch: &Minibatch,
+    ) -> Result<RowEvaluation, AgentError> {
         self.evaluator.evaluate(sampler, &mut self.trained.pass(), minibatch)
     }
 
-    /// One update down a loss, given by its changes with the numbers of `evaluation`.
+    /// One update down a loss over `evaluation`: by rows along the derivatives `by`, on tensors along the gradient of
+    /// `loss`.
     ///
     /// # Errors
-    /// [`AgentError::Diverged`] when the gradient is no longer finite.
+    /// [`AgentError::Diverged`] when the gradient is no longer finite, [`AgentError::State`] when loss and evaluation are
+    /// not in one form.
     pub fn descend(
         &mut self,
         sampler: &PolicySampler,
-        seen: (&Minibatch, &ActionEvaluation),
+        (minibatch, evaluation): (&Minibatch, &ActionEvaluation),
+        (loss, by): (&Scalar, &RowGradients),
+        learning_rate: f64,
+    ) -> Result<(), AgentError> {
+        match evaluation {
+            ActionEvaluation::Rows(rows) => self.descend_rows(sampler, (minibatch, rows), by, learning_rate),
+            ActionEvaluation::Tensors(tensors) => {
+                let loss = loss.tensor()?;
+                self.trained.descend_by(learning_rate, |_| tensors.backward(loss))
+            }
+        }
+    }
+
+    /// One update down a loss over rows, along its derivatives.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] when the gradient is no longer finite.
+    pub fn descend_rows(
+        &mut self,
+        sampler: &PolicySampler,
+        seen: (&Minibatch, &RowEvaluation),
         by: &RowGradients,
         learning_rate: f64,
     ) -> Result<(), AgentError> {
@@ -80,10 +130,10 @@ impl ActorCriticLearner {
         trained.descend_by(learning_rate, |parameters| evaluator.backward(sampler, parameters, seen, by))
     }
 
-    /// What there is to log since the last call: the means of these tags, and what every actor-critic has.
+    /// The numbers to log since the last call: the means of these tags, and those that every actor-critic has.
     ///
     /// # Errors
-    /// [`AgentError`] when libtorch fails.
+    /// [`AgentError::Diverged`] when the mean loss is no longer finite.
     pub fn take_metrics(
         &mut self,
         sampler: &PolicySampler,
@@ -92,7 +142,9 @@ impl ActorCriticLearner {
         let mut metrics = Metrics::from([("train/n_updates", self.updates() as f64)]);
         let norm = self.trained.take_gradient_norm()?;
         metrics.extend(norm.map(|norm| ("train/gradient_norm", norm)));
-        metrics.extend(self.means.take(tags));
+        let means = self.means.take(tags)?;
+        check_losses(&means, &["train/loss"])?;
+        metrics.extend(means);
         if let Some(id) = sampler.net.log_deviation() {
             let deviation = self.trained.parameters().get(id).f_detach()?.f_exp()?.f_mean(Kind::Float)?;
             metrics.insert("train/std", deviation.f_double_value(&[])?);
@@ -106,7 +158,7 @@ impl ActorCriticLearner {
     /// [`AgentError`] when a tensor cannot be copied.
     pub fn state(&self) -> Result<StateDict<'_>, AgentError> {
         let mut state = self.trained.state()?;
-        state.put_value("means", &self.means)?;
+        state.put_value("means", &self.means.saved()?)?;
         Ok(state)
     }
 
@@ -116,7 +168,7 @@ impl ActorCriticLearner {
     /// [`AgentError`] when it does not fit.
     pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), AgentError> {
         self.trained.load_state(state)?;
-        self.means = state.value("means")?;
+        self.means = Means::from_saved(state.value("means")?);
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::core::AgentError;
 use crate::networks::NetConfig;
 use crate::on_policy::{ExplorationConfig, OnPolicyAgent, OnPolicySetup};
 
-/// How a clipped value's error counts.
+/// The rule for the error of a clipped value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValueClipRule {
@@ -29,28 +29,28 @@ pub enum ValueClipRule {
 pub struct PpoConfig {
     /// Adam's (or another's) step size, over the share of training that is done.
     pub learning_rate: Schedule,
-    /// Steps of each environment from one training to the next.
+    /// Steps of each environment from one update phase to the next.
     pub rollout_steps: usize,
     /// Rows of an update; an epoch's last one may have fewer.
     pub minibatch_size: usize,
-    /// How often each row is learned from.
+    /// Passes over each rollout.
     pub epochs: usize,
     /// The discount, `gamma` in the papers.
     pub discount: f64,
-    /// How far advantages look ahead, `lambda` in the papers: 0 is one step, 1 the whole return.
+    /// The decay of later steps in an advantage, `lambda` in the papers: 0 is one step, 1 the whole return.
     pub gae_lambda: f64,
-    /// How far the probability of an action may move, as a share, before nothing pushes it further.
+    /// The range of probability ratios around 1 outside of which a ratio is pushed no further.
     pub clip_range: Schedule,
-    /// How far a value may move from one training to the next, or "off".
+    /// The distance that a value may move in one update phase, or "off".
     #[serde(with = "optional")]
     pub value_clip_range: Option<f64>,
-    /// How a clipped value's error counts.
+    /// The rule for the error of a clipped value.
     pub value_clip_rule: ValueClipRule,
     /// Whether each minibatch's advantages are brought to mean 0 and deviation 1.
     pub normalize_advantages: bool,
-    /// How much entropy is worth.
+    /// The weight of the entropy.
     pub entropy_coefficient: Schedule,
-    /// How much the value's squared error weighs.
+    /// The weight of the value's squared error.
     pub value_coefficient: f64,
     /// A training stops early where the policy has moved by more than 1.5 times this divergence, or "off".
     #[serde(with = "optional")]
@@ -60,9 +60,9 @@ pub struct PpoConfig {
     pub gradient_clip_norm: Option<f64>,
     /// The networks.
     pub net: NetConfig,
-    /// How continuous actions are explored.
+    /// The exploration of continuous actions.
     pub exploration: ExplorationConfig,
-    /// What turns gradients into steps.
+    /// The optimiser.
     pub optimizer: OptimizerConfig,
 }
 
@@ -124,6 +124,6 @@ impl AgentConfig for PpoConfig {
             gradient_clip_norm: self.gradient_clip_norm,
             rollout_steps: self.rollout_steps,
         };
-        Ok(Box::new(OnPolicyAgent::new(Ppo::new(self.clone())?, &setup, context)?))
+        Ok(Box::new(OnPolicyAgent::new(Ppo::new(self.clone()), &setup, context)?))
     }
 }

@@ -1,8 +1,159 @@
-//! PPO's losses for one row, each with its derivative.
+//! PPO's loss: the mathematics of one row, each with its derivative, and the whole loss by rows and on tensors.
+
+use tch::Tensor;
 
 use super::ValueClipRule;
+use crate::core::{AgentError, Means, Scalar};
+use crate::on_policy::{ActionEvaluation, Minibatch, RowEvaluation, RowGradients, TensorEvaluation};
 
-/// What a loss is for one row, and what it changes by with the number that the networks gave.
+/// The settings of the loss at one moment of the training.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// The range around 1 outside of which a ratio is pushed no further.
+    pub clip_range: f64,
+    /// The distance that a value may move from the old one, and the rule for values that moved further.
+    pub value_clip: Option<(f64, ValueClipRule)>,
+    /// The weight of the value's loss.
+    pub value_coefficient: f64,
+    /// The weight of the entropy, which is subtracted.
+    pub entropy_coefficient: f64,
+}
+
+/// The means of a minibatch.
+#[derive(Debug)]
+pub struct Losses {
+    /// The weighted sum. On tensors this is the loss that autograd recorded.
+    pub total: Scalar,
+    /// [`clipped_surrogate`]
+    pub policy: Scalar,
+    /// [`value_error`]
+    pub value: Scalar,
+    /// Minus the entropy, in nats.
+    pub entropy: Scalar,
+    /// [`approximate_kl`]
+    pub approximate_kl: Scalar,
+    /// The share of ratios outside of the range.
+    pub clipped: Scalar,
+}
+
+/// The minibatch's losses, and the gradient of their weighted sum: by rows its derivatives are written to `gradients`.
+///
+/// # Errors
+/// [`AgentError::Nn`] when libtorch fails.
+pub fn differentiate(
+    minibatch: &Minibatch,
+    evaluation: &ActionEvaluation,
+    settings: Settings,
+    gradients: &mut RowGradients,
+) -> Result<Losses, AgentError> {
+    match evaluation {
+        ActionEvaluation::Rows(now) => Ok(by_rows(minibatch, now, settings, gradients)),
+        ActionEvaluation::Tensors(now) => on_tensors(now, settings),
+    }
+}
+
+fn by_rows(
+    minibatch: &Minibatch,
+    now: &RowEvaluation,
+    settings: Settings,
+    gradients: &mut RowGradients,
+) -> Losses {
+    let range = settings.clip_range as f32;
+    let value_clip = settings.value_clip.map(|(range, rule)| (range as f32, rule));
+    let share = 1.0 / minibatch.learned() as f32;
+    let value_share = share * settings.value_coefficient as f32;
+    let [mut policy, mut value, mut entropy, mut kl, mut clipped] = [0.0f64; 5];
+    gradients.by_log_prob.clear();
+    gradients.by_value.clear();
+    gradients.by_entropy = -(settings.entropy_coefficient as f32) * share;
+    for row in 0..minibatch.len() {
+        if minibatch.is_skipped(row) {
+            gradients.by_log_prob.push(0.0);
+            gradients.by_value.push(0.0);
+            continue;
+        }
+        let log_ratio = now.log_probs[row] - minibatch.log_probs[row];
+        let surrogate = clipped_surrogate(log_ratio, minibatch.advantages[row], range);
+        let (new, old) = (now.values[row], minibatch.values[row]);
+        let error = value_error(new, minibatch.returns[row], old, value_clip);
+        gradients.by_log_prob.push(surrogate.slope * share);
+        gradients.by_value.push(error.slope * value_share);
+        policy += f64::from(surrogate.value);
+        value += f64::from(error.value);
+        entropy += f64::from(now.entropies[row]);
+        kl += f64::from(approximate_kl(log_ratio));
+        clipped += f64::from(u8::from(log_ratio.exp_m1().abs() > range));
+    }
+    let count = minibatch.learned() as f64;
+    let [policy, value, entropy] = [policy / count, value / count, entropy / count];
+    let weighted_value = settings.value_coefficient * value;
+    Losses {
+        total: (policy + weighted_value - settings.entropy_coefficient * entropy).into(),
+        policy: policy.into(),
+        value: value.into(),
+        entropy: (-entropy).into(),
+        approximate_kl: (kl / count).into(),
+        clipped: (clipped / count).into(),
+    }
+}
+
+fn on_tensors(now: &TensorEvaluation, settings: Settings) -> Result<Losses, AgentError> {
+    let (then, range) = (&now.minibatch, settings.clip_range);
+    let log_ratios = now.log_probs.f_sub(&then.log_probs)?;
+    let ratios = log_ratios.f_exp()?;
+    let free = ratios.f_mul(&then.advantages)?;
+    let clipped = ratios.f_clamp(1.0 - range, 1.0 + range)?.f_mul(&then.advantages)?;
+    let policy = then.mean(&free.f_minimum(&clipped)?)?.f_neg()?;
+    let value = then.mean(&value_errors(now, settings.value_clip)?)?;
+    let entropy = then.mean(&now.entropies)?.f_neg()?;
+    let weighted = value
+        .f_mul_scalar(settings.value_coefficient)?
+        .f_add(&entropy.f_mul_scalar(settings.entropy_coefficient)?)?;
+    let log_ratios = log_ratios.f_detach()?;
+    let moved = log_ratios.f_expm1()?;
+    let outside = moved.f_abs()?.f_gt(range)?.f_to_kind(tch::Kind::Float)?;
+    Ok(Losses {
+        total: policy.f_add(&weighted)?.into(),
+        policy: policy.into(),
+        value: value.into(),
+        entropy: entropy.into(),
+        approximate_kl: then.mean(&moved.f_sub(&log_ratios)?)?.into(),
+        clipped: then.mean(&outside)?.into(),
+    })
+}
+
+/// [`value_error`] of each row: f32 `[batch]`, recorded by autograd.
+fn value_errors(now: &TensorEvaluation, clip: Option<(f64, ValueClipRule)>) -> Result<Tensor, AgentError> {
+    let (values, then) = (&now.values, &now.minibatch);
+    let free = values.f_sub(&then.returns)?.f_square()?;
+    let Some((range, rule)) = clip else { return Ok(free) };
+    let moved = values.f_sub(&then.values)?.f_clamp(-range, range)?;
+    let clipped = then.values.f_add(&moved)?.f_sub(&then.returns)?.f_square()?;
+    match rule {
+        ValueClipRule::Clipped => Ok(clipped),
+        ValueClipRule::Larger => Ok(free.f_where_self(&free.f_ge_tensor(&clipped)?, &clipped)?),
+    }
+}
+
+impl Losses {
+    /// Adds them to the means.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] when their sum is known not to be finite.
+    pub fn record(&self, means: &mut Means) -> Result<(), AgentError> {
+        if let Some(loss) = self.total.known_not_finite() {
+            return Err(AgentError::Diverged(format!("the loss is {loss}")));
+        }
+        means.add_scalar("train/loss", &self.total)?;
+        means.add_scalar("train/policy_gradient_loss", &self.policy)?;
+        means.add_scalar("train/value_loss", &self.value)?;
+        means.add_scalar("train/entropy_loss", &self.entropy)?;
+        means.add_scalar("train/approx_kl", &self.approximate_kl)?;
+        means.add_scalar("train/clip_fraction", &self.clipped)
+    }
+}
+
+/// A loss of one row, and its derivative by the number that the networks gave.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Loss {
     /// The loss.
@@ -11,9 +162,9 @@ pub struct Loss {
     pub slope: f32,
 }
 
-/// The clipped surrogate, `-min(ratio A, clip(ratio, 1 - range, 1 + range) A)`, with `ratio = exp(log_ratio)` how much
-/// likelier the action has become. The slope is with respect to the log-probability: nothing pushes a ratio further that
-/// has left the range in the direction of the advantage.
+/// The clipped surrogate, `-min(ratio A, clip(ratio, 1 - range, 1 + range) A)`, where `ratio = exp(log_ratio)` is
+/// the action's probability now over that when it was drawn. The slope is with respect to the log-probability: it is 0 once
+/// the ratio has left the range in the direction of the advantage.
 pub fn clipped_surrogate(log_ratio: f32, advantage: f32, range: f32) -> Loss {
     let ratio = log_ratio.exp();
     let free = ratio * advantage;

@@ -3,14 +3,14 @@
 use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::{ActionBatch, End, ObsBatch};
 use pavlov_nn::{StateDict, StateView};
-use tch::Tensor;
 
 use super::episodes::{Episodes, Moment, Widths};
 use super::{ReinforceConfig, episodes::Played};
 use crate::acting::Inference;
 use crate::agent::{Agent, AgentContext};
-use crate::core::{AgentError, Experience, Metrics, Policy};
+use crate::core::{AgentError, Experience, LossForm, Metrics, Policy};
 use crate::on_policy::exploration::ExplorationNoise;
+use crate::on_policy::observations::ObservationList;
 use crate::on_policy::{
     ActorCriticLearner, Minibatch, PolicySampler, Rollout, RowGradients, StochasticPolicy, advantages,
     policy_gradient, sampler_of,
@@ -45,7 +45,8 @@ impl Reinforce {
             return Err(AgentError::Unsupported(message.into()));
         }
         let widths = Widths {
-            observation: sampler.encoder.width(),
+            numbers: sampler.encoder.numbers_width(),
+            bytes: sampler.encoder.bytes_width(),
             mask: sampler.encoder.mask_width(),
             draw: sampler.head.distribution().width(),
         };
@@ -56,9 +57,9 @@ impl Reinforce {
                 config.gradient_clip_norm,
                 context.seed,
             )?,
-            step: Rollout::new(1, context.num_envs, 0, &sampler)?,
+            step: sampler.rollout(1, context.num_envs, 0, context.device)?,
             episodes: Episodes::new(config.episodes_per_update, context.num_envs, widths),
-            minibatch: Minibatch::new()?,
+            minibatch: Minibatch::default(),
             gradients: RowGradients::default(),
             total_env_steps: context.total_env_steps,
             env_steps: 0,
@@ -68,6 +69,11 @@ impl Reinforce {
         })
     }
 
+    /// The same agent with its losses in this form; without this the device chooses ([`LossForm::of`]).
+    pub fn with_loss_form(self, form: LossForm) -> Self {
+        Self { trained: self.trained.with_loss_form(form), ..self }
+    }
+
     fn progress(&self) -> f64 {
         (self.env_steps as f64 / self.total_env_steps.max(1) as f64).min(1.0)
     }
@@ -75,30 +81,39 @@ impl Reinforce {
     /// Brings the episodes together, with the discounted return from each step on, and its advantage over the baseline.
     fn gather(&mut self) -> Result<(), AgentError> {
         let Self { config, sampler, trained, episodes, minibatch, .. } = self;
-        let width = sampler.encoder.width();
+        let device = trained.parameters().device();
         let steps = episodes.each().iter().map(|played| played.rewards.len()).sum();
-        let mut rows = minibatch.observations_mut(steps, width)?;
-        for played in episodes.each() {
-            let (own, others) = rows.split_at_mut(played.observations.len());
-            own.copy_from_slice(&played.observations);
-            rows = others;
+        let room = minibatch.observations_mut(steps, &sampler.encoder, device)?;
+        let (mut numbers, mut bytes) = room.rows_mut(steps);
+        for ObservationList { numbers: own_numbers, bytes: own_bytes } in
+            episodes.each().iter().map(|played| &played.observations)
+        {
+            let (to_numbers, to_bytes);
+            (to_numbers, numbers) = numbers.split_at_mut(own_numbers.len());
+            (to_bytes, bytes) = bytes.split_at_mut(own_bytes.len());
+            to_numbers.copy_from_slice(own_numbers);
+            to_bytes.copy_from_slice(own_bytes);
         }
         let together = |array: fn(&Played) -> &Vec<f32>| {
             episodes.each().iter().flat_map(|played| array(played).iter().copied()).collect::<Vec<_>>()
         };
         minibatch.masks = together(|played| &played.masks);
         minibatch.draws = together(|played| &played.draws);
-        let mut finals = vec![0.0; together(|played| &played.finals).len() / width.max(1)];
+        let is_final = |end: &&End| **end == End::Truncated;
+        let count = episodes.each().iter().flat_map(|played| &played.ends).filter(is_final).count();
+        let mut finals = vec![0.0; count];
         minibatch.values = vec![0.0; steps];
+        // The loss has no ratios: the probabilities of that time do not enter it.
+        minibatch.log_probs = vec![0.0; steps];
+        minibatch.advantages = vec![0.0; steps];
         if config.baseline {
-            let tensor = Tensor::f_from_slice(&together(|played| &played.finals))?;
-            sampler.values(
-                trained.parameters(),
-                &tensor.f_reshape([-1, width as i64])?,
-                None,
-                &mut finals,
-            )?;
-            let inputs = minibatch.observations().shallow_clone();
+            let mut all = ObservationList::default();
+            episodes.each().iter().for_each(|played| all.append(&played.finals));
+            if count > 0 {
+                let inputs = all.tensor(count, &sampler.encoder, device)?;
+                sampler.values(trained.parameters(), &inputs, None, &mut finals)?;
+            }
+            let inputs = minibatch.observations(device)?;
             sampler.values(trained.parameters(), &inputs, None, &mut minibatch.values)?;
         }
         let ends = episodes.each().iter().flat_map(|played| played.ends.iter().copied()).collect::<Vec<_>>();
@@ -125,10 +140,10 @@ impl Reinforce {
             value: if config.baseline { config.value_coefficient } else { 0.0 },
             entropy: config.entropy_coefficient.value(progress),
         };
-        let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients);
+        let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients)?;
         losses.record(&mut trained.means)?;
-        let learning_rate = config.learning_rate.value(progress);
-        trained.descend(sampler, (minibatch, &evaluation), gradients, learning_rate)
+        let (loss, learning_rate) = ((&losses.total, &*gradients), config.learning_rate.value(progress));
+        trained.descend(sampler, (minibatch, &evaluation), loss, learning_rate)
     }
 }
 
@@ -152,7 +167,7 @@ impl Agent for Reinforce {
     fn act(&mut self, observations: &ObsBatch, actions: &mut ActionBatch) -> Result<(), AgentError> {
         self.step.clear();
         let weights = self.trained.parameters();
-        self.step.act(&mut self.sampler, Inference::Own(weights), observations, &mut self.act_rng, actions)
+        self.sampler.act(&mut self.step, Inference::Own(weights), observations, &mut self.act_rng, actions)
     }
 
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
@@ -162,7 +177,7 @@ impl Agent for Reinforce {
             let (observation, mask, draw) = self.step.drawn(env);
             let (reward, end) = (step.rewards[env] as f32, step.ends[env]);
             let moment = Moment { observation, mask, draw, reward, end };
-            self.episodes.push(env, moment, |last| encoder.encode(step.next_observation(env), last));
+            self.episodes.push(env, moment, |finals| finals.push(encoder, step.next_observation(env)));
         }
         Ok(())
     }

@@ -20,22 +20,22 @@ pub struct ReinforceConfig {
     pub episodes_per_update: usize,
     /// The discount, `gamma` in the papers.
     pub discount: f64,
-    /// Whether a learned value of each state is taken off the returns.
+    /// Whether a learned value of each state is subtracted from the returns.
     pub baseline: bool,
     /// Whether an update's advantages are brought to mean 0 and deviation 1.
     pub normalize_advantages: bool,
-    /// How much entropy is worth.
+    /// The weight of the entropy.
     pub entropy_coefficient: Schedule,
-    /// How much the baseline's squared error weighs.
+    /// The weight of the baseline's squared error.
     pub value_coefficient: f64,
     /// The largest norm of an update's gradient, or "off".
     #[serde(with = "optional")]
     pub gradient_clip_norm: Option<f64>,
     /// The networks; without a baseline the value's is not used.
     pub net: NetConfig,
-    /// How continuous actions are explored.
+    /// The exploration of continuous actions.
     pub exploration: ExplorationConfig,
-    /// What turns gradients into steps.
+    /// The optimiser.
     pub optimizer: OptimizerConfig,
 }
 

@@ -1,9 +1,10 @@
-//! Which steps REINFORCE learns from: those of whole episodes that one policy played.
+//! The steps that REINFORCE learns from: those of whole episodes that one policy played.
 
 use pavlov_envs::End;
 use pavlov_nn::{StateDict, StateView};
 
 use crate::core::AgentError;
+use crate::on_policy::observations::{ObservationList, StoredObservation};
 
 /// The first episodes of each environment since the last update.
 ///
@@ -17,18 +18,20 @@ pub struct Episodes {
     envs: Vec<Played>,
 }
 
-/// How many numbers there are to each step.
+/// The numbers of each step.
 #[derive(Clone, Copy, Debug)]
 pub struct Widths {
-    /// Of an observation, as the network takes it.
-    pub observation: usize,
-    /// Of a mask.
+    /// The numbers of an observation.
+    pub numbers: usize,
+    /// The bytes of an observation.
+    pub bytes: usize,
+    /// The choices of a mask.
     pub mask: usize,
-    /// Of a draw.
+    /// The numbers of a draw.
     pub draw: usize,
 }
 
-/// What one environment has given since the last update.
+/// The steps of one environment since the last update.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Played {
     /// Whether the present episode was begun by the present policy.
@@ -36,32 +39,32 @@ pub struct Played {
     /// Whether the next step is an episode's first.
     at_start: bool,
     episodes: usize,
-    /// `[steps, observation]`
-    pub observations: Vec<f32>,
+    /// The observation of each step.
+    pub observations: ObservationList,
     /// `[steps, mask]`
     pub masks: Vec<f32>,
     /// `[steps, draw]`
     pub draws: Vec<f32>,
     /// `[steps]`
     pub rewards: Vec<f32>,
-    /// How each step's episode ended with it.
+    /// The end of each step's episode, if it ended with the step.
     pub ends: Vec<End>,
-    /// The final observations of truncated episodes, one after the other.
-    pub finals: Vec<f32>,
+    /// The final observations of truncated episodes.
+    pub finals: ObservationList,
 }
 
 /// One step of one environment.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment<'a> {
-    /// What was acted on.
-    pub observation: &'a [f32],
-    /// Which choices there were.
+    /// The observation.
+    pub observation: StoredObservation<'a>,
+    /// The choices that made sense.
     pub mask: &'a [f32],
-    /// What was drawn.
+    /// The draw.
     pub draw: &'a [f32],
-    /// What it earned.
+    /// The reward.
     pub reward: f32,
-    /// How the episode ended with it.
+    /// The end of the episode, if it ended with the step.
     pub end: End,
 }
 
@@ -72,20 +75,18 @@ impl Episodes {
         Self { wanted, widths, envs: vec![begun; num_envs] }
     }
 
-    /// Takes in a step of environment `env`; `last_observation` is asked for where its episode is cut off.
-    pub fn push(&mut self, env: usize, moment: Moment<'_>, last_observation: impl FnOnce(&mut [f32])) {
+    /// Takes in a step of environment `env`; where its episode is cut off, `push_final` stores its final observation.
+    pub fn push(&mut self, env: usize, moment: Moment<'_>, push_final: impl FnOnce(&mut ObservationList)) {
         let played = &mut self.envs[env];
         played.fresh |= played.at_start;
         if played.fresh && played.episodes < self.wanted {
-            played.observations.extend_from_slice(moment.observation);
+            played.observations.push_stored(moment.observation);
             played.masks.extend_from_slice(moment.mask);
             played.draws.extend_from_slice(moment.draw);
             played.rewards.push(moment.reward);
             played.ends.push(moment.end);
             if moment.end == End::Truncated {
-                let start = played.finals.len();
-                played.finals.resize(start + self.widths.observation, 0.0);
-                last_observation(&mut played.finals[start..]);
+                push_final(&mut played.finals);
             }
             played.episodes += usize::from(moment.end.is_over());
         }
@@ -97,7 +98,7 @@ impl Episodes {
         self.envs.iter().all(|played| played.episodes == self.wanted)
     }
 
-    /// What each environment has given.
+    /// The steps of each environment.
     pub fn each(&self) -> &[Played] {
         &self.envs
     }
@@ -118,13 +119,16 @@ impl Episodes {
         for (env, played) in self.envs.iter().enumerate() {
             let mut own = StateDict::new();
             for (name, array) in [
-                ("observations", &played.observations),
+                ("numbers", &played.observations.numbers),
                 ("masks", &played.masks),
                 ("draws", &played.draws),
                 ("rewards", &played.rewards),
-                ("finals", &played.finals),
+                ("final_numbers", &played.finals.numbers),
             ] {
                 own.put_slice(name, &[array.len()], array);
+            }
+            for (name, list) in [("bytes", &played.observations), ("final_bytes", &played.finals)] {
+                own.put_slice(name, &[list.bytes.len()], &list.bytes);
             }
             own.put_value("ends", &played.ends)?;
             own.put_value("progress", &(played.fresh, played.at_start, played.episodes))?;
@@ -145,15 +149,19 @@ impl Episodes {
                 fresh,
                 at_start,
                 episodes,
-                observations: own.vec("observations")?,
+                observations: ObservationList { numbers: own.vec("numbers")?, bytes: own.vec("bytes")? },
                 masks: own.vec("masks")?,
                 draws: own.vec("draws")?,
                 rewards: own.vec("rewards")?,
                 ends: own.value("ends")?,
-                finals: own.vec("finals")?,
+                finals: ObservationList {
+                    numbers: own.vec("final_numbers")?,
+                    bytes: own.vec("final_bytes")?,
+                },
             };
-            let (steps, Widths { observation, mask, draw }) = (loaded.rewards.len(), self.widths);
-            let fits = loaded.observations.len() == steps * observation
+            let (steps, Widths { numbers, bytes, mask, draw }) = (loaded.rewards.len(), self.widths);
+            let fits = loaded.observations.numbers.len() == steps * numbers
+                && loaded.observations.bytes.len() == steps * bytes
                 && loaded.masks.len() == steps * mask
                 && loaded.draws.len() == steps * draw
                 && loaded.ends.len() == steps;
@@ -173,13 +181,14 @@ mod tests {
     use super::*;
 
     fn step(episodes: &mut Episodes, env: usize, reward: f32, end: End) {
-        let moment = Moment { observation: &[reward], mask: &[], draw: &[0.0], reward, end };
-        episodes.push(env, moment, |last| last[0] = -1.0);
+        let observation = StoredObservation { numbers: &[reward], bytes: &[] };
+        let moment = Moment { observation, mask: &[], draw: &[0.0], reward, end };
+        episodes.push(env, moment, |finals| finals.numbers.push(-1.0));
     }
 
     #[test]
     fn every_environment_gives_as_many_whole_episodes_and_none_that_another_policy_began() {
-        let widths = Widths { observation: 1, mask: 0, draw: 1 };
+        let widths = Widths { numbers: 1, bytes: 0, mask: 0, draw: 1 };
         let mut episodes = Episodes::new(1, 2, widths);
         step(&mut episodes, 0, 1.0, End::Terminated);
         step(&mut episodes, 1, 2.0, End::No);
@@ -190,7 +199,7 @@ mod tests {
         assert!(episodes.are_complete());
         assert_eq!(episodes.each()[0].rewards, [1.0]);
         assert_eq!(episodes.each()[1].rewards, [2.0, 4.0]);
-        assert_eq!(episodes.each()[1].finals, [-1.0]);
+        assert_eq!(episodes.each()[1].finals.numbers, [-1.0]);
 
         episodes.clear();
         // The rest of an episode that was under way is not; what begins now is.

@@ -10,17 +10,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Sac;
 use crate::agent::{Agent, AgentConfig, AgentContext};
-use crate::core::AgentError;
+use crate::core::{AgentError, LossForm};
 use crate::networks::NetConfig;
 use crate::off_policy::{OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerPhase};
 use crate::replay::ReplayConfig;
 
-/// What entropy is worth.
+/// The weight of the entropy.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Temperature {
     /// Always this much.
     Fixed(f64),
-    /// As much as it takes to hold the policy's entropy at the target; in a file the word "auto".
+    /// Trained so that the policy's entropy stays at the target; in a file the word "auto".
     Trained,
 }
 
@@ -76,7 +76,7 @@ pub struct SacConfig {
     pub batch_size: usize,
     /// Transitions that the replay holds.
     pub replay_capacity: usize,
-    /// What the replay makes of them, and how it is sampled.
+    /// The form of the transitions that it gives, and how they are drawn.
     pub replay: ReplayConfig,
     /// Env steps before the first update; until then all actions are random.
     pub warmup_env_steps: u64,
@@ -84,15 +84,15 @@ pub struct SacConfig {
     pub train_every_env_steps: u64,
     /// Updates of one update phase, or "env_steps" for as many as env steps lie between two.
     pub updates_per_phase: UpdatesPerPhase,
-    /// How far the target critics move towards the present ones.
+    /// The share by which the target critics move towards the present ones.
     pub target_update_tau: f64,
     /// Updates from one move of the target critics to the next.
     pub target_update_every_updates: u64,
-    /// How many critics there are; the smallest of their values counts.
+    /// The number of critics; the smallest of their values counts.
     pub critics: usize,
-    /// What entropy is worth, `alpha` in the papers, or "auto" to train it.
+    /// The weight of the entropy, `alpha` in the papers, or "auto" to train it.
     pub temperature: Temperature,
-    /// Where a trained temperature starts.
+    /// The initial value of a trained temperature.
     pub temperature_start: f64,
     /// The entropy that a trained temperature aims at, in nats; "off" takes minus the number of an action's dimensions,
     /// or 0.98 of the largest entropy for discrete actions.
@@ -103,7 +103,7 @@ pub struct SacConfig {
     pub gradient_clip_norm: Option<f64>,
     /// The networks.
     pub net: NetConfig,
-    /// What turns gradients into steps.
+    /// The optimiser.
     pub optimizer: OptimizerConfig,
 }
 
@@ -167,12 +167,13 @@ impl AgentConfig for SacConfig {
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
+        let form = LossForm::of(context.device);
         if let Space::Discrete(actions) = context.action_space {
-            let learner = Sac::discrete(self.clone(), actions as usize, context)?;
+            let learner = Sac::discrete(self.clone(), actions as usize, context, form)?;
             return Ok(Box::new(OffPolicyAgent::new(learner, &self.setup(), None, context)?));
         }
         let bounds = UnitBox::new(Self::NAME, &context.action_space)?;
-        let learner = Sac::continuous(self.clone(), bounds.clone(), context)?;
+        let learner = Sac::continuous(self.clone(), bounds.clone(), context, form)?;
         Ok(Box::new(OffPolicyAgent::new(learner, &self.setup(), Some(bounds), context)?))
     }
 }

@@ -1,18 +1,19 @@
 //! One update with discrete actions, over all of which expectations are taken exactly (Christodoulou 2019).
 
 use pavlov_nn::{HostBuffer, Pass};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::learner::SacParts;
 use super::losses;
-use crate::core::AgentError;
 use crate::core::host::{on_device, read};
-use crate::off_policy::{Judged, losses::td_targets};
+use crate::core::{AgentError, LossForm, Scalar};
+use crate::off_policy::{Judged, Targets, losses as critics};
 use crate::replay::{Batch, Transitions};
 
-/// An update's room.
+/// The update with discrete actions, with room for its losses by rows.
 #[derive(Debug)]
 pub(super) struct Discrete {
+    form: LossForm,
     actions: usize,
     logits: Vec<f32>,
     log_probs: Vec<f32>,
@@ -21,9 +22,16 @@ pub(super) struct Discrete {
     gradient: HostBuffer<f32>,
 }
 
+/// The means of the policy's step.
+struct Improved {
+    loss: Scalar,
+    entropy: Scalar,
+}
+
 impl Discrete {
-    pub fn new(batch_size: usize, actions: usize) -> Result<Self, AgentError> {
+    pub fn new(batch_size: usize, actions: usize, form: LossForm) -> Result<Self, AgentError> {
         Ok(Self {
+            form,
             actions,
             logits: Vec::new(),
             log_probs: vec![0.0; batch_size * actions],
@@ -40,25 +48,71 @@ impl Discrete {
         learning_rate: f64,
     ) -> Result<(), AgentError> {
         let all = batch.transitions(parts.trained.parameters().device())?;
-        let (numbers, temperature) = (batch.numbers(), parts.temperature.value() as f32);
+        let temperature = parts.temperature.now(self.form)?;
+        let critic_loss = self.improve_critics(parts, (batch, &all), &temperature, learning_rate)?;
+        let Improved { loss, entropy } =
+            self.improve_policy(parts, (batch, &all), &temperature, learning_rate)?;
+        parts.temperature.update(&entropy, learning_rate)?;
 
-        self.find_targets(parts, batch, &all, temperature)?;
+        parts.means.add_scalar("train/critic_loss", &critic_loss)?;
+        parts.means.add_scalar("train/actor_loss", &loss)?;
+        parts.means.add_scalar("train/entropy", &entropy)
+    }
+
+    /// One step of the critics towards `y = r + gamma sum_a pi(a|s') (min_i Q_i'(s', a) - alpha log pi(a|s'))`; gives the
+    /// loss.
+    fn improve_critics(
+        &mut self,
+        parts: &mut SacParts,
+        (batch, all): (&Batch, &Transitions),
+        temperature: &Scalar,
+        learning_rate: f64,
+    ) -> Result<Scalar, AgentError> {
         let seen = Judged { observations: &all.observations, actions: None };
-        let critic_loss =
-            parts.critics.regress(seen, numbers.choices, (&self.targets, numbers.weights), learning_rate)?;
+        match temperature {
+            Scalar::Known(temperature) => {
+                self.find_row_targets(parts, batch, all, *temperature as f32)?;
+                let (choices, weights) = (batch.numbers().choices, batch.numbers().weights);
+                let targets = Targets::Rows { choices, targets: &self.targets, weights };
+                parts.critics.regress(seen, targets, learning_rate)
+            }
+            Scalar::Pending(temperature) => {
+                let targets = &tensor_targets(parts, all, temperature)?;
+                let (choices, weights) = (Some(&all.choices), &all.weights);
+                parts.critics.regress(seen, Targets::Tensors { choices, targets, weights }, learning_rate)
+            }
+        }
+    }
 
+    /// One step of the policy up the mean soft value, `sum_a pi(a|s) (min_i Q_i(s, a) - alpha log pi(a|s))`.
+    fn improve_policy(
+        &mut self,
+        parts: &mut SacParts,
+        (batch, all): (&Batch, &Transitions),
+        temperature: &Scalar,
+        learning_rate: f64,
+    ) -> Result<Improved, AgentError> {
+        let seen = Judged { observations: &all.observations, actions: None };
         let outputs = parts.policy.network.net.forward(&mut parts.trained.pass(), &all.observations)?;
-        self.find_log_probs(&outputs, numbers.masks)?;
-        parts.critics.smallest(seen, &mut self.values)?;
-        let (soft_value, entropy) = self.fill_gradient(temperature);
-        let gradient = on_device(self.gradient.tensor(), all.rewards.device())?;
-        parts.trained.descend(&outputs, &gradient, learning_rate)?;
-        parts.temperature.update(entropy, learning_rate)?;
-
-        parts.means.add("train/critic_loss", critic_loss);
-        parts.means.add("train/actor_loss", -soft_value);
-        parts.means.add("train/entropy", entropy);
-        Ok(())
+        match temperature {
+            Scalar::Known(temperature) => {
+                self.find_log_probs(&outputs, batch.numbers().masks)?;
+                parts.critics.smallest(seen, &mut self.values)?;
+                let (soft_value, entropy) = self.fill_gradient(*temperature as f32);
+                let gradient = on_device(self.gradient.tensor(), all.rewards.device())?;
+                parts.trained.descend(&outputs, &gradient, learning_rate)?;
+                Ok(Improved { loss: (-soft_value).into(), entropy: entropy.into() })
+            }
+            Scalar::Pending(temperature) => {
+                let log_probs = losses::tensors::log_probabilities(&outputs, &all.masks)?;
+                let values = parts.critics.smallest_tensor(seen)?;
+                let expected = losses::tensors::expected(&log_probs, &values, temperature)?;
+                let loss = expected.soft_values.f_mean(Kind::Float)?.f_neg()?;
+                parts.trained.descend_loss(&loss, learning_rate)?;
+                let entropy = expected.entropies.f_detach()?.f_mean(Kind::Float)?;
+                Ok(Improved { loss: loss.f_detach()?.into(), entropy: entropy.into() })
+            }
+        }
     }
 
     fn find_log_probs(&mut self, outputs: &Tensor, masks: &[f32]) -> Result<(), AgentError> {
@@ -72,8 +126,7 @@ impl Discrete {
         Ok(())
     }
 
-    /// `y = r + gamma sum_a pi(a|s') (min_i Q_i'(s', a) - alpha log pi(a|s'))`
-    fn find_targets(
+    fn find_row_targets(
         &mut self,
         parts: &mut SacParts,
         batch: &Batch,
@@ -91,7 +144,7 @@ impl Discrete {
         for ((log_probs, values), target) in rows.zip(&mut self.targets) {
             *target = losses::expected(log_probs, values, temperature).soft_value;
         }
-        td_targets(numbers.rewards, numbers.continues, parts.config.discount, &mut self.targets);
+        critics::td_targets(numbers.rewards, numbers.continues, parts.config.discount, &mut self.targets);
         Ok(())
     }
 
@@ -109,4 +162,16 @@ impl Discrete {
         }
         (soft_value, entropy)
     }
+}
+
+/// The targets of [`Discrete::improve_critics`] on tensors, f32 `[batch]`.
+fn tensor_targets(parts: &SacParts, all: &Transitions, temperature: &Tensor) -> Result<Tensor, AgentError> {
+    let _guard = tch::no_grad_guard();
+    let net = &parts.policy.network.net;
+    let outputs = net.forward(&mut Pass::eval(parts.trained.parameters()), &all.next_observations)?;
+    let log_probs = losses::tensors::log_probabilities(&outputs, &all.next_masks)?;
+    let seen = Judged { observations: &all.next_observations, actions: None };
+    let values = parts.critics.smallest_target_tensor(seen)?;
+    let soft_values = losses::tensors::expected(&log_probs, &values, temperature)?.soft_values;
+    critics::tensors::td_targets(&all.rewards, &all.continues, parts.config.discount, &soft_values)
 }

@@ -1,24 +1,26 @@
-//! Soft actor-critic as an off-policy agent drives it: what both forms of it hold, and what is saved.
+//! Soft actor-critic as an off-policy agent drives it: its parts, and their saved state.
 
 use pavlov_common::{SeededRng, derive_seed};
 use pavlov_nn::{Activation, Layout, Parameters, StateDict, StateView, Trainable};
+use tch::Device;
 
 use super::{Continuous, Discrete, SacConfig, SoftPolicy, TrainedTemperature};
 use crate::acting::{PolicyNetwork, RandomPolicy};
 use crate::agent::AgentContext;
-use crate::core::{AgentError, Means, Metrics};
+use crate::core::means::check_losses;
+use crate::core::{AgentError, LossForm, Means, Metrics};
 use crate::networks::{Encoder, Network, NetworkContext};
 use crate::off_policy::{Critics, CriticsSetup, Explorer, OffPolicyLearner, RandomFirst, UnitBox};
 use crate::replay::Batch;
 
-/// How an update goes, which depends on the actions.
+/// The update, by the kind of the actions.
 #[derive(Debug)]
-enum Form {
+enum Update {
     Continuous(Continuous),
     Discrete(Discrete),
 }
 
-/// What networks the two forms need.
+/// The sizes of the networks, by the kind of the actions.
 struct Shape {
     /// The numbers that parametrise the distribution.
     policy_outputs: usize,
@@ -28,19 +30,19 @@ struct Shape {
     usual_target_entropy: f64,
 }
 
-/// Policy, critics and temperature, and how an update goes.
+/// Policy, critics and temperature, and their update.
 #[derive(Debug)]
 pub struct Sac {
     parts: SacParts,
-    form: Form,
+    update: Update,
 }
 
-/// Policy, critics, temperature, and what they are logged by.
+/// Policy, critics, temperature, and the means to log.
 #[derive(Debug)]
 pub(super) struct SacParts {
     pub config: SacConfig,
     pub policy: SoftPolicy,
-    /// What acts until the first update.
+    /// The policy until the first update.
     pub random: RandomPolicy,
     pub trained: Trainable,
     pub critics: Critics,
@@ -57,6 +59,7 @@ impl SacParts {
         shape: &Shape,
         bounds: Option<UnitBox>,
         context: &AgentContext,
+        form: LossForm,
     ) -> Result<Self, AgentError> {
         let code = config.net.discrete_code();
         let encoder = Encoder::with_discrete(&context.observation_space, code);
@@ -77,8 +80,11 @@ impl SacParts {
             net: &config.net,
             optimizer: &config.optimizer,
             gradient_clip_norm: config.gradient_clip_norm,
+            prioritized: config.replay.priority_exponent.is_some(),
             context,
         };
+        // The temperature is one number: it lives where the losses are computed.
+        let temperature_device = if form == LossForm::Rows { Device::Cpu } else { context.device };
         let target_entropy = config.target_entropy.unwrap_or(shape.usual_target_entropy);
         let start = config.temperature_start;
         Ok(Self {
@@ -94,6 +100,7 @@ impl SacParts {
                 start,
                 target_entropy,
                 &config.optimizer,
+                temperature_device,
             )?,
             policy: SoftPolicy { network: PolicyNetwork::new(net, encoder)?, bounds },
             random: RandomPolicy::new(&context.observation_space, &context.action_space),
@@ -106,7 +113,7 @@ impl SacParts {
 }
 
 impl Sac {
-    /// Soft actor-critic for continuous actions with these bounds.
+    /// Soft actor-critic for continuous actions with these bounds, its losses in this form.
     ///
     /// # Errors
     /// [`AgentError`] when a configuration makes no sense or memory runs out.
@@ -114,6 +121,7 @@ impl Sac {
         config: SacConfig,
         bounds: UnitBox,
         context: &AgentContext,
+        form: LossForm,
     ) -> Result<Self, AgentError> {
         let width = bounds.width();
         let shape = Shape {
@@ -122,15 +130,20 @@ impl Sac {
             critic_outputs: 1,
             usual_target_entropy: -(width as f64),
         };
-        let form = Form::Continuous(Continuous::new(config.batch_size, width)?);
-        Ok(Self { parts: SacParts::new(config, &shape, Some(bounds), context)?, form })
+        let update = Update::Continuous(Continuous::new(config.batch_size, width, form)?);
+        Ok(Self { parts: SacParts::new(config, &shape, Some(bounds), context, form)?, update })
     }
 
-    /// Soft actor-critic for so many discrete actions.
+    /// Soft actor-critic for so many discrete actions, its losses in this form.
     ///
     /// # Errors
     /// [`AgentError`] when a configuration makes no sense or memory runs out.
-    pub fn discrete(config: SacConfig, actions: usize, context: &AgentContext) -> Result<Self, AgentError> {
+    pub fn discrete(
+        config: SacConfig,
+        actions: usize,
+        context: &AgentContext,
+        form: LossForm,
+    ) -> Result<Self, AgentError> {
         let shape = Shape {
             policy_outputs: actions,
             action_inputs: 0,
@@ -138,8 +151,8 @@ impl Sac {
             // The share is the paper's.
             usual_target_entropy: 0.98 * (actions as f64).ln(),
         };
-        let form = Form::Discrete(Discrete::new(config.batch_size, actions)?);
-        Ok(Self { parts: SacParts::new(config, &shape, None, context)?, form })
+        let update = Update::Discrete(Discrete::new(config.batch_size, actions, form)?);
+        Ok(Self { parts: SacParts::new(config, &shape, None, context, form)?, update })
     }
 }
 
@@ -163,9 +176,9 @@ impl OffPolicyLearner for Sac {
     fn update(&mut self, batch: &Batch, progress: f64) -> Result<(), AgentError> {
         let parts = &mut self.parts;
         let learning_rate = parts.config.learning_rate.value(progress);
-        match &mut self.form {
-            Form::Continuous(form) => form.update(parts, batch, learning_rate)?,
-            Form::Discrete(form) => form.update(parts, batch, learning_rate)?,
+        match &mut self.update {
+            Update::Continuous(update) => update.update(parts, batch, learning_rate)?,
+            Update::Discrete(update) => update.update(parts, batch, learning_rate)?,
         }
         parts.updates += 1;
         match parts.updates.is_multiple_of(parts.config.target_update_every_updates) {
@@ -182,9 +195,11 @@ impl OffPolicyLearner for Sac {
         let parts = &mut self.parts;
         let mut metrics = Metrics::from([
             ("train/learning_rate", parts.config.learning_rate.value(progress)),
-            ("train/temperature", parts.temperature.value()),
+            ("train/temperature", parts.temperature.value()?),
         ]);
-        metrics.extend(parts.means.take(&["train/actor_loss", "train/critic_loss", "train/entropy"]));
+        let means = parts.means.take(&["train/actor_loss", "train/critic_loss", "train/entropy"])?;
+        check_losses(&means, &["train/critic_loss", "train/actor_loss"])?;
+        metrics.extend(means);
         Ok(metrics)
     }
 
@@ -207,7 +222,7 @@ impl OffPolicyLearner for Sac {
         state.nest("critics", parts.critics.state()?);
         state.nest("temperature", parts.temperature.state()?);
         state.put_value("rng", &parts.rng)?;
-        state.put_value("means", &parts.means)?;
+        state.put_value("means", &parts.means.saved()?)?;
         state.put_value("updates", &parts.updates)?;
         Ok(state)
     }
@@ -218,7 +233,7 @@ impl OffPolicyLearner for Sac {
         parts.critics.load_state(&state.part("critics"))?;
         parts.temperature.load_state(&state.part("temperature"))?;
         parts.rng = state.value("rng")?;
-        parts.means = state.value("means")?;
+        parts.means = Means::from_saved(state.value("means")?);
         parts.updates = state.value("updates")?;
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The mathematics of soft actor-critic, as free functions of plain numbers.
+//! The mathematics of soft actor-critic, as free functions of plain numbers and, under `tensors`, of tensors.
 
 use std::f32::consts::PI;
 
@@ -71,7 +71,7 @@ pub fn log_probabilities(logits: &[f32], mask: Option<&[f32]>, log_probs: &mut [
     }
 }
 
-/// What one state of discrete actions gives.
+/// The expectations over the discrete actions of one state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Expected {
     /// `sum_a pi(a) (Q(a) - temperature log pi(a))`
@@ -107,6 +107,104 @@ pub fn discrete_gradient(
             true => 0.0,
             false => log_prob.exp() * (soft_value - (value - temperature * log_prob)),
         };
+    }
+}
+
+/// The same in operations that autograd records.
+pub mod tensors {
+    use pavlov_nn::distributions::squashed;
+    use tch::{Kind, Tensor};
+
+    use super::LOG_DEVIATION;
+    use crate::core::AgentError;
+
+    /// The draws of a batch.
+    #[derive(Debug)]
+    pub struct Draws {
+        /// f32 `[batch, n]`, from -1 to 1
+        pub actions: Tensor,
+        /// The logarithm of each draw's density, f32 `[batch]`.
+        pub log_probs: Tensor,
+    }
+
+    /// [`draw`](super::draw) for each row of outputs, f32 `[batch, 2 n]`, and of standard normal noise, f32 `[batch, n]`.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when the shapes do not fit.
+    pub fn draw(outputs: &Tensor, noise: &Tensor) -> Result<Draws, AgentError> {
+        let n = noise.size()[1];
+        let (smallest, largest) = LOG_DEVIATION;
+        let means = outputs.f_narrow(1, 0, n)?;
+        let log_deviations = outputs.f_narrow(1, n, n)?.f_clamp(f64::from(smallest), f64::from(largest))?;
+        let parameters = Tensor::f_cat(&[means, log_deviations], 1)?;
+        let u = squashed::reparameterized(&parameters, noise)?;
+        Ok(Draws { actions: u.f_tanh()?, log_probs: squashed::log_prob(&parameters, &u)? })
+    }
+
+    /// The policy's loss with continuous actions, `mean(temperature log pi(a) - Q(s, a))`: f32 `[]`. Values and
+    /// log-probabilities are f32 `[batch]`, the temperature f32 `[]`.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when the shapes do not fit.
+    pub fn policy_loss(
+        log_probs: &Tensor,
+        values: &Tensor,
+        temperature: &Tensor,
+    ) -> Result<Tensor, AgentError> {
+        Ok(soft_value(values, log_probs, temperature)?.f_mean(Kind::Float)?.f_neg()?)
+    }
+
+    /// [`soft_value`](super::soft_value) of each row.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when the shapes do not fit.
+    pub fn soft_value(
+        values: &Tensor,
+        log_probs: &Tensor,
+        temperature: &Tensor,
+    ) -> Result<Tensor, AgentError> {
+        Ok(values.f_sub(&log_probs.f_mul(temperature)?)?)
+    }
+
+    /// [`log_probabilities`](super::log_probabilities) of logits, f32 `[batch, actions]`; masks have the same shape, or
+    /// `[batch, 0]` where all actions make sense.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when the shapes do not fit.
+    pub fn log_probabilities(logits: &Tensor, masks: &Tensor) -> Result<Tensor, AgentError> {
+        Ok(match masks.size()[1] {
+            0 => logits.f_log_softmax(1, None)?,
+            _ => logits.f_masked_fill(&masks.f_eq(0.0)?, f64::NEG_INFINITY)?.f_log_softmax(1, None)?,
+        })
+    }
+
+    /// The expectations over the actions of each state, f32 `[batch]` each.
+    #[derive(Debug)]
+    pub struct Expected {
+        /// `sum_a pi(a) (Q(a) - temperature log pi(a))`
+        pub soft_values: Tensor,
+        /// `-sum_a pi(a) log pi(a)`
+        pub entropies: Tensor,
+    }
+
+    /// [`expected`](super::expected) of each row of log-probabilities and values, f32 `[batch, actions]`.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when the shapes do not fit.
+    pub fn expected(
+        log_probs: &Tensor,
+        values: &Tensor,
+        temperature: &Tensor,
+    ) -> Result<Expected, AgentError> {
+        // An action that is masked adds nothing and passes no gradient on.
+        let finite = log_probs.f_masked_fill(&log_probs.f_eq(f64::NEG_INFINITY)?, 0.0)?;
+        let sum = |tensor: Tensor| tensor.f_sum_dim_intlist(Some(&[1i64][..]), false, None);
+        let probabilities = log_probs.f_exp()?;
+        let soft = soft_value(values, &finite, temperature)?;
+        Ok(Expected {
+            soft_values: sum(probabilities.f_mul(&soft)?)?,
+            entropies: sum(probabilities.f_mul(&finite)?)?.f_neg()?,
+        })
     }
 }
 

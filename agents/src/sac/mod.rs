@@ -1,9 +1,9 @@
 //! Soft actor-critic: SAC (Haarnoja et al. 2018) for continuous actions, and its discrete form (Christodoulou 2019).
 //!
 //! Read in this order: `config` (every number that can be set), `losses` (the mathematics, free functions), `temperature`
-//! (what entropy is worth), `policy` (how it acts), `continuous` and `discrete` (one update each),
-//! `learner` (what is held and saved). What it shares with TD3
-//! is in [`crate::off_policy`].
+//! (the weight of the entropy), `policy` (its actions), `continuous` and `discrete` (one update each),
+//! `learner` (its parts and saved state). The parts shared with TD3
+//! are in [`crate::off_policy`].
 
 mod config;
 mod continuous;

@@ -1,4 +1,4 @@
-//! How soft policies act.
+//! The actions of soft policies.
 
 use pavlov_common::SeededRng;
 use pavlov_envs::{ActionBatch, ObsBatch};
@@ -21,7 +21,7 @@ pub struct SoftPolicy {
 }
 
 impl SoftPolicy {
-    /// The same with buffers of its own.
+    /// A copy with buffers of its own.
     ///
     /// # Errors
     /// [`AgentError`] when memory runs out.

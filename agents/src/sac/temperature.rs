@@ -1,25 +1,28 @@
-//! What entropy is worth, alpha in the papers: given, or trained towards an entropy.
+//! The weight of the entropy, alpha in the papers: given, or trained towards an entropy.
 
 use pavlov_common::SeededRng;
 use pavlov_nn::{
     Init, Layout, NnError, OptimizerConfig, ParameterId, Parameters, StateDict, StateView, Trainable,
 };
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 use super::Temperature;
-use crate::core::AgentError;
+use crate::core::{AgentError, LossForm, Scalar};
 
-/// The temperature as it stands.
+/// The temperature as it stands, on the device where the losses are computed.
 #[derive(Debug)]
 pub struct TrainedTemperature {
     /// The logarithm, which is what is trained: the temperature stays above 0.
     trained: Option<(Trainable, ParameterId)>,
-    present: f64,
+    device: Device,
+    /// The number: known, or the device's (f32 `[]`).
+    present: Scalar,
     target_entropy: f64,
 }
 
 impl TrainedTemperature {
-    /// A temperature that moves the policy's entropy towards `target_entropy`, or stays as it is given.
+    /// A temperature that moves the policy's entropy towards `target_entropy`, or stays as it is given. `device` is where
+    /// the losses are computed: the CPU for losses by rows.
     ///
     /// # Errors
     /// [`AgentError`] when the optimiser's configuration makes no sense.
@@ -28,35 +31,65 @@ impl TrainedTemperature {
         start: f64,
         target_entropy: f64,
         optimizer: &OptimizerConfig,
+        device: Device,
     ) -> Result<Self, AgentError> {
         if let Temperature::Fixed(present) = config {
-            return Ok(Self { trained: None, present, target_entropy });
+            return Ok(Self { trained: None, device, present: present.into(), target_entropy });
         }
         let mut layout = Layout::new();
         let id = layout.add("log_temperature", &[1], Init::Constant { value: start.ln() })?;
-        // It is one number, and every loss is computed in ordinary memory: it lives there.
-        let parameters = Parameters::new(&layout, &mut SeededRng::seeded(0), Device::Cpu)?;
+        let parameters = Parameters::new(&layout, &mut SeededRng::seeded(0), device)?;
         let trained = Trainable::new(parameters, optimizer, None, 0)?;
-        Ok(Self { trained: Some((trained, id)), present: start, target_entropy })
+        Ok(Self { trained: Some((trained, id)), device, present: start.into(), target_entropy })
     }
 
-    /// The temperature.
-    pub fn value(&self) -> f64 {
-        self.present
+    /// The temperature. Waits for the device where it was trained there.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when libtorch fails.
+    pub fn value(&self) -> Result<f64, AgentError> {
+        self.present.value()
     }
 
-    /// One step down `log alpha (entropy - target entropy)`, where it is trained.
+    /// The temperature for losses in this form; a tensor, f32 `[]`, is left as it is by later updates.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when libtorch fails.
+    pub fn now(&self, form: LossForm) -> Result<Scalar, AgentError> {
+        Ok(match (&self.present, form) {
+            (Scalar::Pending(tensor), LossForm::Tensors) => tensor.shallow_clone().into(),
+            (Scalar::Known(number), LossForm::Tensors) => {
+                Tensor::f_full([0; 0], *number, (Kind::Float, self.device))?.into()
+            }
+            (present, LossForm::Rows) => present.value()?.into(),
+        })
+    }
+
+    /// One step down `log alpha (entropy - target entropy)`, where it is trained. An entropy that is still being computed
+    /// is not waited for.
     ///
     /// # Errors
     /// [`AgentError`] when the learning rate makes no sense.
-    pub fn update(&mut self, entropy: f64, learning_rate: f64) -> Result<(), AgentError> {
+    pub fn update(&mut self, entropy: &Scalar, learning_rate: f64) -> Result<(), AgentError> {
         let Some((trained, id)) = &mut self.trained else { return Ok(()) };
-        let by_logarithm = entropy - self.target_entropy;
-        trained.descend_by(learning_rate, |parameters| match parameters.gradient(*id) {
-            Some(gradient) => gradient.shallow_clone().f_fill_(by_logarithm).map(drop).map_err(NnError::from),
-            None => Ok(()),
+        let target = self.target_entropy;
+        trained.descend_by(learning_rate, |parameters| {
+            let Some(gradient) = parameters.gradient(*id) else { return Ok::<_, NnError>(()) };
+            let mut gradient = gradient.shallow_clone();
+            match entropy {
+                Scalar::Known(entropy) => drop(gradient.f_fill_(entropy - target)?),
+                Scalar::Pending(entropy) => {
+                    let by_logarithm = entropy.f_detach()?.f_sub_scalar(target)?.f_expand_as(&gradient)?;
+                    gradient.f_copy_(&by_logarithm)?;
+                }
+            }
+            Ok(())
         })?;
-        self.present = trained.parameters().get(*id).f_double_value(&[0])?.exp();
+        let logarithm = trained.parameters().get(*id);
+        self.present = match entropy {
+            Scalar::Known(_) => logarithm.f_double_value(&[0])?.exp().into(),
+            Scalar::Pending(_) => logarithm.f_detach()?.f_exp()?.f_squeeze_dim(0)?.into(),
+        };
         Ok(())
     }
 
@@ -69,7 +102,7 @@ impl TrainedTemperature {
             Some((trained, _)) => trained.state()?,
             None => StateDict::new(),
         };
-        state.put_value("present", &self.present)?;
+        state.put_value("present", &self.value()?)?;
         Ok(state)
     }
 
@@ -81,7 +114,7 @@ impl TrainedTemperature {
         if let Some((trained, _)) = &mut self.trained {
             trained.load_state(state)?;
         }
-        self.present = state.value("present")?;
+        self.present = Scalar::Known(state.value("present")?);
         Ok(())
     }
 }
@@ -91,23 +124,39 @@ mod tests {
     use super::*;
 
     fn temperature(config: Temperature) -> TrainedTemperature {
-        TrainedTemperature::new(config, 0.5, -1.0, &OptimizerConfig::default()).unwrap()
+        TrainedTemperature::new(config, 0.5, -1.0, &OptimizerConfig::default(), Device::Cpu).unwrap()
     }
 
     #[test]
     fn it_falls_where_there_is_more_entropy_than_asked_for_and_rises_where_there_is_less() {
         let mut trained = temperature(Temperature::Trained);
-        trained.update(3.0, 0.1).unwrap();
-        assert!((trained.value() - 0.5 * (-0.1f64).exp()).abs() < 1e-6, "{}", trained.value());
+        trained.update(&3.0.into(), 0.1).unwrap();
+        assert!((trained.value().unwrap() - 0.5 * (-0.1f64).exp()).abs() < 1e-6, "{trained:?}");
         let mut trained = temperature(Temperature::Trained);
-        trained.update(-3.0, 0.1).unwrap();
-        assert!((trained.value() - 0.5 * 0.1f64.exp()).abs() < 1e-6, "{}", trained.value());
+        trained.update(&(-3.0).into(), 0.1).unwrap();
+        assert!((trained.value().unwrap() - 0.5 * 0.1f64.exp()).abs() < 1e-6, "{trained:?}");
     }
 
     #[test]
     fn a_given_one_stays() {
         let mut fixed = temperature(Temperature::Fixed(0.2));
-        fixed.update(3.0, 0.1).unwrap();
-        assert_eq!(fixed.value(), 0.2);
+        fixed.update(&3.0.into(), 0.1).unwrap();
+        assert_eq!(fixed.value().unwrap(), 0.2);
+    }
+
+    #[test]
+    fn a_step_on_tensors_is_that_of_plain_numbers_and_is_not_read() {
+        let (mut known, mut pending) = (temperature(Temperature::Trained), temperature(Temperature::Trained));
+        for entropy in [3.0, -2.5, 0.75] {
+            known.update(&entropy.into(), 0.1).unwrap();
+            pending.update(&Tensor::from(entropy as f32).into(), 0.1).unwrap();
+            assert!(matches!(pending.present, Scalar::Pending(_)));
+            assert!((known.value().unwrap() - pending.value().unwrap()).abs() < 1e-6);
+        }
+        let mut resumed = temperature(Temperature::Trained);
+        resumed.load_state(&pending.state().unwrap().view()).unwrap();
+        let now =
+            |temperature: &TrainedTemperature| temperature.now(LossForm::Tensors).unwrap().value().unwrap();
+        assert_eq!(now(&resumed), now(&pending));
     }
 }

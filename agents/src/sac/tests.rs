@@ -1,4 +1,4 @@
-//! What is particular to SAC's configuration; its mathematics is tested beside it, its learning on the probes.
+//! SAC's configuration; its mathematics is tested beside it, its learning on the probes.
 
 use pavlov_envs::Space;
 use tch::Device;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Td3Learner;
 use crate::agent::{Agent, AgentConfig, AgentContext};
-use crate::core::AgentError;
+use crate::core::{AgentError, LossForm};
 use crate::networks::NetConfig;
 use crate::off_policy::{NoiseConfig, OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerPhase};
 use crate::replay::ReplayConfig;
@@ -24,7 +24,7 @@ pub struct Td3Config {
     pub batch_size: usize,
     /// Transitions that the replay holds.
     pub replay_capacity: usize,
-    /// What the replay makes of them, and how it is sampled.
+    /// The form of the transitions that it gives, and how they are drawn.
     pub replay: ReplayConfig,
     /// Env steps before the first update; until then all actions are random.
     pub warmup_env_steps: u64,
@@ -32,9 +32,9 @@ pub struct Td3Config {
     pub train_every_env_steps: u64,
     /// Updates of one update phase, or "env_steps" for as many as env steps lie between two.
     pub updates_per_phase: UpdatesPerPhase,
-    /// How far the target networks move towards the present ones with each update of the policy.
+    /// The share by which the target networks move towards the present ones with each update of the policy.
     pub target_update_tau: f64,
-    /// How many critics there are; a target is the smallest of their values.
+    /// The number of critics; a target is the smallest of their values.
     pub critics: usize,
     /// Updates of the critics from one update of the policy to the next.
     pub policy_every_updates: u64,
@@ -49,7 +49,7 @@ pub struct Td3Config {
     pub gradient_clip_norm: Option<f64>,
     /// The networks.
     pub net: NetConfig,
-    /// What turns gradients into steps.
+    /// The optimiser.
     pub optimizer: OptimizerConfig,
 }
 
@@ -97,7 +97,7 @@ impl Td3Config {
         context: &AgentContext,
     ) -> Result<Box<dyn Agent>, AgentError> {
         let bounds = UnitBox::new(name, &context.action_space)?;
-        let learner = Td3Learner::new(self.clone(), bounds.clone(), context)?;
+        let learner = Td3Learner::new(self.clone(), bounds.clone(), context, LossForm::of(context.device))?;
         Ok(Box::new(OffPolicyAgent::new(learner, &self.setup(), Some(bounds), context)?))
     }
 }

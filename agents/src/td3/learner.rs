@@ -4,17 +4,18 @@ use pavlov_common::{SeededRng, derive_seed};
 use pavlov_nn::{Activation, HostBuffer, Layout, Parameters, Pass, StateDict, StateView, Trainable};
 use rand::RngExt;
 use rand_distr::StandardNormal;
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::{DeterministicPolicy, Td3Config};
 use crate::acting::{PolicyNetwork, RandomPolicy};
 use crate::agent::AgentContext;
-use crate::core::host::{on_device, read};
-use crate::core::{AgentError, Means, Metrics};
+use crate::core::host::{on_device, read, sent};
+use crate::core::means::check_losses;
+use crate::core::{AgentError, LossForm, Means, Metrics};
 use crate::networks::{Encoder, Network, NetworkContext};
 use crate::off_policy::{
-    ActionNoise, Critics, CriticsSetup, Explorer, Judge, Judged, OffPolicyLearner, RandomFirst, UnitBox,
-    losses,
+    ActionNoise, Critics, CriticsSetup, Explorer, Judge, Judged, OffPolicyLearner, RandomFirst, Targets,
+    UnitBox, losses,
 };
 use crate::replay::{Batch, Transitions};
 
@@ -22,8 +23,9 @@ use crate::replay::{Batch, Transitions};
 #[derive(Debug)]
 pub struct Td3Learner {
     config: Td3Config,
+    form: LossForm,
     policy: DeterministicPolicy,
-    /// What acts until the first update.
+    /// The policy until the first update.
     random: RandomPolicy,
     trained: Trainable,
     target: Parameters,
@@ -38,11 +40,16 @@ pub struct Td3Learner {
 }
 
 impl Td3Learner {
-    /// A learner with untrained networks for actions with these bounds.
+    /// A learner with untrained networks for actions with these bounds, its losses in this form.
     ///
     /// # Errors
     /// [`AgentError`] when a configuration makes no sense or memory runs out.
-    pub fn new(config: Td3Config, bounds: UnitBox, context: &AgentContext) -> Result<Self, AgentError> {
+    pub fn new(
+        config: Td3Config,
+        bounds: UnitBox,
+        context: &AgentContext,
+        form: LossForm,
+    ) -> Result<Self, AgentError> {
         let code = config.net.discrete_code();
         let encoder = Encoder::with_discrete(&context.observation_space, code);
         let width = bounds.width();
@@ -63,10 +70,12 @@ impl Td3Learner {
             net: &config.net,
             optimizer: &config.optimizer,
             gradient_clip_norm: config.gradient_clip_norm,
+            prioritized: config.replay.priority_exponent.is_some(),
             context,
         };
         let room = || HostBuffer::new(&[config.batch_size as i64, width as i64]);
         Ok(Self {
+            form,
             target: parameters.frozen_copy()?,
             critics: Critics::new(&critics, &mut rng)?,
             trained: Trainable::new(
@@ -91,18 +100,46 @@ impl Td3Learner {
         })
     }
 
-    /// `y = r + gamma min_i Q_i'(s', clip(mu'(s') + clip(noise, -c, c), -1, 1))`, `[batch]`.
-    fn targets(&mut self, batch: &Batch, all: &Transitions) -> Result<Vec<f32>, AgentError> {
+    /// One step of the critics towards `y = r + gamma min_i Q_i'(s', clip(mu'(s') + clip(noise, -c, c), -1, 1))`.
+    fn improve_critics(
+        &mut self,
+        batch: &Batch,
+        all: &Transitions,
+        learning_rate: f64,
+    ) -> Result<(), AgentError> {
+        let seen = Judged { observations: &all.observations, actions: Some(&all.points) };
+        let loss = match self.form {
+            LossForm::Rows => {
+                let (targets, weights) = (&self.row_targets(batch, all)?[..], batch.numbers().weights);
+                self.critics.regress(seen, Targets::Rows { choices: &[], targets, weights }, learning_rate)?
+            }
+            LossForm::Tensors => {
+                let (targets, weights) = (&self.tensor_targets(all)?, &all.weights);
+                self.critics.regress(
+                    seen,
+                    Targets::Tensors { choices: None, targets, weights },
+                    learning_rate,
+                )?
+            }
+        };
+        self.means.add_scalar("train/critic_loss", &loss)
+    }
+
+    /// The noise on one number of the target policy's actions.
+    fn target_noise(config: &Td3Config, rng: &mut SeededRng) -> f32 {
+        let (deviation, largest) = (config.target_noise as f32, config.target_noise_clip as f32);
+        match deviation {
+            0.0 => 0.0,
+            deviation => (deviation * rng.sample::<f32, _>(StandardNormal)).clamp(-largest, largest),
+        }
+    }
+
+    fn row_targets(&mut self, batch: &Batch, all: &Transitions) -> Result<Vec<f32>, AgentError> {
         let _guard = tch::no_grad_guard();
         let network = &self.policy.network.net;
         read(&network.forward(&mut Pass::eval(&self.target), &all.next_observations)?, &mut self.numbers)?;
-        let (deviation, largest) = (self.config.target_noise as f32, self.config.target_noise_clip as f32);
         for (action, out) in self.numbers.iter().zip(self.next_actions.as_mut_slice()) {
-            let noise = match deviation {
-                0.0 => 0.0,
-                deviation => deviation * self.rng.sample::<f32, _>(StandardNormal),
-            };
-            *out = (action + noise.clamp(-largest, largest)).clamp(-1.0, 1.0);
+            *out = (action + Self::target_noise(&self.config, &mut self.rng)).clamp(-1.0, 1.0);
         }
         let actions = on_device(self.next_actions.tensor(), all.rewards.device())?;
         let seen = Judged { observations: &all.next_observations, actions: Some(&actions) };
@@ -113,16 +150,39 @@ impl Td3Learner {
         Ok(targets)
     }
 
+    /// The targets as a tensor, f32 `[batch]`; the noise is drawn in ordinary memory and sent.
+    fn tensor_targets(&mut self, all: &Transitions) -> Result<Tensor, AgentError> {
+        let _guard = tch::no_grad_guard();
+        let network = &self.policy.network.net;
+        let actions = network.forward(&mut Pass::eval(&self.target), &all.next_observations)?;
+        let each = (0..actions.numel()).map(|_| Self::target_noise(&self.config, &mut self.rng));
+        let noise = sent(&each.collect::<Vec<f32>>(), &actions.size(), actions.device())?;
+        let actions = actions.f_add(&noise)?.f_clamp(-1.0, 1.0)?;
+        let seen = Judged { observations: &all.next_observations, actions: Some(&actions) };
+        let values = self.critics.smallest_target_tensor(seen)?.f_squeeze_dim(1)?;
+        losses::tensors::td_targets(&all.rewards, &all.continues, self.config.discount, &values)
+    }
+
     /// One step of the policy up the first critic: `grad_theta mean Q_1(s, mu_theta(s))`.
-    fn improve(&mut self, observations: &Tensor, learning_rate: f64) -> Result<(), AgentError> {
+    fn improve_policy(&mut self, observations: &Tensor, learning_rate: f64) -> Result<(), AgentError> {
         let network = &self.policy.network.net;
         let actions = network.forward(&mut self.trained.pass(), observations)?;
-        let value =
-            self.critics.by_action(Judge::First, observations, &actions.f_detach()?, &mut self.numbers)?;
-        self.gradient.as_mut_slice().copy_from_slice(&self.numbers);
-        let gradient = on_device(self.gradient.tensor(), observations.device())?;
-        self.means.add("train/actor_loss", -value);
-        Ok(self.trained.descend(&actions, &gradient, learning_rate)?)
+        match self.form {
+            LossForm::Rows => {
+                let (judge, at) = (Judge::First, actions.f_detach()?);
+                let value = self.critics.by_action(judge, observations, &at, &mut self.numbers)?;
+                self.gradient.as_mut_slice().copy_from_slice(&self.numbers);
+                let gradient = on_device(self.gradient.tensor(), observations.device())?;
+                self.means.add("train/actor_loss", -value);
+                Ok(self.trained.descend(&actions, &gradient, learning_rate)?)
+            }
+            LossForm::Tensors => {
+                let values = self.critics.judge(Judge::First, observations, &actions)?;
+                let loss = values.f_mean(Kind::Float)?.f_neg()?;
+                self.trained.descend_loss(&loss, learning_rate)?;
+                self.means.add_scalar("train/actor_loss", &loss.f_detach()?.into())
+            }
+        }
     }
 }
 
@@ -147,14 +207,10 @@ impl OffPolicyLearner for Td3Learner {
         let all = batch.transitions(self.target.device())?;
         let learning_rate = self.config.learning_rate.value(progress);
 
-        let targets = self.targets(batch, &all)?;
-        let seen = Judged { observations: &all.observations, actions: Some(&all.points) };
-        let loss = self.critics.regress(seen, &[], (&targets, batch.numbers().weights), learning_rate)?;
-        self.means.add("train/critic_loss", loss);
-
+        self.improve_critics(batch, &all, learning_rate)?;
         self.updates += 1;
         if self.updates.is_multiple_of(self.config.policy_every_updates) {
-            self.improve(&all.observations, learning_rate)?;
+            self.improve_policy(&all.observations, learning_rate)?;
             self.target.polyak_update(self.trained.parameters(), self.config.target_update_tau)?;
             self.critics.update_target(self.config.target_update_tau)?;
         }
@@ -167,7 +223,9 @@ impl OffPolicyLearner for Td3Learner {
 
     fn take_metrics(&mut self, progress: f64) -> Result<Metrics, AgentError> {
         let mut metrics = Metrics::from([("train/learning_rate", self.config.learning_rate.value(progress))]);
-        metrics.extend(self.means.take(&["train/actor_loss", "train/critic_loss"]));
+        let means = self.means.take(&["train/actor_loss", "train/critic_loss"])?;
+        check_losses(&means, &["train/critic_loss", "train/actor_loss"])?;
+        metrics.extend(means);
         Ok(metrics)
     }
 
@@ -189,7 +247,7 @@ impl OffPolicyLearner for Td3Learner {
         state.nest("target", self.target.state()?);
         state.nest("critics", self.critics.state()?);
         state.put_value("rng", &self.rng)?;
-        state.put_value("means", &self.means)?;
+        state.put_value("means", &self.means.saved()?)?;
         state.put_value("updates", &self.updates)?;
         Ok(state)
     }
@@ -199,7 +257,7 @@ impl OffPolicyLearner for Td3Learner {
         self.target.load_state(&state.part("target"))?;
         self.critics.load_state(&state.part("critics"))?;
         self.rng = state.value("rng")?;
-        self.means = state.value("means")?;
+        self.means = Means::from_saved(state.value("means")?);
         self.updates = state.value("updates")?;
         Ok(())
     }

@@ -14,14 +14,14 @@ use crate::off_policy::{ActionNoise, Explorer, UnitBox};
 pub struct DeterministicPolicy {
     /// From observations to numbers between -1 and 1.
     pub network: PolicyNetwork,
-    /// What is added where it explores.
+    /// The noise that is added where it explores.
     pub noise: ActionNoise,
     /// The environment's bounds.
     pub bounds: UnitBox,
 }
 
 impl DeterministicPolicy {
-    /// The same with buffers and noise of its own.
+    /// A copy with buffers and noise of its own.
     ///
     /// # Errors
     /// [`AgentError`] when memory runs out.

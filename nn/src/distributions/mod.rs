@@ -31,7 +31,7 @@ pub enum Distribution {
 }
 
 impl Distribution {
-    /// How many numbers parametrise it.
+    /// The number of parameters of one row.
     pub fn parameters(&self) -> usize {
         match self {
             Self::Categorical(n) | Self::Bernoulli(n) => *n,
@@ -40,7 +40,7 @@ impl Distribution {
         }
     }
 
-    /// How many numbers a draw is.
+    /// The number of numbers in a draw.
     pub fn width(&self) -> usize {
         match self {
             Self::Categorical(_) => 1,

@@ -14,7 +14,7 @@ struct Choices<'a> {
     mask: Option<&'a [f32]>,
 }
 
-/// What every question about a categorical distribution begins with.
+/// The sums that every computation with a categorical distribution begins with.
 struct Normalized {
     /// The logarithm of the sum of the allowed choices' exponentials.
     log_sum: f32,

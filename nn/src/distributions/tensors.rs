@@ -1,4 +1,4 @@
-//! The same over batches, in operations that autograd records.
+//! The mathematics of batches, in operations that autograd records.
 
 use std::f64::consts::{E, PI};
 
@@ -123,7 +123,7 @@ impl Distribution {
         })
     }
 
-    /// How far `other` is from this distribution, `KL(self || other)` in nats: f32 `[batch]`. Both have the same masks.
+    /// The divergence of `other` from this distribution, `KL(self || other)` in nats: f32 `[batch]`. Both have the same masks.
     ///
     /// # Errors
     /// [`NnError::Shape`] when the shapes do not fit.

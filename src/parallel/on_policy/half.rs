@@ -43,7 +43,7 @@ impl Half for OnPolicyHalf {
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError> {
         match &mut self.recorded {
-            Some(recorded) => recorded.rollout.act(&mut self.actor, inference, observations, rng, actions),
+            Some(recorded) => self.actor.act(&mut recorded.rollout, inference, observations, rng, actions),
             None => Err(AgentError::State("a lane acts without a rollout to fill".into())),
         }
     }
@@ -53,12 +53,12 @@ impl Half for OnPolicyHalf {
         if recorded.rollout.env_steps() == 0 {
             recorded.updates = updates;
         }
-        recorded.rollout.observe(&mut self.actor, experience);
+        self.actor.observe(&mut recorded.rollout, experience);
     }
 
     fn cut(&mut self, led_to: &ObsBatch) {
         if let Some(recorded) = &mut self.recorded {
-            recorded.rollout.cut(&mut self.actor, led_to);
+            self.actor.cut(&mut recorded.rollout, led_to);
         }
     }
 
