@@ -54,10 +54,12 @@ const CASES: [Case; 5] = [
     ),
 ];
 
+type Forward<'n> = Box<dyn Fn(&mut Pass<'_>, &Tensor) -> Result<Tensor, NnError> + 'n>;
+
 /// One network with its numbers.
 struct Network<'n> {
     parameters: Parameters,
-    forward: Box<dyn Fn(&mut Pass<'_>, &Tensor) -> Result<Tensor, NnError> + 'n>,
+    forward: Forward<'n>,
 }
 
 impl Network<'_> {

@@ -31,6 +31,17 @@ pub enum Fusible {
         /// The type of number of the product.
         precision: Precision,
     },
+    /// Layer norm over the last dimension. A run ends before it: the perceptron's node has no norms.
+    LayerNorm {
+        /// `[width]`
+        weight: ParameterId,
+        /// `[width]`
+        bias: ParameterId,
+        /// Size of the last dimension.
+        width: i64,
+        /// Added to the variance.
+        eps: f64,
+    },
     /// An activation function.
     Activation(Activation),
     /// In training a mask, else the identity.

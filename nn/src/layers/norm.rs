@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
+use super::fusion::Fusible;
 use super::item::{Built, Item, Short, Site};
 use super::{EPS, at_least, eps, is_eps, is_yes, unfit, wrong_input, yes};
 use crate::{Init, Layout, Module, NnError, ParameterId, Pass};
@@ -75,6 +76,15 @@ impl Module for LayerNorm {
         check("layer norm", &self.shape, x)?;
         let (weight, bias) = (self.weight.map(|id| pass.get(id)), self.bias.map(|id| pass.get(id)));
         Ok(x.f_layer_norm(&self.shape, weight, bias, self.eps, false)?)
+    }
+
+    fn fusible(&self) -> Option<Fusible> {
+        match *self.shape {
+            [width] => {
+                Some(Fusible::LayerNorm { weight: self.weight?, bias: self.bias?, width, eps: self.eps })
+            }
+            _ => None,
+        }
     }
 }
 
