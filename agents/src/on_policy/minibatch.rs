@@ -13,6 +13,8 @@ use crate::networks::Encoder;
 #[derive(Debug, Default)]
 pub struct Minibatch {
     observations: Option<ObservationRows>,
+    /// The number of observations that were gathered.
+    gathered: usize,
     /// `[batch, choices]`, or empty where the environment gives no masks.
     pub masks: Vec<f32>,
     /// The draws, `[batch, width]`.
@@ -73,7 +75,7 @@ impl Minibatch {
     /// [`AgentError`] when nothing was gathered or the device's memory runs out.
     pub fn observations(&self, device: Device) -> Result<Tensor, AgentError> {
         match &self.observations {
-            Some(rows) => rows.tensor(0..self.len(), device),
+            Some(rows) => rows.tensor(0..self.gathered, device),
             None => Err(AgentError::State("a minibatch that nothing was gathered into has no rows".into())),
         }
     }
@@ -132,6 +134,7 @@ impl Minibatch {
             Some(room) if room.fits(rows, encoder, device) => room,
             _ => ObservationRows::new(rows, encoder, device)?,
         };
+        self.gathered = rows;
         Ok(self.observations.insert(room))
     }
 }

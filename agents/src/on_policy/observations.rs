@@ -86,6 +86,17 @@ impl ObservationRows {
         copy(self.bytes.as_mut_slice(), from.bytes.as_slice(), rows, bytes);
     }
 
+    /// Copies the observations of these lists one after the other to the first rows.
+    pub fn concatenate<'a>(&mut self, lists: impl Iterator<Item = &'a ObservationList>) {
+        let (own_numbers, own_bytes) = (self.numbers.as_mut_slice(), self.bytes.as_mut_slice());
+        let (mut numbers, mut bytes) = (0, 0);
+        for list in lists {
+            own_numbers[numbers..numbers + list.numbers.len()].copy_from_slice(&list.numbers);
+            own_bytes[bytes..bytes + list.bytes.len()].copy_from_slice(&list.bytes);
+            (numbers, bytes) = (numbers + list.numbers.len(), bytes + list.bytes.len());
+        }
+    }
+
     /// One observation.
     pub fn row(&self, row: usize) -> StoredObservation<'_> {
         let (numbers, bytes) = self.widths;

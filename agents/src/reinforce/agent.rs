@@ -84,16 +84,7 @@ impl Reinforce {
         let device = trained.parameters().device();
         let steps = episodes.each().iter().map(|played| played.rewards.len()).sum();
         let room = minibatch.observations_mut(steps, &sampler.encoder, device)?;
-        let (mut numbers, mut bytes) = room.rows_mut(steps);
-        for ObservationList { numbers: own_numbers, bytes: own_bytes } in
-            episodes.each().iter().map(|played| &played.observations)
-        {
-            let (to_numbers, to_bytes);
-            (to_numbers, numbers) = numbers.split_at_mut(own_numbers.len());
-            (to_bytes, bytes) = bytes.split_at_mut(own_bytes.len());
-            to_numbers.copy_from_slice(own_numbers);
-            to_bytes.copy_from_slice(own_bytes);
-        }
+        room.concatenate(episodes.each().iter().map(|played| &played.observations));
         let together = |array: fn(&Played) -> &Vec<f32>| {
             episodes.each().iter().flat_map(|played| array(played).iter().copied()).collect::<Vec<_>>()
         };
@@ -105,7 +96,6 @@ impl Reinforce {
         minibatch.values = vec![0.0; steps];
         // The loss has no ratios: the probabilities of that time do not enter it.
         minibatch.log_probs = vec![0.0; steps];
-        minibatch.advantages = vec![0.0; steps];
         if config.baseline {
             let mut all = ObservationList::default();
             episodes.each().iter().for_each(|played| all.append(&played.finals));

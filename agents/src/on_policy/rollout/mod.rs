@@ -171,8 +171,8 @@ impl Rollout {
         }
         let (rows, bits) = (self.row_range(self.filled), self.encoder.mask_width());
         self.observations.store(rows.start, (0..rows.len()).map(|env| observations.row(env)));
-        for (env, row) in rows.enumerate().take_while(|_| bits > 0) {
-            let mask = &mut self.masks[row * bits..(row + 1) * bits];
+        let masks = self.masks[rows.start * bits..rows.end * bits].chunks_exact_mut(bits.max(1));
+        for (env, mask) in masks.enumerate() {
             match self.encoder.mask(observations.row(env)) {
                 Some(known) => mask.copy_from_slice(known),
                 None => mask.fill(1.0),
