@@ -1,9 +1,9 @@
 //! Agents: policies, buffers and algorithms. No threads, no files, no printing.
 //!
-//! Start with [`core`], the vocabulary, and [`Agent`], what a training loop drives; then read one agent's folder top to
-//! bottom, for instance [`dqn`]: its configuration, its losses (free functions), its policy, its learner. What lies below
-//! all of them: [`networks`] (from observations to features), [`replay`], and what agents of one kind share,
-//! [`on_policy`] and [`off_policy`].
+//! Start with [`core`], the vocabulary, and [`Agent`], what a training loop drives; then read one agent's
+//! folder top to bottom, for instance [`dqn`]: its configuration, its losses (free functions), its policy,
+//! its learner. What lies below all of them: [`networks`] (from observations to features), [`replay`], and
+//! what agents of one kind share, [`on_policy`] and [`off_policy`].
 
 pub mod a2c;
 pub mod acting;

@@ -1,5 +1,5 @@
-//! The two forms of each loss give the same gradients, weights and metrics. Plain gradient descent is the optimiser, so
-//! that a difference of gradients is a difference of weights of its own size.
+//! The two forms of each loss give the same gradients, weights and metrics. Plain gradient descent is the
+//! optimiser, so that a difference of gradients is a difference of weights of its own size.
 
 use pavlov_common::SeededRng;
 use pavlov_envs::{ACTION_MASK, Action, ActionBatch, End, ObsBatch, ObsRef, Space, StepBatch};
@@ -86,7 +86,8 @@ impl Case {
     }
 }
 
-/// Every distribution, with and without masks, state-dependent exploration, memories and rows that are skipped.
+/// Every distribution, with and without masks, state-dependent exploration, memories and rows that are
+/// skipped.
 fn cases() -> Vec<Case> {
     let plain = || Space::unbounded(&[3]);
     let mut cases: Vec<Case> = every_kind_of_actions()

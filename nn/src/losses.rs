@@ -21,7 +21,8 @@ pub enum Regression {
 pub struct Regressed {
     /// The weighted mean loss, f32 `[]`.
     pub loss: Tensor,
-    /// The loss's gradient with respect to the predictions, f32 `[batch, columns]`: what [`crate::backward`] takes.
+    /// The loss's gradient with respect to the predictions, f32 `[batch, columns]`: what [`crate::backward`]
+    /// takes.
     pub gradient: Tensor,
     /// Prediction minus target of each row, f32 `[batch]`.
     pub errors: Tensor,
@@ -29,8 +30,8 @@ pub struct Regressed {
 
 /// The mean loss of one chosen column of each row against its target.
 ///
-/// `predictions` is f32 `[batch, columns]`, `choices` i64 `[batch]` (or `[batch, 1]`), `targets` f32 `[batch]`;
-/// `weights`, f32 `[batch]`, multiplies each row's loss (importance weights, say).
+/// `predictions` is f32 `[batch, columns]`, `choices` i64 `[batch]` (or `[batch, 1]`), `targets` f32
+/// `[batch]`; `weights`, f32 `[batch]`, multiplies each row's loss (importance weights, say).
 ///
 /// # Errors
 /// [`NnError::Shim`] when shapes do not fit or a choice is no column.

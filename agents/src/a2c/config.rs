@@ -11,8 +11,8 @@ use crate::core::AgentError;
 use crate::networks::NetConfig;
 use crate::on_policy::{ExplorationConfig, OnPolicyAgent, OnPolicySetup};
 
-/// The configuration of A2C. The defaults are Stable-Baselines3's, with the RMSprop that the published numbers were
-/// reached with: TensorFlow's.
+/// The configuration of A2C. The defaults are Stable-Baselines3's, with the RMSprop that the published
+/// numbers were reached with: TensorFlow's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct A2cConfig {

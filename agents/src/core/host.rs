@@ -17,8 +17,8 @@ pub(crate) fn on_device(tensor: &Tensor, device: Device) -> Result<Tensor, Agent
     Ok(if device == Device::Cpu { tensor.shallow_clone() } else { tensor.f_to_device(device)? })
 }
 
-/// A copy of these numbers on the device, of this shape. The caller does not wait for the copy to a GPU: it is made from
-/// page-locked memory, in order with the device's other work.
+/// A copy of these numbers on the device, of this shape. The caller does not wait for the copy to a GPU: it
+/// is made from page-locked memory, in order with the device's other work.
 pub(crate) fn sent<T: HostElement>(
     numbers: &[T],
     shape: &[i64],

@@ -42,8 +42,8 @@ impl Scalar {
         }
     }
 
-    /// The number where it is known to be no number, for the error that stops the training. A number that is still
-    /// being computed is checked when its mean is logged.
+    /// The number where it is known to be no number, for the error that stops the training. A number that is
+    /// still being computed is checked when its mean is logged.
     pub(crate) fn known_not_finite(&self) -> Option<f64> {
         match self {
             Self::Known(number) if !number.is_finite() => Some(*number),
@@ -64,8 +64,8 @@ impl From<Tensor> for Scalar {
     }
 }
 
-/// Sums of named numbers since the last log. Numbers of a device are summed there, in f64, and are read when they are
-/// logged or saved, so that no update waits for them.
+/// Sums of named numbers since the last log. Numbers of a device are summed there, in f64, and are read when
+/// they are logged or saved, so that no update waits for them.
 #[derive(Debug, Default)]
 pub struct Means(BTreeMap<String, Sum>);
 
@@ -75,7 +75,8 @@ struct Sum {
     count: u64,
 }
 
-/// The sum and the count under each tag, as they are saved: a resumed run logs what the uninterrupted one would have.
+/// The sum and the count under each tag, as they are saved: a resumed run logs what the uninterrupted one
+/// would have.
 pub(crate) type SavedMeans = BTreeMap<String, (f64, u64)>;
 
 impl Means {

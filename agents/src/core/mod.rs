@@ -1,5 +1,5 @@
-//! The parts that all agents share: the vocabulary, errors, checks of settings, means to log, the forms of a loss, and
-//! copies between tensors and ordinary memory. Nothing here knows an algorithm.
+//! The parts that all agents share: the vocabulary, errors, checks of settings, means to log, the forms of a
+//! loss, and copies between tensors and ordinary memory. Nothing here knows an algorithm.
 
 pub(crate) mod checks;
 mod error;

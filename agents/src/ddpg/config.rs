@@ -11,8 +11,8 @@ use crate::off_policy::{NoiseConfig, UpdatesPerPhase};
 use crate::replay::ReplayConfig;
 use crate::td3::Td3Config;
 
-/// The configuration of DDPG. The defaults are TD3's where both have the number; each environment's preset says what
-/// differs.
+/// The configuration of DDPG. The defaults are TD3's where both have the number; each environment's preset
+/// says what differs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DdpgConfig {

@@ -11,8 +11,8 @@ use crate::core::AgentError;
 use crate::networks::NetConfig;
 use crate::on_policy::{ExplorationConfig, OnPolicyAgent, OnPolicySetup};
 
-/// The configuration of IMPALA. The defaults are A2C's, with the paper's truncation levels; each environment's preset says
-/// what differs.
+/// The configuration of IMPALA. The defaults are A2C's, with the paper's truncation levels; each
+/// environment's preset says what differs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ImpalaConfig {

@@ -19,7 +19,8 @@ fn clips(config: &ImpalaConfig) -> VtraceClips {
     VtraceClips { importance: config.importance_clip as f32, trace: config.trace_clip as f32 }
 }
 
-/// Writes V-trace's targets and advantages into the minibatch, whose rows are these of the rollout. `log_ratios` is room.
+/// Writes V-trace's targets and advantages into the minibatch, whose rows are these of the rollout.
+/// `log_ratios` is room.
 pub(super) fn by_rows(
     config: &ImpalaConfig,
     (rollout, rows): (&mut Rollout, &[usize]),
@@ -47,8 +48,8 @@ pub(super) fn by_rows(
     }
 }
 
-/// The same on the device: the targets and advantages are written into the evaluation's own minibatch. `learned` is the
-/// number of rows to learn from.
+/// The same on the device: the targets and advantages are written into the evaluation's own minibatch.
+/// `learned` is the number of rows to learn from.
 pub(super) fn on_tensors(
     config: &ImpalaConfig,
     (rollout, rows): (&Rollout, &[usize]),

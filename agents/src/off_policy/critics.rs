@@ -55,8 +55,8 @@ struct CriticsNetwork {
 }
 
 impl CriticsNetwork {
-    /// The input of the critics: the features of the observations, f32 `[batch, inputs]`, and the actions behind them, f32
-    /// `[batch, action]`, where they are continuous.
+    /// The input of the critics: the features of the observations, f32 `[batch, inputs]`, and the actions
+    /// behind them, f32 `[batch, action]`, where they are continuous.
     fn inputs(&self, pass: &mut Pass<'_>, seen: Judged<'_>) -> Result<Tensor, NnError> {
         let features = self.front.forward(pass, seen.observations, None)?.features;
         match seen.actions {
@@ -77,8 +77,8 @@ impl CriticsNetwork {
 pub struct Judged<'a> {
     /// Encoded observations, f32 `[batch, width]`.
     pub observations: &'a Tensor,
-    /// Continuous actions as the policy gives them, f32 `[batch, action]`; none where the critics have a value for each
-    /// discrete action.
+    /// Continuous actions as the policy gives them, f32 `[batch, action]`; none where the critics have a
+    /// value for each discrete action.
     pub actions: Option<&'a Tensor>,
 }
 
@@ -105,8 +105,8 @@ pub enum Targets<'a> {
     },
 }
 
-/// Critics of one shape and their slowly following targets. All weights lie in one arena, named `q0.`, `q1.` ..., those
-/// of the front as [`Front::new`] names them.
+/// Critics of one shape and their slowly following targets. All weights lie in one arena, named `q0.`, `q1.`
+/// ..., those of the front as [`Front::new`] names them.
 #[derive(Debug)]
 pub struct Critics {
     net: CriticsNetwork,
@@ -159,8 +159,8 @@ impl Critics {
         &self.target
     }
 
-    /// The distance of each row's values from its target in the last regression, the mean over the critics: `[batch]`. A
-    /// regression on tensors gives it only where transitions are drawn by priority.
+    /// The distance of each row's values from its target in the last regression, the mean over the critics:
+    /// `[batch]`. A regression on tensors gives it only where transitions are drawn by priority.
     pub fn errors(&self) -> &[f32] {
         &self.errors
     }
@@ -245,8 +245,8 @@ impl Critics {
         }
     }
 
-    /// The value of each row's action, f32 `[batch]`, recorded by autograd as a function of the actions alone: the critics'
-    /// weights get no gradient.
+    /// The value of each row's action, f32 `[batch]`, recorded by autograd as a function of the actions
+    /// alone: the critics' weights get no gradient.
     ///
     /// # Errors
     /// [`AgentError`] when observations and actions do not fit.
@@ -260,8 +260,8 @@ impl Critics {
         Ok(values.f_squeeze_dim(1)?)
     }
 
-    /// The gradient of minus the mean value with respect to the actions, `[batch, action]`; gives the mean value. The
-    /// critics' weights are left as they are and get no gradient.
+    /// The gradient of minus the mean value with respect to the actions, `[batch, action]`; gives the mean
+    /// value. The critics' weights are left as they are and get no gradient.
     ///
     /// # Errors
     /// [`AgentError`] when observations and actions do not fit.

@@ -1,7 +1,7 @@
 //! The mathematics of critics, as free functions of plain numbers and, under `tensors`, of tensors.
 //!
-//! Values of several critics are `[critics, rows]`, one critic after the other; a row has one number, or one for each
-//! discrete action.
+//! Values of several critics are `[critics, rows]`, one critic after the other; a row has one number, or one
+//! for each discrete action.
 
 /// The smaller (or smallest) of the critics' values, number by number, into `smallest`. NaN comes through.
 pub fn smallest(values: &[f32], critics: usize, smallest: &mut Vec<f32>) {
@@ -17,7 +17,8 @@ pub fn smallest(values: &[f32], critics: usize, smallest: &mut Vec<f32>) {
     }
 }
 
-/// The target of an action value: `r + gamma V(s')` where the world goes on or was cut off, `r` where it ended.
+/// The target of an action value: `r + gamma V(s')` where the world goes on or was cut off, `r` where it
+/// ended.
 ///
 /// `targets` holds `V(s')` and becomes the target; `continues` is 1 or 0. All are `[batch]`.
 pub fn td_targets(rewards: &[f32], continues: &[f32], discount: f64, targets: &mut [f32]) {
@@ -26,11 +27,11 @@ pub fn td_targets(rewards: &[f32], continues: &[f32], discount: f64, targets: &m
     }
 }
 
-/// Half the weighted mean squared error of each critic's values, summed over the critics, and its gradient into
-/// `gradient`. Each row's mean absolute error, over the critics, goes into `errors`.
+/// Half the weighted mean squared error of each critic's values, summed over the critics, and its gradient
+/// into `gradient`. Each row's mean absolute error, over the critics, goes into `errors`.
 ///
-/// `values` and `gradient` are `[critics, batch, columns]`, `targets`, `weights` and `errors` are `[batch]`. Of each row
-/// the column counts that `choices` (`[batch]`) names; the first one where that is empty.
+/// `values` and `gradient` are `[critics, batch, columns]`, `targets`, `weights` and `errors` are `[batch]`.
+/// Of each row the column counts that `choices` (`[batch]`) names; the first one where that is empty.
 pub fn regress(
     (values, columns): (&[f32], usize),
     choices: &[i64],
@@ -57,8 +58,8 @@ pub fn regress(
     sum * f64::from(per_row)
 }
 
-/// The gradient of minus the mean of the smallest value, into `gradient`: each row's falls to the critic that gave it,
-/// of equals the first. Gives the mean. Both are `[critics, batch]`.
+/// The gradient of minus the mean of the smallest value, into `gradient`: each row's falls to the critic that
+/// gave it, of equals the first. Gives the mean. Both are `[critics, batch]`.
 pub fn ascend_smallest(values: &[f32], critics: usize, gradient: &mut [f32]) -> f64 {
     let batch = values.len() / critics.max(1);
     let per_row = 1.0 / batch as f32;
@@ -83,8 +84,8 @@ pub mod tensors {
 
     use crate::core::AgentError;
 
-    /// The smallest of the critics' values, f32 `[critics, batch, columns]`: f32 `[batch, columns]`. The gradient falls
-    /// to the critic that gave the value. NaN comes through.
+    /// The smallest of the critics' values, f32 `[critics, batch, columns]`: f32 `[batch, columns]`. The
+    /// gradient falls to the critic that gave the value. NaN comes through.
     ///
     /// # Errors
     /// [`AgentError::Nn`] when the shape does not fit.
@@ -108,9 +109,9 @@ pub mod tensors {
         Ok(rewards.f_addcmul(&continues.f_mul_scalar(discount)?, next_values)?)
     }
 
-    /// [`regress`](super::regress) of values, f32 `[critics, batch, columns]`: the loss, f32 `[]`, recorded by autograd,
-    /// and each row's mean absolute error over the critics, f32 `[batch]`. `choices` is i64 `[batch, 1]`; without it the
-    /// first column of each row counts.
+    /// [`regress`](super::regress) of values, f32 `[critics, batch, columns]`: the loss, f32 `[]`, recorded
+    /// by autograd, and each row's mean absolute error over the critics, f32 `[batch]`. `choices` is i64
+    /// `[batch, 1]`; without it the first column of each row counts.
     ///
     /// # Errors
     /// [`AgentError::Nn`] when the shapes do not fit.
@@ -141,7 +142,8 @@ mod tests {
     #[test]
     fn truncation_bootstraps_and_termination_does_not() {
         let mut targets = [10.0, 10.0, 4.0];
-        // The second ended; an episode that was ended and cut off at once counts as ended, and comes here as 0 too.
+        // The second ended; an episode that was ended and cut off at once counts as ended, and comes here as
+        // 0 too.
         td_targets(&[1.0, 1.0, -2.0], &[1.0, 0.0, 1.0], 0.9, &mut targets);
         for (target, expected) in targets.iter().zip([10.0, 1.0, 1.6]) {
             assert!((target - expected).abs() < 1e-6);

@@ -1,9 +1,10 @@
 //! What agents share that learn from a replay: DQN, TD3, DDPG and SAC.
 //!
-//! Read in this order: `setup` and `pace` (when an update is due), `unit_box` (from the policy's actions to the
-//! environment's and back), `store` (the replay as an agent uses it), `explorer` (the acting half), `learner` (the
-//! learning half), `agent` (the loop's side of both). `losses`, `critics` and `noise` are for those that have a policy
-//! and critics. An algorithm is an [`OffPolicyLearner`]: from a batch of transitions to better weights.
+//! Read in this order: `setup` and `pace` (when an update is due), `unit_box` (from the policy's actions to
+//! the environment's and back), `store` (the replay as an agent uses it), `explorer` (the acting half),
+//! `learner` (the learning half), `agent` (the loop's side of both). `losses`, `critics` and `noise` are for
+//! those that have a policy and critics. An algorithm is an [`OffPolicyLearner`]: from a batch of transitions
+//! to better weights.
 
 mod agent;
 mod critics;

@@ -1,4 +1,5 @@
-//! Advantages and returns, as free functions of plain numbers and, for those that an update computes, of tensors.
+//! Advantages and returns, as free functions of plain numbers and, for those that an update computes, of
+//! tensors.
 //!
 //! All arrays are `[steps, envs]`, row-major: one row for each step of the vector environment.
 
@@ -10,8 +11,9 @@ use crate::core::AgentError;
 /// Generalised advantage estimation (Schulman et al. 2016):
 /// `A_t = delta_t + discount lambda A_(t+1)`, `delta_t = r_t + discount V(s'_t) - V(s_t)`.
 ///
-/// `next_values` are the values of what truly followed each step: 0 where the world terminated, of the final observation
-/// where the episode was truncated. The sum stops where an episode ends, either way. `advantages` is overwritten.
+/// `next_values` are the values of what truly followed each step: 0 where the world terminated, of the final
+/// observation where the episode was truncated. The sum stops where an episode ends, either way. `advantages`
+/// is overwritten.
 pub fn gae(steps: Steps<'_>, next_values: &[f32], (discount, lambda): (f32, f32), advantages: &mut [f32]) {
     let Steps { rewards, values, ends, num_envs } = steps;
     for index in (0..rewards.len()).rev() {
@@ -33,15 +35,17 @@ pub struct VtraceClips {
     pub trace: f32,
 }
 
-/// V-trace (Espeholt et al. 2018): targets of values and policy-gradient advantages, from steps of another policy. With `rho = min(importance, ratio)` and `c = lambda min(trace, ratio)`:
+/// V-trace (Espeholt et al. 2018): targets of values and policy-gradient advantages, from steps of another
+/// policy. With `rho = min(importance, ratio)` and `c = lambda min(trace, ratio)`:
 ///
 /// ```text
 /// v_t = V(s_t) + delta_t + discount c_t (v_(t+1) - V(s_(t+1))),   delta_t = rho_t (r_t + discount V(s'_t) - V(s_t))
 /// A_t = rho_t (r_t + discount v_(t+1) - V(s_t))
 /// ```
 ///
-/// `next_values` are as for [`gae`], `log_ratios` the logarithms of how much likelier each action has become. Where all are 0
-/// and lambda is 1 the targets are the n-step returns. `targets` and `advantages` are overwritten.
+/// `next_values` are as for [`gae`], `log_ratios` the logarithms of how much likelier each action has become.
+/// Where all are 0 and lambda is 1 the targets are the n-step returns. `targets` and `advantages` are
+/// overwritten.
 pub fn vtrace(
     steps: Steps<'_>,
     next_values: &[f32],
@@ -65,7 +69,8 @@ pub fn vtrace(
     }
 }
 
-/// [`vtrace`] on tensors, without gradient: targets and advantages, f32 `[steps, envs]` each. `log_ratios` has that shape.
+/// [`vtrace`] on tensors, without gradient: targets and advantages, f32 `[steps, envs]` each. `log_ratios`
+/// has that shape.
 ///
 /// # Errors
 /// [`AgentError::Nn`] when the shapes do not fit.
@@ -123,8 +128,8 @@ pub struct Steps<'a> {
     pub num_envs: usize,
 }
 
-/// Brings the numbers to mean 0 and (unbiased) deviation 1, as PPO does within each minibatch. A single number has no
-/// deviation and stays as it is.
+/// Brings the numbers to mean 0 and (unbiased) deviation 1, as PPO does within each minibatch. A single
+/// number has no deviation and stays as it is.
 pub fn normalize(numbers: &mut [f32]) {
     if numbers.len() < 2 {
         return;
@@ -136,8 +141,8 @@ pub fn normalize(numbers: &mut [f32]) {
     numbers.iter_mut().for_each(|x| *x = ((f64::from(*x) - mean) / deviation) as f32);
 }
 
-/// [`normalize`] on tensors, over the rows to learn from: `shares` (f32 `[batch]`) is 0 for the others, which become 0, and
-/// `count` says how many there are.
+/// [`normalize`] on tensors, over the rows to learn from: `shares` (f32 `[batch]`) is 0 for the others, which
+/// become 0, and `count` says how many there are.
 ///
 /// # Errors
 /// [`AgentError::Nn`] when the shapes do not fit.
@@ -153,8 +158,8 @@ pub fn normalize_on_tensors(numbers: &Tensor, shares: &Tensor, count: usize) -> 
     Ok(own.f_div(&variance.f_sqrt()?.f_add_scalar(1e-8)?)?.f_to_kind(Kind::Float)?)
 }
 
-/// The share of the returns' variance that the values explain: 1 is all, 0 as much as their mean would, less is worse.
-/// NaN where the returns do not vary.
+/// The share of the returns' variance that the values explain: 1 is all, 0 as much as their mean would, less
+/// is worse. NaN where the returns do not vary.
 pub fn explained_variance(values: &[f32], returns: &[f32]) -> f64 {
     let variance = |numbers: &mut dyn Iterator<Item = f64>| {
         let (mut count, mut mean, mut squares) = (0.0, 0.0, 0.0);

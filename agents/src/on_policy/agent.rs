@@ -1,4 +1,5 @@
-//! An agent that learns from rollouts, as a training loop drives it. Its algorithm says how it learns from one.
+//! An agent that learns from rollouts, as a training loop drives it. Its algorithm says how it learns from
+//! one.
 
 use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::{ActionBatch, ObsBatch};
@@ -13,10 +14,11 @@ use crate::agent::{Agent, AgentContext, Halves};
 use crate::core::{AgentError, Experience, Metrics, Policy};
 use crate::networks::{Encoder, NetConfig, NetworkContext};
 
-/// An algorithm that makes a better policy of a rollout. Implementing this is all that a new on-policy agent needs.
+/// An algorithm that makes a better policy of a rollout. Implementing this is all that a new on-policy agent
+/// needs.
 pub trait RolloutAlgorithm: Send {
-    /// Improves the weights by a full rollout and says how many updates that took. `progress` is the share of the
-    /// training's env steps that were done when the rollout began.
+    /// Improves the weights by a full rollout and says how many updates that took. `progress` is the share of
+    /// the training's env steps that were done when the rollout began.
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when the loss is no longer finite.
@@ -129,8 +131,8 @@ impl<A: RolloutAlgorithm> OnPolicyAgent<A> {
         })
     }
 
-    /// The share of training that was done when the present rollout began: the first rollout's updates have the
-    /// schedules' first values, and the last one's are not wasted on a learning rate of 0.
+    /// The share of training that was done when the present rollout began: the first rollout's updates have
+    /// the schedules' first values, and the last one's are not wasted on a learning rate of 0.
     fn progress(&self) -> f64 {
         let begun = self.env_steps.saturating_sub(self.rollout.env_steps());
         (begun as f64 / self.total_env_steps.max(1) as f64).min(1.0)

@@ -12,8 +12,8 @@ use crate::acting::Inference;
 use crate::core::{ActMode, AgentError, Experience};
 
 impl PolicySampler {
-    /// An empty rollout of `steps` steps of `num_envs` environments, to be learned from on `device`. A policy with a memory
-    /// learns from sequences of `sequence_length` steps, or of all with 0.
+    /// An empty rollout of `steps` steps of `num_envs` environments, to be learned from on `device`. A policy
+    /// with a memory learns from sequences of `sequence_length` steps, or of all with 0.
     ///
     /// # Errors
     /// [`AgentError::Config`] when the steps cannot be cut into sequences, another when memory runs out.
@@ -65,15 +65,16 @@ impl PolicySampler {
         rollout.end_step(experience, self.memory.as_mut());
     }
 
-    /// The episodes are broken off here, for no reason of their own: the last step counts as truncated, with the
-    /// observation that it led to as its final one.
+    /// The episodes are broken off here, for no reason of their own: the last step counts as truncated, with
+    /// the observation that it led to as its final one.
     pub fn cut(&mut self, rollout: &mut Rollout, led_to: &ObsBatch) {
         rollout.cut(led_to);
         let envs = 0..rollout.num_envs();
         self.memory.iter_mut().for_each(|memory| envs.clone().for_each(|env| memory.forget(env)));
     }
 
-    /// Computes the values, advantages and returns of a full rollout. The values are read from the device, once a rollout.
+    /// Computes the values, advantages and returns of a full rollout. The values are read from the device,
+    /// once a rollout.
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when a value is NaN.

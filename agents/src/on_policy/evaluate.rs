@@ -1,8 +1,9 @@
-//! The log-probabilities, entropies and values of a minibatch to the present networks, and the way back from a loss over
-//! them to the weights.
+//! The log-probabilities, entropies and values of a minibatch to the present networks, and the way back from
+//! a loss over them to the weights.
 //!
-//! Such a loss is a few numbers a row. By rows it is computed in ordinary memory, with its gradient by the networks'
-//! outputs derived by hand, and autograd begins behind them. On tensors all of it is recorded by autograd.
+//! Such a loss is a few numbers a row. By rows it is computed in ordinary memory, with its gradient by the
+//! networks' outputs derived by hand, and autograd begins behind them. On tensors all of it is recorded by
+//! autograd.
 
 use pavlov_nn::{HostBuffer, Parameters, Pass};
 use tch::Tensor;

@@ -1,9 +1,11 @@
-//! Generalised state-dependent exploration (Raffin et al. 2021): noise that is a linear function of what the policy's
-//! last hidden layer says, and stays the same function for a number of steps, so that a robot's motion is smooth.
+//! Generalised state-dependent exploration (Raffin et al. 2021): noise that is a linear function of what the
+//! policy's last hidden layer says, and stays the same function for a number of steps, so that a robot's
+//! motion is smooth.
 //!
-//! With the features `h` of an observation and a matrix `E` of normal numbers with deviations `exp(log_deviation)`,
-//! `[features, actions]`, the action is `mean + h E`. Over all matrices it is Gaussian with the variance
-//! `h^2 exp(2 log_deviation)`, by which its probability is judged. The features get no gradient from the variance.
+//! With the features `h` of an observation and a matrix `E` of normal numbers with deviations
+//! `exp(log_deviation)`, `[features, actions]`, the action is `mean + h E`. Over all matrices it is Gaussian
+//! with the variance `h^2 exp(2 log_deviation)`, by which its probability is judged. The features get no
+//! gradient from the variance.
 
 use pavlov_common::SeededRng;
 use pavlov_nn::NnError;
@@ -14,15 +16,15 @@ use tch::Tensor;
 
 use crate::networks::NetConfig;
 
-/// The exploration of a policy over continuous actions, `exploration.*` in a file. Policies over discrete actions explore by
-/// drawing from their distribution, and have nothing to set here.
+/// The exploration of a policy over continuous actions, `exploration.*` in a file. Policies over discrete
+/// actions explore by drawing from their distribution, and have nothing to set here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ExplorationConfig {
     /// The initial logarithm of a continuous policy's deviation.
     pub log_deviation_start: f64,
-    /// Whether a continuous policy explores by noise that depends on the observation (gSDE, Raffin et al. 2021); else its
-    /// deviation is the same everywhere.
+    /// Whether a continuous policy explores by noise that depends on the observation (gSDE, Raffin et al.
+    /// 2021); else its deviation is the same everywhere.
     pub state_dependent: bool,
     /// Steps for which state-dependent noise stays the same function; 0 keeps it for a whole rollout.
     pub resample_steps: usize,
@@ -62,8 +64,8 @@ pub fn log_deviations(features: &[f32], log_deviation: &[f32], out: &mut [f32]) 
     out.iter_mut().for_each(|variance| *variance = 0.5 * variance.ln());
 }
 
-/// [`log_deviations`] on tensors, recorded by autograd: f32 `[batch, actions]` of features, f32 `[batch, features]`, which
-/// get no gradient, and of `log_deviation`, f32 `[features, actions]`.
+/// [`log_deviations`] on tensors, recorded by autograd: f32 `[batch, actions]` of features, f32 `[batch,
+/// features]`, which get no gradient, and of `log_deviation`, f32 `[features, actions]`.
 ///
 /// # Errors
 /// [`NnError`] when the shapes do not fit.
@@ -73,7 +75,8 @@ pub fn log_deviations_on_tensors(features: &Tensor, log_deviation: &Tensor) -> R
     Ok(variances.f_add_scalar(f64::from(EPSILON))?.f_log()?.f_mul_scalar(0.5)?)
 }
 
-/// Adds to the gradient of `log_deviation`, given what a loss changes by with each of the row's [`log_deviations`].
+/// Adds to the gradient of `log_deviation`, given what a loss changes by with each of the row's
+/// [`log_deviations`].
 pub fn add_gradient(
     features: &[f32],
     log_deviation: &[f32],

@@ -50,8 +50,8 @@ impl ActionHead {
         &self.distribution
     }
 
-    /// Makes the draw the action of environment `row`. A point outside of its box is clipped; the draw, from which the
-    /// policy learns, stays as it is.
+    /// Makes the draw the action of environment `row`. A point outside of its box is clipped; the draw, from
+    /// which the policy learns, stays as it is.
     pub fn write(&self, draw: &[f32], row: usize, actions: &mut ActionBatch) {
         match actions {
             ActionBatch::Discrete(choices) => choices[row] = draw[0] as i64,

@@ -19,8 +19,8 @@ pub trait RolloutLearner: Send {
     /// Steps of each environment in a rollout.
     fn rollout_steps(&self) -> usize;
 
-    /// Takes over the full rollout of some environments, the first of which has number `first`. Once those of all
-    /// environments are there, [`RolloutLearner::learn`] learns from them.
+    /// Takes over the full rollout of some environments, the first of which has number `first`. Once those of
+    /// all environments are there, [`RolloutLearner::learn`] learns from them.
     ///
     /// # Errors
     /// [`AgentError::State`] when it does not fit.

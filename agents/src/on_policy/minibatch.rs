@@ -43,7 +43,8 @@ pub struct MinibatchTensors {
     pub advantages: Tensor,
     /// The return of each row, which the value should be.
     pub returns: Tensor,
-    /// The share of each row in a mean: 1 over the number of rows to learn from, or 0 for a row that is skipped.
+    /// The share of each row in a mean: 1 over the number of rows to learn from, or 0 for a row that is
+    /// skipped.
     pub shares: Tensor,
 }
 
@@ -68,8 +69,8 @@ impl Minibatch {
         self.advantages.is_empty()
     }
 
-    /// The observations as the networks take them, f32 `[batch, width]` on the device. The caller does not wait for the
-    /// copy to a GPU.
+    /// The observations as the networks take them, f32 `[batch, width]` on the device. The caller does not
+    /// wait for the copy to a GPU.
     ///
     /// # Errors
     /// [`AgentError`] when nothing was gathered or the device's memory runs out.
@@ -104,7 +105,8 @@ impl Minibatch {
         }
     }
 
-    /// The small numbers of the rows on the device, sent together in one copy that the caller does not wait for.
+    /// The small numbers of the rows on the device, sent together in one copy that the caller does not wait
+    /// for.
     ///
     /// # Errors
     /// [`AgentError::Nn`] when the device's memory runs out.

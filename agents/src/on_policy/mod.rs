@@ -1,12 +1,13 @@
-//! The parts that agents share which learn from their own fresh experience: the policy-and-value network, the rollout,
-//! advantages.
+//! The parts that agents share which learn from their own fresh experience: the policy-and-value network, the
+//! rollout, advantages.
 //!
-//! Read in this order: `head` (from a distribution's draws to an environment's actions), `network` (from observations to the
-//! distribution and the value), `sampler` (actions drawn from it), `observations`, `states` and `rollout` (the stored steps,
-//! with the memory's states and the advantages), `collect` (a sampler fills and values a rollout), `minibatch` (the rows of
-//! one update), `evaluate` (log-probabilities, entropies and values by the present weights, and the way back from a loss),
-//! `update` (one gradient step), `agent` (the training loop's side of it). An algorithm is then a [`RolloutAlgorithm`]: from
-//! a rollout to better weights.
+//! Read in this order: `head` (from a distribution's draws to an environment's actions), `network` (from
+//! observations to the distribution and the value), `sampler` (actions drawn from it), `observations`,
+//! `states` and `rollout` (the stored steps, with the memory's states and the advantages), `collect` (a
+//! sampler fills and values a rollout), `minibatch` (the rows of one update), `evaluate` (log-probabilities,
+//! entropies and values by the present weights, and the way back from a loss), `update` (one gradient step),
+//! `agent` (the training loop's side of it). An algorithm is then a [`RolloutAlgorithm`]: from a rollout to
+//! better weights.
 
 pub mod advantages;
 mod agent;

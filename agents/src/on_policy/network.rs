@@ -7,9 +7,10 @@ use super::{ActionHead, ExplorationConfig};
 use crate::core::AgentError;
 use crate::networks::{Features, Front, NetConfig, NetworkContext, Sequences};
 
-/// The policy's and the value's network, named `policy.` and `value.`; a continuous policy has `log_deviation` besides.
-/// The parts before the hidden layers are named `policy_features.`, `policy_front.`, `policy_memory.` and so on, or, where both
-/// share it, `features.`, `trunk.` and `memory.`. A description: the numbers are given with each call.
+/// The policy's and the value's network, named `policy.` and `value.`; a continuous policy has
+/// `log_deviation` besides. The parts before the hidden layers are named `policy_features.`, `policy_front.`,
+/// `policy_memory.` and so on, or, where both share it, `features.`, `trunk.` and `memory.`. A description:
+/// the numbers are given with each call.
 #[derive(Clone, Debug)]
 pub struct ActorCritic {
     policy_front: Front,
@@ -49,8 +50,8 @@ pub struct Outputs {
     pub policy: PolicyOutputs,
     /// The values, f32 `[rows, 1]`.
     pub values: Tensor,
-    /// The features that both were computed from, where they share them: as they were computed, and as a leaf on which
-    /// the gradients of both meet, so that the backward pass goes through the shared part once.
+    /// The features that both were computed from, where they share them: as they were computed, and as a leaf
+    /// on which the gradients of both meet, so that the backward pass goes through the shared part once.
     shared: Option<(Tensor, Tensor)>,
 }
 
@@ -130,8 +131,8 @@ impl ActorCritic {
         Ok(Self { policy_front, value_front, policy, mean, value, log_deviation })
     }
 
-    /// Runs the policy's network on observations, f32 `[rows, inputs]`; a network with a memory needs to be told how they
-    /// follow one another.
+    /// Runs the policy's network on observations, f32 `[rows, inputs]`; a network with a memory needs to be
+    /// told how they follow one another.
     ///
     /// # Errors
     /// [`AgentError`] when the shape does not fit.
@@ -195,7 +196,8 @@ impl ActorCritic {
         })
     }
 
-    /// The widths of the policy's output, of the features that exploration depends on, and of the logarithms of deviations.
+    /// The widths of the policy's output, of the features that exploration depends on, and of the logarithms
+    /// of deviations.
     pub(super) fn policy_widths(&self) -> (usize, usize, usize) {
         let features = self.mean.as_ref().map_or(0, |_| self.policy.outputs());
         let outputs = self.mean.as_ref().unwrap_or(&self.policy).outputs();
@@ -213,8 +215,8 @@ impl ActorCritic {
         self.value_front.as_ref().unwrap_or(&self.policy_front).state_width()
     }
 
-    /// The parameter that holds the logarithm of a continuous policy's deviation: `[actions]`, or `[features, actions]` where it
-    /// depends on the observation.
+    /// The parameter that holds the logarithm of a continuous policy's deviation: `[actions]`, or `[features,
+    /// actions]` where it depends on the observation.
     pub fn log_deviation(&self) -> Option<ParameterId> {
         self.log_deviation
     }

@@ -1,5 +1,6 @@
-//! Observations in ordinary memory as they are learned from: numbers as the networks take them, bytes as they came.
-//! Bytes become numbers on the device of the networks, so that an image takes a quarter of the memory and of the way.
+//! Observations in ordinary memory as they are learned from: numbers as the networks take them, bytes as they
+//! came. Bytes become numbers on the device of the networks, so that an image takes a quarter of the memory
+//! and of the way.
 
 use std::ops::Range;
 
@@ -106,8 +107,8 @@ impl ObservationRows {
         }
     }
 
-    /// Some of the observations as the networks take them: f32 `[rows, width]` on the device. On the CPU numbers share the
-    /// rows' memory.
+    /// Some of the observations as the networks take them: f32 `[rows, width]` on the device. On the CPU
+    /// numbers share the rows' memory.
     pub fn tensor(&self, rows: Range<usize>, device: Device) -> Result<Tensor, AgentError> {
         let (first, count) = (rows.start as i64, rows.len() as i64);
         let numbers = self.numbers.on(&self.numbers.tensor().f_narrow(0, first, count)?, device)?;
@@ -154,7 +155,8 @@ impl ObservationList {
         self.bytes.clear();
     }
 
-    /// The `count` observations that there are, as the networks take them: f32 `[count, width]` on the device.
+    /// The `count` observations that there are, as the networks take them: f32 `[count, width]` on the
+    /// device.
     ///
     /// # Errors
     /// [`AgentError`] when there are not as many.

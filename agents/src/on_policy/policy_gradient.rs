@@ -1,4 +1,5 @@
-//! The loss of plain policy gradients with a value, by rows and on tensors: A2C, IMPALA and REINFORCE descend it.
+//! The loss of plain policy gradients with a value, by rows and on tensors: A2C, IMPALA and REINFORCE descend
+//! it.
 
 use super::{ActionEvaluation, Minibatch, RowEvaluation, RowGradients, TensorEvaluation};
 use crate::core::{AgentError, Means, Scalar};
@@ -34,8 +35,8 @@ pub struct Losses {
     pub total: Scalar,
 }
 
-/// The losses, and the gradient of `mean(-A log pi(a|s) + value (V(s) - R)^2 - entropy H(pi(.|s)))`. The advantages are
-/// constants. By rows the derivatives are written to `gradients`.
+/// The losses, and the gradient of `mean(-A log pi(a|s) + value (V(s) - R)^2 - entropy H(pi(.|s)))`. The
+/// advantages are constants. By rows the derivatives are written to `gradients`.
 ///
 /// # Errors
 /// [`AgentError::Nn`] when libtorch fails.

@@ -17,7 +17,8 @@ use crate::networks::Sequences;
 /// out:  outputs | logarithms of deviations | features | memory's state after the step
 /// ```
 ///
-/// where a part that the policy does not have is 0 numbers wide. The deviations are the same in each row: they are weights.
+/// where a part that the policy does not have is 0 numbers wide. The deviations are the same in each row:
+/// they are weights.
 #[derive(Debug)]
 pub(super) struct PolicyRows {
     net: ActorCritic,

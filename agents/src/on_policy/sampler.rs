@@ -15,8 +15,8 @@ use crate::core::host::{on_device, read};
 use crate::core::{ActMode, AgentError, Policy};
 use crate::networks::{Encoder, Sequences};
 
-/// An actor-critic's description, the encoder and the head between it and the environment, and room for its answers.
-/// Each call says where the networks run ([`Inference`]).
+/// An actor-critic's description, the encoder and the head between it and the environment, and room for its
+/// answers. Each call says where the networks run ([`Inference`]).
 #[derive(Clone, Debug)]
 pub struct PolicySampler {
     /// The networks.
@@ -41,7 +41,8 @@ pub(super) struct DistributionRows {
     pub rows: Vec<f32>,
     /// The logarithms of a continuous policy's deviations as they stand among the weights.
     pub log_deviation: Vec<f32>,
-    /// The features that they are multiplied with where exploration depends on the observation: `[rows, features]`.
+    /// The features that they are multiplied with where exploration depends on the observation: `[rows,
+    /// features]`.
     pub features: Vec<f32>,
     /// The means that the network gave: `[rows, dimensions]`.
     means: Vec<f32>,
@@ -115,8 +116,8 @@ impl PolicySampler {
         }
     }
 
-    /// Draws an action for each row of `inputs` (f32 `[rows, width]`, on the CPU where another thread runs the network) into
-    /// `draws`, or takes the likeliest one, and writes the logarithm of its probability.
+    /// Draws an action for each row of `inputs` (f32 `[rows, width]`, on the CPU where another thread runs
+    /// the network) into `draws`, or takes the likeliest one, and writes the logarithm of its probability.
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when the network gives NaN.

@@ -134,7 +134,8 @@ pub(super) struct RolloutStates {
     value_width: usize,
     /// The policy's state before each step, `[steps, envs, policy width]`.
     policy: Vec<f32>,
-    /// The value network's state before each step, known once the rollout is finished: `[steps, envs, value width]`.
+    /// The value network's state before each step, known once the rollout is finished: `[steps, envs, value
+    /// width]`.
     value: Vec<f32>,
     /// 1 where an episode began, else 0: `[steps + 1, envs]`.
     starts: Vec<f32>,
@@ -158,7 +159,8 @@ impl RolloutStates {
         }
     }
 
-    /// Keeps the policy's state before step `step`, and the starts of episodes; of the step after the last one the starts alone.
+    /// Keeps the policy's state before step `step`, and the starts of episodes; of the step after the last
+    /// one the starts alone.
     pub fn record(&mut self, memory: &mut PolicyState, step: usize) {
         memory.resize(self.num_envs);
         let rows = step * self.num_envs..(step + 1) * self.num_envs;

@@ -70,8 +70,8 @@ pub(crate) fn play(
     play_with_resets(rollout, context, sampler, inference, (steps, false));
 }
 
-/// The same; with `resets` an environment takes a step in which it is only reset after each termination. Masks leave out
-/// one choice in turn.
+/// The same; with `resets` an environment takes a step in which it is only reset after each termination.
+/// Masks leave out one choice in turn.
 pub(crate) fn play_with_resets(
     rollout: &mut Rollout,
     context: &AgentContext,
@@ -243,7 +243,8 @@ fn what_follows_a_truncation_is_the_final_observation() {
         assert!((returns[step] - rewards[step] - rollout.values()[follows]).abs() < 1e-6, "step {step}");
     }
     assert!((returns[2] - 0.2).abs() < 1e-6, "a termination is followed by nothing");
-    // The last final observation that `rollout` made up is still known to its generator's twin: the state holds it.
+    // The last final observation that `rollout` made up is still known to its generator's twin: the state
+    // holds it.
     let state = rollout.state().unwrap();
     let last = state.view().tensor("final_numbers").unwrap().get(0).unsqueeze(0);
     let value =

@@ -80,8 +80,8 @@ impl ActorCriticLearner {
         }
     }
 
-    /// Evaluates a minibatch by the present weights row by row, on whatever device they are: for an algorithm whose loss
-    /// has this form alone.
+    /// Evaluates a minibatch by the present weights row by row, on whatever device they are: for an algorithm
+    /// whose loss has this form alone.
     ///
     /// # Errors
     /// [`AgentError`] when the minibatch does not fit.
@@ -93,12 +93,12 @@ impl ActorCriticLearner {
         self.evaluator.evaluate(sampler, &mut self.trained.pass(), minibatch)
     }
 
-    /// One update down a loss over `evaluation`: by rows along the derivatives `by`, on tensors along the gradient of
-    /// `loss`.
+    /// One update down a loss over `evaluation`: by rows along the derivatives `by`, on tensors along the
+    /// gradient of `loss`.
     ///
     /// # Errors
-    /// [`AgentError::Diverged`] when the gradient is no longer finite, [`AgentError::State`] when loss and evaluation are
-    /// not in one form.
+    /// [`AgentError::Diverged`] when the gradient is no longer finite, [`AgentError::State`] when loss and
+    /// evaluation are not in one form.
     pub fn descend(
         &mut self,
         sampler: &PolicySampler,
@@ -130,7 +130,8 @@ impl ActorCriticLearner {
         trained.descend_by(learning_rate, |parameters| evaluator.backward(sampler, parameters, seen, by))
     }
 
-    /// The numbers to log since the last call: the means of these tags, and those that every actor-critic has.
+    /// The numbers to log since the last call: the means of these tags, and those that every actor-critic
+    /// has.
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when the mean loss is no longer finite.

@@ -22,8 +22,8 @@ pub enum ValueClipRule {
     Clipped,
 }
 
-/// The configuration of PPO. The defaults are the paper's for continuous control as Stable-Baselines3 has them; each
-/// environment's preset says what differs.
+/// The configuration of PPO. The defaults are the paper's for continuous control as Stable-Baselines3 has
+/// them; each environment's preset says what differs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PpoConfig {

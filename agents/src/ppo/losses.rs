@@ -1,4 +1,5 @@
-//! PPO's loss: the mathematics of one row, each with its derivative, and the whole loss by rows and on tensors.
+//! PPO's loss: the mathematics of one row, each with its derivative, and the whole loss by rows and on
+//! tensors.
 
 use tch::Tensor;
 
@@ -36,7 +37,8 @@ pub struct Losses {
     pub clipped: Scalar,
 }
 
-/// The minibatch's losses, and the gradient of their weighted sum: by rows its derivatives are written to `gradients`.
+/// The minibatch's losses, and the gradient of their weighted sum: by rows its derivatives are written to
+/// `gradients`.
 ///
 /// # Errors
 /// [`AgentError::Nn`] when libtorch fails.
@@ -162,9 +164,9 @@ pub struct Loss {
     pub slope: f32,
 }
 
-/// The clipped surrogate, `-min(ratio A, clip(ratio, 1 - range, 1 + range) A)`, where `ratio = exp(log_ratio)` is
-/// the action's probability now over that when it was drawn. The slope is with respect to the log-probability: it is 0 once
-/// the ratio has left the range in the direction of the advantage.
+/// The clipped surrogate, `-min(ratio A, clip(ratio, 1 - range, 1 + range) A)`, where `ratio =
+/// exp(log_ratio)` is the action's probability now over that when it was drawn. The slope is with respect to
+/// the log-probability: it is 0 once the ratio has left the range in the direction of the advantage.
 pub fn clipped_surrogate(log_ratio: f32, advantage: f32, range: f32) -> Loss {
     let ratio = log_ratio.exp();
     let free = ratio * advantage;
@@ -175,8 +177,8 @@ pub fn clipped_surrogate(log_ratio: f32, advantage: f32, range: f32) -> Loss {
     }
 }
 
-/// The value's squared error, or, with a range, that of a value that may not go further from the `old` one. The slope is
-/// with respect to the value.
+/// The value's squared error, or, with a range, that of a value that may not go further from the `old` one.
+/// The slope is with respect to the value.
 pub fn value_error(value: f32, returned: f32, old: f32, clip: Option<(f32, ValueClipRule)>) -> Loss {
     let error = value - returned;
     let free = Loss { value: error * error, slope: 2.0 * error };
@@ -194,8 +196,8 @@ pub fn value_error(value: f32, returned: f32, old: f32, clip: Option<(f32, Value
     }
 }
 
-/// An estimate of `KL(old || new)` from one action that the old policy drew: `(ratio - 1) - log ratio`, which is never
-/// negative (Schulman 2020, "Approximating KL divergence").
+/// An estimate of `KL(old || new)` from one action that the old policy drew: `(ratio - 1) - log ratio`, which
+/// is never negative (Schulman 2020, "Approximating KL divergence").
 pub fn approximate_kl(log_ratio: f32) -> f32 {
     log_ratio.exp_m1() - log_ratio
 }

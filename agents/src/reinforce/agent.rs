@@ -78,7 +78,8 @@ impl Reinforce {
         (self.env_steps as f64 / self.total_env_steps.max(1) as f64).min(1.0)
     }
 
-    /// Brings the episodes together, with the discounted return from each step on, and its advantage over the baseline.
+    /// Brings the episodes together, with the discounted return from each step on, and its advantage over the
+    /// baseline.
     fn gather(&mut self) -> Result<(), AgentError> {
         let Self { config, sampler, trained, episodes, minibatch, .. } = self;
         let device = trained.parameters().device();
@@ -137,8 +138,8 @@ impl Reinforce {
     }
 }
 
-/// From rewards to the discounted sum of those to come in the same episode. A truncated episode's sum goes on with the
-/// value of its final observation, the next one of `finals`.
+/// From rewards to the discounted sum of those to come in the same episode. A truncated episode's sum goes on
+/// with the value of its final observation, the next one of `finals`.
 fn discount_backwards(rewards: &mut [f32], ends: &[End], finals: &[f32], discount: f32) {
     let mut finals = finals.iter().rev();
     let mut after = 0.0;

@@ -8,9 +8,9 @@ use crate::on_policy::observations::{ObservationList, StoredObservation};
 
 /// The first episodes of each environment since the last update.
 ///
-/// Each environment gives the same number of episodes. Taking whichever are over first would prefer short ones, and
-/// short ones are bad (or good) ones. An environment that is done waits for the others: what it plays meanwhile is not
-/// learned from, nor is what is left of an episode that an older policy began.
+/// Each environment gives the same number of episodes. Taking whichever are over first would prefer short
+/// ones, and short ones are bad (or good) ones. An environment that is done waits for the others: what it
+/// plays meanwhile is not learned from, nor is what is left of an episode that an older policy began.
 #[derive(Clone, Debug)]
 pub struct Episodes {
     wanted: usize,
@@ -75,7 +75,8 @@ impl Episodes {
         Self { wanted, widths, envs: vec![begun; num_envs] }
     }
 
-    /// Takes in a step of environment `env`; where its episode is cut off, `push_final` stores its final observation.
+    /// Takes in a step of environment `env`; where its episode is cut off, `push_final` stores its final
+    /// observation.
     pub fn push(&mut self, env: usize, moment: Moment<'_>, push_final: impl FnOnce(&mut ObservationList)) {
         let played = &mut self.envs[env];
         played.fresh |= played.at_start;

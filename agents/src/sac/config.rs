@@ -68,7 +68,8 @@ impl Visitor<'_> for TemperatureVisitor {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SacConfig {
-    /// Adam's (or another's) step size for policy, critics and temperature, over the share of training that is done.
+    /// Adam's (or another's) step size for policy, critics and temperature, over the share of training that
+    /// is done.
     pub learning_rate: Schedule,
     /// The discount, `gamma` in the papers.
     pub discount: f64,
@@ -94,8 +95,8 @@ pub struct SacConfig {
     pub temperature: Temperature,
     /// The initial value of a trained temperature.
     pub temperature_start: f64,
-    /// The entropy that a trained temperature aims at, in nats; "off" takes minus the number of an action's dimensions,
-    /// or 0.98 of the largest entropy for discrete actions.
+    /// The entropy that a trained temperature aims at, in nats; "off" takes minus the number of an action's
+    /// dimensions, or 0.98 of the largest entropy for discrete actions.
     #[serde(with = "optional")]
     pub target_entropy: Option<f64>,
     /// The largest norm of an update's gradient, of the policy and of the critics each, or "off".

@@ -13,7 +13,8 @@ use crate::core::{AgentError, LossForm, Scalar};
 use crate::off_policy::{Judge, Judged, Targets, losses as critics};
 use crate::replay::{Batch, Transitions};
 
-/// The draws of a policy at the states of a batch, by rows: an action for each, with the numbers that led to it.
+/// The draws of a policy at the states of a batch, by rows: an action for each, with the numbers that led to
+/// it.
 #[derive(Debug)]
 struct RowDraws {
     outputs: Vec<f32>,
@@ -106,7 +107,8 @@ impl Continuous {
         parts.means.add_scalar("train/entropy", &entropy)
     }
 
-    /// Draws an action for each row of the policy's outputs; gives the estimate of the entropy, `-mean(log pi(a|s))`, too.
+    /// Draws an action for each row of the policy's outputs; gives the estimate of the entropy, `-mean(log
+    /// pi(a|s))`, too.
     fn draw(&mut self, outputs: &Tensor, rng: &mut SeededRng) -> Result<(Drawn, Scalar), AgentError> {
         match self.form {
             LossForm::Rows => {
@@ -121,8 +123,8 @@ impl Continuous {
         }
     }
 
-    /// One step of the critics towards `y = r + gamma (min_i Q_i'(s', a') - alpha log pi(a'|s'))`, with `a'` drawn from the
-    /// present policy; gives the loss.
+    /// One step of the critics towards `y = r + gamma (min_i Q_i'(s', a') - alpha log pi(a'|s'))`, with `a'`
+    /// drawn from the present policy; gives the loss.
     fn improve_critics(
         &mut self,
         parts: &mut SacParts,
@@ -168,7 +170,8 @@ impl Continuous {
         Ok(())
     }
 
-    /// One step of the policy down `mean(alpha log pi(a|s) - min_i Q_i(s, a))`, with `a` as it was drawn; gives the loss.
+    /// One step of the policy down `mean(alpha log pi(a|s) - min_i Q_i(s, a))`, with `a` as it was drawn;
+    /// gives the loss.
     fn improve_policy(
         &mut self,
         parts: &mut SacParts,
@@ -197,7 +200,8 @@ impl Continuous {
         }
     }
 
-    /// The gradient of the mean of `alpha log pi(a|s) - min_i Q_i(s, a)`; the critics' part is a mean already.
+    /// The gradient of the mean of `alpha log pi(a|s) - min_i Q_i(s, a)`; the critics' part is a mean
+    /// already.
     fn fill_gradient(&mut self, temperature: f32) {
         let (width, share) = (self.width, temperature / self.now.log_probs.len() as f32);
         let rows = self.now.outputs.chunks_exact(2 * width).zip(self.now.noise.chunks_exact(width));

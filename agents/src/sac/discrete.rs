@@ -59,8 +59,8 @@ impl Discrete {
         parts.means.add_scalar("train/entropy", &entropy)
     }
 
-    /// One step of the critics towards `y = r + gamma sum_a pi(a|s') (min_i Q_i'(s', a) - alpha log pi(a|s'))`; gives the
-    /// loss.
+    /// One step of the critics towards `y = r + gamma sum_a pi(a|s') (min_i Q_i'(s', a) - alpha log
+    /// pi(a|s'))`; gives the loss.
     fn improve_critics(
         &mut self,
         parts: &mut SacParts,

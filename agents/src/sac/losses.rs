@@ -9,8 +9,8 @@ pub const LOG_DEVIATION: (f32, f32) = (-20.0, 2.0);
 
 /// One row's draw: `u = mean + deviation noise`, `a = tanh(u)` into `action`. Gives the log-density of `a`.
 ///
-/// `outputs` is `[2 n]`: means, then logarithms of deviations, which are clamped to [`LOG_DEVIATION`]; `noise` is
-/// standard normal, `[n]`.
+/// `outputs` is `[2 n]`: means, then logarithms of deviations, which are clamped to [`LOG_DEVIATION`];
+/// `noise` is standard normal, `[n]`.
 pub fn draw(outputs: &[f32], noise: &[f32], action: &mut [f32]) -> f32 {
     let (means, log_deviations) = outputs.split_at(noise.len());
     let mut log_prob = 0.0;
@@ -26,11 +26,12 @@ pub fn draw(outputs: &[f32], noise: &[f32], action: &mut [f32]) -> f32 {
     log_prob
 }
 
-/// The gradient of `temperature log pi(a) - Q(s, a)` of one row with respect to the policy's outputs, `[2 n]`, by the
-/// reparameterised draw. `by_action`, `[n]`, is the gradient of `-Q`; noise and action are those of [`draw`].
+/// The gradient of `temperature log pi(a) - Q(s, a)` of one row with respect to the policy's outputs, `[2
+/// n]`, by the reparameterised draw. `by_action`, `[n]`, is the gradient of `-Q`; noise and action are those
+/// of [`draw`].
 ///
-/// With `a = tanh(u)`, `d log pi / du = 2 a` comes from the squashing alone, since the Gaussian's own density at its draw
-/// depends on the noise and the deviation only.
+/// With `a = tanh(u)`, `d log pi / du = 2 a` comes from the squashing alone, since the Gaussian's own density
+/// at its draw depends on the noise and the deviation only.
 pub fn policy_gradient(
     outputs: &[f32],
     noise: &[f32],
@@ -59,8 +60,8 @@ pub fn soft_value(value: f32, log_prob: f32, temperature: f32) -> f32 {
     value - temperature * log_prob
 }
 
-/// The logarithms of the choices' probabilities from their logits, both `[actions]`; minus infinity for those that the
-/// mask rules out. NaN comes through.
+/// The logarithms of the choices' probabilities from their logits, both `[actions]`; minus infinity for those
+/// that the mask rules out. NaN comes through.
 pub fn log_probabilities(logits: &[f32], mask: Option<&[f32]>, log_probs: &mut [f32]) {
     let allowed = |choice: usize| mask.is_none_or(|mask| mask[choice] == 1.0);
     let each = || logits.iter().enumerate().filter(|(choice, _)| allowed(*choice)).map(|(_, logit)| logit);
@@ -127,7 +128,8 @@ pub mod tensors {
         pub log_probs: Tensor,
     }
 
-    /// [`draw`](super::draw) for each row of outputs, f32 `[batch, 2 n]`, and of standard normal noise, f32 `[batch, n]`.
+    /// [`draw`](super::draw) for each row of outputs, f32 `[batch, 2 n]`, and of standard normal noise, f32
+    /// `[batch, n]`.
     ///
     /// # Errors
     /// [`AgentError::Nn`] when the shapes do not fit.
@@ -141,8 +143,8 @@ pub mod tensors {
         Ok(Draws { actions: u.f_tanh()?, log_probs: squashed::log_prob(&parameters, &u)? })
     }
 
-    /// The policy's loss with continuous actions, `mean(temperature log pi(a) - Q(s, a))`: f32 `[]`. Values and
-    /// log-probabilities are f32 `[batch]`, the temperature f32 `[]`.
+    /// The policy's loss with continuous actions, `mean(temperature log pi(a) - Q(s, a))`: f32 `[]`. Values
+    /// and log-probabilities are f32 `[batch]`, the temperature f32 `[]`.
     ///
     /// # Errors
     /// [`AgentError::Nn`] when the shapes do not fit.
@@ -166,8 +168,8 @@ pub mod tensors {
         Ok(values.f_sub(&log_probs.f_mul(temperature)?)?)
     }
 
-    /// [`log_probabilities`](super::log_probabilities) of logits, f32 `[batch, actions]`; masks have the same shape, or
-    /// `[batch, 0]` where all actions make sense.
+    /// [`log_probabilities`](super::log_probabilities) of logits, f32 `[batch, actions]`; masks have the same
+    /// shape, or `[batch, 0]` where all actions make sense.
     ///
     /// # Errors
     /// [`AgentError::Nn`] when the shapes do not fit.

@@ -1,9 +1,9 @@
-//! Soft actor-critic: SAC (Haarnoja et al. 2018) for continuous actions, and its discrete form (Christodoulou 2019).
+//! Soft actor-critic: SAC (Haarnoja et al. 2018) for continuous actions, and its discrete form (Christodoulou
+//! 2019).
 //!
-//! Read in this order: `config` (every number that can be set), `losses` (the mathematics, free functions), `temperature`
-//! (the weight of the entropy), `policy` (its actions), `continuous` and `discrete` (one update each),
-//! `learner` (its parts and saved state). The parts shared with TD3
-//! are in [`crate::off_policy`].
+//! Read in this order: `config` (every number that can be set), `losses` (the mathematics, free functions),
+//! `temperature` (the weight of the entropy), `policy` (its actions), `continuous` and `discrete` (one update
+//! each), `learner` (its parts and saved state). The parts shared with TD3 are in [`crate::off_policy`].
 
 mod config;
 mod continuous;

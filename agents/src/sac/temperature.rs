@@ -21,8 +21,8 @@ pub struct TrainedTemperature {
 }
 
 impl TrainedTemperature {
-    /// A temperature that moves the policy's entropy towards `target_entropy`, or stays as it is given. `device` is where
-    /// the losses are computed: the CPU for losses by rows.
+    /// A temperature that moves the policy's entropy towards `target_entropy`, or stays as it is given.
+    /// `device` is where the losses are computed: the CPU for losses by rows.
     ///
     /// # Errors
     /// [`AgentError`] when the optimiser's configuration makes no sense.
@@ -65,8 +65,8 @@ impl TrainedTemperature {
         })
     }
 
-    /// One step down `log alpha (entropy - target entropy)`, where it is trained. An entropy that is still being computed
-    /// is not waited for.
+    /// One step down `log alpha (entropy - target entropy)`, where it is trained. An entropy that is still
+    /// being computed is not waited for.
     ///
     /// # Errors
     /// [`AgentError`] when the learning rate makes no sense.

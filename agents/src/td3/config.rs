@@ -11,8 +11,8 @@ use crate::networks::NetConfig;
 use crate::off_policy::{NoiseConfig, OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerPhase};
 use crate::replay::ReplayConfig;
 
-/// The configuration of TD3. The defaults are the paper's, with Stable-Baselines3's networks' sizes replaced by the
-/// paper's authors' later 256-256; each environment's preset says what differs.
+/// The configuration of TD3. The defaults are the paper's, with Stable-Baselines3's networks' sizes replaced
+/// by the paper's authors' later 256-256; each environment's preset says what differs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Td3Config {

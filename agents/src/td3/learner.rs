@@ -100,7 +100,8 @@ impl Td3Learner {
         })
     }
 
-    /// One step of the critics towards `y = r + gamma min_i Q_i'(s', clip(mu'(s') + clip(noise, -c, c), -1, 1))`.
+    /// One step of the critics towards `y = r + gamma min_i Q_i'(s', clip(mu'(s') + clip(noise, -c, c), -1,
+    /// 1))`.
     fn improve_critics(
         &mut self,
         batch: &Batch,

@@ -8,8 +8,8 @@ use crate::acting::{Inference, PolicyNetwork, RowNetwork};
 use crate::core::{ActMode, AgentError};
 use crate::off_policy::{ActionNoise, Explorer, UnitBox};
 
-/// Maps observations to actions between -1 and 1, disturbs them where it explores, and stretches them to the bounds of
-/// the environment.
+/// Maps observations to actions between -1 and 1, disturbs them where it explores, and stretches them to the
+/// bounds of the environment.
 #[derive(Debug)]
 pub struct DeterministicPolicy {
     /// From observations to numbers between -1 and 1.

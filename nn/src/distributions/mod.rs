@@ -1,7 +1,7 @@
 //! Probability distributions of actions, for policies that draw them.
 //!
-//! A [`Distribution`] is a description, as networks are: the numbers that parametrise it are a row of a network's
-//! output, and are given with each call. There are two forms of its mathematics:
+//! A [`Distribution`] is a description, as networks are: the numbers that parametrise it are a row of a
+//! network's output, and are given with each call. There are two forms of its mathematics:
 //!
 //! * over one row of plain numbers (`rows.rs`): what drawing an action and a loss with a hand-derived gradient need;
 //!   on small networks nothing else is fast;
@@ -22,7 +22,8 @@ mod tests;
 pub enum Distribution {
     /// One of `n` choices. Parameters: `n` logits. A draw is the choice's number.
     Categorical(usize),
-    /// Several independent choices, the `i`-th one of `counts[i]`. Parameters: their logits, one after the other.
+    /// Several independent choices, the `i`-th one of `counts[i]`. Parameters: their logits, one after the
+    /// other.
     MultiCategorical(Vec<usize>),
     /// `n` independent bits. Parameters: `n` logits.
     Bernoulli(usize),

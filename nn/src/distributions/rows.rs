@@ -120,8 +120,8 @@ impl Distribution {
         })
     }
 
-    /// Draws into `draw`, which has [`Distribution::width`] numbers. `mask` has a 1 for each choice that there is, of a
-    /// (multi-)categorical distribution; other distributions do not look at it.
+    /// Draws into `draw`, which has [`Distribution::width`] numbers. `mask` has a 1 for each choice that
+    /// there is, of a (multi-)categorical distribution; other distributions do not look at it.
     ///
     /// Says whether that was possible: it is not where the parameters are not numbers.
     #[must_use]
@@ -199,8 +199,8 @@ impl Distribution {
         }
     }
 
-    /// The gradient of a loss with respect to the parameters, into `out`, given what the loss changes by with the
-    /// draw's log-probability and with the entropy.
+    /// The gradient of a loss with respect to the parameters, into `out`, given what the loss changes by with
+    /// the draw's log-probability and with the entropy.
     pub fn gradient_row(
         &self,
         (row, mask): (&[f32], Option<&[f32]>),

@@ -9,11 +9,12 @@ use super::Distribution;
 use crate::NnError;
 
 impl Distribution {
-    /// Draws one row for each row of `parameters` (f32 `[batch, parameters]`): f32 `[batch, width]`, without gradient.
-    /// `masks` is f32 `[batch, parameters]`, 1 for each choice that there is.
+    /// Draws one row for each row of `parameters` (f32 `[batch, parameters]`): f32 `[batch, width]`, without
+    /// gradient. `masks` is f32 `[batch, parameters]`, 1 for each choice that there is.
     ///
     /// # Errors
-    /// [`NnError::Shape`] when the shapes do not fit, [`NnError::Config`] when the parameters are not numbers.
+    /// [`NnError::Shape`] when the shapes do not fit, [`NnError::Config`] when the parameters are not
+    /// numbers.
     pub fn sample(
         &self,
         parameters: &Tensor,
@@ -67,7 +68,8 @@ impl Distribution {
         )))
     }
 
-    /// The logarithm of the draws' probabilities (or densities): f32 `[batch]`. `draws` is f32 `[batch, width]`.
+    /// The logarithm of the draws' probabilities (or densities): f32 `[batch]`. `draws` is f32 `[batch,
+    /// width]`.
     ///
     /// # Errors
     /// [`NnError::Shape`] when the shapes do not fit.
@@ -123,7 +125,8 @@ impl Distribution {
         })
     }
 
-    /// The divergence of `other` from this distribution, `KL(self || other)` in nats: f32 `[batch]`. Both have the same masks.
+    /// The divergence of `other` from this distribution, `KL(self || other)` in nats: f32 `[batch]`. Both
+    /// have the same masks.
     ///
     /// # Errors
     /// [`NnError::Shape`] when the shapes do not fit.
@@ -156,7 +159,8 @@ impl Distribution {
         })
     }
 
-    /// The log-probabilities of each categorical part. A choice that is masked has minus infinity, and no gradient.
+    /// The log-probabilities of each categorical part. A choice that is masked has minus infinity, and no
+    /// gradient.
     fn log_probs(&self, parameters: &Tensor, masks: Option<&Tensor>) -> Result<Vec<Tensor>, NnError> {
         let logits = match masks {
             Some(masks) => {

@@ -12,8 +12,8 @@ impl Rollout {
         Self::new(RolloutShape { num_envs, ..self.shape }, &self.encoder)
     }
 
-    /// Takes over the full rollout of some of the environments, the first of which has number `first`; says whether
-    /// those of all are there now.
+    /// Takes over the full rollout of some of the environments, the first of which has number `first`; says
+    /// whether those of all are there now.
     ///
     /// # Errors
     /// [`AgentError::State`] when it is not full or does not fit.

@@ -1,5 +1,5 @@
-//! A rollout: the steps that one policy made in all environments. It stores them and what follows from them by
-//! arithmetic; the networks are asked elsewhere (`collect`).
+//! A rollout: the steps that one policy made in all environments. It stores them and what follows from them
+//! by arithmetic; the networks are asked elsewhere (`collect`).
 
 mod join;
 mod state;
@@ -207,7 +207,8 @@ impl Rollout {
         )
     }
 
-    /// Stores the outcome of the step under way. After the last step the observations that it led to are stored too.
+    /// Stores the outcome of the step under way. After the last step the observations that it led to are
+    /// stored too.
     pub(super) fn end_step(&mut self, experience: Experience<'_>, memory: Option<&mut PolicyState>) {
         let rows = self.row_range(self.filled);
         let step = experience.step;
@@ -263,8 +264,8 @@ impl Rollout {
         self.final_rows.len()
     }
 
-    /// The sequences of the whole rollout for the value's network; `again` once it is finished and the network's memory
-    /// has gone on.
+    /// The sequences of the whole rollout for the value's network; `again` once it is finished and the
+    /// network's memory has gone on.
     pub(super) fn sequences(&self, again: bool, device: Device) -> Result<Option<OwnSequences>, AgentError> {
         let whole = |memory: &RolloutStates| match again {
             true => memory.whole_again(device),
@@ -273,8 +274,8 @@ impl Rollout {
         self.memory.as_ref().map(whole).transpose()
     }
 
-    /// The sequences of one step that the final observations are. `states` is the memory of the value's network after each
-    /// step.
+    /// The sequences of one step that the final observations are. `states` is the memory of the value's
+    /// network after each step.
     pub(super) fn sequences_of_finals(
         &self,
         states: &[f32],
@@ -288,8 +289,8 @@ impl Rollout {
         &mut self.values
     }
 
-    /// Sets the values of the observations that truly followed each row: 0 after a termination, that of the final
-    /// observation, of which `finals` are the values, after a truncation.
+    /// Sets the values of the observations that truly followed each row: 0 after a termination, that of the
+    /// final observation, of which `finals` are the values, after a truncation.
     pub(super) fn set_next_values(&mut self, finals: &[f32]) {
         let num_envs = self.num_envs();
         self.next_values.clear();
@@ -318,8 +319,8 @@ impl Rollout {
         }
     }
 
-    /// Computes V-trace's targets and advantages of a finished rollout. `log_ratios` (`[steps, envs]`) are the logarithms of
-    /// each action's probability now over that when it was drawn.
+    /// Computes V-trace's targets and advantages of a finished rollout. `log_ratios` (`[steps, envs]`) are
+    /// the logarithms of each action's probability now over that when it was drawn.
     pub fn vtrace(&mut self, log_ratios: &[f32], (discount, lambda): (f64, f64), clips: VtraceClips) {
         let steps = steps(&self.rewards, &self.values, &self.ends, self.shape.num_envs);
         let how = (discount as f32, lambda as f32);
@@ -344,8 +345,8 @@ impl Rollout {
         })
     }
 
-    /// The rows to learn from, in order, without those in whose place an environment was reset; or, where there is a
-    /// memory, the rows at which sequences begin.
+    /// The rows to learn from, in order, without those in whose place an environment was reset; or, where
+    /// there is a memory, the rows at which sequences begin.
     pub fn learnable(&self) -> Vec<usize> {
         match self.memory {
             None => (0..self.rows()).filter(|row| !self.resets[*row]).collect(),
@@ -365,7 +366,8 @@ impl Rollout {
         rows
     }
 
-    /// The number of entries of [`Rollout::learnable`] that make a minibatch of about so many rows: sequences stay whole.
+    /// The number of entries of [`Rollout::learnable`] that make a minibatch of about so many rows: sequences
+    /// stay whole.
     pub fn share_of(&self, minibatch_size: usize) -> usize {
         match self.memory {
             None => minibatch_size,
@@ -414,7 +416,8 @@ impl Rollout {
         self.final_rows.clear();
     }
 
-    /// The number of steps whose observations are there: one more in a full rollout, for those that the last actions led to.
+    /// The number of steps whose observations are there: one more in a full rollout, for those that the last
+    /// actions led to.
     fn seen(&self, filled: usize) -> usize {
         filled + usize::from(filled == self.shape.steps)
     }
