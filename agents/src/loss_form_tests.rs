@@ -277,7 +277,10 @@ fn transitions(observations: &Space, actions: &Space, learner: &dyn OffPolicyLea
         let end = [End::No, End::No, End::Terminated, End::Truncated][time % 4];
         let observation = ObsRef { floats: &floats, bytes: &[] };
         let next = ObsRef { floats: &next, bytes: &[] };
-        replay.push(0, Step { observation, action, reward: rng.uniform(-1.0, 1.0) as f32, end, next, extras: &[] });
+        replay.push(
+            0,
+            Step { observation, action, reward: rng.uniform(-1.0, 1.0) as f32, end, next, extras: &[] },
+        );
     }
     let mut batch = Batch::new(16, learner.encoder(), actions).unwrap();
     replay.sample(&mut rng, 0.0, 16, &mut batch).unwrap();
