@@ -118,7 +118,7 @@ impl Encoder {
     /// bytes, u8 with the batch first, on one device: f32 `[batch, width]`, the numbers that [`Encoder::encode`] writes.
     ///
     /// # Errors
-    /// [`NnError::Nn`] when libtorch fails.
+    /// [`NnError::Torch`] when libtorch fails.
     pub fn assemble(&self, numbers: &Tensor, bytes: &Tensor) -> Result<Tensor, NnError> {
         let batch = numbers.size()[0];
         let scaled = |bytes: &Tensor, largest: f32| -> Result<Tensor, TchError> {
