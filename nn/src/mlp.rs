@@ -160,10 +160,12 @@ impl Mlp {
         Err(NnError::Shape(message))
     }
 
-    /// Whether the pass runs as one node.
+    /// True where the pass runs as one node: without layer norm, without dropout that acts, and with parameters that are
+    /// all trained or all frozen.
     pub(crate) fn is_fused(&self, pass: &Pass<'_>) -> bool {
         let drops = pass.is_training() && self.config.dropout > 0.0;
-        !(self.config.layer_norm || drops)
+        let ids = self.layers.iter().flat_map(|layer| [layer.weight, layer.bias]);
+        !(self.config.layer_norm || drops) && pass.parameters().trained_alike(ids)
     }
 
     /// The forward pass as one operation per layer part, each recorded by autograd: needed for layer norm, dropout

@@ -398,3 +398,18 @@ fn bf16_is_near_f32_for_any_team() {
         assert_eq!(pass(Precision::Bf16), rounded, "{threads} threads");
     }
 }
+
+/// A fused node has one answer for all layers: what is frozen in part goes by operations, and trains the rest.
+#[test]
+fn a_partly_frozen_network_trains_the_rest() {
+    for pattern in ["0.weight", "0.bias", "2.*"] {
+        let mut layout = Layout::new();
+        let mlp = Mlp::new(&mut layout, "", 5, 3, &MlpConfig::default()).unwrap();
+        layout.freeze(&[pattern]).unwrap();
+        let parameters = Parameters::new(&layout, &mut SeededRng::seeded(7), Device::Cpu).unwrap();
+        let y = mlp.forward(&mut Pass::eval(&parameters), &input(4)).unwrap();
+        y.square().sum(Kind::Float).backward();
+        let moved = parameters.gradients().unwrap().abs().sum(Kind::Float).double_value(&[]);
+        assert!(moved > 0.0, "{pattern}");
+    }
+}

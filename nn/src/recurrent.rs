@@ -149,10 +149,10 @@ impl Recurrent {
     pub fn forward(&self, pass: &mut Pass<'_>, sequence: &Sequence<'_>) -> Result<SequenceOutputs, NnError> {
         self.check(sequence)?;
         let parameters = pass.parameters();
-        if parameters.device() != Device::Cpu {
+        let ids = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh];
+        if parameters.device() != Device::Cpu || !parameters.trained_alike(ids.into_iter()) {
             return self.forward_by_operations(parameters, sequence);
         }
-        let ids = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh];
         let gradients = match ids.map(|id| parameters.gradient(id)) {
             [Some(a), Some(b), Some(c), Some(d)] => Some([a, b, c, d]),
             _ => None,

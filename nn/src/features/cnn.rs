@@ -173,6 +173,13 @@ impl Cnn {
         if !on_cpu || !shim::cnn::is_available(self.precision) {
             return None;
         }
+        let ids = self.stages.iter().filter_map(|stage| match stage {
+            Stage::Plain(conv) => Some([conv.weight, conv.bias]),
+            Stage::Residual { .. } => None,
+        });
+        if !parameters.trained_alike(ids.flatten()) {
+            return None;
+        }
         let layer = |stage: &Stage| match stage {
             Stage::Plain(conv) => Some(shim::cnn::Layer {
                 weight: parameters.get(conv.weight),

@@ -230,7 +230,11 @@ impl Perceptron {
         let size = x.size();
         let [others @ .., last] = size.as_slice() else { return None };
         let ids = self.layers.iter().map(|layer| (layer.weight, layer.bias));
-        if others.is_empty() || *last != inputs || x.kind() != Kind::Float || !alike(parameters, ids) {
+        if others.is_empty()
+            || *last != inputs
+            || x.kind() != Kind::Float
+            || !parameters.trained_alike(ids.flat_map(|(weight, bias)| [weight, bias]))
+        {
             return None;
         }
         match others {
@@ -282,7 +286,10 @@ impl Convolutions {
         let on_cpu = x.device() == Device::Cpu && parameters.device() == Device::Cpu;
         let ids = self.layers.iter().map(|layer| (layer.weight, layer.bias));
         let fits = on_cpu && x.kind() == Kind::Float && channels == self.layers[0].channels;
-        if !fits || !shim::cnn::is_available(self.precision) || !alike(parameters, ids) {
+        if !fits
+            || !shim::cnn::is_available(self.precision)
+            || !parameters.trained_alike(ids.flat_map(|(weight, bias)| [weight, bias]))
+        {
             return None;
         }
         let [down, across] = self.output_size([height, width])?;
@@ -316,12 +323,4 @@ impl Convolutions {
             .collect();
         shim::cnn::forward(&x.f_flatten(1, -1)?, size, true, &layers, self.precision)
     }
-}
-
-/// True if all of these are trained or none is: a node has one answer for all its layers.
-fn alike(parameters: &Parameters, mut ids: impl Iterator<Item = (ParameterId, ParameterId)>) -> bool {
-    let trained = |id| parameters.gradient(id).is_some();
-    let Some((first, _)) = ids.next() else { return true };
-    let all = trained(first);
-    ids.all(|(weight, bias)| trained(weight) == all && trained(bias) == all)
 }

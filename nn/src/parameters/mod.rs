@@ -235,6 +235,17 @@ impl Parameters {
         self.gradients.as_ref().and_then(|gradients| gradients.views[id.0].as_ref())
     }
 
+    /// True where all of these parameters are trained, or none is: a fused node has one answer for all its layers.
+    pub(crate) fn trained_alike(&self, mut ids: impl Iterator<Item = ParameterId>) -> bool {
+        // The common cases are answered without a look at each one: a copy without gradients, a network with nothing frozen.
+        if self.gradients.is_none() || self.layout.parameters_len() == self.layout.trainable_len() {
+            return true;
+        }
+        let Some(first) = ids.next() else { return true };
+        let trained = self.gradient(first).is_some();
+        ids.all(|id| self.gradient(id).is_some() == trained)
+    }
+
     /// Sets all gradients to zero.
     pub fn zero_gradients(&mut self) {
         if let Some(gradients) = &mut self.gradients {
