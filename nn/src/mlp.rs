@@ -204,11 +204,11 @@ pub(crate) fn forward_fused(
     parameters: &Parameters,
     x: &Tensor,
 ) -> Result<Tensor, NnError> {
-    let layers = networks.iter().flat_map(|network| &network.layers).map(|layer| shim::mlp::Layer {
-        weight: parameters.get(layer.weight),
-        bias: parameters.get(layer.bias),
-        gradients: parameters.gradient(layer.weight).zip(parameters.gradient(layer.bias)),
-    });
+    let parameter = |id| shim::Parameter::of(parameters, id);
+    let layers = networks
+        .iter()
+        .flat_map(|network| &network.layers)
+        .map(|layer| shim::mlp::Layer { weight: parameter(layer.weight), bias: parameter(layer.bias) });
     let Some(first) = networks.first() else {
         return Err(NnError::Config("an ensemble of no networks".into()));
     };

@@ -147,10 +147,10 @@ impl Parameters {
     fn with_gradients(mut self) -> Result<Self, NnError> {
         let flat = self.values.f_zeros_like()?;
         let gradients = Gradients { views: views(&self.layout, &flat)?, flat };
-        for (view, gradient) in self.views.iter_mut().zip(&gradients.views) {
-            *view = view.f_detach()?.f_requires_grad_(true)?;
-            shim::set_gradient(view, gradient)?;
+        for view in &mut self.views {
+            *view = view.f_detach()?;
         }
+        shim::set_gradients(self.views.iter().zip(&gradients.views))?;
         self.gradients = Some(gradients);
         Ok(self)
     }

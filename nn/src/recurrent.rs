@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
+use crate::shim::Parameter;
 use crate::shim::recurrent::{Inputs, forward};
 use crate::{Init, Layout, Memory, NnError, ParameterId, Parameters, Pass};
 
@@ -140,13 +141,9 @@ impl Recurrent {
             return self.forward_by_operations(parameters, sequence);
         }
         let ids = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh];
-        let gradients = match ids.map(|id| parameters.gradient(id)) {
-            [Some(a), Some(b), Some(c), Some(d)] => Some([a, b, c, d]),
-            _ => None,
-        };
+        let own = ids.map(|id| Parameter::of(parameters, id));
         let Sequence { x, starts, state } = *sequence;
-        let own = ids.map(|id| parameters.get(id));
-        let (outputs, states) = forward(Inputs { x, starts, state }, self.cell.code(), own, gradients)?;
+        let (outputs, states) = forward(Inputs { x, starts, state }, self.cell.code(), own)?;
         Ok(SequenceOutputs { outputs, states })
     }
 

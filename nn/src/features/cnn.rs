@@ -170,11 +170,11 @@ impl Cnn {
         if !on_cpu || !shim::cnn::is_available(self.precision) {
             return None;
         }
+        let parameter = |id| shim::Parameter::of(parameters, id);
         let layer = |stage: &Stage| match stage {
             Stage::Plain(conv) => Some(shim::cnn::Layer {
-                weight: parameters.get(conv.weight),
-                bias: parameters.get(conv.bias),
-                gradients: parameters.gradient(conv.weight).zip(parameters.gradient(conv.bias)),
+                weight: parameter(conv.weight),
+                bias: parameter(conv.bias),
                 stride: conv.layer.stride,
                 padding: conv.layer.padding,
             }),
