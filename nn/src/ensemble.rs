@@ -47,7 +47,7 @@ impl Ensemble {
     pub fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         let first = &self.members[0];
         first.check_input(x)?;
-        if self.members.iter().all(|member| member.is_fused(pass)) {
+        if first.is_fused(pass) {
             return forward_fused(&self.members, Networks::Stacked(self.members.len()), pass.parameters(), x);
         }
         let each = self.members.iter().map(|member| member.forward_by_operations(pass, x));

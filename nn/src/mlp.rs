@@ -160,12 +160,10 @@ impl Mlp {
         Err(NnError::Shape(message))
     }
 
-    /// True where the pass runs as one node: without layer norm, without dropout that acts, and with parameters that are
-    /// all trained or all frozen.
+    /// True where the pass runs as one node: without layer norm, and without dropout that acts.
     pub(crate) fn is_fused(&self, pass: &Pass<'_>) -> bool {
         let drops = pass.is_training() && self.config.dropout > 0.0;
-        let ids = self.layers.iter().flat_map(|layer| [layer.weight, layer.bias]);
-        !(self.config.layer_norm || drops) && pass.parameters().trained_alike(ids)
+        !(self.config.layer_norm || drops)
     }
 
     /// The forward pass as one operation per layer part, each recorded by autograd: needed for layer norm, dropout
@@ -206,11 +204,11 @@ pub(crate) fn forward_fused(
     parameters: &Parameters,
     x: &Tensor,
 ) -> Result<Tensor, NnError> {
-    let layers = networks.iter().flat_map(|network| &network.layers).map(|layer| shim::mlp::Layer {
-        weight: parameters.get(layer.weight),
-        bias: parameters.get(layer.bias),
-        gradients: parameters.gradient(layer.weight).zip(parameters.gradient(layer.bias)),
-    });
+    let parameter = |id| shim::Parameter::of(parameters, id);
+    let layers = networks
+        .iter()
+        .flat_map(|network| &network.layers)
+        .map(|layer| shim::mlp::Layer { weight: parameter(layer.weight), bias: parameter(layer.bias) });
     let Some(first) = networks.first() else {
         return Err(NnError::Config("an ensemble of no networks".into()));
     };

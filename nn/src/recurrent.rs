@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
+use crate::shim::Parameter;
 use crate::shim::recurrent::{Inputs, forward};
 use crate::{Init, Layout, Memory, NnError, ParameterId, Parameters, Pass};
 
@@ -149,17 +150,13 @@ impl Recurrent {
     pub fn forward(&self, pass: &mut Pass<'_>, sequence: &Sequence<'_>) -> Result<SequenceOutputs, NnError> {
         self.check(sequence)?;
         let parameters = pass.parameters();
-        let ids = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh];
-        if parameters.device() != Device::Cpu || !parameters.trained_alike(ids.into_iter()) {
+        if parameters.device() != Device::Cpu {
             return self.forward_by_operations(parameters, sequence);
         }
-        let gradients = match ids.map(|id| parameters.gradient(id)) {
-            [Some(a), Some(b), Some(c), Some(d)] => Some([a, b, c, d]),
-            _ => None,
-        };
+        let ids = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh];
+        let own = ids.map(|id| Parameter::of(parameters, id));
         let Sequence { x, starts, state } = *sequence;
-        let own = ids.map(|id| parameters.get(id));
-        let (outputs, states) = forward(Inputs { x, starts, state }, self.cell.code(), own, gradients)?;
+        let (outputs, states) = forward(Inputs { x, starts, state }, self.cell.code(), own)?;
         Ok(SequenceOutputs { outputs, states })
     }
 

@@ -173,18 +173,11 @@ impl Cnn {
         if !on_cpu || !shim::cnn::is_available(self.precision) {
             return None;
         }
-        let ids = self.stages.iter().filter_map(|stage| match stage {
-            Stage::Plain(conv) => Some([conv.weight, conv.bias]),
-            Stage::Residual { .. } => None,
-        });
-        if !parameters.trained_alike(ids.flatten()) {
-            return None;
-        }
+        let parameter = |id| shim::Parameter::of(parameters, id);
         let layer = |stage: &Stage| match stage {
             Stage::Plain(conv) => Some(shim::cnn::Layer {
-                weight: parameters.get(conv.weight),
-                bias: parameters.get(conv.bias),
-                gradients: parameters.gradient(conv.weight).zip(parameters.gradient(conv.bias)),
+                weight: parameter(conv.weight),
+                bias: parameter(conv.bias),
                 stride: conv.layer.stride,
                 padding: conv.layer.padding,
             }),

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::shim::mlp::MAX_LAYERS;
 use crate::{Activation, Module, NnError, ParameterId, Parameters, Pass, Precision, shim};
 
 /// A module as the planner of a [`Sequential`](super::Sequential) sees it.
@@ -148,10 +147,7 @@ impl Parts<'_> {
         let mut run =
             Perceptron { layers: vec![first], activation: last, output_activation: last, precision };
         while let Some((layer, precision, next, activation)) = self.dense(end) {
-            let fits = last == run.activation
-                && precision == run.precision
-                && layer.inputs == run.outputs()
-                && run.layers.len() < MAX_LAYERS;
+            let fits = last == run.activation && precision == run.precision && layer.inputs == run.outputs();
             if !fits {
                 break;
             }
@@ -229,12 +225,7 @@ impl Perceptron {
         let inputs = self.layers[0].inputs;
         let size = x.size();
         let [others @ .., last] = size.as_slice() else { return None };
-        let ids = self.layers.iter().map(|layer| (layer.weight, layer.bias));
-        if others.is_empty()
-            || *last != inputs
-            || x.kind() != Kind::Float
-            || !parameters.trained_alike(ids.flat_map(|(weight, bias)| [weight, bias]))
-        {
+        if others.is_empty() || *last != inputs || x.kind() != Kind::Float {
             return None;
         }
         match others {
@@ -250,9 +241,8 @@ impl Perceptron {
 
     fn rows(&self, parameters: &Parameters, x: &Tensor) -> Result<Tensor, NnError> {
         let layers = self.layers.iter().map(|layer| shim::mlp::Layer {
-            weight: parameters.get(layer.weight),
-            bias: parameters.get(layer.bias),
-            gradients: parameters.gradient(layer.weight).zip(parameters.gradient(layer.bias)),
+            weight: shim::Parameter::of(parameters, layer.weight),
+            bias: shim::Parameter::of(parameters, layer.bias),
         });
         let activations = (self.activation.code(), self.output_activation.code());
         shim::mlp::forward(x, shim::mlp::Networks::One, layers, activations, self.precision)
@@ -284,12 +274,8 @@ impl Convolutions {
     fn forward(&self, parameters: &Parameters, x: &Tensor) -> Option<Result<Tensor, NnError>> {
         let &[batch, channels, height, width] = x.size().as_slice() else { return None };
         let on_cpu = x.device() == Device::Cpu && parameters.device() == Device::Cpu;
-        let ids = self.layers.iter().map(|layer| (layer.weight, layer.bias));
         let fits = on_cpu && x.kind() == Kind::Float && channels == self.layers[0].channels;
-        if !fits
-            || !shim::cnn::is_available(self.precision)
-            || !parameters.trained_alike(ids.flat_map(|(weight, bias)| [weight, bias]))
-        {
+        if !fits || !shim::cnn::is_available(self.precision) {
             return None;
         }
         let [down, across] = self.output_size([height, width])?;
@@ -314,9 +300,8 @@ impl Convolutions {
             .layers
             .iter()
             .map(|layer| shim::cnn::Layer {
-                weight: parameters.get(layer.weight),
-                bias: parameters.get(layer.bias),
-                gradients: parameters.gradient(layer.weight).zip(parameters.gradient(layer.bias)),
+                weight: shim::Parameter::of(parameters, layer.weight),
+                bias: shim::Parameter::of(parameters, layer.bias),
                 stride: layer.stride,
                 padding: 0,
             })

@@ -98,13 +98,16 @@ impl Parameters {
             views.push(match spec.role {
                 Role::Trainable => {
                     let gradient = view(spec, &flat)?;
-                    *parameter = parameter.f_detach()?.f_requires_grad_(true)?;
-                    shim::set_gradient(parameter, &gradient)?;
+                    *parameter = parameter.f_detach()?;
                     Some(gradient)
                 }
                 Role::Frozen | Role::Buffer => None,
             });
         }
+        let trained = self.views.iter().zip(&views);
+        shim::set_gradients(
+            trained.filter_map(|(parameter, gradient)| Some((parameter, gradient.as_ref()?))),
+        )?;
         self.gradients = Some(Gradients { flat, views });
         Ok(self)
     }
@@ -233,17 +236,6 @@ impl Parameters {
     /// One parameter's gradient in its shape; `None` for frozen parameters and buffers.
     pub fn gradient(&self, id: ParameterId) -> Option<&Tensor> {
         self.gradients.as_ref().and_then(|gradients| gradients.views[id.0].as_ref())
-    }
-
-    /// True where all of these parameters are trained, or none is: a fused node has one answer for all its layers.
-    pub(crate) fn trained_alike(&self, mut ids: impl Iterator<Item = ParameterId>) -> bool {
-        // The common cases are answered without a look at each one: a copy without gradients, a network with nothing frozen.
-        if self.gradients.is_none() || self.layout.parameters_len() == self.layout.trainable_len() {
-            return true;
-        }
-        let Some(first) = ids.next() else { return true };
-        let trained = self.gradient(first).is_some();
-        ids.all(|id| self.gradient(id).is_some() == trained)
     }
 
     /// Sets all gradients to zero.

@@ -14,8 +14,8 @@
 namespace pavlov {
 namespace {
 
-// Rows of a batch walk through time without waiting for each other. The cut depends on shapes alone, so that every number
-// is the same however many threads there are.
+// Rows of a batch walk through time without waiting for each other. The cut depends on shapes alone, so that
+// every number is the same however many threads there are.
 int parts_of(const Sequence& s) {
   // Below this many products a part is over before another thread has noticed it.
   constexpr int64_t kWorthwhile = 1 << 20;
@@ -61,7 +61,8 @@ VECTORISED void gru_step(const Row& row, int64_t n) {
   }
 }
 
-// From the gradients of h and c after the step to those of the gates' inputs, and of c before it in place of that after.
+// From the gradients of h and c after the step to those of the gates' inputs, and of c before it in place of
+// that after.
 VECTORISED void lstm_step_back(const Row& row, const float* by_h, float* by_c, int64_t n) {
   float *i = row.gates, *f = i + n, *g = f + n, *o = g + n;
   const float *c_before = row.before + n, *c = row.states + n;
@@ -102,7 +103,9 @@ void begin_step(const Sequence& s, int64_t step, Range rows) {
     const int64_t at = step * s.batch + b;
     float* before = s.before + at * width;
     if (s.starts[at] != 0.0f) std::memset(before, 0, width * sizeof(float));
-    else std::memcpy(before, step == 0 ? s.state + b * width : s.states + (at - s.batch) * width, width * sizeof(float));
+    else
+      std::memcpy(before, step == 0 ? s.state + b * width : s.states + (at - s.batch) * width,
+                  width * sizeof(float));
   }
 }
 
@@ -114,11 +117,13 @@ void forward_rows(const Sequence& s, const float* weight_transposed, Range rows)
     float* gates = s.gates + first * 4 * n;
     const float* before = s.before + first * width;
     if (s.cell == Cell::kLstm) {
-      product(rows.count, 4 * n, n, {before, width}, {weight_transposed, columns}, Start::kItself, nullptr, gates, 4 * n);
+      product(rows.count, 4 * n, n, {before, width}, {weight_transposed, columns}, Start::kItself, nullptr,
+              gates, 4 * n);
     } else {
-      product(rows.count, 2 * n, n, {before, width}, {weight_transposed, columns}, Start::kItself, nullptr, gates, 4 * n);
-      product(rows.count, n, n, {before, width}, {weight_transposed + 2 * n, columns}, Start::kRow, s.bias_hh + 2 * n,
-              gates + 3 * n, 4 * n);
+      product(rows.count, 2 * n, n, {before, width}, {weight_transposed, columns}, Start::kItself, nullptr,
+              gates, 4 * n);
+      product(rows.count, n, n, {before, width}, {weight_transposed + 2 * n, columns}, Start::kRow,
+              s.bias_hh + 2 * n, gates + 3 * n, 4 * n);
     }
     for (int64_t at = first; at < first + rows.count; ++at) {
       const Row row{s.gates + at * 4 * n, s.before + at * width, s.states + at * width, s.y + at * n};
@@ -145,7 +150,8 @@ void backward_rows(const Sequence& s, const float* by_y, Range rows) {
     if (s.cell == Cell::kLstm) {
       product(rows.count, n, 4 * n, {gates, 4 * n}, {s.weight_hh, n}, Start::kZero, nullptr, by_h.data(), n);
     } else {
-      product(rows.count, n, 2 * n, {gates, 4 * n}, {s.weight_hh, n}, Start::kItself, nullptr, by_h.data(), n);
+      product(rows.count, n, 2 * n, {gates, 4 * n}, {s.weight_hh, n}, Start::kItself, nullptr, by_h.data(),
+              n);
       product(rows.count, n, n, {gates + 3 * n, 4 * n}, {s.weight_hh + 2 * n * n, n}, Start::kItself, nullptr,
               by_h.data(), n);
     }
@@ -158,15 +164,16 @@ void backward_rows(const Sequence& s, const float* by_y, Range rows) {
   }
 }
 
-// Adds to the gradients of `count` of the weights' rows and biases, whose gates' gradients stand in the columns from
-// `gate` on.
-void add_weight_gradients(const Sequence& s, float* weight, float* bias, const float* factor, Matrix inputs, int64_t in,
-                          Range units) {
+// Adds to the gradients of some of the weight's rows and of the biases, from those of their gates, the
+// columns of `factor`. Frozen ones are null.
+void add_weight_gradients(const Sequence& s, float* weight, float* bias, const float* factor, Matrix inputs,
+                          int64_t in, Range units) {
   const int64_t rows = s.steps * s.batch;
   if (units.count == 0) return;
-  product(units.count, in, rows, {factor + units.begin, 4 * s.size, true}, inputs, Start::kItself, nullptr,
-          weight + units.begin * in, in);
-  add_column_sums(bias + units.begin, factor + units.begin, rows, units.count, 4 * s.size);
+  if (weight)
+    product(units.count, in, rows, {factor + units.begin, 4 * s.size, true}, inputs, Start::kItself, nullptr,
+            weight + units.begin * in, in);
+  if (bias) add_column_sums(bias + units.begin, factor + units.begin, rows, units.count, 4 * s.size);
 }
 
 }  // namespace
@@ -183,8 +190,8 @@ void sequence_forward(const Sequence& s) {
   const int parts = parts_of(s);
   auto inputs = [&](int part) {
     const Range range = part_of(rows, part, parts);
-    product(range.count, columns, s.in, {s.x + range.begin * s.in, s.in}, {s.weight_ih, s.in, true}, Start::kRow,
-            bias.data(), s.gates + range.begin * 4 * n, 4 * n);
+    product(range.count, columns, s.in, {s.x + range.begin * s.in, s.in}, {s.weight_ih, s.in, true},
+            Start::kRow, bias.data(), s.gates + range.begin * 4 * n, 4 * n);
   };
   share(parts, inputs);
   auto walk = [&](int part) { forward_rows(s, weight_transposed.data(), part_of(s.batch, part, parts)); };
@@ -198,24 +205,22 @@ void sequence_backward(const Sequence& s, const SequenceGradients& gradients) {
   auto walk = [&](int part) { backward_rows(s, gradients.y, part_of(s.batch, part, parts)); };
   share(parts, walk);
   auto gather = [&](int part) {
-    if (gradients.weight_ih) {
-      const Matrix states{s.before, s.width()};
-      add_weight_gradients(s, gradients.weight_ih, gradients.bias_ih, s.gates, {s.x, s.in}, s.in,
-                           part_of(columns, part, parts));
-      if (s.cell == Cell::kLstm) {
-        add_weight_gradients(s, gradients.weight_hh, gradients.bias_hh, s.gates, states, n,
-                             part_of(columns, part, parts));
-      } else {
-        add_weight_gradients(s, gradients.weight_hh, gradients.bias_hh, s.gates, states, n,
-                             part_of(2 * n, part, parts));
-        add_weight_gradients(s, gradients.weight_hh + 2 * n * n, gradients.bias_hh + 2 * n, s.gates + 3 * n, states, n,
-                             part_of(n, part, parts));
-      }
+    const Matrix inputs{s.x, s.in}, states{s.before, s.width()};
+    add_weight_gradients(s, gradients.weight_ih, gradients.bias_ih, s.gates, inputs, s.in,
+                         part_of(columns, part, parts));
+    // What a GRU's n takes from the state has gradients of its own.
+    const int64_t shared = s.cell == Cell::kLstm ? columns : 2 * n;
+    add_weight_gradients(s, gradients.weight_hh, gradients.bias_hh, s.gates, states, n,
+                         part_of(shared, part, parts));
+    if (s.cell == Cell::kGru) {
+      float* weight = gradients.weight_hh ? gradients.weight_hh + 2 * n * n : nullptr;
+      float* bias = gradients.bias_hh ? gradients.bias_hh + 2 * n : nullptr;
+      add_weight_gradients(s, weight, bias, s.gates + 3 * n, states, n, part_of(n, part, parts));
     }
     if (gradients.x) {
       const Range range = part_of(rows, part, parts);
-      product(range.count, s.in, columns, {s.gates + range.begin * 4 * n, 4 * n}, {s.weight_ih, s.in}, Start::kZero,
-              nullptr, gradients.x + range.begin * s.in, s.in);
+      product(range.count, s.in, columns, {s.gates + range.begin * 4 * n, 4 * n}, {s.weight_ih, s.in},
+              Start::kZero, nullptr, gradients.x + range.begin * s.in, s.in);
     }
   };
   share(parts, gather);

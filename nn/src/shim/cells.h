@@ -8,8 +8,9 @@ namespace pavlov {
 // The numbers by which Rust names the cells (recurrent.rs).
 enum class Cell : int { kLstm, kGru };
 
-// A sequence through one layer. Rows lie [steps, batch]. An LSTM's state is h then c, a GRU's is h. Gates are four rows
-// of `size` numbers: i, f, g, o of an LSTM; r, z, n of a GRU and what its n takes from the state, before r scales it.
+// A sequence through one layer. Rows lie [steps, batch]. An LSTM's state is h then c, a GRU's is h. Gates are
+// four rows of `size` numbers: i, f, g, o of an LSTM; r, z, n of a GRU and what its n takes from the state,
+// before r scales it.
 struct Sequence {
   Cell cell;
   int64_t steps, batch, in, size;
@@ -29,7 +30,8 @@ struct Sequence {
   int64_t width() const { return cell == Cell::kLstm ? 2 * size : size; }
 };
 
-// Where the gradients of a sequence are added to; null for frozen weights. `x` is written, not added to, and may be null.
+// Where the gradients of a sequence are added to; null for frozen parameters. `x` is written, not added to,
+// and may be null.
 struct SequenceGradients {
   const float* y;  // [steps, batch, size], given
   float* weight_ih;

@@ -1,17 +1,15 @@
-// A stack of convolutions, each with a bias and a ReLU, as one node of the autograd graph: on the CPU, over plain memory
-// (convolution.h). The backward pass accumulates straight into the gradient views of the parameter arena.
+// A stack of convolutions, each with a bias and a ReLU, as one node of the autograd graph: on the CPU, over
+// plain memory (convolution.h). The backward pass accumulates straight into the gradient views of the
+// parameter arena (node.h).
 
 #include "shim.h"
 
 #include <utility>
 #include <vector>
 
-#include <torch/csrc/autograd/function.h>
-#include <torch/csrc/autograd/functions/utils.h>
-#include <torch/csrc/autograd/variable.h>
-
 #include "blas.h"
 #include "convolution.h"
+#include "node.h"
 #include "product_bf16.h"
 
 namespace {
@@ -19,27 +17,25 @@ namespace {
 using at::Tensor;
 using pavlov::ConvBatch;
 using pavlov::ConvLayer;
+using pavlov::FusedNode;
+using pavlov::Parameter;
+using pavlov::ParameterHandle;
+using pavlov::Parameters;
+using pavlov::Wanted;
 
-struct Layer {
-  Tensor weight;           // [filters, channels, kernel, kernel]
-  Tensor bias;             // [filters]
-  Tensor weight_gradient;  // undefined for a frozen network
-  Tensor bias_gradient;    // likewise
-  uint32_t version;        // of the weight when the forward pass ran
-  Tensor output;           // [batch, height, width, filters]; undefined for the last layer, and where it is not kept
-};
-
+// The passes through all layers and what they keep.
 struct Stack {
-  std::vector<Layer> layers;
-  std::vector<ConvLayer> passes;  // the same, over plain memory
+  std::vector<ConvLayer> layers;
+  std::vector<Tensor>
+      outputs;  // of each layer but the last, [batch, positions, filters], where they are kept
   bool channels_first;
   bool bf16;
   Tensor images;  // [batch, numbers], rows contiguous
   Tensor output;  // [batch, numbers]
 
   ConvBatch batch() const {
-    return {images.size(0), images.const_data_ptr<float>(), images.stride(0), channels_first, bf16,
-            output.data_ptr<float>()};
+    return {images.size(0), images.const_data_ptr<float>(), images.stride(0), channels_first,
+            bf16,           output.data_ptr<float>()};
   }
 };
 
@@ -52,31 +48,35 @@ Tensor with_contiguous_rows(const Tensor& x) {
   return x.size(1) == 1 || x.stride(1) == 1 ? x : x.contiguous();
 }
 
-void describe(Stack& stack, int64_t height, int64_t width, const int64_t* strides, const int64_t* paddings) {
-  for (size_t i = 0; i < stack.layers.size(); ++i) {
-    const Layer& layer = stack.layers[i];
-    TORCH_CHECK(plain(layer.weight) && plain(layer.bias) && layer.weight.dim() == 4, "f32 weights on the CPU are needed");
-    ConvLayer pass{};
-    pass.height = height;
-    pass.width = width;
-    pass.channels = layer.weight.size(1);
-    pass.filters = layer.weight.size(0);
-    pass.kernel = layer.weight.size(2);
-    pass.stride = strides[i];
-    pass.padding = paddings[i];
-    pass.weight = layer.weight.const_data_ptr<float>();
-    pass.bias = layer.bias.const_data_ptr<float>();
-    if (layer.weight_gradient.defined()) {
-      pass.weight_gradient = layer.weight_gradient.data_ptr<float>();
-      pass.bias_gradient = layer.bias_gradient.data_ptr<float>();
-    }
-    TORCH_CHECK(i == 0 || pass.channels == stack.passes.back().filters, "a layer takes what the one before it gives");
-    height = pass.out_height();
-    width = pass.out_width();
+// One layer over plain memory, without gradients. Its input has these sides.
+ConvLayer layer_of(const Tensor& weight, const Tensor& bias, int64_t height, int64_t width) {
+  TORCH_CHECK(plain(weight) && plain(bias) && weight.dim() == 4, "f32 weights on the CPU are needed");
+  ConvLayer layer{};
+  layer.height = height;
+  layer.width = width;
+  layer.channels = weight.size(1);
+  layer.filters = weight.size(0);
+  layer.kernel = weight.size(2);
+  layer.weight = weight.const_data_ptr<float>();
+  layer.bias = bias.const_data_ptr<float>();
+  return layer;
+}
+
+// `parameters` are the weight and the bias of each layer.
+void describe(Stack& stack, const Parameters& parameters, int64_t height, int64_t width,
+              const int64_t* strides, const int64_t* paddings) {
+  for (size_t i = 0; i < parameters.size() / 2; ++i) {
+    ConvLayer layer = layer_of(parameters[2 * i].value, parameters[2 * i + 1].value, height, width);
+    layer.stride = strides[i];
+    layer.padding = paddings[i];
+    TORCH_CHECK(i == 0 || layer.channels == stack.layers.back().filters,
+                "a layer takes what the one before it gives");
+    height = layer.out_height();
+    width = layer.out_width();
     TORCH_CHECK(height > 0 && width > 0, "the image is too small");
-    stack.passes.push_back(pass);
+    stack.layers.push_back(layer);
   }
-  const ConvLayer& first = stack.passes.front();
+  const ConvLayer& first = stack.layers.front();
   const int64_t numbers = first.height * first.width * first.channels;
   TORCH_CHECK(stack.images.dim() == 2 && stack.images.size(1) == numbers && stack.images.device().is_cpu() &&
                   stack.images.scalar_type() == at::kFloat,
@@ -85,91 +85,91 @@ void describe(Stack& stack, int64_t height, int64_t width, const int64_t* stride
 
 void forward(Stack& stack, bool recorded) {
   const int64_t batch = stack.images.size(0);
-  const ConvLayer& last = stack.passes.back();
+  const ConvLayer& last = stack.layers.back();
   stack.output = at::empty({batch, last.positions() * last.filters}, stack.images.options());
   for (size_t i = 0; recorded && i + 1 < stack.layers.size(); ++i) {
-    ConvLayer& pass = stack.passes[i];
-    stack.layers[i].output = at::empty({batch, pass.positions(), pass.filters}, stack.images.options());
-    pass.output = stack.layers[i].output.data_ptr<float>();
+    ConvLayer& layer = stack.layers[i];
+    stack.outputs.push_back(at::empty({batch, layer.positions(), layer.filters}, stack.images.options()));
+    layer.output = stack.outputs.back().data_ptr<float>();
   }
-  pavlov::convolution_forward(stack.passes, stack.batch());
+  pavlov::convolution_forward(stack.layers, stack.batch());
 }
 
-struct CnnBackward : public torch::autograd::Node {
-  Stack stack;
-
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
-    torch::autograd::variable_list result(num_outputs());
-    if (!gradients[0].defined()) return result;
-    TORCH_CHECK(!stack.layers.empty(), "the backward pass of a fused network can run only once");
-    for (const Layer& layer : stack.layers)
-      TORCH_CHECK(layer.weight._version() == layer.version,
-                  "the network's weights were changed between its forward and its backward pass");
-    at::AutoDispatchBelowAutograd guard;
-    const Tensor gradient = gradients[0].contiguous();
-    const bool wants_images = task_should_compute_output(0);
-    Tensor images;
-    if (wants_images) images = at::empty(stack.images.sizes(), stack.images.options());
-    pavlov::convolution_backward(stack.passes, stack.batch(), gradient.const_data_ptr<float>(),
-                                 wants_images ? images.data_ptr<float>() : nullptr);
-    if (wants_images) result[0] = std::move(images);
-    return result;
+class CnnNode final : public FusedNode {
+ public:
+  CnnNode(Parameters parameters, Stack stack) : FusedNode(std::move(parameters)), stack_(std::move(stack)) {
+    // The output is handed out: the node keeps a view of it, or it would own itself. The input likewise,
+    // since it may be the output of another node that owns this one.
+    stack_.output = stack_.output.detach();
+    stack_.images = stack_.images.detach();
   }
 
-  void release_variables() override { stack = Stack(); }
-
   std::string name() const override { return "CnnBackward"; }
+
+ protected:
+  Tensor backward(const Tensor& gradient, Wanted wanted) override {
+    std::vector<ConvLayer> layers = stack_.layers;
+    for (size_t i = 0; wanted.parameters && i < layers.size(); ++i) {
+      layers[i].weight_gradient = parameters()[2 * i].gradient_numbers();
+      layers[i].bias_gradient = parameters()[2 * i + 1].gradient_numbers();
+    }
+    Tensor images;
+    if (wanted.input) images = at::empty(stack_.images.sizes(), stack_.images.options());
+    pavlov::convolution_backward(layers, stack_.batch(), gradient.const_data_ptr<float>(),
+                                 wanted.input ? images.data_ptr<float>() : nullptr);
+    return images;
+  }
+
+  Tensor by_operations(const Tensor& x, const std::vector<Tensor>& values) override {
+    const auto in_kind = [&](const Tensor& factor) {
+      return stack_.bf16 ? factor.to(at::kBFloat16) : factor;
+    };
+    const ConvLayer& first = stack_.layers.front();
+    Tensor y = stack_.channels_first
+                   ? x.reshape({-1, first.channels, first.height, first.width})
+                   : x.reshape({-1, first.height, first.width, first.channels}).permute({0, 3, 1, 2});
+    y = in_kind(y);
+    for (size_t i = 0; i < stack_.layers.size(); ++i) {
+      const ConvLayer& layer = stack_.layers[i];
+      y = at::relu(at::conv2d(y, in_kind(values[2 * i]), in_kind(values[2 * i + 1]),
+                              {layer.stride, layer.stride}, {layer.padding, layer.padding}));
+    }
+    return y.flatten(1).to(at::kFloat);
+  }
+
+  void release() override { stack_ = Stack(); }
+
+ private:
+  Stack stack_;
 };
 
 }  // namespace
 
 extern "C" {
 
-// Whether the passes can run here: libtorch must carry a BLAS for large products, and the processor know bf16 if it is asked
-// for.
+// Whether the passes can run here: libtorch must carry a BLAS for large products, and the processor know bf16
+// if it is asked for.
 bool pavlov_cnn_is_available(bool bf16) { return bf16 ? pavlov::has_bf16() : pavlov::has_blas(); }
 
-// `out` = the network's output [batch, numbers] for the images `x` [batch, numbers]. The gradients are null for a frozen
-// network, which still passes a gradient to its input.
+// `out` = the network's output [batch, numbers] for the images `x` [batch, numbers]. `handles` are the weight
+// and the bias of each of `count` layers.
 char* pavlov_cnn_forward(Handle* out, Handle x, int64_t height, int64_t width, int channels_first, int count,
-                         const Handle* weights, const Handle* biases, const Handle* weight_gradients,
-                         const Handle* bias_gradients, const int64_t* strides, const int64_t* paddings, bool bf16) {
+                         const ParameterHandle* handles, const int64_t* strides, const int64_t* paddings,
+                         bool bf16) {
   return guarded([&] {
-    const bool trained = weight_gradients != nullptr;
-    const bool recorded = at::GradMode::is_enabled() && (trained || x->requires_grad());
+    Parameters parameters(handles, handles + 2 * count);
+    const bool recorded = pavlov::is_recorded(*x, parameters);
     Stack stack;
     stack.channels_first = channels_first != 0;
     stack.bf16 = bf16;
-    stack.layers.resize(count);
-    for (int i = 0; i < count; ++i) {
-      Layer& layer = stack.layers[i];
-      layer.weight = *weights[i];
-      layer.bias = *biases[i];
-      if (trained) {
-        layer.weight_gradient = *weight_gradients[i];
-        layer.bias_gradient = *bias_gradients[i];
-      }
-      layer.version = layer.weight._version();
-    }
     {
-      at::AutoDispatchBelowAutograd guard;
+      at::AutoDispatchBelowADInplaceOrView guard;
       stack.images = with_contiguous_rows(*x);
-      describe(stack, height, width, strides, paddings);
+      describe(stack, parameters, height, width, strides, paddings);
       forward(stack, recorded);
     }
     Tensor y = stack.output;
-    if (recorded) {
-      // The output is handed out: the node keeps a view of it, or it would own itself. The input likewise, since it may be
-      // the output of another node that owns this one.
-      stack.output = y.detach();
-      stack.images = stack.images.detach();
-      auto node = std::shared_ptr<CnnBackward>(new CnnBackward(), torch::autograd::deleteNode);
-      node->stack = std::move(stack);
-      // The first weight stands for all parameters: it makes the output part of the graph, and gets nothing back.
-      if (trained) node->set_next_edges(torch::autograd::collect_next_edges(*x, *weights[0]));
-      else node->set_next_edges(torch::autograd::collect_next_edges(*x));
-      torch::autograd::set_history(y, node);
-    }
+    if (recorded) pavlov::make_node<CnnNode>(std::move(parameters), std::move(stack))->record(*x, y, true);
     *out = new Tensor(std::move(y));
   });
 }

@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int};
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-use super::{check, pointer};
+use super::{Parameter, RawParameter, check, pointer};
 use crate::{NnError, Precision};
 
 unsafe extern "C" {
@@ -17,10 +17,7 @@ unsafe extern "C" {
         width: i64,
         channels_first: c_int,
         count: c_int,
-        weights: *const *mut C_tensor,
-        biases: *const *mut C_tensor,
-        weight_gradients: *const *mut C_tensor,
-        bias_gradients: *const *mut C_tensor,
+        parameters: *const RawParameter,
         strides: *const i64,
         paddings: *const i64,
         bf16: bool,
@@ -30,11 +27,9 @@ unsafe extern "C" {
 /// One layer's tensors, and how it walks over the image.
 pub struct Layer<'a> {
     /// `[filters, channels, kernel, kernel]`
-    pub weight: &'a Tensor,
+    pub weight: Parameter<'a>,
     /// `[filters]`
-    pub bias: &'a Tensor,
-    /// Where the gradients of weight and bias accumulate; `None` for a frozen network.
-    pub gradients: Option<(&'a Tensor, &'a Tensor)>,
+    pub bias: Parameter<'a>,
     /// In pixels.
     pub stride: i64,
     /// In pixels.
@@ -47,8 +42,8 @@ pub fn is_available(precision: Precision) -> bool {
     unsafe { pavlov_cnn_is_available(precision == Precision::Bf16) }
 }
 
-/// The output of these layers, a ReLU after each, for `x`: f32 `[batch, numbers]` on the CPU, each row an image of
-/// `size` (height, width).
+/// The output of these layers, a ReLU after each, for `x`: f32 `[batch, numbers]` on the CPU, each row an
+/// image of `size` (height, width).
 ///
 /// # Errors
 /// [`NnError::Shim`] when shapes do not fit or the tensors are not f32 on the CPU.
@@ -59,25 +54,16 @@ pub fn forward(
     layers: &[Layer<'_>],
     precision: Precision,
 ) -> Result<Tensor, NnError> {
-    let pointers = |pick: fn(&Layer<'_>) -> *mut C_tensor| layers.iter().map(pick).collect::<Vec<_>>();
+    let parameters: Vec<_> = layers.iter().flat_map(|layer| [layer.weight.raw(), layer.bias.raw()]).collect();
     let numbers = |pick: fn(&Layer<'_>) -> i64| layers.iter().map(pick).collect::<Vec<_>>();
-    let weights = pointers(|layer| pointer(layer.weight));
-    let biases = pointers(|layer| pointer(layer.bias));
-    let gradients: Option<(Vec<_>, Vec<_>)> = layers
-        .iter()
-        .map(|layer| layer.gradients.map(|(weight, bias)| (pointer(weight), pointer(bias))))
-        .collect();
-    let (weight_gradients, bias_gradients) = match &gradients {
-        Some((weights, biases)) => (weights.as_ptr(), biases.as_ptr()),
-        None => (std::ptr::null(), std::ptr::null()),
-    };
     let (strides, paddings) = (numbers(|layer| layer.stride), numbers(|layer| layer.padding));
     if layers.is_empty() {
         return Err(NnError::Shape("a convolutional network without layers".into()));
     }
     let mut out = std::ptr::null_mut();
-    // SAFETY: every array holds as many entries as there are layers, the pointers are of tensors that live through the
-    // call; what the graph needs later C++ keeps by references of its own; `out` is a tensor that is now ours.
+    // SAFETY: the arrays hold one number and two parameters for each layer, whose pointers are of tensors
+    // that live through the call; what the graph needs later C++ keeps by references of its own; `out` is a
+    // tensor that is now ours.
     unsafe {
         check(pavlov_cnn_forward(
             &mut out,
@@ -86,10 +72,7 @@ pub fn forward(
             size.1,
             channels_first.into(),
             layers.len() as c_int,
-            weights.as_ptr(),
-            biases.as_ptr(),
-            weight_gradients,
-            bias_gradients,
+            parameters.as_ptr(),
             strides.as_ptr(),
             paddings.as_ptr(),
             precision == Precision::Bf16,

@@ -11,9 +11,9 @@
 #include "transpose.h"
 #include "vectorised.h"
 
-// Each image goes through all layers by itself, its numbers in the order height, width, channels: what one output sees of
-// one row of the image then lies side by side, and is copied as one piece. The windows of some outputs make a matrix,
-// small enough for the nearest caches, whose product with the weight is those outputs.
+// Each image goes through all layers by itself, its numbers in the order height, width, channels: what one
+// output sees of one row of the image then lies side by side, and is copied as one piece. The windows of some
+// outputs make a matrix, small enough for the nearest caches, whose product with the weight is those outputs.
 
 namespace pavlov {
 namespace {
@@ -25,7 +25,8 @@ Numbers by_filter(const ConvLayer& layer) {
   const int64_t window = layer.window(), square = layer.kernel * layer.kernel;
   Numbers out(window * layer.filters);
   for (int64_t f = 0; f < layer.filters; ++f)
-    transpose(layer.weight + f * window, square, layer.channels, square, out.data() + f * window, layer.channels);
+    transpose(layer.weight + f * window, square, layer.channels, square, out.data() + f * window,
+              layer.channels);
   return out;
 }
 
@@ -50,7 +51,8 @@ void add_unfolded(const ConvLayer& layer, const float* sums) {
   for (int64_t f = 0; f < layer.filters; ++f)
     for (int64_t c = 0; c < layer.channels; ++c)
       for (int64_t s = 0; s < square; ++s)
-        layer.weight_gradient[f * window + c * square + s] += sums[(s * layer.channels + c) * layer.filters + f];
+        layer.weight_gradient[f * window + c * square + s] +=
+            sums[(s * layer.channels + c) * layer.filters + f];
 }
 
 // A layer's input with its padding.
@@ -75,8 +77,8 @@ const float* framed(const ConvLayer& layer, const float* input, Numbers& room) {
   return room.data();
 }
 
-// So many numbers of windows are multiplied at a time: a quarter of a second cache, whose rest the weight takes. With
-// fewer rows the weight would be read too often.
+// So many numbers of windows are multiplied at a time: a quarter of a second cache, whose rest the weight
+// takes. With fewer rows the weight would be read too often.
 constexpr int64_t kBlock = 65536;
 
 // And so many numbers of a weight, which products take as a small factor (product.cpp).
@@ -98,8 +100,10 @@ INLINED void copy_piece(float* to, const float* from, int64_t count) {
 }
 
 // The windows of `count` rows of outputs, [count * out_width, window].
-VECTORISED void gather(const ConvLayer& layer, const float* input, int64_t first, int64_t count, float* windows) {
-  const int64_t piece = layer.kernel * layer.channels, row = frame_of(layer).row, step = layer.stride * layer.channels;
+VECTORISED void gather(const ConvLayer& layer, const float* input, int64_t first, int64_t count,
+                       float* windows) {
+  const int64_t piece = layer.kernel * layer.channels, row = frame_of(layer).row,
+                step = layer.stride * layer.channels;
   const int64_t width = layer.out_width(), kernel = layer.kernel;
   for (int64_t y = first; y < first + count; ++y) {
     const float* from = input + y * layer.stride * row;
@@ -109,8 +113,10 @@ VECTORISED void gather(const ConvLayer& layer, const float* input, int64_t first
 }
 
 // Adds the windows' gradients to those of the input.
-VECTORISED void scatter(const ConvLayer& layer, float* input, int64_t first, int64_t count, const float* windows) {
-  const int64_t piece = layer.kernel * layer.channels, row = frame_of(layer).row, step = layer.stride * layer.channels;
+VECTORISED void scatter(const ConvLayer& layer, float* input, int64_t first, int64_t count,
+                        const float* windows) {
+  const int64_t piece = layer.kernel * layer.channels, row = frame_of(layer).row,
+                step = layer.stride * layer.channels;
   const int64_t width = layer.out_width(), kernel = layer.kernel;
   for (int64_t y = first; y < first + count; ++y) {
     float* to = input + y * layer.stride * row;
@@ -135,13 +141,15 @@ VECTORISED void add_rows(float* sums, const float* rows, int64_t count, int64_t 
     for (int64_t c = 0; c < width; ++c) sums[c] += rows[r * width + c];
 }
 
-// Parts are images. How many depends on shapes alone, so that sums over parts are the same for any number of threads.
+// Parts are images. How many depends on shapes alone, so that sums over parts are the same for any number of
+// threads.
 int parts_of(const std::vector<ConvLayer>& layers, int64_t batch) {
   // Below this many products a part is over before another thread has noticed it.
   constexpr int64_t kWorthwhile = 1 << 19;
   constexpr int64_t kParts = 4;
   int64_t products = 0;
-  for (const ConvLayer& layer : layers) products += batch * layer.positions() * layer.window() * layer.filters;
+  for (const ConvLayer& layer : layers)
+    products += batch * layer.positions() * layer.window() * layer.filters;
   return static_cast<int>(std::clamp<int64_t>(std::min(batch, products / kWorthwhile), 1, kParts));
 }
 
@@ -174,8 +182,8 @@ const float* image_of(const ConvLayer& first, const ConvBatch& batch, int64_t in
 using Product = decltype(&product);
 
 // `weight` by window.
-void forward(const ConvLayer& layer, Product multiply, const Numbers& weight, const float* input, float* output,
-             Numbers& room) {
+void forward(const ConvLayer& layer, Product multiply, const Numbers& weight, const float* input,
+             float* output, Numbers& room) {
   const int64_t rows = rows_at_a_time(layer), width = layer.out_width(), window = layer.window();
   const int64_t piece = piece_of(layer);
   float* windows = room_for(room, rows * width * window);
@@ -191,9 +199,10 @@ void forward(const ConvLayer& layer, Product multiply, const Numbers& weight, co
   }
 }
 
-// `weight` by filter. Adds to `sums` ([window, filters]) and to the gradient of the framed input; either may be null.
-void backward(const ConvLayer& layer, Product multiply, const Numbers& weight, const float* input, const float* gradient,
-              float* sums, float* input_gradient, Numbers& room) {
+// `weight` by filter. Adds to `sums` ([window, filters]) and to the gradient of the framed input; either may
+// be null.
+void backward(const ConvLayer& layer, Product multiply, const Numbers& weight, const float* input,
+              const float* gradient, float* sums, float* input_gradient, Numbers& room) {
   const int64_t rows = rows_at_a_time(layer), width = layer.out_width(), window = layer.window();
   const int64_t filters = layer.filters;
   const int64_t piece = piece_of(layer);
@@ -203,7 +212,8 @@ void backward(const ConvLayer& layer, Product multiply, const Numbers& weight, c
     const float* g = gradient + y * width * filters;
     if (sums) {
       gather(layer, input, y, count, windows);
-      multiply(window, filters, positions, {windows, window, true}, {g, filters}, Start::kItself, nullptr, sums, filters);
+      multiply(window, filters, positions, {windows, window, true}, {g, filters}, Start::kItself, nullptr,
+               sums, filters);
     }
     if (input_gradient) {
       for (int64_t k = 0; k < window; k += piece)
@@ -214,7 +224,8 @@ void backward(const ConvLayer& layer, Product multiply, const Numbers& weight, c
   }
 }
 
-// What a part of the batch adds to the gradients of all layers: weights in the order [window, filters], then biases.
+// What a part of the batch adds to the gradients of all layers: weights in the order [window, filters], then
+// biases.
 struct Sums {
   std::vector<Numbers> weights, biases;
 };
@@ -223,7 +234,14 @@ class Backward {
  public:
   Backward(const std::vector<ConvLayer>& layers, const ConvBatch& batch, const std::vector<Numbers>& weights,
            const float* gradient, float* image_gradient)
-      : layers_(layers), batch_(batch), weights_(weights), gradient_(gradient), image_gradient_(image_gradient) {}
+      : layers_(layers),
+        batch_(batch),
+        weights_(weights),
+        gradient_(gradient),
+        image_gradient_(image_gradient) {
+    const auto trained = [](const ConvLayer& layer) { return layer.weight_gradient || layer.bias_gradient; };
+    lowest_ = std::find_if(layers.begin(), layers.end(), trained) - layers.begin();
+  }
 
   void image(int64_t index, Sums& sums) const {
     Workspace& room = workspace();
@@ -239,14 +257,15 @@ class Backward {
     transpose(other, last.positions(), last.filters, last.positions(), gradient, last.filters);
     for (size_t i = layers_.size(); i-- > 0;) {
       const ConvLayer& layer = layers_[i];
-      const bool trained = layer.weight_gradient != nullptr, wanted = i > 0 || image_gradient_;
+      const bool wanted = i > lowest_ || image_gradient_;
       const float* input = i > 0 ? layers_[i - 1].output + index * layers_[i - 1].positions() * layer.channels
                                  : image_of(layer, batch_, index, room.image);
       const Frame frame = frame_of(layer);
       if (wanted) std::fill_n(other, frame.size(), 0.0f);
-      backward(layer, batch_.bf16 ? product_bf16 : product, weights_[i], framed(layer, input, room.frame), gradient,
-               trained ? sums.weights[i].data() : nullptr, wanted ? other : nullptr, room.windows);
-      if (trained) add_rows(sums.biases[i].data(), gradient, layer.positions(), layer.filters);
+      backward(layer, batch_.bf16 ? product_bf16 : product, weights_[i], framed(layer, input, room.frame),
+               gradient, layer.weight_gradient ? sums.weights[i].data() : nullptr, wanted ? other : nullptr,
+               room.windows);
+      if (layer.bias_gradient) add_rows(sums.biases[i].data(), gradient, layer.positions(), layer.filters);
       if (!wanted) return;
       unframe(layer, frame, other);
       const int64_t count = layer.height * layer.width * layer.channels;
@@ -276,6 +295,8 @@ class Backward {
   const std::vector<Numbers>& weights_;
   const float* gradient_;
   float* image_gradient_;
+  // The first layer that is trained.
+  size_t lowest_;
 };
 
 }  // namespace
@@ -292,13 +313,16 @@ void convolution_forward(const std::vector<ConvLayer>& layers, const ConvBatch& 
       for (size_t i = 0; i < layers.size(); ++i) {
         const ConvLayer& layer = layers[i];
         const int64_t outputs = layer.positions() * layer.filters;
-        float* output = layer.output ? layer.output + index * outputs : room_for(room.between[i % 2], outputs);
-        forward(layer, batch.bf16 ? product_bf16 : product, weights[i], framed(layer, input, room.frame), output, room.windows);
+        float* output =
+            layer.output ? layer.output + index * outputs : room_for(room.between[i % 2], outputs);
+        forward(layer, batch.bf16 ? product_bf16 : product, weights[i], framed(layer, input, room.frame),
+                output, room.windows);
         input = output;
       }
       const ConvLayer& last = layers.back();
       const int64_t outputs = last.positions() * last.filters;
-      transpose(input, last.filters, last.positions(), last.filters, batch.output + index * outputs, last.positions());
+      transpose(input, last.filters, last.positions(), last.filters, batch.output + index * outputs,
+                last.positions());
     }
   };
   share(parts, images);
@@ -317,15 +341,20 @@ void convolution_backward(const std::vector<ConvLayer>& layers, const ConvBatch&
       sums[part].biases.emplace_back(layer.filters);
     }
     const Range range = part_of(batch.count, part, parts);
-    for (int64_t index = range.begin; index < range.begin + range.count; ++index) pass.image(index, sums[part]);
+    for (int64_t index = range.begin; index < range.begin + range.count; ++index)
+      pass.image(index, sums[part]);
   };
   share(parts, images);
   for (size_t i = 0; i < layers.size(); ++i) {
-    if (!layers[i].weight_gradient) continue;
-    Numbers& total = sums[0].weights[i];
-    for (int part = 1; part < parts; ++part) add_rows(total.data(), sums[part].weights[i].data(), 1, total.size());
-    add_unfolded(layers[i], total.data());
-    for (const Sums& part : sums) add_rows(layers[i].bias_gradient, part.biases[i].data(), 1, layers[i].filters);
+    if (layers[i].weight_gradient) {
+      Numbers& total = sums[0].weights[i];
+      for (int part = 1; part < parts; ++part)
+        add_rows(total.data(), sums[part].weights[i].data(), 1, total.size());
+      add_unfolded(layers[i], total.data());
+    }
+    for (const Sums& part : sums)
+      if (layers[i].bias_gradient)
+        add_rows(layers[i].bias_gradient, part.biases[i].data(), 1, layers[i].filters);
   }
 }
 

@@ -1,5 +1,5 @@
-// The passes of a stack of convolutions, each with a bias and a ReLU, on the CPU, over plain memory, in f32 or with products
-// of bf16.
+// The passes of a stack of convolutions, each with a bias and a ReLU, on the CPU, over plain memory, in f32
+// or with products of bf16.
 #pragma once
 
 #include <cstdint>
@@ -12,9 +12,10 @@ struct ConvLayer {
   int64_t filters, kernel, stride, padding;
   const float* weight;     // [filters, channels, kernel, kernel]
   const float* bias;       // [filters]
-  float* weight_gradient;  // [filters, channels, kernel, kernel], or null for a frozen layer
+  float* weight_gradient;  // [filters, channels, kernel, kernel], or null if it is frozen
   float* bias_gradient;    // [filters], likewise
-  float* output;           // [batch, out_height, out_width, filters]; null for the last layer, and where it is not kept
+  float*
+      output;  // [batch, out_height, out_width, filters]; null for the last layer, and where it is not kept
 
   int64_t out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
   int64_t out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
@@ -26,19 +27,20 @@ struct ConvLayer {
 // A batch of images, and what comes out of the last layer.
 struct ConvBatch {
   int64_t count;
-  const float* images;  // rows of [channels, height, width] if `channels_first`, else of [height, width, channels]
-  int64_t stride;       // how far apart the rows lie
+  const float*
+      images;      // rows of [channels, height, width] if `channels_first`, else of [height, width, channels]
+  int64_t stride;  // how far apart the rows lie
   bool channels_first;
-  bool bf16;            // whether the factors of products are rounded to bf16 (product_bf16.h)
-  float* output;        // [count, filters, out_height, out_width]
+  bool bf16;      // whether the factors of products are rounded to bf16 (product_bf16.h)
+  float* output;  // [count, filters, out_height, out_width]
 };
 
 // Writes the output of the batch, and that of every layer that has a place for it.
 void convolution_forward(const std::vector<ConvLayer>& layers, const ConvBatch& batch);
 
-// From the gradient of the batch's output, [count, filters, out_height, out_width]: adds to the gradients of weights and
-// biases, and writes that of the images, rows as theirs but side by side, if `image_gradient` is not null. Every layer's
-// output must have been kept.
+// From the gradient of the batch's output, [count, filters, out_height, out_width]: adds to the gradients of
+// weights and biases, and writes that of the images, rows as theirs but side by side, if `image_gradient` is
+// not null. Every layer's output must have been kept.
 void convolution_backward(const std::vector<ConvLayer>& layers, const ConvBatch& batch, const float* gradient,
                           float* image_gradient);
 

@@ -68,13 +68,13 @@ INLINED void add_sums(float* sums, const float* rows, int64_t batch, int64_t str
   for (int c = 0; c < kColumns; ++c) sums[c] += own[c];
 }
 
-// How the passes are cut into parts. It depends on shapes alone, never on the number of threads, so that every number is
-// the same however many there are.
+// How the passes are cut into parts. It depends on shapes alone, never on the number of threads, so that
+// every number is the same however many there are.
 struct Cut {
   int parts = 1;
-  // Parts are rows of the batch, which go through all layers without waiting for each other: right for small weights.
-  // Otherwise they are units of each layer in turn, so that a thread reads its share of the weights alone, which for
-  // large ones is what costs.
+  // Parts are rows of the batch, which go through all layers without waiting for each other: right for small
+  // weights. Otherwise they are units of each layer in turn, so that a thread reads its share of the weights
+  // alone, which for large ones is what costs.
   bool by_rows = true;
 };
 
@@ -95,8 +95,8 @@ Cut cut(const std::vector<DenseLayer>& layers, int64_t batch) {
 }
 
 // The layer's products. Thin ones have more to pack than to multiply.
-void multiply(const DenseLayer& layer, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, Start start, const float* row,
-              float* c, int64_t stride) {
+void multiply(const DenseLayer& layer, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, Start start,
+              const float* row, float* c, int64_t stride) {
   constexpr int64_t kThin = 16;
   if (layer.bf16 && std::min({m, n, k}) >= kThin) return product_bf16(m, n, k, a, b, start, row, c, stride);
   product(m, n, k, a, b, start, row, c, stride);
@@ -106,32 +106,38 @@ void forward(const DenseLayer& layer, Range rows, Range units) {
   if (rows.count == 0 || units.count == 0) return;
   float* z = layer.output + rows.begin * layer.out + units.begin;
   multiply(layer, rows.count, units.count, layer.in, {layer.input + rows.begin * layer.in, layer.in},
-           {layer.weight + units.begin * layer.in, layer.in, true}, Start::kRow, layer.bias + units.begin, z, layer.out);
+           {layer.weight + units.begin * layer.in, layer.in, true}, Start::kRow, layer.bias + units.begin, z,
+           layer.out);
   activate(layer.activation, {z, rows.count, units.count, layer.out});
 }
 
 // The gradient of some of the layer's inputs, which are the outputs of the layer before it, if there is one.
-void backward(const DenseLayer& layer, const DenseLayer* before, Range rows, Range inputs, float* input_gradient) {
+void backward(const DenseLayer& layer, const DenseLayer* before, Range rows, Range inputs,
+              float* input_gradient) {
   if (rows.count == 0 || inputs.count == 0) return;
   const int64_t at = rows.begin * layer.in + inputs.begin;
   multiply(layer, rows.count, inputs.count, layer.out, {layer.gradient + rows.begin * layer.out, layer.out},
            {layer.weight + inputs.begin, layer.in}, Start::kZero, nullptr, input_gradient + at, layer.in);
   if (!before) return;
-  activate_backward(before->activation, {input_gradient + at, rows.count, inputs.count, layer.in}, before->output + at);
+  activate_backward(before->activation, {input_gradient + at, rows.count, inputs.count, layer.in},
+                    before->output + at);
 }
 
 // Adds to the gradients of some of the layer's units: of their rows of the weight and of their biases.
 void add_weight_gradient(const DenseLayer& layer, int64_t batch, Range units) {
-  if (!layer.weight_gradient || units.count == 0) return;
+  if (units.count == 0) return;
   const float* gradient = layer.gradient + units.begin;
-  multiply(layer, units.count, layer.in, batch, {gradient, layer.out, true}, {layer.input, layer.in}, Start::kItself, nullptr,
-           layer.weight_gradient + units.begin * layer.in, layer.in);
-  add_column_sums(layer.bias_gradient + units.begin, gradient, batch, units.count, layer.out);
+  if (layer.weight_gradient)
+    multiply(layer, units.count, layer.in, batch, {gradient, layer.out, true}, {layer.input, layer.in},
+             Start::kItself, nullptr, layer.weight_gradient + units.begin * layer.in, layer.in);
+  if (layer.bias_gradient)
+    add_column_sums(layer.bias_gradient + units.begin, gradient, batch, units.count, layer.out);
 }
 
 }  // namespace
 
-VECTORISED void add_column_sums(float* sums, const float* rows, int64_t batch, int64_t width, int64_t stride) {
+VECTORISED void add_column_sums(float* sums, const float* rows, int64_t batch, int64_t width,
+                                int64_t stride) {
   int64_t c = 0;
   for (; c + 64 <= width; c += 64) add_sums<64>(sums + c, rows + c, batch, stride);
   for (; c + 16 <= width; c += 16) add_sums<16>(sums + c, rows + c, batch, stride);
@@ -150,8 +156,8 @@ bool dense_knows(Activation activation) {
 }
 
 void dense_infer(const std::vector<DenseLayer>& layers, int64_t batch) {
-  // So many rows at a time go through all layers: what lies between two layers stays in the nearest cache. In bf16 more,
-  // since weights are packed for each block.
+  // So many rows at a time go through all layers: what lies between two layers stays in the nearest cache. In
+  // bf16 more, since weights are packed for each block.
   const int64_t block = layers.front().bf16 ? 256 : 64;
   const OneBlasThread guard;
   int64_t widest = 0;
@@ -171,7 +177,9 @@ void dense_infer(const std::vector<DenseLayer>& layers, int64_t batch) {
         layer.input = x;
         layer.output = i + 1 < layers.size() ? between.data() + (i % 2) * block * widest
                                              : layer.output + begin * layer.out;
-        auto units = [&, parts = parts](int part) { forward(layer, {0, count}, part_of(layer.out, part, parts)); };
+        auto units = [&, parts = parts](int part) {
+          forward(layer, {0, count}, part_of(layer.out, part, parts));
+        };
         if (jobs == 1) share(parts, units);
         else forward(layer, {0, count}, {0, layer.out});
         x = layer.output;
@@ -191,7 +199,9 @@ void dense_forward(const std::vector<DenseLayer>& layers, int64_t batch) {
     return share(parts, rows);
   }
   for (const DenseLayer& layer : layers) {
-    auto units = [&, parts = parts](int part) { forward(layer, {0, batch}, part_of(layer.out, part, parts)); };
+    auto units = [&, parts = parts](int part) {
+      forward(layer, {0, batch}, part_of(layer.out, part, parts));
+    };
     share(parts, units);
   }
 }
@@ -201,8 +211,11 @@ void dense_backward(const std::vector<DenseLayer>& layers, int64_t batch, float*
   const auto [parts, by_rows] = cut(layers, batch);
   const DenseLayer& last = layers.back();
   activate_backward(last.activation, {last.gradient, batch, last.out, last.out}, last.output);
-  // The first layer whose input's gradient somebody wants, and where it goes.
-  const size_t first = input_gradient ? 0 : 1;
+  // The first layer that anything is computed for, and the first whose input's gradient somebody wants, and
+  // where it goes.
+  size_t lowest = 0;
+  while (!input_gradient && lowest < layers.size() && !layers[lowest].is_trained()) ++lowest;
+  const size_t first = input_gradient ? 0 : lowest + 1;
   const auto before = [&](size_t i) { return i > 0 ? &layers[i - 1] : nullptr; };
   const auto home = [&](size_t i) { return i > 0 ? layers[i - 1].gradient : input_gradient; };
   if (by_rows) {
@@ -212,11 +225,12 @@ void dense_backward(const std::vector<DenseLayer>& layers, int64_t batch, float*
     };
     share(parts, rows);
     auto units = [&, parts = parts](int part) {
-      for (const DenseLayer& layer : layers) add_weight_gradient(layer, batch, part_of(layer.out, part, parts));
+      for (size_t i = lowest; i < layers.size(); ++i)
+        add_weight_gradient(layers[i], batch, part_of(layers[i].out, part, parts));
     };
     return share(parts, units);
   }
-  for (size_t i = layers.size(); i-- > 0;) {
+  for (size_t i = layers.size(); i-- > lowest;) {
     auto units = [&, parts = parts](int part) {
       add_weight_gradient(layers[i], batch, part_of(layers[i].out, part, parts));
       if (i >= first) backward(layers[i], before(i), {0, batch}, part_of(layers[i].in, part, parts), home(i));

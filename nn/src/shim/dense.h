@@ -18,15 +18,17 @@ void add_column_sums(float* sums, const float* rows, int64_t batch, int64_t widt
 struct DenseLayer {
   int64_t in;
   int64_t out;
-  const float* weight;       // [out, in]
-  const float* bias;         // [out]
-  float* weight_gradient;    // [out, in], or null for a frozen layer
-  float* bias_gradient;      // [out], likewise
+  const float* weight;     // [out, in]
+  const float* bias;       // [out]
+  float* weight_gradient;  // [out, in], or null if it is frozen
+  float* bias_gradient;    // [out], likewise
   Activation activation;
-  bool bf16;                 // whether the factors of large products are rounded to bf16 (product_bf16.h)
-  const float* input;        // [batch, in]
-  float* output;             // [batch, out], written by the forward pass
-  float* gradient;           // [batch, out], of the output; overwritten by that of the activation's input
+  bool bf16;           // whether the factors of large products are rounded to bf16 (product_bf16.h)
+  const float* input;  // [batch, in]
+  float* output;       // [batch, out], written by the forward pass
+  float* gradient;     // [batch, out], of the output; overwritten by that of the activation's input
+
+  bool is_trained() const { return weight_gradient || bias_gradient; }
 };
 
 // Writes the last layer's output and no other's: for passes that nothing is derived from.
@@ -35,8 +37,8 @@ void dense_infer(const std::vector<DenseLayer>& layers, int64_t batch);
 // Writes each layer's output. Each layer's input is the output of the one before it.
 void dense_forward(const std::vector<DenseLayer>& layers, int64_t batch);
 
-// From the last layer's gradient: writes those of the other layers, adds to those of weights and biases, and writes that
-// of the first layer's input, [batch, in], if `input_gradient` is not null.
+// From the last layer's gradient: writes those of the other layers, adds to those of weights and biases, and
+// writes that of the first layer's input, [batch, in], if `input_gradient` is not null.
 void dense_backward(const std::vector<DenseLayer>& layers, int64_t batch, float* input_gradient);
 
 }  // namespace pavlov

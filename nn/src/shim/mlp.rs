@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int};
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-use super::{check, pointer};
+use super::{Parameter, RawParameter, check, pointer};
 use crate::{NnError, Precision};
 
 unsafe extern "C" {
@@ -17,10 +17,7 @@ unsafe extern "C" {
         networks: c_int,
         stacked: bool,
         count: c_int,
-        weights: *const *mut C_tensor,
-        biases: *const *mut C_tensor,
-        weight_gradients: *const *mut C_tensor,
-        bias_gradients: *const *mut C_tensor,
+        layers: *const RawLayer,
         activation: c_int,
         output_activation: c_int,
         bf16: bool,
@@ -34,17 +31,19 @@ pub fn has_bf16() -> bool {
     unsafe { pavlov_has_bf16() }
 }
 
-/// The most layers that the pass takes, of all networks together: their pointers stand on the stack.
-pub const MAX_LAYERS: usize = 64;
-
-/// One layer's tensors.
+/// One layer's parameters.
+#[derive(Clone, Copy, Debug)]
 pub struct Layer<'a> {
     /// `[out, in]`
-    pub weight: &'a Tensor,
+    pub weight: Parameter<'a>,
     /// `[out]`
-    pub bias: &'a Tensor,
-    /// Where the gradients of weight and bias accumulate; `None` for a frozen network.
-    pub gradients: Option<(&'a Tensor, &'a Tensor)>,
+    pub bias: Parameter<'a>,
+}
+
+#[repr(C)]
+struct RawLayer {
+    weight: RawParameter,
+    bias: RawParameter,
 }
 
 /// How many networks a pass is for.
@@ -56,8 +55,8 @@ pub enum Networks {
     Stacked(usize),
 }
 
-/// The output for `x`, f32 `[batch, in]`. `layers` are those of the first network, then those of the second, and so on;
-/// the activations are given by their code.
+/// The output for `x`, f32 `[batch, in]`. `layers` are those of the first network, then those of the second,
+/// and so on; the activations are given by their code.
 ///
 /// # Errors
 /// [`NnError::Shim`] when shapes do not fit.
@@ -68,49 +67,27 @@ pub fn forward<'a>(
     (activation, output_activation): (i32, i32),
     precision: Precision,
 ) -> Result<Tensor, NnError> {
-    let mut weights = [std::ptr::null_mut(); MAX_LAYERS];
-    let (mut biases, mut weight_gradients, mut bias_gradients) = (weights, weights, weights);
-    let mut count = 0;
-    let mut trainable = true;
-    for layer in layers {
-        if count == MAX_LAYERS {
-            return Err(NnError::Shape(format!("networks of more than {MAX_LAYERS} layers in all")));
-        }
-        weights[count] = pointer(layer.weight);
-        biases[count] = pointer(layer.bias);
-        if let Some((weight, bias)) = layer.gradients {
-            weight_gradients[count] = pointer(weight);
-            bias_gradients[count] = pointer(bias);
-        } else {
-            trainable = false;
-        }
-        count += 1;
-    }
-    let or_null = |gradients: &[*mut C_tensor; MAX_LAYERS]| match trainable {
-        true => gradients.as_ptr(),
-        false => std::ptr::null(),
-    };
+    let raw = |layer: Layer<'_>| RawLayer { weight: layer.weight.raw(), bias: layer.bias.raw() };
+    let layers: Vec<RawLayer> = layers.map(raw).collect();
     let (networks, stacked) = match networks {
         Networks::One => (1, false),
         Networks::Stacked(networks) => (networks, true),
     };
-    if networks == 0 || count % networks != 0 {
+    if networks == 0 || layers.is_empty() || !layers.len().is_multiple_of(networks) {
+        let count = layers.len();
         return Err(NnError::Shape(format!("{count} layers cannot be those of {networks} networks")));
     }
     let mut out = std::ptr::null_mut();
-    // SAFETY: every array holds `count` pointers (as many for each network) to tensors that live through the call; what the graph needs later
-    // C++ keeps by references of its own; `out` is a tensor that is now ours.
+    // SAFETY: `layers` holds as many for each network, of pointers to tensors that live through the call;
+    // what the graph needs later C++ keeps by references of its own; `out` is a tensor that is now ours.
     unsafe {
         check(pavlov_mlp_forward(
             &mut out,
             pointer(x),
             networks as c_int,
             stacked,
-            (count / networks) as c_int,
-            weights.as_ptr(),
-            biases.as_ptr(),
-            or_null(&weight_gradients),
-            or_null(&bias_gradients),
+            (layers.len() / networks) as c_int,
+            layers.as_ptr(),
             activation,
             output_activation,
             precision == Precision::Bf16,

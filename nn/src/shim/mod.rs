@@ -1,7 +1,7 @@
 //! Safe wrappers over the C++ shim: what tch does not offer of libtorch.
 //!
-//! This is the only place of the workspace with `unsafe` code. Each function takes tensors by reference, hands their
-//! pointers to C++ for the length of the call and turns an error message into [`NnError::Shim`].
+//! This is the only place of the workspace with `unsafe` code. Each function takes tensors by reference,
+//! hands their pointers to C++ for the length of the call and turns an error message into [`NnError::Shim`].
 #![allow(unsafe_code)]
 
 pub mod cnn;
@@ -18,14 +18,14 @@ use std::ffi::{CStr, c_char, c_int};
 use tch::{Device, Tensor};
 use torch_sys::C_tensor;
 
-use crate::NnError;
+use crate::{NnError, ParameterId, Parameters};
 
 pub use gather::gather;
 pub use host::{HostBuffer, HostElement};
 
 unsafe extern "C" {
     fn pavlov_free_message(message: *mut c_char);
-    fn pavlov_set_gradient(parameter: *mut C_tensor, gradient: *const C_tensor) -> *mut c_char;
+    fn pavlov_set_gradients(count: c_int, parameters: *const RawParameter) -> *mut c_char;
     fn pavlov_generator_state(index: c_int, out: *mut *mut C_tensor) -> *mut c_char;
     fn pavlov_random(
         out: *mut *mut C_tensor,
@@ -55,10 +55,38 @@ unsafe fn check(message: *mut c_char) -> Result<(), NnError> {
     Err(NnError::Shim(text))
 }
 
-/// The pointer that C++ writes through. tch's own in-place calls take `&mut Tensor`, yet tensors share their storage
-/// by design; the shim keeps to that view.
+/// The pointer that C++ writes through. tch's own in-place calls take `&mut Tensor`, yet tensors share their
+/// storage by design; the shim keeps to that view.
 fn pointer(tensor: &Tensor) -> *mut C_tensor {
     tensor.as_ptr().cast_mut()
+}
+
+/// A parameter of a network, as a fused pass takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Parameter<'a> {
+    /// The tensor that autograd knows ([`set_gradients`]).
+    pub value: &'a Tensor,
+    /// The tensor of the same shape into which its gradient accumulates; `None` if the parameter is frozen.
+    pub gradient: Option<&'a Tensor>,
+}
+
+impl<'a> Parameter<'a> {
+    /// The parameter that stands at this place.
+    pub fn of(parameters: &'a Parameters, id: ParameterId) -> Self {
+        Self { value: parameters.get(id), gradient: parameters.gradient(id) }
+    }
+
+    fn raw(self) -> RawParameter {
+        let gradient = self.gradient.map_or(std::ptr::null_mut(), pointer);
+        RawParameter { value: pointer(self.value), gradient }
+    }
+}
+
+/// The same, as node.h has it.
+#[repr(C)]
+struct RawParameter {
+    value: *mut C_tensor,
+    gradient: *mut C_tensor,
 }
 
 /// The number of a GPU, as C++ takes it; the CPU's is -1.
@@ -69,16 +97,20 @@ fn index(device: Device) -> c_int {
     }
 }
 
-/// Makes `gradient` the tensor into which the backward pass accumulates `parameter`'s gradient.
+/// Makes each of these tensors require a gradient, which the backward pass adds to the tensor that comes with
+/// it. They become outputs of one node of the autograd graph (arena.cpp), no leaves.
 ///
 /// # Errors
-/// [`NnError::Shim`] when shape, type or device of the two differ.
-pub fn set_gradient(parameter: &Tensor, gradient: &Tensor) -> Result<(), NnError> {
-    // SAFETY: both pointers are valid for the call; C++ keeps its own reference to the gradient.
-    unsafe { check(pavlov_set_gradient(pointer(parameter), gradient.as_ptr())) }
+/// [`NnError::Shim`] when a gradient has another shape.
+pub fn set_gradients<'a>(parameters: impl Iterator<Item = (&'a Tensor, &'a Tensor)>) -> Result<(), NnError> {
+    let raw = |(value, gradient)| Parameter { value, gradient: Some(gradient) }.raw();
+    let parameters: Vec<_> = parameters.map(raw).collect();
+    // SAFETY: the array holds as many parameters as are said; C++ keeps its own references to the gradients.
+    unsafe { check(pavlov_set_gradients(parameters.len() as c_int, parameters.as_ptr())) }
 }
 
-/// The state of libtorch's default generator for a device, a tensor of bytes: dropout and `Tensor::randn` draw from it.
+/// The state of libtorch's default generator for a device, a tensor of bytes: dropout and `Tensor::randn`
+/// draw from it.
 ///
 /// # Errors
 /// [`NnError::Shim`] when libtorch refuses.
@@ -109,8 +141,8 @@ pub enum Draw {
     Normal,
 }
 
-/// An f32 tensor of random numbers from a generator of its own that starts from `seed`: libtorch's default generator,
-/// which all threads share, is left as it is.
+/// An f32 tensor of random numbers from a generator of its own that starts from `seed`: libtorch's default
+/// generator, which all threads share, is left as it is.
 ///
 /// # Errors
 /// [`NnError::Shim`] when memory runs out.
@@ -128,15 +160,15 @@ pub fn random(shape: &[i64], device: Device, draw: Draw, seed: u64) -> Result<Te
     }
 }
 
-/// How many threads share the passes of small networks from now on, the caller included. The numbers are the same for
-/// any count.
+/// How many threads share the passes of small networks from now on, the caller included. The numbers are the
+/// same for any count.
 pub fn set_team_size(threads: u32) {
     // SAFETY: takes a number.
     unsafe { pavlov_set_team_size(threads.clamp(1, 64) as c_int) }
 }
 
-/// Runs the backward pass from `output`, given the loss's gradient with respect to it: every parameter's gradient
-/// accumulates, as after `Tensor::backward`.
+/// Runs the backward pass from `output`, given the loss's gradient with respect to it: every parameter's
+/// gradient accumulates, as after `Tensor::backward`.
 ///
 /// # Errors
 /// [`NnError::Shim`] when the shapes differ, when nothing was recorded, or when the pass has run before.
@@ -144,3 +176,6 @@ pub fn backward(output: &Tensor, gradient: &Tensor) -> Result<(), NnError> {
     // SAFETY: both tensors live through the call.
     unsafe { check(pavlov_backward(pointer(output), pointer(gradient))) }
 }
+
+#[cfg(test)]
+mod autograd_tests;

@@ -1,45 +1,46 @@
 // A sequence through a recurrent layer as one node of the autograd graph, on the CPU in f32.
 //
-// Autograd's price is per operation, and a sequence by operations has a dozen of them for each step. Here the forward
-// pass runs without recording, and the hand-derived pass back through time accumulates straight into the gradient views of
-// the parameter arena (cells.h).
+// Autograd's price is per operation, and a sequence by operations has a dozen of them for each step. Here the
+// forward pass runs without recording, and the hand-derived pass back through time accumulates straight into
+// the gradient views of the parameter arena (cells.h, node.h).
 
 #include "shim.h"
 
-#include <memory>
+#include <utility>
 
 #include <ATen/core/LegacyTypeDispatch.h>
-#include <torch/csrc/autograd/function.h>
-#include <torch/csrc/autograd/functions/utils.h>
 
 #include "cells.h"
+#include "node.h"
 
 namespace {
 
 using at::Tensor;
 using pavlov::Cell;
+using pavlov::FusedNode;
+using pavlov::ParameterHandle;
+using pavlov::Parameters;
 using pavlov::Sequence;
+using pavlov::Wanted;
 
+// weight_ih, weight_hh, bias_ih, bias_hh
 constexpr int kParameters = 4;
 
 struct Pass {
   Cell cell;
-  Tensor parameters[kParameters];  // weight_ih, weight_hh, bias_ih, bias_hh
-  Tensor gradients[kParameters];   // undefined for frozen weights
-  uint32_t version = 0;
   Tensor x, starts, state, gates, before, states;
 
-  Sequence sequence() const {
+  Sequence sequence(const Parameters& parameters) const {
     Sequence s{};
     s.cell = cell;
     s.steps = x.size(0);
     s.batch = x.size(1);
     s.in = x.size(2);
-    s.size = parameters[1].size(1);
-    s.weight_ih = parameters[0].const_data_ptr<float>();
-    s.weight_hh = parameters[1].const_data_ptr<float>();
-    s.bias_ih = parameters[2].const_data_ptr<float>();
-    s.bias_hh = parameters[3].const_data_ptr<float>();
+    s.size = parameters[1].value.size(1);
+    s.weight_ih = parameters[0].value.const_data_ptr<float>();
+    s.weight_hh = parameters[1].value.const_data_ptr<float>();
+    s.bias_ih = parameters[2].value.const_data_ptr<float>();
+    s.bias_hh = parameters[3].value.const_data_ptr<float>();
     s.x = x.const_data_ptr<float>();
     s.starts = starts.const_data_ptr<float>();
     s.state = state.const_data_ptr<float>();
@@ -50,83 +51,111 @@ struct Pass {
   }
 };
 
-struct RecurrentBackward : public torch::autograd::Node {
-  std::unique_ptr<Pass> pass;
+// The state after a step, from what the gates take from the input and from the state, by operations.
+Tensor lstm_step(const Tensor& from_x, const Tensor& from_state, const Tensor& before) {
+  const auto gates = (from_x + from_state).chunk(4, 1);
+  const Tensor c = gates[1].sigmoid() * before.chunk(2, 1)[1] + gates[0].sigmoid() * gates[2].tanh();
+  return at::cat({gates[3].sigmoid() * c.tanh(), c}, 1);
+}
 
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& gradients) override {
-    torch::autograd::variable_list result(num_outputs());
-    if (!gradients[0].defined()) return result;
-    TORCH_CHECK(pass != nullptr, "the backward pass of a sequence can run only once");
-    TORCH_CHECK(pass->parameters[0]._version() == pass->version,
-                "the network's weights were changed between its forward and its backward pass");
-    at::AutoDispatchBelowAutograd guard;
-    // The pass overwrites what it needs.
-    const std::unique_ptr<Pass> own = std::move(pass);
-    const Tensor by_y = gradients[0].contiguous();
-    const bool wants_input = task_should_compute_output(0);
-    Tensor by_x;
-    if (wants_input) by_x = at::empty_like(own->x);
-    pavlov::SequenceGradients to{};
-    to.y = by_y.const_data_ptr<float>();
-    to.x = wants_input ? by_x.data_ptr<float>() : nullptr;
-    if (own->gradients[0].defined()) {
-      to.weight_ih = own->gradients[0].data_ptr<float>();
-      to.weight_hh = own->gradients[1].data_ptr<float>();
-      to.bias_ih = own->gradients[2].data_ptr<float>();
-      to.bias_hh = own->gradients[3].data_ptr<float>();
-    }
-    pavlov::sequence_backward(own->sequence(), to);
-    if (wants_input) result[0] = std::move(by_x);
-    return result;
+Tensor gru_step(const Tensor& from_x, const Tensor& from_state, const Tensor& before) {
+  const auto x = from_x.chunk(3, 1), own = from_state.chunk(3, 1);
+  const Tensor r = (x[0] + own[0]).sigmoid(), z = (x[1] + own[1]).sigmoid();
+  const Tensor n = (x[2] + r * own[2]).tanh();
+  return n + z * (before - n);
+}
+
+class RecurrentNode final : public FusedNode {
+ public:
+  RecurrentNode(Parameters parameters, Pass pass)
+      : FusedNode(std::move(parameters)),
+        pass_(std::move(pass)),
+        states_version_(pass_.states._version()) {
+    // The states are handed out, and the input may be the output of another node that owns this one.
+    pass_.states = pass_.states.detach();
+    pass_.x = pass_.x.detach();
   }
 
-  void release_variables() override { pass.reset(); }
-
   std::string name() const override { return "RecurrentBackward"; }
+
+ protected:
+  Tensor backward(const Tensor& gradient, Wanted wanted) override {
+    TORCH_CHECK(
+        pass_.states._version() == states_version_,
+        "the states of a recurrent layer were changed in place before its backward pass: change a copy");
+    Sequence sequence = pass_.sequence(parameters());
+    // The pass overwrites the gates.
+    const Tensor gates = wanted.again ? pass_.gates.clone() : pass_.gates;
+    sequence.gates = gates.data_ptr<float>();
+    Tensor by_x;
+    if (wanted.input) by_x = at::empty_like(pass_.x);
+    pavlov::SequenceGradients to{};
+    to.y = gradient.const_data_ptr<float>();
+    if (wanted.input) to.x = by_x.data_ptr<float>();
+    if (wanted.parameters) {
+      to.weight_ih = parameters()[0].gradient_numbers();
+      to.weight_hh = parameters()[1].gradient_numbers();
+      to.bias_ih = parameters()[2].gradient_numbers();
+      to.bias_hh = parameters()[3].gradient_numbers();
+    }
+    pavlov::sequence_backward(sequence, to);
+    return by_x;
+  }
+
+  Tensor by_operations(const Tensor& x, const std::vector<Tensor>& values) override {
+    const int64_t size = values[1].size(1);
+    const Tensor from_x = at::linear(x, values[0], values[2]);
+    const Tensor goes_on = pass_.starts.eq(0).to(at::kFloat).unsqueeze(2);
+    Tensor state = pass_.state;
+    std::vector<Tensor> outputs;
+    for (int64_t step = 0; step < x.size(0); ++step) {
+      const Tensor before = state * goes_on[step];
+      const Tensor from_state = at::linear(before.narrow(1, 0, size), values[1], values[3]);
+      const auto cell = pass_.cell == Cell::kLstm ? lstm_step : gru_step;
+      state = cell(from_x[step], from_state, before);
+      outputs.push_back(state.narrow(1, 0, size));
+    }
+    return at::stack(outputs);
+  }
+
+  void release() override { pass_ = Pass(); }
+
+ private:
+  Pass pass_;
+  uint32_t states_version_;
 };
 
 }  // namespace
 
 extern "C" {
 
-// `y` = the outputs for `x` [steps, batch, in], [steps, batch, size]; `states` [steps, batch, width] is what each step
-// ends with, and takes no part in the graph. `starts` is [steps, batch], `state` [batch, width]. The gradients are null
-// for frozen weights.
+// `y` = the outputs for `x` [steps, batch, in], [steps, batch, size]; `states` [steps, batch, width] is what
+// each step ends with, and takes no part in the graph. `starts` is [steps, batch], `state` [batch, width].
 char* pavlov_recurrent_forward(Handle* y, Handle* states, Handle x, Handle starts, Handle state, int cell,
-                               const Handle* parameters, const Handle* gradients) {
+                               const ParameterHandle* handles) {
   return guarded([&] {
-    const bool recorded = at::GradMode::is_enabled() && (gradients || x->requires_grad());
-    auto pass = std::make_unique<Pass>();
-    pass->cell = static_cast<Cell>(cell);
-    for (int i = 0; i < kParameters; ++i) {
-      pass->parameters[i] = *parameters[i];
-      if (gradients) pass->gradients[i] = *gradients[i];
-    }
-    pass->version = pass->parameters[0]._version();
+    Parameters parameters(handles, handles + kParameters);
+    const bool recorded = pavlov::is_recorded(*x, parameters);
+    Pass pass;
+    pass.cell = static_cast<Cell>(cell);
     Tensor out, after;
     {
-      at::AutoDispatchBelowAutograd guard;
-      pass->x = x->contiguous();
-      pass->starts = starts->contiguous();
-      pass->state = state->contiguous();
-      const int64_t steps = x->size(0), batch = x->size(1), size = pass->parameters[1].size(1);
-      pass->gates = at::empty({steps, batch, 4 * size}, x->options());
-      pass->before = at::empty({steps, batch, state->size(1)}, x->options());
-      pass->states = at::empty({steps, batch, state->size(1)}, x->options());
+      at::AutoDispatchBelowADInplaceOrView guard;
+      pass.x = x->contiguous();
+      pass.starts = starts->contiguous();
+      pass.state = state->contiguous().detach();
+      const int64_t steps = x->size(0), batch = x->size(1), size = parameters[1].value.size(1);
+      pass.gates = at::empty({steps, batch, 4 * size}, x->options());
+      pass.before = at::empty({steps, batch, state->size(1)}, x->options());
+      pass.states = at::empty({steps, batch, state->size(1)}, x->options());
       out = at::empty({steps, batch, size}, x->options());
-      Sequence sequence = pass->sequence();
+      Sequence sequence = pass.sequence(parameters);
       sequence.y = out.data_ptr<float>();
       pavlov::sequence_forward(sequence);
-      after = pass->states;
-      pass->x = pass->x.detach();
+      after = pass.states;
     }
     if (recorded) {
-      auto node = std::shared_ptr<RecurrentBackward>(new RecurrentBackward(), torch::autograd::deleteNode);
-      // The first weight stands for all parameters: it makes the output part of the graph, and gets nothing back.
-      if (gradients) node->set_next_edges(torch::autograd::collect_next_edges(*x, *parameters[0]));
-      else node->set_next_edges(torch::autograd::collect_next_edges(*x));
-      node->pass = std::move(pass);
-      torch::autograd::set_history(out, node);
+      pavlov::make_node<RecurrentNode>(std::move(parameters), std::move(pass))->record(*x, out, false);
     }
     *y = new Tensor(std::move(out));
     *states = new Tensor(std::move(after));

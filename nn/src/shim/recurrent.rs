@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_int};
 use tch::Tensor;
 use torch_sys::C_tensor;
 
-use super::{check, pointer};
+use super::{Parameter, RawParameter, check, pointer};
 use crate::NnError;
 
 unsafe extern "C" {
@@ -16,13 +16,12 @@ unsafe extern "C" {
         starts: *mut C_tensor,
         state: *mut C_tensor,
         cell: c_int,
-        parameters: *const *mut C_tensor,
-        gradients: *const *mut C_tensor,
+        parameters: *const RawParameter,
     ) -> *mut c_char;
 }
 
-/// What goes in: f32 `[steps, batch, inputs]`, starts `[steps, batch]`, the state before `[batch, width]`. The shapes and
-/// types are the caller's to check.
+/// What goes in: f32 `[steps, batch, inputs]`, starts `[steps, batch]`, the state before `[batch, width]`.
+/// The shapes and types are the caller's to check.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {
     pub x: &'a Tensor,
@@ -30,7 +29,7 @@ pub struct Inputs<'a> {
     pub state: &'a Tensor,
 }
 
-/// The outputs and the states after each step. Parameters and gradients are those of `weight_ih`, `weight_hh`, `bias_ih`,
+/// The outputs and the states after each step. The parameters are `weight_ih`, `weight_hh`, `bias_ih` and
 /// `bias_hh`; the cell is given by its code.
 ///
 /// # Errors
@@ -38,15 +37,12 @@ pub struct Inputs<'a> {
 pub fn forward(
     inputs: Inputs<'_>,
     cell: i32,
-    parameters: [&Tensor; 4],
-    gradients: Option<[&Tensor; 4]>,
+    parameters: [Parameter<'_>; 4],
 ) -> Result<(Tensor, Tensor), NnError> {
-    let parameters = parameters.map(pointer);
-    let gradients = gradients.map(|gradients| gradients.map(pointer));
-    let gradients = gradients.as_ref().map_or(std::ptr::null(), |gradients| gradients.as_ptr());
+    let parameters = parameters.map(Parameter::raw);
     let (mut y, mut states) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: both arrays hold four pointers to tensors that live through the call; what the graph needs later C++ keeps by
-    // references of its own; `y` and `states` are tensors that are now ours.
+    // SAFETY: the array holds four parameters, pointers to tensors that live through the call; what the graph
+    // needs later C++ keeps by references of its own; `y` and `states` are tensors that are now ours.
     unsafe {
         check(pavlov_recurrent_forward(
             &mut y,
@@ -56,7 +52,6 @@ pub fn forward(
             pointer(inputs.state),
             cell as c_int,
             parameters.as_ptr(),
-            gradients,
         ))?;
         Ok((Tensor::from_ptr(y), Tensor::from_ptr(states)))
     }

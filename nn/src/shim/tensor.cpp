@@ -1,4 +1,4 @@
-// Gradients' home and libtorch's generator.
+// libtorch's generator, and messages.
 
 #include "shim.h"
 
@@ -6,20 +6,14 @@
 
 // The default generator of CUDA device `index`, or the CPU's below 0.
 static at::Generator default_generator(int index) {
-  const auto device = index < 0 ? c10::Device(c10::kCPU) : c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
+  const auto device =
+      index < 0 ? c10::Device(c10::kCPU) : c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
   return at::globalContext().defaultGenerator(device);
 }
 
 extern "C" {
 
 void pavlov_free_message(char* message) { free(message); }
-
-char* pavlov_set_gradient(Handle parameter, Handle gradient) {
-  return guarded([&] {
-    TORCH_CHECK(parameter->sizes() == gradient->sizes(), "a gradient must have its parameter's shape");
-    parameter->mutable_grad() = *gradient;
-  });
-}
 
 char* pavlov_generator_state(int index, Handle* out) {
   return guarded([&] {
@@ -37,14 +31,17 @@ char* pavlov_set_generator_state(int index, Handle state) {
   });
 }
 
-// Random numbers of shape `sizes` from a generator of their own that starts from `seed`: 1 with chance `p` and 0 else, or
-// with `normal` standard normal ones. The default generator is left as it is.
-char* pavlov_random(Handle* out, const int64_t* sizes, int dims, int index, bool normal, double p, uint64_t seed) {
+// Random numbers of shape `sizes` from a generator of their own that starts from `seed`: 1 with chance `p`
+// and 0 else, or with `normal` standard normal ones. The default generator is left as it is.
+char* pavlov_random(Handle* out, const int64_t* sizes, int dims, int index, bool normal, double p,
+                    uint64_t seed) {
   return guarded([&] {
     auto generator = default_generator(index).clone();
     generator.set_current_seed(seed);
-    const auto device = index < 0 ? c10::Device(c10::kCPU) : c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
-    at::Tensor numbers = at::empty(at::IntArrayRef(sizes, dims), at::TensorOptions(at::kFloat).device(device));
+    const auto device =
+        index < 0 ? c10::Device(c10::kCPU) : c10::Device(c10::kCUDA, static_cast<c10::DeviceIndex>(index));
+    at::Tensor numbers =
+        at::empty(at::IntArrayRef(sizes, dims), at::TensorOptions(at::kFloat).device(device));
     if (normal) numbers.normal_(0.0, 1.0, generator);
     else numbers.bernoulli_(p, generator);
     *out = new at::Tensor(std::move(numbers));
