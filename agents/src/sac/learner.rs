@@ -99,7 +99,8 @@ impl SacParts {
                 config.temperature,
                 start,
                 target_entropy,
-                &config.optimizer,
+                // Groups name parameters of networks, which the temperature has none of.
+                &config.optimizer.clone().without_groups(),
                 temperature_device,
             )?,
             policy: SoftPolicy { network: PolicyNetwork::new(net, encoder)?, bounds },
