@@ -1,15 +1,15 @@
-//! How much of the machine's rate of multiplying matrices the passes of small networks reach:
-//! `cargo bench -p pavlov-nn --bench rate [-- THREADS [ROUNDS]]`.
+//! How much of the machine's rate of multiplying matrices the passes of small networks reach: `cargo bench -p
+//! pavlov-nn --bench rate [-- THREADS [ROUNDS]]`.
 //!
-//! The machine's rate is that of libtorch's product of 512 x 512 matrices on one thread, times the threads. A pass is
-//! forward and backward with the optimiser's step; what counts of it are the multiplications and additions of its
-//! products, so that activations, copies and Adam count as time lost.
+//! The machine's rate is that of libtorch's product of 512 x 512 matrices on one thread, times the threads. A
+//! pass is forward and backward with the optimiser's step; what counts of it are the multiplications and
+//! additions of its products, so that activations, copies and Adam count as time lost.
 
 use std::time::Instant;
 
 use pavlov_common::SeededRng;
 use pavlov_nn::{
-    Activation, Ensemble, Layout, MlpConfig, NnError, Optimizer, OptimizerConfig, Parameters, Pass,
+    Activation, Ensemble, Layout, Mlp, MlpConfig, NnError, Optimizer, OptimizerConfig, Parameters, Pass,
     set_team_size,
 };
 use rand::SeedableRng;
@@ -66,8 +66,8 @@ const CASES: [Case; 4] = [
 ];
 
 impl Case {
-    /// Multiplications and additions of one pass: each layer's product once forward, and backward once for its weights
-    /// and once for its input, which the first layer does not need.
+    /// Multiplications and additions of one pass: each layer's product once forward, and backward once for
+    /// its weights and once for its input, which the first layer does not need.
     fn operations(&self) -> f64 {
         let (inputs, hidden, outputs) = (self.inputs as f64, self.hidden as f64, self.outputs as f64);
         let products = 2.0 * inputs * hidden + 3.0 * (hidden * hidden + hidden * outputs);
@@ -123,6 +123,33 @@ fn machine(kind: Kind) -> Result<f64, NnError> {
     Ok(2.0 * (SIDE as f64).powi(3) / seconds)
 }
 
+/// Seconds of the fastest forward and backward pass of a 256-256 network with layer norm, batch 64, as one
+/// node and by single operations. The two take turns, so that both meet the same moods of the machine.
+fn layer_norm(rounds: usize) -> Result<(f64, f64), NnError> {
+    set_team_size(1);
+    let mut layout = Layout::new();
+    let config = MlpConfig { hidden_sizes: vec![256; 2], layer_norm: true, ..MlpConfig::default() };
+    let net = Mlp::new(&mut layout, "", 4, 2, &config)?;
+    let mut rng = SeededRng::seeded(1);
+    let parameters = Parameters::new(&layout, &mut rng, tch::Device::Cpu)?;
+    let x = Tensor::f_rand([64, 4], FLOAT_CPU)?;
+    let gradient = Tensor::f_rand([64, 2], FLOAT_CPU)?;
+    let mut fastest = [f64::INFINITY; 2];
+    for _ in 0..rounds {
+        for (fused, fastest) in [true, false].into_iter().zip(&mut fastest) {
+            let start = Instant::now();
+            let mut pass = Pass::train(&parameters, &mut rng);
+            let y = match fused {
+                true => net.forward(&mut pass, &x)?,
+                false => net.forward_by_operations(&mut pass, &x)?,
+            };
+            pavlov_nn::backward(&y, &gradient)?;
+            *fastest = fastest.min(start.elapsed().as_secs_f64());
+        }
+    }
+    Ok((fastest[0], fastest[1]))
+}
+
 fn main() -> Result<(), NnError> {
     let mut numbers = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
     let (threads, rounds) = (numbers.next().unwrap_or(1) as u32, numbers.next().unwrap_or(500));
@@ -145,5 +172,9 @@ fn main() -> Result<(), NnError> {
             println!("{:38}{threads:>8}{:>14.1}{:>12.1}{share:>11.0}%", case.name, seconds * 1e6, rate / 1e9);
         }
     }
+    let (fused, plain) = layer_norm(2 * rounds)?;
+    let (ratio, fused, plain) = (plain / fused, fused * 1e6, plain * 1e6);
+    println!("\n256-256 with layer norm, batch 64, forward and backward, one thread:");
+    println!("{fused:.0} microseconds; by single operations {plain:.0}, {ratio:.2} times as many");
     Ok(())
 }

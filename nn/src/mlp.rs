@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::layers::dropout;
-use crate::{Activation, Init, Layout, Module, NnError, ParameterId, Parameters, Pass, Precision, shim};
+use crate::layers::{dropout, dropout_mask};
+use crate::{Activation, Init, Layout, Module, NnError, ParameterId, Pass, Precision, shim};
 
 /// What an MLP looks like between its input and its output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct MlpConfig {
     pub layer_norm: bool,
     /// The share of hidden units that dropout silences in training, `0 <= dropout < 1`.
     pub dropout: f64,
-    /// What products are computed in. With layer norm, and in updates with dropout, f32 whatever this says.
+    /// What products are computed in.
     pub precision: Precision,
 }
 
@@ -72,12 +72,13 @@ struct Linear {
     width: i64,
 }
 
-/// A multi-layer perceptron: `linear -> [layer norm] -> activation -> [dropout]` for each hidden layer, then a last
-/// linear layer and the output activation.
+/// A multi-layer perceptron: `linear -> [layer norm] -> activation -> [dropout]` for each hidden layer, then
+/// a last linear layer and the output activation.
 ///
-/// Parameters are named as PyTorch names those of the `nn.Sequential` of the same modules, so a file of weights goes
-/// both ways. An MLP without layer norm and dropout runs as one node of the autograd graph, whose backward pass is
-/// derived by hand and accumulates straight into the arena.
+/// Parameters are named as PyTorch names those of the `nn.Sequential` of the same modules, so a file of
+/// weights goes both ways. The whole network is one node of the autograd graph, whose backward pass is
+/// derived by hand and accumulates straight into the arena. Where autograd asks for a derivative of a
+/// derivative, the node runs the network by single operations.
 #[derive(Clone, Debug)]
 pub struct Mlp {
     inputs: i64,
@@ -86,8 +87,8 @@ pub struct Mlp {
 }
 
 impl Mlp {
-    /// Describes an MLP from `inputs` to `outputs` numbers and adds its parameters, named `prefix` + `0.weight` ...,
-    /// to the layout.
+    /// Describes an MLP from `inputs` to `outputs` numbers and adds its parameters, named `prefix` +
+    /// `0.weight` ..., to the layout.
     ///
     /// # Errors
     /// [`NnError::Config`] for a specification that makes no sense.
@@ -133,6 +134,10 @@ impl Mlp {
         self.inputs
     }
 
+    fn hidden(&self) -> &[Linear] {
+        &self.layers[..self.config.hidden_sizes.len()]
+    }
+
     /// How many numbers come out.
     pub fn outputs(&self) -> i64 {
         self.layers.last().map_or(self.inputs, |layer| layer.width)
@@ -144,11 +149,7 @@ impl Mlp {
     /// [`NnError::Shape`] for an input of another shape or type.
     pub fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         self.check_input(x)?;
-        if self.is_fused(pass) {
-            forward_fused(std::slice::from_ref(self), shim::mlp::Networks::One, pass.parameters(), x)
-        } else {
-            self.forward_by_operations(pass, x)
-        }
+        forward_fused(std::slice::from_ref(self), shim::mlp::Networks::One, pass, x)
     }
 
     pub(crate) fn check_input(&self, x: &Tensor) -> Result<(), NnError> {
@@ -160,14 +161,8 @@ impl Mlp {
         Err(NnError::Shape(message))
     }
 
-    /// True where the pass runs as one node: without layer norm, and without dropout that acts.
-    pub(crate) fn is_fused(&self, pass: &Pass<'_>) -> bool {
-        let drops = pass.is_training() && self.config.dropout > 0.0;
-        !(self.config.layer_norm || drops)
-    }
-
-    /// The forward pass as one operation per layer part, each recorded by autograd: needed for layer norm, dropout
-    /// and derivatives of derivatives.
+    /// The forward pass as one operation per layer part, each recorded by autograd: what [`Mlp::forward`] is
+    /// held to. In f32.
     ///
     /// # Errors
     /// [`NnError::Torch`] for an input of another shape or type.
@@ -201,19 +196,34 @@ impl Module for Mlp {
 pub(crate) fn forward_fused(
     networks: &[Mlp],
     stacked: shim::mlp::Networks,
-    parameters: &Parameters,
+    pass: &mut Pass<'_>,
     x: &Tensor,
 ) -> Result<Tensor, NnError> {
-    let parameter = |id| shim::Parameter::of(parameters, id);
-    let layers = networks
-        .iter()
-        .flat_map(|network| &network.layers)
-        .map(|layer| shim::mlp::Layer { weight: parameter(layer.weight), bias: parameter(layer.bias) });
-    let Some(first) = networks.first() else {
+    let Some(Mlp { config, .. }) = networks.first() else {
         return Err(NnError::Config("an ensemble of no networks".into()));
     };
-    let (activation, output) = (first.config.activation.code(), first.config.output_activation.code());
-    shim::mlp::forward(x, stacked, layers, (activation, output), first.config.precision)
+    // Dropout draws in the order in which the networks would one by one.
+    let mut masks = Vec::new();
+    if pass.is_training() && config.dropout > 0.0 {
+        for layer in networks.iter().flat_map(Mlp::hidden) {
+            masks.push(dropout_mask(pass, &[x.size()[0], layer.width], x.device(), config.dropout)?);
+        }
+    }
+    let mut masks = masks.iter();
+    let parameters = pass.parameters();
+    let parameter = |id| shim::Parameter::of(parameters, id);
+    let layers =
+        networks.iter().flat_map(|network| network.layers.iter().enumerate()).map(|(index, layer)| {
+            let is_hidden = index < config.hidden_sizes.len();
+            shim::mlp::Layer {
+                weight: parameter(layer.weight),
+                bias: parameter(layer.bias),
+                norm: layer.norm.map(|(scale, shift)| (parameter(scale), parameter(shift))),
+                mask: is_hidden.then(|| masks.next()).flatten().and_then(Option::as_ref),
+            }
+        });
+    let activations = (config.activation.code(), config.output_activation.code());
+    shim::mlp::forward(x, stacked, layers, activations, config.precision)
 }
 
 #[cfg(test)]

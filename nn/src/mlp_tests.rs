@@ -4,7 +4,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use tch::{Device, Kind, kind::FLOAT_CPU};
 
 use super::*;
-use crate::set_team_size;
+use crate::{Parameters, set_team_size};
 
 const ALL: [Activation; 8] = [
     Activation::Identity,
@@ -124,25 +124,108 @@ fn a_wrong_input_is_an_error() {
     }
 }
 
+/// Output, gradient of the input and of the parameters, of a pass in training.
+fn pass(mlp: &Mlp, parameters: &mut Parameters, rows: i64, fused: bool) -> [Tensor; 3] {
+    parameters.zero_gradients();
+    let x = input(rows).set_requires_grad(true);
+    let mut rng = SeededRng::seeded(1);
+    let mut pass = Pass::train(parameters, &mut rng);
+    let y = match fused {
+        true => mlp.forward(&mut pass, &x).unwrap(),
+        false => mlp.forward_by_operations(&mut pass, &x).unwrap(),
+    };
+    let weights = Tensor::arange(y.numel() as i64, FLOAT_CPU).cos().reshape(y.size());
+    (&y * weights).sum(Kind::Float).backward();
+    [y.detach(), x.grad(), parameters.gradients().unwrap().copy()]
+}
+
 #[test]
 fn any_team_gives_the_same_numbers() {
-    let config = MlpConfig { hidden_sizes: vec![96, 96], activation: Activation::Tanh, ..Default::default() };
-    let (mlp, mut parameters) = network(&config);
-    let mut run = |threads| {
-        crate::set_team_size(threads);
-        parameters.zero_gradients();
-        let x = input(257).set_requires_grad(true);
-        let y = mlp.forward(&mut Pass::train(&parameters, &mut SeededRng::seeded(1)), &x).unwrap();
-        y.square().sum(Kind::Float).backward();
-        (y.detach(), x.grad(), parameters.gradients().unwrap().copy())
-    };
-    let alone = run(1);
-    for threads in [2, 3, 8] {
-        for _ in 0..20 {
-            assert_eq!(run(threads), alone, "{threads} threads");
+    let tanh = MlpConfig { hidden_sizes: vec![96, 96], activation: Activation::Tanh, ..Default::default() };
+    let norm = MlpConfig { layer_norm: true, dropout: 0.2, ..tanh.clone() };
+    // Cut by rows of the batch, and by units of layers that are wider than it.
+    let wide = MlpConfig { hidden_sizes: vec![300, 300], ..norm.clone() };
+    for (config, rows) in [(tanh, 257), (norm, 257), (wide, 40)] {
+        let (mlp, mut parameters) = network(&config);
+        let mut run = |threads| {
+            crate::set_team_size(threads);
+            let recorded = pass(&mlp, &mut parameters, rows, true);
+            let free = tch::no_grad(|| mlp.forward(&mut Pass::eval(&parameters), &input(rows)).unwrap());
+            (recorded, free)
+        };
+        let alone = run(1);
+        for threads in [2, 3, 8] {
+            for _ in 0..20 {
+                assert_eq!(run(threads), alone, "{threads} threads, {config:?}");
+            }
         }
     }
     crate::set_team_size(1);
+}
+
+/// Shapes that are thin, odd and wide, cut by rows and by units.
+const SHAPES: [(&[i64], i64); 8] = [
+    (&[1], 3),
+    (&[2, 31], 1),
+    (&[17, 8], 7),
+    (&[64, 64], 64),
+    (&[33, 70, 16], 131),
+    (&[96, 96], 300),
+    (&[257, 130], 13),
+    (&[300, 300], 40),
+];
+
+#[test]
+fn layer_norm_and_dropout_inside_the_node_are_those_by_operations() {
+    for activation in ALL {
+        for (hidden_sizes, rows) in SHAPES {
+            for dropout in [0.0, 0.3] {
+                let config = MlpConfig {
+                    hidden_sizes: hidden_sizes.to_vec(),
+                    activation,
+                    layer_norm: true,
+                    dropout,
+                    ..Default::default()
+                };
+                let (mlp, mut parameters) = network(&config);
+                shake(&mut parameters);
+                let what = format!("{activation:?} {hidden_sizes:?}, {rows} rows, dropout {dropout}");
+                let (fused, plain) =
+                    (pass(&mlp, &mut parameters, rows, true), pass(&mlp, &mut parameters, rows, false));
+                for (part, (one, other)) in fused.iter().zip(&plain).enumerate() {
+                    let scale = other.abs().max().double_value(&[]).max(1.0);
+                    let far = distance(one, other) / scale;
+                    assert!(far < 2e-5, "{what}, part {part}: {far}");
+                }
+                let _guard = tch::no_grad_guard();
+                let free = |fused: bool| match fused {
+                    true => mlp.forward(&mut Pass::eval(&parameters), &input(rows)).unwrap(),
+                    false => mlp.forward_by_operations(&mut Pass::eval(&parameters), &input(rows)).unwrap(),
+                };
+                assert!(distance(&free(true), &free(false)) < 2e-5, "{what}, without a graph");
+            }
+        }
+    }
+}
+
+/// Moves parameters that start at ones and zeros away from there.
+fn shake(parameters: &mut Parameters) {
+    let noise = (Tensor::arange(parameters.len(), FLOAT_CPU) * 1.3).sin() * 0.1;
+    tch::no_grad(|| {
+        let _ = parameters.values().shallow_clone().g_add_(&noise);
+    });
+}
+
+#[test]
+fn dropout_without_a_norm_is_that_by_operations() {
+    for activation in [Activation::Tanh, Activation::Relu, Activation::Silu] {
+        let config = MlpConfig { hidden_sizes: vec![70, 33], activation, dropout: 0.4, ..Default::default() };
+        let (mlp, mut parameters) = network(&config);
+        let (fused, plain) = (pass(&mlp, &mut parameters, 90, true), pass(&mlp, &mut parameters, 90, false));
+        for (one, other) in fused.iter().zip(&plain) {
+            assert!(distance(one, other) < 1e-4, "{activation:?}");
+        }
+    }
 }
 
 #[test]
@@ -374,8 +457,15 @@ fn bf16_multiplies_what_f32_does_where_nothing_is_rounded_away() {
 
 #[test]
 fn bf16_is_near_f32_for_any_team() {
+    for layer_norm in [false, true] {
+        check_bf16(layer_norm);
+    }
+}
+
+fn check_bf16(layer_norm: bool) {
     let pass = |precision: Precision| {
-        let config = MlpConfig { hidden_sizes: vec![192, 160], precision, ..MlpConfig::default() };
+        let config =
+            MlpConfig { hidden_sizes: vec![192, 160], precision, layer_norm, ..MlpConfig::default() };
         let mut layout = Layout::new();
         let net = Mlp::new(&mut layout, "", 11, 3, &config).unwrap();
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(7);

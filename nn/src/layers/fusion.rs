@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
+use super::dropout::dropout_mask;
 use crate::{Activation, Module, NnError, ParameterId, Parameters, Pass, Precision, shim};
 
 /// A module as the planner of a [`Sequential`](super::Sequential) sees it.
@@ -30,7 +31,7 @@ pub enum Fusible {
         /// The type of number of the product.
         precision: Precision,
     },
-    /// Layer norm over the last dimension. A run ends before it: the perceptron's node has no norms.
+    /// Layer norm over the last dimension.
     LayerNorm {
         /// `[width]`
         weight: ParameterId,
@@ -43,7 +44,7 @@ pub enum Fusible {
     },
     /// An activation function.
     Activation(Activation),
-    /// In training a mask, else the identity.
+    /// In training a mask, otherwise the identity.
     Dropout {
         /// The share that is silenced.
         share: f64,
@@ -75,6 +76,9 @@ pub enum Fusible {
 /// windows of 1152 and more 0.2 to 1.0).
 const LARGEST_WINDOW: i64 = 640;
 
+/// What the perceptron's node adds to the variance in a layer norm.
+const NODE_EPS: f64 = 1e-5;
+
 /// One step of a [`Sequential`](super::Sequential): a range of modules that run one by one or as one node.
 #[derive(Clone, Debug)]
 pub(super) struct Step {
@@ -92,9 +96,9 @@ pub(super) enum Node {
 impl Node {
     /// The output for `x`; `None` where the node is not for this input or these parameters, and the modules
     /// go one by one.
-    pub fn forward(&self, pass: &Pass<'_>, x: &Tensor) -> Option<Result<Tensor, NnError>> {
+    pub fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Option<Result<Tensor, NnError>> {
         match self {
-            Self::Mlp(run) => run.forward(pass.parameters(), x),
+            Self::Mlp(run) => run.forward(pass, x),
             Self::Cnn(run) => run.forward(pass.parameters(), x),
         }
     }
@@ -146,11 +150,15 @@ impl Parts<'_> {
         let (first, precision, mut end, mut last) = self.dense(at)?;
         let mut run =
             Perceptron { layers: vec![first], activation: last, output_activation: last, precision };
-        while let Some((layer, precision, next, activation)) = self.dense(end) {
+        loop {
+            // The node drops out between two layers alone: behind the last one dropout is a step of its own.
+            let (dropout, begin) = self.dropout(end);
+            let Some((layer, precision, next, activation)) = self.dense(begin) else { break };
             let fits = last == run.activation && precision == run.precision && layer.inputs == run.outputs();
             if !fits {
                 break;
             }
+            run.last_mut().dropout = dropout;
             run.layers.push(layer);
             (end, last) = (next, activation);
         }
@@ -158,15 +166,32 @@ impl Parts<'_> {
         Some((end, run))
     }
 
-    /// A linear layer with its activation: the layer, its precision, the place after both, and the
-    /// activation.
+    /// A linear layer with its norm and its activation: the layer, its precision, the place after all, and
+    /// the activation.
     fn dense(&self, at: usize) -> Option<(Dense, Precision, usize, Activation)> {
         let (Fusible::Linear { weight, bias, inputs, units, precision }, end) = self.after_dropouts(at)?
         else {
             return None;
         };
+        let (norm, end) = match self.after_dropouts(end) {
+            Some((Fusible::LayerNorm { weight, bias, width, eps }, end))
+                if width == units && eps == NODE_EPS =>
+            {
+                (Some((weight, bias)), end)
+            }
+            _ => (None, end),
+        };
         let (activation, end) = self.activation(end).unwrap_or((Activation::Identity, end));
-        Some((Dense { weight, bias, inputs, units }, precision, end, activation))
+        let layer = Dense { weight, bias, norm, inputs, units, dropout: 0.0 };
+        Some((layer, precision, end, activation))
+    }
+
+    /// The share of a dropout that acts here, and the place after it; 0 and this place without one.
+    fn dropout(&self, at: usize) -> (f64, usize) {
+        match self.after_dropouts(at) {
+            Some((Fusible::Dropout { share }, end)) => (share, end),
+            _ => (0.0, at),
+        }
     }
 
     /// The longest run of convolutions from here that the node is faster at, each followed by a ReLU.
@@ -203,11 +228,16 @@ impl Parts<'_> {
 struct Dense {
     weight: ParameterId,
     bias: ParameterId,
+    /// Weight and bias of a layer norm before the activation.
+    norm: Option<(ParameterId, ParameterId)>,
     inputs: i64,
     units: i64,
+    /// The share that dropout silences behind the activation.
+    dropout: f64,
 }
 
-/// Linear layers, one activation after each but the last, which has its own.
+/// Linear layers, each with a layer norm or without, one activation after each but the last, which has its own,
+/// and dropout between them.
 #[derive(Clone, Debug)]
 pub(super) struct Perceptron {
     layers: Vec<Dense>,
@@ -217,11 +247,16 @@ pub(super) struct Perceptron {
 }
 
 impl Perceptron {
+    fn last_mut(&mut self) -> &mut Dense {
+        let last = self.layers.len() - 1;
+        &mut self.layers[last]
+    }
+
     fn outputs(&self) -> i64 {
         self.layers.last().map_or(0, |layer| layer.units)
     }
 
-    fn forward(&self, parameters: &Parameters, x: &Tensor) -> Option<Result<Tensor, NnError>> {
+    fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Option<Result<Tensor, NnError>> {
         let inputs = self.layers[0].inputs;
         let size = x.size();
         let [others @ .., last] = size.as_slice() else { return None };
@@ -229,20 +264,30 @@ impl Perceptron {
             return None;
         }
         match others {
-            [_] => Some(self.rows(parameters, x)),
-            _ => Some(self.sequences(parameters, x, others)),
+            [_] => Some(self.rows(pass, x)),
+            _ => Some(self.sequences(pass, x, others)),
         }
     }
 
-    fn sequences(&self, parameters: &Parameters, x: &Tensor, others: &[i64]) -> Result<Tensor, NnError> {
-        let rows = self.rows(parameters, &x.f_reshape([-1, self.layers[0].inputs])?)?;
+    fn sequences(&self, pass: &mut Pass<'_>, x: &Tensor, others: &[i64]) -> Result<Tensor, NnError> {
+        let rows = self.rows(pass, &x.f_reshape([-1, self.layers[0].inputs])?)?;
         Ok(rows.f_reshape([others, &[self.outputs()]].concat())?)
     }
 
-    fn rows(&self, parameters: &Parameters, x: &Tensor) -> Result<Tensor, NnError> {
+    fn rows(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
+        // A generator's draws in the order in which the modules would make them one by one.
+        let mut masks = Vec::new();
+        for layer in self.layers.iter().filter(|layer| layer.dropout > 0.0) {
+            masks.push(dropout_mask(pass, &[x.size()[0], layer.units], x.device(), layer.dropout)?);
+        }
+        let mut masks = masks.iter();
+        let parameters = pass.parameters();
+        let parameter = |id| shim::Parameter::of(parameters, id);
         let layers = self.layers.iter().map(|layer| shim::mlp::Layer {
-            weight: shim::Parameter::of(parameters, layer.weight),
-            bias: shim::Parameter::of(parameters, layer.bias),
+            weight: parameter(layer.weight),
+            bias: parameter(layer.bias),
+            norm: layer.norm.map(|(weight, bias)| (parameter(weight), parameter(bias))),
+            mask: (layer.dropout > 0.0).then(|| masks.next()).flatten().and_then(Option::as_ref),
         });
         let activations = (self.activation.code(), self.output_activation.code());
         shim::mlp::forward(x, shim::mlp::Networks::One, layers, activations, self.precision)

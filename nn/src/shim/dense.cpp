@@ -5,6 +5,7 @@
 
 #include "blas.h"
 #include "functions.h"
+#include "norm.h"
 #include "product.h"
 #include "product_bf16.h"
 #include "team.h"
@@ -59,6 +60,15 @@ VECTORISED void activate_backward(Activation activation, const Tile& gradient, c
   }
 }
 
+// to = from * mask, number by number; the rows of all three lie as far apart as the tile's.
+VECTORISED void multiply_by(const Tile& to, const float* from, const float* mask) {
+  for (int64_t r = 0; r < to.rows; ++r) {
+    const int64_t at = r * to.stride;
+    INDEPENDENT
+    for (int64_t c = 0; c < to.columns; ++c) to.numbers[at + c] = from[at + c] * mask[at + c];
+  }
+}
+
 // The sums of so many columns stay in registers.
 template <int kColumns>
 INLINED void add_sums(float* sums, const float* rows, int64_t batch, int64_t stride) {
@@ -102,37 +112,155 @@ void multiply(const DenseLayer& layer, int64_t m, int64_t n, int64_t k, Matrix a
   product(m, n, k, a, b, start, row, c, stride);
 }
 
+// What follows the activation.
+void drop(const DenseLayer& layer, Range rows, Range units) {
+  if (!layer.mask) return;
+  const int64_t at = rows.begin * layer.out + units.begin;
+  multiply_by({layer.dropped + at, rows.count, units.count, layer.out}, layer.output + at, layer.mask + at);
+}
+
+// The outputs of some rows and units; of a layer with a norm the products alone.
 void forward(const DenseLayer& layer, Range rows, Range units) {
   if (rows.count == 0 || units.count == 0) return;
-  float* z = layer.output + rows.begin * layer.out + units.begin;
+  float* z = (layer.normalised ? layer.normalised : layer.output) + rows.begin * layer.out + units.begin;
   multiply(layer, rows.count, units.count, layer.in, {layer.input + rows.begin * layer.in, layer.in},
            {layer.weight + units.begin * layer.in, layer.in, true}, Start::kRow, layer.bias + units.begin, z,
            layer.out);
+  if (layer.has_norm()) return;
   activate(layer.activation, {z, rows.count, units.count, layer.out});
+  drop(layer, rows, units);
 }
 
-// The gradient of some of the layer's inputs, which are the outputs of the layer before it, if there is one.
-void backward(const DenseLayer& layer, const DenseLayer* before, Range rows, Range inputs,
-              float* input_gradient) {
+// The outputs of some rows of a layer with a norm, whose products are there.
+void normalise(const DenseLayer& layer, Range rows) {
+  if (!layer.has_norm()) return;
+  norm_forward(layer, rows);
+  drop(layer, rows, {0, layer.out});
+}
+
+// The outputs of some rows: the products in parts, which are units, and then the norm in parts, which are
+// rows.
+void forward_by_units(const DenseLayer& layer, int64_t rows, int parts) {
+  auto units = [&](int part) { forward(layer, {0, rows}, part_of(layer.out, part, parts)); };
+  share(parts, units);
+  if (!layer.has_norm()) return;
+  auto norm = [&](int part) { normalise(layer, part_of(rows, part, parts)); };
+  share(parts, norm);
+}
+
+// From the gradient of some outputs to that of what the activation, of a layer with a norm the mask, was
+// given.
+void through_activation(const DenseLayer& layer, Range rows, Range units) {
+  if (rows.count == 0 || units.count == 0) return;
+  const int64_t at = rows.begin * layer.out + units.begin;
+  const Tile gradient{layer.gradient + at, rows.count, units.count, layer.out};
+  if (layer.mask) multiply_by(gradient, layer.gradient + at, layer.mask + at);
+  if (!layer.has_norm()) activate_backward(layer.activation, gradient, layer.output + at);
+}
+
+// The gradient of some of the layer's inputs.
+void input_gradient(const DenseLayer& layer, Range rows, Range inputs, float* home) {
   if (rows.count == 0 || inputs.count == 0) return;
-  const int64_t at = rows.begin * layer.in + inputs.begin;
   multiply(layer, rows.count, inputs.count, layer.out, {layer.gradient + rows.begin * layer.out, layer.out},
-           {layer.weight + inputs.begin, layer.in}, Start::kZero, nullptr, input_gradient + at, layer.in);
-  if (!before) return;
-  activate_backward(before->activation, {input_gradient + at, rows.count, inputs.count, layer.in},
-                    before->output + at);
+           {layer.weight + inputs.begin, layer.in}, Start::kZero, nullptr,
+           home + rows.begin * layer.in + inputs.begin, layer.in);
 }
 
-// Adds to the gradients of some of the layer's units: of their rows of the weight and of their biases.
-void add_weight_gradient(const DenseLayer& layer, int64_t batch, Range units) {
-  if (units.count == 0) return;
-  const float* gradient = layer.gradient + units.begin;
-  if (layer.weight_gradient)
-    multiply(layer, units.count, layer.in, batch, {gradient, layer.out, true}, {layer.input, layer.in},
-             Start::kItself, nullptr, layer.weight_gradient + units.begin * layer.in, layer.in);
-  if (layer.bias_gradient)
-    add_column_sums(layer.bias_gradient + units.begin, gradient, batch, units.count, layer.out);
-}
+class Backward {
+ public:
+  Backward(const std::vector<DenseLayer>& layers, int64_t batch, float* home)
+      : layers_(layers),
+        batch_(batch),
+        home_(home),
+        cut_(cut(layers, batch)) {
+    while (!home && lowest_ < layers.size() && !layers[lowest_].is_trained()) ++lowest_;
+    for (const DenseLayer& layer : layers) {
+      places_.push_back(width_);
+      if (layer.has_norm()) width_ += 2 * layer.out;
+    }
+    if (width_ > 0) sums_.assign(cut_.parts * width_, 0.0f);
+  }
+
+  void run() {
+    if (lowest_ == layers_.size()) return;
+    if (cut_.by_rows) by_rows();
+    else by_units();
+  }
+
+ private:
+  void by_rows() {
+    auto rows = [&](int part) {
+      const Range own = part_of(batch_, part, cut_.parts);
+      for (size_t i = layers_.size(); i-- > lowest_;) {
+        through_activation(layers_[i], own, {0, layers_[i].out});
+        through_norm(i, own, part);
+        if (i > lowest_ || home_) input_gradient(layers_[i], own, {0, layers_[i].in}, home_of(i));
+      }
+    };
+    share(cut_.parts, rows);
+    auto units = [&](int part) {
+      for (size_t i = lowest_; i < layers_.size(); ++i) add_parameter_gradients(i, part);
+    };
+    share(cut_.parts, units);
+  }
+
+  void by_units() {
+    const DenseLayer& last = layers_.back();
+    through_activation(last, {0, batch_}, {0, last.out});
+    for (size_t i = layers_.size(); i-- > lowest_;) {
+      auto norm = [&](int part) { through_norm(i, part_of(batch_, part, cut_.parts), part); };
+      if (layers_[i].has_norm()) share(cut_.parts, norm);
+      auto units = [&](int part) {
+        add_parameter_gradients(i, part);
+        if (i == lowest_ && !home_) return;
+        const Range inputs = part_of(layers_[i].in, part, cut_.parts);
+        input_gradient(layers_[i], {0, batch_}, inputs, home_of(i));
+        if (i > 0) through_activation(layers_[i - 1], {0, batch_}, inputs);
+      };
+      share(cut_.parts, units);
+    }
+  }
+
+  // Where the gradient of a layer's input goes.
+  float* home_of(size_t i) const { return i > 0 ? layers_[i - 1].gradient : home_; }
+
+  float* sums_of(size_t i, int part) { return sums_.data() + part * width_ + places_[i]; }
+
+  void through_norm(size_t i, Range rows, int part) {
+    if (layers_[i].has_norm()) norm_backward(layers_[i], rows, sums_of(i, part));
+  }
+
+  // Adds to the gradients of a part of the layer's units: of their rows of the weight, of their biases and
+  // norms.
+  void add_parameter_gradients(size_t i, int part) {
+    const DenseLayer& layer = layers_[i];
+    const Range units = part_of(layer.out, part, cut_.parts);
+    if (units.count == 0) return;
+    const float* gradient = layer.gradient + units.begin;
+    if (layer.weight_gradient)
+      multiply(layer, units.count, layer.in, batch_, {gradient, layer.out, true}, {layer.input, layer.in},
+               Start::kItself, nullptr, layer.weight_gradient + units.begin * layer.in, layer.in);
+    if (layer.bias_gradient)
+      add_column_sums(layer.bias_gradient + units.begin, gradient, batch_, units.count, layer.out);
+    for (int of = 0; layer.has_norm() && of < cut_.parts; ++of) {
+      const float* sums = sums_of(i, of) + units.begin;
+      if (layer.scale_gradient) add_column_sums(layer.scale_gradient + units.begin, sums, 1, units.count, 0);
+      if (layer.shift_gradient)
+        add_column_sums(layer.shift_gradient + units.begin, sums + layer.out, 1, units.count, 0);
+    }
+  }
+
+  const std::vector<DenseLayer>& layers_;
+  const int64_t batch_;
+  float* const home_;
+  const Cut cut_;
+  // The first layer that anything is computed for.
+  size_t lowest_ = 0;
+  // The norms' gradients of each part of the batch: `width_` numbers, those of layer i from places_[i] on.
+  std::vector<float> sums_;
+  std::vector<int64_t> places_;
+  int64_t width_ = 0;
+};
 
 }  // namespace
 
@@ -177,11 +305,9 @@ void dense_infer(const std::vector<DenseLayer>& layers, int64_t batch) {
         layer.input = x;
         layer.output = i + 1 < layers.size() ? between.data() + (i % 2) * block * widest
                                              : layer.output + begin * layer.out;
-        auto units = [&, parts = parts](int part) {
-          forward(layer, {0, count}, part_of(layer.out, part, parts));
-        };
-        if (jobs == 1) share(parts, units);
-        else forward(layer, {0, count}, {0, layer.out});
+        layer.dropped = layer.output;
+        if (layer.mask) layer.mask += begin * layer.out;
+        forward_by_units(layer, count, jobs == 1 ? parts : 1);
         x = layer.output;
       }
     }
@@ -192,51 +318,23 @@ void dense_infer(const std::vector<DenseLayer>& layers, int64_t batch) {
 void dense_forward(const std::vector<DenseLayer>& layers, int64_t batch) {
   const OneBlasThread guard;
   const auto [parts, by_rows] = cut(layers, batch);
-  if (by_rows) {
-    auto rows = [&, parts = parts](int part) {
-      for (const DenseLayer& layer : layers) forward(layer, part_of(batch, part, parts), {0, layer.out});
-    };
-    return share(parts, rows);
+  if (!by_rows) {
+    for (const DenseLayer& layer : layers) forward_by_units(layer, batch, parts);
+    return;
   }
-  for (const DenseLayer& layer : layers) {
-    auto units = [&, parts = parts](int part) {
-      forward(layer, {0, batch}, part_of(layer.out, part, parts));
-    };
-    share(parts, units);
-  }
+  auto rows = [&, parts = parts](int part) {
+    const Range own = part_of(batch, part, parts);
+    for (const DenseLayer& layer : layers) {
+      forward(layer, own, {0, layer.out});
+      normalise(layer, own);
+    }
+  };
+  share(parts, rows);
 }
 
 void dense_backward(const std::vector<DenseLayer>& layers, int64_t batch, float* input_gradient) {
   const OneBlasThread guard;
-  const auto [parts, by_rows] = cut(layers, batch);
-  const DenseLayer& last = layers.back();
-  activate_backward(last.activation, {last.gradient, batch, last.out, last.out}, last.output);
-  // The first layer that anything is computed for, and the first whose input's gradient somebody wants, and
-  // where it goes.
-  size_t lowest = 0;
-  while (!input_gradient && lowest < layers.size() && !layers[lowest].is_trained()) ++lowest;
-  const size_t first = input_gradient ? 0 : lowest + 1;
-  const auto before = [&](size_t i) { return i > 0 ? &layers[i - 1] : nullptr; };
-  const auto home = [&](size_t i) { return i > 0 ? layers[i - 1].gradient : input_gradient; };
-  if (by_rows) {
-    auto rows = [&, parts = parts](int part) {
-      for (size_t i = layers.size(); i-- > first;)
-        backward(layers[i], before(i), part_of(batch, part, parts), {0, layers[i].in}, home(i));
-    };
-    share(parts, rows);
-    auto units = [&, parts = parts](int part) {
-      for (size_t i = lowest; i < layers.size(); ++i)
-        add_weight_gradient(layers[i], batch, part_of(layers[i].out, part, parts));
-    };
-    return share(parts, units);
-  }
-  for (size_t i = layers.size(); i-- > lowest;) {
-    auto units = [&, parts = parts](int part) {
-      add_weight_gradient(layers[i], batch, part_of(layers[i].out, part, parts));
-      if (i >= first) backward(layers[i], before(i), {0, batch}, part_of(layers[i].in, part, parts), home(i));
-    };
-    share(parts, units);
-  }
+  Backward(layers, batch, input_gradient).run();
 }
 
 }  // namespace pavlov

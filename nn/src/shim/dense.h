@@ -15,20 +15,32 @@ bool dense_knows(Activation activation);
 // Adds the sum of each column of `batch` rows, `stride` numbers apart, to `sums`, which has `width` numbers.
 void add_column_sums(float* sums, const float* rows, int64_t batch, int64_t width, int64_t stride);
 
+// What a layer norm adds to the variance (PyTorch's default).
+constexpr float kNormEpsilon = 1e-5f;
+
 struct DenseLayer {
   int64_t in;
   int64_t out;
-  const float* weight;     // [out, in]
-  const float* bias;       // [out]
-  float* weight_gradient;  // [out, in], or null if it is frozen
-  float* bias_gradient;    // [out], likewise
+  const float* weight;  // [out, in]
+  const float* bias;    // [out]
+  const float* scale;   // [out], of a layer norm before the activation; null without one
+  const float* shift;   // [out], likewise
+  const float* mask;    // [batch, out], by which the output is multiplied (dropout); null without one
+  // Where the gradients of the parameters are added to; null for frozen ones.
+  float *weight_gradient, *bias_gradient, *scale_gradient, *shift_gradient;
   Activation activation;
   bool bf16;           // whether the factors of large products are rounded to bf16 (product_bf16.h)
   const float* input;  // [batch, in]
-  float* output;       // [batch, out], written by the forward pass
-  float* gradient;     // [batch, out], of the output; overwritten by that of the activation's input
+  // Written by the forward pass.
+  float* output;   // [batch, out], of the activation
+  float* dropped;  // [batch, out], the same times the mask, if there is one: the next layer's input
+  float*
+      normalised;   // [batch, out], before scale and shift, if there is a norm and the backward pass follows
+  float* factors;   // [batch], by which the norm multiplied each row, likewise
+  float* gradient;  // [batch, out], of what the layer gives; overwritten by that of its products
 
-  bool is_trained() const { return weight_gradient || bias_gradient; }
+  bool has_norm() const { return scale != nullptr; }
+  bool is_trained() const { return weight_gradient || bias_gradient || scale_gradient || shift_gradient; }
 };
 
 // Writes the last layer's output and no other's: for passes that nothing is derived from.

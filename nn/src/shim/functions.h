@@ -7,8 +7,13 @@ namespace pavlov {
 
 constexpr float kLeakySlope = 0.01f;
 
-// Comparisons are written so that NaN passes through: a network that has diverged must show it. The slope is that at the
-// input whose output is y.
+// Comparisons are written so that NaN passes through: a network that has diverged must show it. The slope is
+// that at the input whose output is y.
+
+struct Identity {
+  static INLINED float of(float z) { return z; }
+  static INLINED float slope(float) { return 1.0f; }
+};
 
 struct Relu {
   static INLINED float of(float z) { return z < 0.0f ? 0.0f : z; }
@@ -21,7 +26,8 @@ struct LeakyRelu {
 };
 
 struct Tanh {
-  // A rational function of degree 13 over 6, within a few units in the last place of tanh up to where that is 1.
+  // A rational function of degree 13 over 6, within a few units in the last place of tanh up to where that is
+  // 1.
   static INLINED float of(float z) {
     constexpr float kLargest = 7.90531110763549805f;
     const float x = z > kLargest ? kLargest : z < -kLargest ? -kLargest : z;

@@ -31,19 +31,38 @@ pub fn has_bf16() -> bool {
     unsafe { pavlov_has_bf16() }
 }
 
-/// One layer's parameters.
+/// One layer: linear, layer norm if it has one, activation, dropout if it has a mask.
 #[derive(Clone, Copy, Debug)]
 pub struct Layer<'a> {
     /// `[out, in]`
     pub weight: Parameter<'a>,
     /// `[out]`
     pub bias: Parameter<'a>,
+    /// Scale and shift of a layer norm over the units, whose epsilon is 1e-5: `[out]` each.
+    pub norm: Option<(Parameter<'a>, Parameter<'a>)>,
+    /// By which the output is multiplied, f32 `[batch, out]`. The last layer has none.
+    pub mask: Option<&'a Tensor>,
 }
 
+impl Layer<'_> {
+    fn raw(self) -> RawLayer {
+        let (scale, shift) = match self.norm {
+            Some((scale, shift)) => (scale.raw(), shift.raw()),
+            None => (RawParameter::NULL, RawParameter::NULL),
+        };
+        let mask = self.mask.map_or(std::ptr::null_mut(), pointer);
+        RawLayer { weight: self.weight.raw(), bias: self.bias.raw(), scale, shift, mask }
+    }
+}
+
+/// The same, as mlp.cpp has it.
 #[repr(C)]
 struct RawLayer {
     weight: RawParameter,
     bias: RawParameter,
+    scale: RawParameter,
+    shift: RawParameter,
+    mask: *mut C_tensor,
 }
 
 /// How many networks a pass is for.
@@ -67,8 +86,7 @@ pub fn forward<'a>(
     (activation, output_activation): (i32, i32),
     precision: Precision,
 ) -> Result<Tensor, NnError> {
-    let raw = |layer: Layer<'_>| RawLayer { weight: layer.weight.raw(), bias: layer.bias.raw() };
-    let layers: Vec<RawLayer> = layers.map(raw).collect();
+    let layers: Vec<RawLayer> = layers.map(Layer::raw).collect();
     let (networks, stacked) = match networks {
         Networks::One => (1, false),
         Networks::Stacked(networks) => (networks, true),

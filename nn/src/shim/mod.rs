@@ -89,6 +89,11 @@ struct RawParameter {
     gradient: *mut C_tensor,
 }
 
+impl RawParameter {
+    /// No parameter.
+    const NULL: Self = Self { value: std::ptr::null_mut(), gradient: std::ptr::null_mut() };
+}
+
 /// The number of a GPU, as C++ takes it; the CPU's is -1.
 fn index(device: Device) -> c_int {
     match device {

@@ -28,7 +28,23 @@ fn runs_are_found() {
     for (text, shape, training, expected) in [
         (nature, vec![4, 84, 84], true, "cnn 0..6, 6, mlp 7..10"),
         (dropout, vec![4], false, "mlp 0..6"),
-        (dropout, vec![4], true, "mlp 0..2, 2, mlp 3..6"),
+        (dropout, vec![4], true, "mlp 0..6"),
+        // Dropout behind the last layer, or before the activation, is a step of its own.
+        (r#"[{ linear = 4 }, "relu", "dropout", "relu"]"#, vec![4], true, "mlp 0..2, 2, 3"),
+        (r#"[{ linear = 4 }, "dropout", "relu", { linear = 4 }]"#, vec![4], true, "mlp 0..1, 1, 2, mlp 3..4"),
+        (
+            r#"[{ linear = 4 }, "relu", "dropout", "dropout", { linear = 4 }]"#,
+            vec![4],
+            true,
+            "mlp 0..2, 2, 3, mlp 4..5",
+        ),
+        (
+            r#"[{ linear = 4 }, "layer_norm", "relu", { linear = 4 }, "relu", { linear = 4 }, "layer_norm"]"#,
+            vec![4],
+            true,
+            "mlp 0..7",
+        ),
+        (r#"[{ linear = 4 }, { layer_norm = { eps = 1e-3 } }, "relu"]"#, vec![4], true, "mlp 0..1, 1, 2"),
         (r#"[{ linear = 4 }, "dropout"]"#, vec![4], false, "mlp 0..1, 1"),
         (r#"[{ dropout = 0.0 }, { linear = 4 }, { dropout = 0.0 }, "relu"]"#, vec![4], true, "mlp 0..4"),
         // The node has one activation for all layers but the last.
@@ -94,7 +110,13 @@ fn runs_give_the_numbers_of_their_modules() {
     for (text, shape) in [
         (r#"[{ linear = 17 }, "tanh", { linear = 70 }, "tanh", { linear = 3 }, "sigmoid"]"#, vec![5]),
         (r#"[{ linear = 17 }, "silu", { dropout = 0.4 }, { linear = 9 }, "gelu", { linear = 3 }]"#, vec![5]),
-        (r#"[{ linear = 8 }, "relu", { linear = 3 }]"#, vec![6, 5]),
+        (r#"[{ linear = 8 }, "relu", { dropout = 0.4 }, { linear = 3 }]"#, vec![6, 5]),
+        (
+            r#"[{ linear = 70 }, "layer_norm", "tanh", { linear = 9 }, "tanh", { dropout = 0.4 },
+            { linear = 33 }, "layer_norm"]"#,
+            vec![5],
+        ),
+        (r#"[{ linear = 8 }, "layer_norm", "silu", { linear = 9 }, "layer_norm", "silu"]"#, vec![6, 5]),
         (
             r#"[{ conv2d = { filters = 7, kernel = 3, stride = 2 } }, "relu",
             { conv2d = { filters = 20, kernel = 2 } }, "relu",
@@ -162,18 +184,20 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn any_mix_of_linear_layers_and_activations_gives_the_numbers_of_its_modules(
+    fn any_mix_of_linear_layers_norms_and_activations_gives_the_numbers_of_its_modules(
         parts in prop::collection::vec(
-            (1i64..20, any::<bool>(), prop::collection::vec(activation(), 0..3)),
+            (1i64..20, any::<bool>(), any::<bool>(), prop::collection::vec(activation(), 0..3)),
             1..5,
         ),
         batch in 1i64..5,
     ) {
         let layers: Vec<_> = parts
             .iter()
-            .flat_map(|(units, bias, activations)| {
+            .flat_map(|(units, bias, norm, activations)| {
                 let linear = format!("{{ linear = {{ units = {units}, bias = {bias} }} }}");
-                [linear].into_iter().chain(activations.iter().map(|word| format!("{word:?}")))
+                // The norm of one number is a constant, whose gradient is rounding alone.
+                let norm = (*norm && *units > 1).then(|| "\"layer_norm\"".to_owned());
+                [linear].into_iter().chain(norm).chain(activations.iter().map(|word| format!("{word:?}")))
             })
             .collect();
         assert_alike(&format!("[{}]", layers.join(", ")), &[3], batch);

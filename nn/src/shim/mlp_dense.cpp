@@ -1,0 +1,149 @@
+#include "mlp_layers.h"
+
+#include <cstring>
+#include <utility>
+
+#include "blas.h"
+#include "product_bf16.h"
+#include "team.h"
+
+namespace pavlov {
+namespace {
+
+using at::Tensor;
+
+bool plain(const Tensor& tensor) {
+  return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.is_contiguous();
+}
+
+float* numbers_of(const Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; }
+
+DenseLayer dense(const MlpLayer& layer) {
+  DenseLayer dense{};
+  dense.in = layer.weight->value.size(1);
+  dense.out = layer.weight->value.size(0);
+  dense.weight = layer.weight->value.const_data_ptr<float>();
+  dense.bias = layer.bias->value.const_data_ptr<float>();
+  if (layer.has_norm()) {
+    dense.scale = layer.scale->value.const_data_ptr<float>();
+    dense.shift = layer.shift->value.const_data_ptr<float>();
+  }
+  dense.mask = numbers_of(layer.mask);
+  dense.activation = layer.activation;
+  dense.bf16 = layer.bf16;
+  return dense;
+}
+
+// The passes of one network from `x` to `y`. If they are recorded, each layer keeps its input and its output.
+std::vector<DenseLayer> forward_passes(MlpLayers& layers, const Tensor& x, const Tensor& y, bool recorded) {
+  std::vector<DenseLayer> passes;
+  passes.reserve(layers.size());
+  Tensor input = x;
+  for (MlpLayer& layer : layers) {
+    DenseLayer pass = dense(layer);
+    const bool is_last = &layer == &layers.back();
+    const auto room = [&] { return at::empty({x.size(0), pass.out}, x.options()); };
+    pass.input = numbers_of(input);
+    if (recorded) {
+      layer.input = input;
+      layer.saved = is_last ? y : room();
+      if (layer.has_norm()) {
+        layer.normalised = room();
+        layer.factors = at::empty({x.size(0)}, x.options());
+      }
+      input = layer.mask.defined() ? room() : layer.saved;
+      pass.normalised = numbers_of(layer.normalised);
+      pass.factors = numbers_of(layer.factors);
+      pass.output = numbers_of(layer.saved);
+      pass.dropped = numbers_of(input);
+    } else {
+      input = is_last ? y : Tensor();
+      pass.output = numbers_of(input);
+    }
+    passes.push_back(pass);
+  }
+  return passes;
+}
+
+// The passes of one network back from `gradient` through room for the gradients of all its layers' outputs.
+std::vector<DenseLayer> backward_passes(const MlpLayers& layers, bool trains, const float* gradient,
+                                        int64_t batch, float* room) {
+  std::vector<DenseLayer> passes;
+  passes.reserve(layers.size());
+  for (const MlpLayer& layer : layers) {
+    DenseLayer pass = dense(layer);
+    pass.input = layer.input.const_data_ptr<float>();
+    pass.output = layer.saved.data_ptr<float>();
+    pass.normalised = numbers_of(layer.normalised);
+    pass.factors = numbers_of(layer.factors);
+    if (trains) {
+      pass.weight_gradient = layer.weight->gradient_numbers();
+      pass.bias_gradient = layer.bias->gradient_numbers();
+      if (layer.has_norm()) pass.scale_gradient = layer.scale->gradient_numbers();
+      if (layer.has_norm()) pass.shift_gradient = layer.shift->gradient_numbers();
+    }
+    pass.gradient = room;
+    room += batch * pass.out;
+    passes.push_back(pass);
+  }
+  std::memcpy(passes.back().gradient, gradient, batch * passes.back().out * sizeof(float));
+  return passes;
+}
+
+}  // namespace
+
+bool takes_dense(const MlpLayers& layers, const Tensor& x) {
+  if (!has_blas() || !plain(x) || x.size(0) == 0) return false;
+  int64_t width = x.size(1);
+  for (const MlpLayer& layer : layers) {
+    if (layer.bf16 && !has_bf16()) return false;
+    const Tensor& weight = layer.weight->value;
+    if (!dense_knows(layer.activation) || !plain(weight) || !plain(layer.bias->value)) return false;
+    if (layer.has_norm() && !(plain(layer.scale->value) && plain(layer.shift->value))) return false;
+    if (layer.mask.defined() && !plain(layer.mask)) return false;
+    // A shape that does not fit is ATen's to explain.
+    if (weight.dim() != 2 || weight.size(1) != width) return false;
+    width = weight.size(0);
+  }
+  return true;
+}
+
+Tensor forward_dense(std::vector<MlpLayers>& networks, const Tensor& x, bool recorded) {
+  const int64_t batch = x.size(0), count = networks.size();
+  Tensor y = at::empty({count, batch, networks[0].back().weight->value.size(0)}, x.options());
+  std::vector<std::vector<DenseLayer>> passes;
+  for (int64_t i = 0; i < count; ++i)
+    passes.push_back(forward_passes(networks[i], x, y.select(0, i), recorded));
+  auto run = [&](int i) {
+    if (recorded) dense_forward(passes[i], batch);
+    else dense_infer(passes[i], batch);
+  };
+  share(static_cast<int>(count), run);
+  return y;
+}
+
+Tensor backward_dense(const std::vector<MlpLayers>& networks, const Tensor& gradient, Wanted wanted) {
+  const int64_t count = networks.size(), batch = gradient.size(1), out = gradient.size(2);
+  const int64_t in = networks[0].front().weight->value.size(1);
+  int64_t width = 0;
+  for (const MlpLayer& layer : networks[0]) width += layer.weight->value.size(0);
+  Tensor room = at::empty({count, batch * width}, gradient.options());
+  Tensor input_gradients;
+  if (wanted.input) input_gradients = at::empty({count, batch, in}, gradient.options());
+
+  std::vector<std::vector<DenseLayer>> passes;
+  const float* numbers = gradient.const_data_ptr<float>();
+  for (int64_t i = 0; i < count; ++i) {
+    float* own = room.data_ptr<float>() + i * batch * width;
+    passes.push_back(backward_passes(networks[i], wanted.parameters, numbers + i * batch * out, batch, own));
+  }
+  auto run = [&](int i) {
+    float* home = wanted.input ? input_gradients.data_ptr<float>() + i * batch * in : nullptr;
+    dense_backward(passes[i], batch, home);
+  };
+  share(static_cast<int>(count), run);
+  if (!wanted.input) return Tensor();
+  return count == 1 ? input_gradients[0] : input_gradients.sum(0);
+}
+
+}  // namespace pavlov
