@@ -18,6 +18,11 @@ fn main() {
         .flag("-ffp-contract=off")
         .includes(libtorch.include_dirs());
     println!("cargo:rerun-if-changed=src/shim");
+    // For measuring, on a processor with AVX-512, what one without reaches.
+    println!("cargo:rerun-if-env-changed=PAVLOV_NO_AVX512");
+    if std::env::var_os("PAVLOV_NO_AVX512").is_some() {
+        build.define("PAVLOV_NO_AVX512", None);
+    }
     let mut sources: Vec<_> = std::fs::read_dir(shim)
         .expect("the shim's sources")
         .map(|entry| entry.expect("a readable directory").path())

@@ -194,7 +194,7 @@ void forward(const ConvLayer& layer, Product multiply, const Numbers& weight, co
     for (int64_t k = 0; k < window; k += piece)
       multiply(positions, layer.filters, std::min(piece, window - k), {windows + k, window},
                {weight.data() + k * layer.filters, layer.filters}, k == 0 ? Start::kRow : Start::kItself,
-               layer.bias, out, layer.filters);
+               layer.bias, out, layer.filters, {});
     relu(out, positions * layer.filters);
   }
 }
@@ -213,12 +213,12 @@ void backward(const ConvLayer& layer, Product multiply, const Numbers& weight, c
     if (sums) {
       gather(layer, input, y, count, windows);
       multiply(window, filters, positions, {windows, window, true}, {g, filters}, Start::kItself, nullptr,
-               sums, filters);
+               sums, filters, {});
     }
     if (input_gradient) {
       for (int64_t k = 0; k < window; k += piece)
         multiply(positions, std::min(piece, window - k), filters, {g, filters}, {weight.data() + k, window},
-                 Start::kZero, nullptr, windows + k, window);
+                 Start::kZero, nullptr, windows + k, window, {});
       scatter(layer, input_gradient, y, count, windows);
     }
   }

@@ -30,7 +30,11 @@ INLINED void activate_loop(const Tile& z) {
   }
 }
 
-VECTORISED void activate(Activation activation, const Tile& z) {
+void rows_through(void (*function)(float*, int64_t), const Tile& z) {
+  for (int64_t r = 0; r < z.rows; ++r) function(z.numbers + r * z.stride, z.columns);
+}
+
+VECTORISED void activate_by_loops(Activation activation, const Tile& z) {
   switch (activation) {
     case Activation::kRelu: return activate_loop<Relu>(z);
     case Activation::kLeakyRelu: return activate_loop<LeakyRelu>(z);
@@ -38,6 +42,13 @@ VECTORISED void activate(Activation activation, const Tile& z) {
     case Activation::kSigmoid: return activate_loop<Sigmoid>(z);
     default: return;
   }
+}
+
+void activate(Activation activation, const Tile& z) {
+  const Kernel* kernel = best_kernel();
+  if (kernel && activation == Activation::kTanh) return rows_through(kernel->tanh, z);
+  if (kernel && activation == Activation::kSigmoid) return rows_through(kernel->sigmoid, z);
+  activate_by_loops(activation, z);
 }
 
 template <typename Function>
@@ -82,9 +93,10 @@ INLINED void add_sums(float* sums, const float* rows, int64_t batch, int64_t str
 // every number is the same however many there are.
 struct Cut {
   int parts = 1;
-  // Parts are rows of the batch, which go through all layers without waiting for each other: right for small
-  // weights. Otherwise they are units of each layer in turn, so that a thread reads its share of the weights
-  // alone, which for large ones is what costs.
+  // Parts are rows of the batch, which go through all layers without waiting for each other: right for weights
+  // that a processor's own cache holds, and for batches that are larger than them. Otherwise they are units of
+  // each layer in turn, so that a thread reads its share of the weights alone, which for large ones is what
+  // costs.
   bool by_rows = true;
 };
 
@@ -93,23 +105,25 @@ Cut cut(const std::vector<DenseLayer>& layers, int64_t batch) {
   constexpr int64_t kWorthwhile = 1 << 20;
   // Fewer rows or units use the processor's vector units badly.
   constexpr int64_t kThinnest = 32;
+  // So many weights, half a MiB, stay in a processor's own cache.
+  constexpr int64_t kNear = 1 << 17;
   constexpr int64_t kParts = 2;
-  int64_t products = 0, widest = 0;
+  int64_t weights = 0, widest = 0;
   for (const DenseLayer& layer : layers) {
-    products += batch * layer.in * layer.out;
+    weights += layer.in * layer.out;
     widest = std::max(widest, layer.out);
   }
-  if (products < kWorthwhile) return {};
-  const bool by_rows = batch > widest;
-  return {static_cast<int>(std::clamp<int64_t>(std::max(batch, widest) / kThinnest, 1, kParts)), by_rows};
+  if (batch * weights < kWorthwhile) return {};
+  const bool by_rows = batch > widest || (weights <= kNear && batch >= kParts * kThinnest);
+  return {static_cast<int>(std::clamp<int64_t>((by_rows ? batch : widest) / kThinnest, 1, kParts)), by_rows};
 }
 
 // The layer's products. Thin ones have more to pack than to multiply.
 void multiply(const DenseLayer& layer, int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, Start start,
-              const float* row, float* c, int64_t stride) {
+              const float* row, float* c, int64_t stride, Finish finish = {}) {
   constexpr int64_t kThin = 16;
-  if (layer.bf16 && std::min({m, n, k}) >= kThin) return product_bf16(m, n, k, a, b, start, row, c, stride);
-  product(m, n, k, a, b, start, row, c, stride);
+  const bool rounds = layer.bf16 && std::min({m, n, k}) >= kThin;
+  (rounds ? product_bf16 : product)(m, n, k, a, b, start, row, c, stride, finish);
 }
 
 // What follows the activation.
@@ -123,12 +137,13 @@ void drop(const DenseLayer& layer, Range rows, Range units) {
 void forward(const DenseLayer& layer, Range rows, Range units) {
   if (rows.count == 0 || units.count == 0) return;
   float* z = (layer.normalised ? layer.normalised : layer.output) + rows.begin * layer.out + units.begin;
+  auto output = [&](Range r, Range u) {
+    activate(layer.activation, {z + r.begin * layer.out + u.begin, r.count, u.count, layer.out});
+    drop(layer, {rows.begin + r.begin, r.count}, {units.begin + u.begin, u.count});
+  };
   multiply(layer, rows.count, units.count, layer.in, {layer.input + rows.begin * layer.in, layer.in},
            {layer.weight + units.begin * layer.in, layer.in, true}, Start::kRow, layer.bias + units.begin, z,
-           layer.out);
-  if (layer.has_norm()) return;
-  activate(layer.activation, {z, rows.count, units.count, layer.out});
-  drop(layer, rows, units);
+           layer.out, layer.has_norm() ? Finish{} : finish_by(output));
 }
 
 // The outputs of some rows of a layer with a norm, whose products are there.
@@ -158,12 +173,15 @@ void through_activation(const DenseLayer& layer, Range rows, Range units) {
   if (!layer.has_norm()) activate_backward(layer.activation, gradient, layer.output + at);
 }
 
-// The gradient of some of the layer's inputs.
-void input_gradient(const DenseLayer& layer, Range rows, Range inputs, float* home) {
+// The gradient of some of the layer's inputs; where these are the outputs of a layer, through its activation.
+void input_gradient(const DenseLayer& layer, Range rows, Range inputs, float* home, const DenseLayer* below) {
   if (rows.count == 0 || inputs.count == 0) return;
+  auto through = [&](Range r, Range i) {
+    through_activation(*below, {rows.begin + r.begin, r.count}, {inputs.begin + i.begin, i.count});
+  };
   multiply(layer, rows.count, inputs.count, layer.out, {layer.gradient + rows.begin * layer.out, layer.out},
            {layer.weight + inputs.begin, layer.in}, Start::kZero, nullptr,
-           home + rows.begin * layer.in + inputs.begin, layer.in);
+           home + rows.begin * layer.in + inputs.begin, layer.in, below ? finish_by(through) : Finish{});
 }
 
 class Backward {
@@ -191,10 +209,10 @@ class Backward {
   void by_rows() {
     auto rows = [&](int part) {
       const Range own = part_of(batch_, part, cut_.parts);
+      through_activation(layers_.back(), own, {0, layers_.back().out});
       for (size_t i = layers_.size(); i-- > lowest_;) {
-        through_activation(layers_[i], own, {0, layers_[i].out});
         through_norm(i, own, part);
-        if (i > lowest_ || home_) input_gradient(layers_[i], own, {0, layers_[i].in}, home_of(i));
+        if (i > lowest_ || home_) input_gradient(layers_[i], own, {0, layers_[i].in}, home_of(i), below(i));
       }
     };
     share(cut_.parts, rows);
@@ -214,8 +232,7 @@ class Backward {
         add_parameter_gradients(i, part);
         if (i == lowest_ && !home_) return;
         const Range inputs = part_of(layers_[i].in, part, cut_.parts);
-        input_gradient(layers_[i], {0, batch_}, inputs, home_of(i));
-        if (i > 0) through_activation(layers_[i - 1], {0, batch_}, inputs);
+        input_gradient(layers_[i], {0, batch_}, inputs, home_of(i), below(i));
       };
       share(cut_.parts, units);
     }
@@ -223,6 +240,8 @@ class Backward {
 
   // Where the gradient of a layer's input goes.
   float* home_of(size_t i) const { return i > 0 ? layers_[i - 1].gradient : home_; }
+
+  const DenseLayer* below(size_t i) const { return i > 0 ? &layers_[i - 1] : nullptr; }
 
   float* sums_of(size_t i, int part) { return sums_.data() + part * width_ + places_[i]; }
 

@@ -6,7 +6,7 @@
 
 #include "transpose.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(PAVLOV_NO_AVX512)
 #include <immintrin.h>
 
 #pragma GCC push_options
@@ -138,7 +138,7 @@ void columns(const Left& a, const Word* b, int64_t m, int64_t pairs, int64_t j, 
 }  // namespace
 
 void product_bf16(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, Start start, const float* row, float* c,
-                  int64_t stride) {
+                  int64_t stride, Finish finish) {
   thread_local std::vector<Word> left_words, right_words;
   const Left left = pack_left(a, m, k, left_words);
   const Word* right = pack_right(b, n, k, right_words);
@@ -155,6 +155,7 @@ void product_bf16(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, Start sta
     else if (vectors == 2) columns<2>(left, right, m, pairs, j, last, to);
     else columns<1>(left, right, m, pairs, j, last, to);
   }
+  finish({0, m}, {0, n});
 }
 
 }  // namespace pavlov
@@ -167,5 +168,5 @@ bool pavlov::has_bf16() {
 #else
 bool pavlov::has_bf16() { return false; }
 
-void pavlov::product_bf16(int64_t, int64_t, int64_t, Matrix, Matrix, Start, const float*, float*, int64_t) {}
+void pavlov::product_bf16(int64_t, int64_t, int64_t, Matrix, Matrix, Start, const float*, float*, int64_t, Finish) {}
 #endif

@@ -14,6 +14,6 @@ bool has_bf16();
 // As `product`, with factors rounded to the nearest bf16. Each number is summed in the order of k, pair by pair, whatever m
 // is. Only where has_bf16.
 void product_bf16(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, Start start, const float* row, float* c,
-                  int64_t stride);
+                  int64_t stride, Finish finish = {});
 
 }  // namespace pavlov

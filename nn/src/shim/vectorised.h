@@ -4,7 +4,11 @@
 // One copy of the function per instruction set, chosen when the program is loaded. Compilers without this (and other
 // architectures, where the base set already has vectors) compile it once.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
-#define VECTORISED __attribute__((target_clones("avx512f", "avx2", "default")))
+#if defined(PAVLOV_NO_AVX512)
+#define VECTORISED __attribute__((target_clones("fma", "default")))
+#else
+#define VECTORISED __attribute__((target_clones("avx512f", "fma", "default")))
+#endif
 #else
 #define VECTORISED
 #endif
