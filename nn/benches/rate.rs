@@ -1,5 +1,7 @@
 //! How much of the machine's rate of multiplying matrices the passes of small networks reach: `cargo bench -p
-//! pavlov-nn --bench rate [-- THREADS [ROUNDS]]`.
+//! pavlov-nn --bench rate [-- THREADS [ROUNDS [NAME]]]`, where NAME is a part of a case's name. On a processor with
+//! AVX-512, `PAVLOV_NO_AVX512=1 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2` before it measures what
+//! one without has.
 //!
 //! The machine's rate is that of libtorch's product of 512 x 512 matrices on one thread, times the threads. A
 //! pass is forward and backward with the optimiser's step; what counts of it are the multiplications and
@@ -153,6 +155,7 @@ fn layer_norm(rounds: usize) -> Result<(f64, f64), NnError> {
 fn main() -> Result<(), NnError> {
     let mut numbers = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
     let (threads, rounds) = (numbers.next().unwrap_or(1) as u32, numbers.next().unwrap_or(500));
+    let name = std::env::args().nth(3).unwrap_or_default();
     tch::set_num_threads(1);
     let (f32, bf16) = (machine(Kind::Float)?, machine(Kind::BFloat16)?);
     println!(
@@ -164,13 +167,16 @@ fn main() -> Result<(), NnError> {
         "{:38}{:>8}{:>14}{:>12}{:>12}",
         "forward, backward and Adam", "threads", "microseconds", "GFLOP/s", "share"
     );
-    for case in &CASES {
+    for case in CASES.iter().filter(|case| case.name.contains(&name)) {
         for threads in 1..=threads {
             let seconds = case.pass(threads, rounds)?;
             let rate = case.operations() / seconds;
             let share = 100.0 * rate / (f32 * f64::from(threads));
             println!("{:38}{threads:>8}{:>14.1}{:>12.1}{share:>11.0}%", case.name, seconds * 1e6, rate / 1e9);
         }
+    }
+    if !name.is_empty() {
+        return Ok(());
     }
     let (fused, plain) = layer_norm(2 * rounds)?;
     let (ratio, fused, plain) = (plain / fused, fused * 1e6, plain * 1e6);
