@@ -1,65 +1,38 @@
 //! Every number of DQN that can be set.
 
-use pavlov_common::optional;
 use pavlov_envs::Space;
 use pavlov_nn::losses::Regression;
 use pavlov_nn::{OptimizerConfig, Schedule};
-use serde::{Deserialize, Serialize};
 
 use super::DqnLearner;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::AgentError;
 use crate::networks::{Encoder, NetConfig};
-use crate::off_policy::{OffPolicyAgent, OffPolicySetup, UpdatesPerPhase};
+use crate::off_policy::{OffPolicyAgent, UpdatesPerPhase, off_policy_config};
 use crate::replay::ReplayConfig;
 
-/// The configuration of DQN. The defaults are those of the Nature paper where it trains small networks well, and
-/// Stable-Baselines3's for the rest; each environment's preset says what differs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DqnConfig {
-    /// Adam's (or another's) step size, over the share of training that is done.
-    pub learning_rate: Schedule,
-    /// The discount, `gamma` in the papers.
-    pub discount: f64,
-    /// Transitions per update.
-    pub batch_size: usize,
-    /// Transitions that the replay holds.
-    pub replay_capacity: usize,
-    /// What the replay makes of them, and how it is sampled.
-    pub replay: ReplayConfig,
-    /// Env steps before the first update; until then all actions are random.
-    pub warmup_env_steps: u64,
-    /// Env steps from one update phase to the next, counted over all environments.
-    pub train_every_env_steps: u64,
-    /// Updates of one update phase.
-    pub updates_per_phase: u64,
-    /// Env steps from one update of the target network to the next, counted over all environments.
-    pub target_update_every_env_steps: u64,
-    /// How far the target network moves towards the online one: 1 copies it, less is Polyak averaging.
-    pub target_update_tau: f64,
-    /// Whether the online network chooses the next action that the target network values (Double DQN).
-    pub double: bool,
-    /// Whether the value of a state and the advantages of actions are learned apart (Wang et al. 2016).
-    pub dueling: bool,
-    /// How much an action value's error costs.
-    pub loss: Regression,
-    /// The largest norm of an update's gradient, or "off".
-    #[serde(with = "optional")]
-    pub gradient_clip_norm: Option<f64>,
-    /// The chance of a random action at the start.
-    pub epsilon_start: f64,
-    /// The chance of a random action in the end.
-    pub epsilon_end: f64,
-    /// The share of all env steps over which epsilon falls, linearly.
-    pub epsilon_decay_fraction: f64,
-    /// How much more greedily each environment is played than the one before it: of `N` environments number `i` has
-    /// `epsilon ^ (1 + spread i / (N - 1))` (Horgan et al. 2018, where it is 7 and epsilon 0.4), 0 for all alike.
-    pub epsilon_spread: f64,
-    /// The networks.
-    pub net: NetConfig,
-    /// What turns gradients into steps.
-    pub optimizer: OptimizerConfig,
+off_policy_config! {
+    /// The configuration of DQN. The defaults are those of the Nature paper where it trains small networks well, and
+    /// Stable-Baselines3's for the rest; each environment's preset says what differs.
+    pub struct DqnConfig {
+        /// Env steps from one update of the target network to the next, counted over all environments.
+        pub target_update_every_env_steps: u64,
+        /// Whether the online network chooses the next action that the target network values (Double DQN).
+        pub double: bool,
+        /// Whether the value of a state and the advantages of actions are learned apart (Wang et al. 2016).
+        pub dueling: bool,
+        /// How much an action value's error costs.
+        pub loss: Regression,
+        /// The chance of a random action at the start.
+        pub epsilon_start: f64,
+        /// The chance of a random action in the end.
+        pub epsilon_end: f64,
+        /// The share of all env steps over which epsilon falls, linearly.
+        pub epsilon_decay_fraction: f64,
+        /// How much more greedily each environment is played than the one before it: of `N` environments number `i` has
+        /// `epsilon ^ (1 + spread i / (N - 1))` (Horgan et al. 2018, where it is 7 and epsilon 0.4), 0 for all alike.
+        pub epsilon_spread: f64,
+    }
 }
 
 impl Default for DqnConfig {
@@ -72,7 +45,7 @@ impl Default for DqnConfig {
             replay: ReplayConfig::default(),
             warmup_env_steps: 1_000,
             train_every_env_steps: 4,
-            updates_per_phase: 1,
+            updates_per_phase: UpdatesPerPhase::Count(1),
             target_update_every_env_steps: 1_000,
             target_update_tau: 1.0,
             double: false,
@@ -94,18 +67,6 @@ impl DqnConfig {
     pub(super) fn encoder(&self, observations: &Space) -> Encoder {
         Encoder::with_discrete(observations, self.net.discrete_code())
     }
-
-    fn setup(&self) -> OffPolicySetup {
-        OffPolicySetup {
-            discount: self.discount,
-            batch_size: self.batch_size,
-            replay_capacity: self.replay_capacity,
-            replay: self.replay,
-            warmup_env_steps: self.warmup_env_steps,
-            train_every_env_steps: self.train_every_env_steps,
-            updates_per_phase: UpdatesPerPhase::Count(self.updates_per_phase),
-        }
-    }
 }
 
 impl AgentConfig for DqnConfig {
@@ -113,32 +74,20 @@ impl AgentConfig for DqnConfig {
     const SUMMARY: &'static str = "Deep Q-network (Mnih et al. 2015), with Double DQN, n-step returns and prioritised replay as options; discrete actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::core::checks::{at_least_one, not_negative, positive_or_off, share};
-        self.setup().validate()?;
+        use crate::core::checks::{at_least_one, not_negative, share};
+        self.setup().validate(Self::NAME)?;
         share("epsilon_start", self.epsilon_start)?;
         share("epsilon_end", self.epsilon_end)?;
         share("epsilon_decay_fraction", self.epsilon_decay_fraction)?;
         not_negative("epsilon_spread", self.epsilon_spread)?;
         at_least_one("target_update_every_env_steps", self.target_update_every_env_steps)?;
-        positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
-        let refuse = |message: String| Err(AgentError::Config(message));
-        if !(self.target_update_tau > 0.0 && self.target_update_tau <= 1.0) {
-            let tau = self.target_update_tau;
-            return refuse(format!(
-                "target_update_tau is {tau}: give more than 0 and at most 1 (1 copies the network)"
-            ));
-        }
         if self.epsilon_end > self.epsilon_start {
             let (start, end) = (self.epsilon_start, self.epsilon_end);
-            return refuse(format!(
+            return Err(AgentError::Config(format!(
                 "epsilon_end ({end}) is above epsilon_start ({start}): exploration would grow"
-            ));
+            )));
         }
-        self.net.validate_for_replay(Self::NAME)?;
-        self.net.refuse_value_sizes(Self::NAME)?;
-        self.optimizer.validate()?;
-        self.learning_rate.validate()?;
-        Ok(())
+        Ok(self.net.refuse_value_sizes(Self::NAME)?)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

@@ -219,7 +219,8 @@ impl OffPolicyLearner for DqnLearner {
 
     /// More transitions at once use the processor better, to a point; but priorities must not lag behind.
     fn updates_at_once(&self) -> usize {
-        if self.is_prioritized() { 1 } else { self.config.updates_per_phase.min(16) as usize }
+        let updates = self.config.updates_per_phase.count(self.config.train_every_env_steps);
+        if self.is_prioritized() { 1 } else { updates.min(16) as usize }
     }
 
     fn update(&mut self, batch: &Batch, progress: f64) -> Result<(), AgentError> {

@@ -43,7 +43,7 @@ impl<L: OffPolicyLearner> OffPolicyAgent<L> {
             learner,
             store,
             pace: Pace::new(setup, context.total_env_steps),
-            setup: *setup,
+            setup: setup.clone(),
             act_rng: SeededRng::seeded(derive_seed(context.seed, "act", 0)),
         })
     }
@@ -90,7 +90,7 @@ impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {
             explorer: self.explorer.as_ref(),
             store: &mut self.store,
             pace: &mut self.pace,
-            setup: self.setup,
+            setup: self.setup.clone(),
         }))
     }
 

@@ -27,5 +27,6 @@ pub use noise::{ActionNoise, NoiseConfig};
 pub(crate) use pace::due;
 pub use pace::{Pace, UpdatesPerPhase, progress};
 pub use setup::OffPolicySetup;
+pub(crate) use setup::off_policy_config;
 pub use store::Store;
 pub use unit_box::UnitBox;

@@ -9,13 +9,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::OffPolicySetup;
 use crate::core::AgentError;
 
-/// How many updates one training makes.
+/// The number of updates of one update phase.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UpdatesPerPhase {
     /// This many.
     Count(u64),
-    /// As many as env steps lie between two trainings; in a file the word "env_steps".
+    /// As many as env steps lie between two phases; in a file the word "env_steps".
     EnvSteps,
+}
+
+impl UpdatesPerPhase {
+    /// The number, for phases that are this many env steps apart.
+    pub fn count(self, train_every_env_steps: u64) -> u64 {
+        match self {
+            Self::Count(count) => count,
+            Self::EnvSteps => train_every_env_steps,
+        }
+    }
 }
 
 impl Serialize for UpdatesPerPhase {
@@ -120,11 +130,8 @@ impl Pace {
         if now < self.warmup_env_steps {
             return 0;
         }
-        let trainings = due(before, now, self.train_every_env_steps);
-        match self.updates_per_phase {
-            UpdatesPerPhase::Count(count) => trainings * count,
-            UpdatesPerPhase::EnvSteps => trainings * self.train_every_env_steps,
-        }
+        let phases = due(before, now, self.train_every_env_steps);
+        phases * self.updates_per_phase.count(self.train_every_env_steps)
     }
 
     /// What was counted.
@@ -155,13 +162,10 @@ mod tests {
 
     fn pace(warmup: u64, every: u64, updates: UpdatesPerPhase, total: u64) -> Pace {
         let setup = OffPolicySetup {
-            discount: 1.0,
-            batch_size: 1,
-            replay_capacity: 1,
-            replay: crate::replay::ReplayConfig::default(),
             warmup_env_steps: warmup,
             train_every_env_steps: every,
             updates_per_phase: updates,
+            ..crate::sac::SacConfig::default().setup()
         };
         Pace::new(&setup, total)
     }

@@ -1,35 +1,118 @@
-//! How an agent that learns from a replay is put together.
+//! The settings that all agents have that learn from a replay. They stand here once, and are fields of each
+//! one's configuration.
+
+use pavlov_nn::{OptimizerConfig, Schedule};
 
 use super::UpdatesPerPhase;
 use crate::core::AgentError;
-use crate::core::checks::{at_least_one, share};
+use crate::core::checks::{at_least_one, positive_or_off, share};
+use crate::networks::NetConfig;
 use crate::replay::ReplayConfig;
 
-/// The numbers that all such agents have.
-#[derive(Clone, Copy, Debug)]
+/// Declares a configuration: the fields in the braces, and those of [`OffPolicySetup`] beside them, so that all
+/// are keys of one table.
+macro_rules! off_policy_config {
+    ($(#[$about:meta])* pub struct $name:ident { $($(#[$of_own:meta])* pub $own:ident: $type:ty,)* }) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+        #[serde(default, deny_unknown_fields)]
+        pub struct $name {
+            /// The optimiser's step size, over the share of training that is done.
+            pub learning_rate: pavlov_nn::Schedule,
+            /// The discount, `gamma` in the papers.
+            pub discount: f64,
+            /// Transitions per update.
+            pub batch_size: usize,
+            /// Transitions that the replay holds.
+            pub replay_capacity: usize,
+            /// The form of the transitions that the replay gives, and how they are drawn.
+            pub replay: $crate::replay::ReplayConfig,
+            /// Env steps before the first update; until then all actions are random.
+            pub warmup_env_steps: u64,
+            /// Env steps from one update phase to the next, counted over all environments.
+            pub train_every_env_steps: u64,
+            /// Updates of one update phase, or "env_steps" for as many as env steps lie between two.
+            pub updates_per_phase: $crate::off_policy::UpdatesPerPhase,
+            /// The share by which target networks move towards the present ones: 1 copies them, less is
+            /// Polyak averaging.
+            pub target_update_tau: f64,
+            /// The largest norm of the gradient of an update, of each network by itself, or "off".
+            #[serde(with = "pavlov_common::optional")]
+            pub gradient_clip_norm: Option<f64>,
+            /// The networks.
+            pub net: $crate::networks::NetConfig,
+            /// The optimiser.
+            pub optimizer: pavlov_nn::OptimizerConfig,
+            $($(#[$of_own])* pub $own: $type,)*
+        }
+
+        impl $name {
+            /// The settings that are shared with other agents.
+            pub(crate) fn setup(&self) -> $crate::off_policy::OffPolicySetup {
+                $crate::off_policy::OffPolicySetup {
+                    learning_rate: self.learning_rate,
+                    discount: self.discount,
+                    batch_size: self.batch_size,
+                    replay_capacity: self.replay_capacity,
+                    replay: self.replay,
+                    warmup_env_steps: self.warmup_env_steps,
+                    train_every_env_steps: self.train_every_env_steps,
+                    updates_per_phase: self.updates_per_phase,
+                    target_update_tau: self.target_update_tau,
+                    gradient_clip_norm: self.gradient_clip_norm,
+                    net: self.net.clone(),
+                    optimizer: self.optimizer.clone(),
+                }
+            }
+
+            /// The same with the shared settings of another agent: for one that is another's special case.
+            #[allow(dead_code)]
+            pub(crate) fn with_setup(self, setup: $crate::off_policy::OffPolicySetup) -> Self {
+                Self {
+                    learning_rate: setup.learning_rate,
+                    discount: setup.discount,
+                    batch_size: setup.batch_size,
+                    replay_capacity: setup.replay_capacity,
+                    replay: setup.replay,
+                    warmup_env_steps: setup.warmup_env_steps,
+                    train_every_env_steps: setup.train_every_env_steps,
+                    updates_per_phase: setup.updates_per_phase,
+                    target_update_tau: setup.target_update_tau,
+                    gradient_clip_norm: setup.gradient_clip_norm,
+                    net: setup.net,
+                    optimizer: setup.optimizer,
+                    ..self
+                }
+            }
+        }
+    };
+}
+pub(crate) use off_policy_config;
+
+/// The settings that all agents have that learn from a replay; [`off_policy_config`] says what each means.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
 pub struct OffPolicySetup {
-    /// The discount, `gamma` in the papers.
+    pub learning_rate: Schedule,
     pub discount: f64,
-    /// Transitions per update.
     pub batch_size: usize,
-    /// Transitions that the replay holds.
     pub replay_capacity: usize,
-    /// What the replay makes of them.
     pub replay: ReplayConfig,
-    /// Env steps before the first update.
     pub warmup_env_steps: u64,
-    /// Env steps from one training to the next.
     pub train_every_env_steps: u64,
-    /// Updates of one training.
     pub updates_per_phase: UpdatesPerPhase,
+    pub target_update_tau: f64,
+    pub gradient_clip_norm: Option<f64>,
+    pub net: NetConfig,
+    pub optimizer: OptimizerConfig,
 }
 
 impl OffPolicySetup {
-    /// Checks the numbers of a configuration.
+    /// Checks the settings of the agent of this name.
     ///
     /// # Errors
     /// [`AgentError::Config`] naming the one that makes no sense.
-    pub fn validate(&self) -> Result<(), AgentError> {
+    pub fn validate(&self, agent: &str) -> Result<(), AgentError> {
         share("discount", self.discount)?;
         at_least_one("batch_size", self.batch_size as u64)?;
         at_least_one("replay_capacity", self.replay_capacity as u64)?;
@@ -43,15 +126,22 @@ impl OffPolicySetup {
                 "batch_size ({batch}) is above replay_capacity ({capacity}): raise the capacity or lower the batch"
             )));
         }
-        self.replay.validate()
+        if !(self.target_update_tau > 0.0 && self.target_update_tau <= 1.0) {
+            let tau = self.target_update_tau;
+            return Err(AgentError::Config(format!(
+                "target_update_tau is {tau}: give more than 0 and at most 1 (1 copies the network)"
+            )));
+        }
+        positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
+        self.replay.validate()?;
+        self.net.validate_for_replay(agent)?;
+        self.optimizer.validate()?;
+        Ok(self.learning_rate.validate()?)
     }
 
     /// Transitions drawn for each one that comes in.
     pub fn samples_per_insert(&self) -> f64 {
-        let updates = match self.updates_per_phase {
-            UpdatesPerPhase::Count(count) => count,
-            UpdatesPerPhase::EnvSteps => self.train_every_env_steps,
-        };
+        let updates = self.updates_per_phase.count(self.train_every_env_steps);
         updates as f64 * self.batch_size as f64 / self.train_every_env_steps as f64
     }
 }

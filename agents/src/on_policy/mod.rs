@@ -12,6 +12,7 @@
 pub mod advantages;
 mod agent;
 mod collect;
+mod config;
 mod evaluate;
 pub mod exploration;
 mod head;
@@ -32,6 +33,7 @@ mod recurrent_tests;
 pub(crate) mod tests;
 
 pub use agent::{OnPolicyAgent, OnPolicySetup, RolloutAlgorithm, sampler_of};
+pub(crate) use config::{policy_gradient_config, rollout_config};
 pub use evaluate::{ActionEvaluation, Evaluator, RowEvaluation, RowGradients, TensorEvaluation};
 pub use exploration::ExplorationConfig;
 pub use head::ActionHead;

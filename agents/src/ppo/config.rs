@@ -9,7 +9,7 @@ use super::Ppo;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::AgentError;
 use crate::networks::NetConfig;
-use crate::on_policy::{ExplorationConfig, OnPolicyAgent, OnPolicySetup};
+use crate::on_policy::{ExplorationConfig, OnPolicyAgent, rollout_config};
 
 /// The rule for the error of a clipped value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,48 +22,25 @@ pub enum ValueClipRule {
     Clipped,
 }
 
-/// The configuration of PPO. The defaults are the paper's for continuous control as Stable-Baselines3 has
-/// them; each environment's preset says what differs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct PpoConfig {
-    /// Adam's (or another's) step size, over the share of training that is done.
-    pub learning_rate: Schedule,
-    /// Steps of each environment from one update phase to the next.
-    pub rollout_steps: usize,
-    /// Rows of an update; an epoch's last one may have fewer.
-    pub minibatch_size: usize,
-    /// Passes over each rollout.
-    pub epochs: usize,
-    /// The discount, `gamma` in the papers.
-    pub discount: f64,
-    /// The decay of later steps in an advantage, `lambda` in the papers: 0 is one step, 1 the whole return.
-    pub gae_lambda: f64,
-    /// The range of probability ratios around 1 outside of which a ratio is pushed no further.
-    pub clip_range: Schedule,
-    /// The distance that a value may move in one update phase, or "off".
-    #[serde(with = "optional")]
-    pub value_clip_range: Option<f64>,
-    /// The rule for the error of a clipped value.
-    pub value_clip_rule: ValueClipRule,
-    /// Whether each minibatch's advantages are brought to mean 0 and deviation 1.
-    pub normalize_advantages: bool,
-    /// The weight of the entropy.
-    pub entropy_coefficient: Schedule,
-    /// The weight of the value's squared error.
-    pub value_coefficient: f64,
-    /// A training stops early where the policy has moved by more than 1.5 times this divergence, or "off".
-    #[serde(with = "optional")]
-    pub target_kl: Option<f64>,
-    /// The largest norm of an update's gradient, or "off".
-    #[serde(with = "optional")]
-    pub gradient_clip_norm: Option<f64>,
-    /// The networks.
-    pub net: NetConfig,
-    /// The exploration of continuous actions.
-    pub exploration: ExplorationConfig,
-    /// The optimiser.
-    pub optimizer: OptimizerConfig,
+rollout_config! {
+    /// The configuration of PPO. The defaults are the paper's for continuous control as Stable-Baselines3 has
+    /// them; each environment's preset says what differs.
+    pub struct PpoConfig {
+        /// Rows of an update; an epoch's last one may have fewer.
+        pub minibatch_size: usize,
+        /// Passes over each rollout.
+        pub epochs: usize,
+        /// The range of probability ratios around 1 outside of which a ratio is pushed no further.
+        pub clip_range: Schedule,
+        /// The distance that a value may move in one update phase, or "off".
+        #[serde(with = "optional")]
+        pub value_clip_range: Option<f64>,
+        /// The rule for the error of a clipped value.
+        pub value_clip_rule: ValueClipRule,
+        /// A training stops early where the policy has moved by more than 1.5 times this divergence, or "off".
+        #[serde(with = "optional")]
+        pub target_kl: Option<f64>,
+    }
 }
 
 impl Default for PpoConfig {
@@ -95,35 +72,18 @@ impl AgentConfig for PpoConfig {
     const SUMMARY: &'static str = "Proximal policy optimisation (Schulman et al. 2017); any actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::core::checks::{at_least_one, not_negative, positive_or_off, share};
-        share("discount", self.discount)?;
-        share("gae_lambda", self.gae_lambda)?;
-        at_least_one("rollout_steps", self.rollout_steps as u64)?;
+        use crate::core::checks::{at_least_one, not_negative, positive_or_off};
+        self.validate_rollouts()?;
         at_least_one("minibatch_size", self.minibatch_size as u64)?;
         at_least_one("epochs", self.epochs as u64)?;
-        not_negative("value_coefficient", self.value_coefficient)?;
         positive_or_off("value_clip_range", self.value_clip_range)?;
-        positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
         if let Some(target) = self.target_kl {
             not_negative("target_kl", target)?;
         }
-        self.net.validate()?;
-        self.exploration.validate(&self.net)?;
-        self.optimizer.validate()?;
-        self.learning_rate.validate()?;
-        self.clip_range.validate()?;
-        self.entropy_coefficient.validate()?;
-        Ok(())
+        Ok(self.clip_range.validate()?)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
-        let setup = OnPolicySetup {
-            net: &self.net,
-            exploration: &self.exploration,
-            optimizer: &self.optimizer,
-            gradient_clip_norm: self.gradient_clip_norm,
-            rollout_steps: self.rollout_steps,
-        };
-        Ok(Box::new(OnPolicyAgent::new(Ppo::new(self.clone()), &setup, context)?))
+        Ok(Box::new(OnPolicyAgent::new(Ppo::new(self.clone()), &self.setup(), context)?))
     }
 }

@@ -12,7 +12,7 @@ use super::Sac;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::{AgentError, LossForm};
 use crate::networks::NetConfig;
-use crate::off_policy::{OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerPhase};
+use crate::off_policy::{OffPolicyAgent, UnitBox, UpdatesPerPhase, off_policy_config};
 use crate::replay::ReplayConfig;
 
 /// The weight of the entropy.
@@ -64,48 +64,22 @@ impl Visitor<'_> for TemperatureVisitor {
     }
 }
 
-/// The configuration of SAC. The defaults are the paper's; each environment's preset says what differs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct SacConfig {
-    /// Adam's (or another's) step size for policy, critics and temperature, over the share of training that
-    /// is done.
-    pub learning_rate: Schedule,
-    /// The discount, `gamma` in the papers.
-    pub discount: f64,
-    /// Transitions per update.
-    pub batch_size: usize,
-    /// Transitions that the replay holds.
-    pub replay_capacity: usize,
-    /// The form of the transitions that it gives, and how they are drawn.
-    pub replay: ReplayConfig,
-    /// Env steps before the first update; until then all actions are random.
-    pub warmup_env_steps: u64,
-    /// Env steps from one update phase to the next, counted over all environments.
-    pub train_every_env_steps: u64,
-    /// Updates of one update phase, or "env_steps" for as many as env steps lie between two.
-    pub updates_per_phase: UpdatesPerPhase,
-    /// The share by which the target critics move towards the present ones.
-    pub target_update_tau: f64,
-    /// Updates from one move of the target critics to the next.
-    pub target_update_every_updates: u64,
-    /// The number of critics; the smallest of their values counts.
-    pub critics: usize,
-    /// The weight of the entropy, `alpha` in the papers, or "auto" to train it.
-    pub temperature: Temperature,
-    /// The initial value of a trained temperature.
-    pub temperature_start: f64,
-    /// The entropy that a trained temperature aims at, in nats; "off" takes minus the number of an action's
-    /// dimensions, or 0.98 of the largest entropy for discrete actions.
-    #[serde(with = "optional")]
-    pub target_entropy: Option<f64>,
-    /// The largest norm of an update's gradient, of the policy and of the critics each, or "off".
-    #[serde(with = "optional")]
-    pub gradient_clip_norm: Option<f64>,
-    /// The networks.
-    pub net: NetConfig,
-    /// The optimiser.
-    pub optimizer: OptimizerConfig,
+off_policy_config! {
+    /// The configuration of SAC. The defaults are the paper's; each environment's preset says what differs.
+    pub struct SacConfig {
+        /// Updates from one move of the target critics to the next.
+        pub target_update_every_updates: u64,
+        /// The number of critics; the smallest of their values counts.
+        pub critics: usize,
+        /// The weight of the entropy, `alpha` in the papers, or "auto" to train it.
+        pub temperature: Temperature,
+        /// The initial value of a trained temperature.
+        pub temperature_start: f64,
+        /// The entropy that a trained temperature aims at, in nats; "off" takes minus the number of an action's
+        /// dimensions, or 0.98 of the largest entropy for discrete actions.
+        #[serde(with = "optional")]
+        pub target_entropy: Option<f64>,
+    }
 }
 
 impl Default for SacConfig {
@@ -132,39 +106,20 @@ impl Default for SacConfig {
     }
 }
 
-impl SacConfig {
-    fn setup(&self) -> OffPolicySetup {
-        OffPolicySetup {
-            discount: self.discount,
-            batch_size: self.batch_size,
-            replay_capacity: self.replay_capacity,
-            replay: self.replay,
-            warmup_env_steps: self.warmup_env_steps,
-            train_every_env_steps: self.train_every_env_steps,
-            updates_per_phase: self.updates_per_phase,
-        }
-    }
-}
-
 impl AgentConfig for SacConfig {
     const NAME: &'static str = "sac";
     const SUMMARY: &'static str = "Soft actor-critic (Haarnoja et al. 2018; discrete: Christodoulou 2019); continuous or discrete actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::core::checks::{at_least_one, finite, not_negative, positive, positive_or_off, share};
-        self.setup().validate()?;
-        share("target_update_tau", self.target_update_tau)?;
+        use crate::core::checks::{at_least_one, finite, not_negative, positive};
+        self.setup().validate(Self::NAME)?;
         at_least_one("target_update_every_updates", self.target_update_every_updates)?;
         at_least_one("critics", self.critics as u64)?;
         if let Temperature::Fixed(value) = self.temperature {
             not_negative("temperature", value)?;
         }
         positive("temperature_start", self.temperature_start)?;
-        self.target_entropy.map_or(Ok(()), |entropy| finite("target_entropy", entropy))?;
-        positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
-        self.net.validate_for_replay(Self::NAME)?;
-        self.optimizer.validate()?;
-        Ok(self.learning_rate.validate()?)
+        self.target_entropy.map_or(Ok(()), |entropy| finite("target_entropy", entropy))
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

@@ -1,56 +1,29 @@
 //! Every number of TD3 that can be set.
 
-use pavlov_common::optional;
 use pavlov_nn::{OptimizerConfig, Schedule};
-use serde::{Deserialize, Serialize};
 
 use super::Td3Learner;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::{AgentError, LossForm};
 use crate::networks::NetConfig;
-use crate::off_policy::{NoiseConfig, OffPolicyAgent, OffPolicySetup, UnitBox, UpdatesPerPhase};
+use crate::off_policy::{NoiseConfig, OffPolicyAgent, UnitBox, UpdatesPerPhase, off_policy_config};
 use crate::replay::ReplayConfig;
 
-/// The configuration of TD3. The defaults are the paper's, with Stable-Baselines3's networks' sizes replaced
-/// by the paper's authors' later 256-256; each environment's preset says what differs.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Td3Config {
-    /// Adam's (or another's) step size for policy and critics, over the share of training that is done.
-    pub learning_rate: Schedule,
-    /// The discount, `gamma` in the papers.
-    pub discount: f64,
-    /// Transitions per update.
-    pub batch_size: usize,
-    /// Transitions that the replay holds.
-    pub replay_capacity: usize,
-    /// The form of the transitions that it gives, and how they are drawn.
-    pub replay: ReplayConfig,
-    /// Env steps before the first update; until then all actions are random.
-    pub warmup_env_steps: u64,
-    /// Env steps from one update phase to the next, counted over all environments.
-    pub train_every_env_steps: u64,
-    /// Updates of one update phase, or "env_steps" for as many as env steps lie between two.
-    pub updates_per_phase: UpdatesPerPhase,
-    /// The share by which the target networks move towards the present ones with each update of the policy.
-    pub target_update_tau: f64,
-    /// The number of critics; a target is the smallest of their values.
-    pub critics: usize,
-    /// Updates of the critics from one update of the policy to the next.
-    pub policy_every_updates: u64,
-    /// The deviation of the noise on the target policy's actions.
-    pub target_noise: f64,
-    /// The most that this noise can be.
-    pub target_noise_clip: f64,
-    /// The noise on the actions in training.
-    pub exploration: NoiseConfig,
-    /// The largest norm of an update's gradient, of the policy and of the critics each, or "off".
-    #[serde(with = "optional")]
-    pub gradient_clip_norm: Option<f64>,
-    /// The networks.
-    pub net: NetConfig,
-    /// The optimiser.
-    pub optimizer: OptimizerConfig,
+off_policy_config! {
+    /// The configuration of TD3. The defaults are the paper's, with Stable-Baselines3's networks' sizes replaced
+    /// by the paper's authors' later 256-256; each environment's preset says what differs.
+    pub struct Td3Config {
+        /// The number of critics; a target is the smallest of their values.
+        pub critics: usize,
+        /// Updates of the critics from one update of the policy to the next.
+        pub policy_every_updates: u64,
+        /// The deviation of the noise on the target policy's actions.
+        pub target_noise: f64,
+        /// The most that this noise can be.
+        pub target_noise_clip: f64,
+        /// The noise on the actions in training.
+        pub exploration: NoiseConfig,
+    }
 }
 
 impl Default for Td3Config {
@@ -78,18 +51,6 @@ impl Default for Td3Config {
 }
 
 impl Td3Config {
-    pub(crate) fn setup(&self) -> OffPolicySetup {
-        OffPolicySetup {
-            discount: self.discount,
-            batch_size: self.batch_size,
-            replay_capacity: self.replay_capacity,
-            replay: self.replay,
-            warmup_env_steps: self.warmup_env_steps,
-            train_every_env_steps: self.train_every_env_steps,
-            updates_per_phase: self.updates_per_phase,
-        }
-    }
-
     /// Builds the agent under this name.
     pub(crate) fn build_named(
         &self,
@@ -108,18 +69,13 @@ impl AgentConfig for Td3Config {
         "Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018); continuous actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::core::checks::{at_least_one, not_negative, positive_or_off, share};
-        self.setup().validate()?;
-        share("target_update_tau", self.target_update_tau)?;
+        use crate::core::checks::{at_least_one, not_negative};
+        self.setup().validate(Self::NAME)?;
         at_least_one("critics", self.critics as u64)?;
         at_least_one("policy_every_updates", self.policy_every_updates)?;
         not_negative("target_noise", self.target_noise)?;
         not_negative("target_noise_clip", self.target_noise_clip)?;
-        positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
-        self.exploration.validate()?;
-        self.net.validate_for_replay(Self::NAME)?;
-        self.optimizer.validate()?;
-        Ok(self.learning_rate.validate()?)
+        self.exploration.validate()
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
