@@ -9,6 +9,7 @@ mod documents;
 mod examples;
 mod networks;
 mod probes;
+mod probes_networks;
 mod probes_off_policy;
 mod probes_on_policy;
 mod pytorch;

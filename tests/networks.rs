@@ -93,7 +93,8 @@ impl Backbone for Remembers {
     }
 }
 
-fn registries() -> Registries {
+/// The bundled registries with the networks of these tests.
+pub fn registries() -> Registries {
     let mut registries = Registries::bundled();
     let networks = &mut registries.networks;
     networks.register("own", |context| Own::boxed(context, Flaw::None)).expect("a free name");

@@ -34,7 +34,11 @@ fn train(environment: &str, more: &[&str]) -> Trained {
 
 /// Trains an agent with these settings.
 pub fn train_agent(agent: &str, environment: &str, sets: &[&str]) -> Trained {
-    let registries = Registries::bundled();
+    train_with(Registries::bundled(), agent, environment, sets)
+}
+
+/// The same with what these registries know.
+pub fn train_with(registries: Registries, agent: &str, environment: &str, sets: &[&str]) -> Trained {
     let sets = sets.iter().map(ToString::to_string).collect();
     let config =
         RunConfig::resolve(&registries, agent, environment, &Overrides { file: None, sets }).expect("valid");
@@ -79,7 +83,7 @@ impl Trained {
 }
 
 /// The network by hand: inputs -> 16 relu -> outputs.
-fn forward(weights: &StateView<'_>, prefix: &str, inputs: &[f32]) -> Vec<Vec<f32>> {
+pub fn forward(weights: &StateView<'_>, prefix: &str, inputs: &[f32]) -> Vec<Vec<f32>> {
     let load = |name: &str| weights.vec::<f32>(&format!("{prefix}{name}")).expect("a parameter");
     let (w0, b0, w2, b2) = (load("0.weight"), load("0.bias"), load("2.weight"), load("2.bias"));
     let width = w0.len() / b0.len();
