@@ -1,4 +1,4 @@
-//! What one update of DQN costs, and one step of an environment: `cargo bench`.
+//! The cost of one update of DQN, and of one step of an environment: `cargo bench`.
 
 #![allow(missing_docs, reason = "criterion's macros make public items")]
 

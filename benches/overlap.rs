@@ -1,5 +1,5 @@
-//! How much acting and learning overlap: a world whose step costs as much as an update, learned in turns by one thread, and
-//! by an actor and a learner.
+//! The overlap of acting and learning: a world whose step costs as much as an update, learned in turns by one
+//! thread, and by an actor and a learner.
 //!
 //! `cargo bench --bench overlap` on a machine with two idle cores.
 
@@ -97,7 +97,7 @@ fn main() {
         "net.hidden_sizes=[256, 256]",
     ];
     for (agent, sets, steps) in [("sac", &sac[..], 2_000), ("ppo", &ppo[..], 16_384)] {
-        // What an update costs for each env step, from a world that costs nothing.
+        // The cost of an update for each env step, from a world that costs nothing.
         let (free, _) = measure(agent, Duration::ZERO, steps, sets);
         let cost = Duration::from_secs_f64(1.0 / free);
         let (turns, _) = measure(agent, cost, steps, sets);

@@ -1,7 +1,8 @@
-//! The replay with Atari's observations, four frames of 84 x 84 bytes, prioritised: steps in, batches of 256 out.
+//! The replay with Atari's observations, four frames of 84 x 84 bytes, prioritised: steps in, batches of 256
+//! out.
 //!
-//! `cargo bench --bench replay` prints what a transition takes and the rates; `PAVLOV_REPLAY=1000000` sets how many
-//! transitions it holds (100,000 unless told; at 28 KB an observation they do not fit any cache).
+//! `cargo bench --bench replay` prints what a transition takes and the rates; `PAVLOV_REPLAY=1000000` sets
+//! how many transitions it holds (100,000 unless told; at 28 KB an observation they do not fit any cache).
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -49,7 +50,7 @@ fn resident() -> u64 {
     text.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or_default() * 4096
 }
 
-/// How often a second something can be done.
+/// The rate at which something can be done, per second.
 fn rate(mut work: impl FnMut()) -> f64 {
     let (started, mut count) = (Instant::now(), 0);
     while started.elapsed() < SECONDS {

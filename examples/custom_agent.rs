@@ -1,8 +1,8 @@
 //! An algorithm of your own: advantage-weighted regression (Peng et al. 2019), on fresh rollouts.
 //!
-//! What went better than expected is imitated, the more so the better it went: `loss = -exp(A / temperature)
-//! log pi(a|s)`, and the value learns the returns. Acting, rollouts, networks, checkpoints and the command
-//! line come with the library:
+//! An action that went better than expected is imitated, the more so the better it went: `loss = -exp(A /
+//! temperature) log pi(a|s)`, and the value learns the returns. Acting, rollouts, networks, checkpoints and
+//! the command line come with the library:
 //!
 //! ```text
 //! cargo run --release --example custom_agent                                       # learns CartPole

@@ -8,7 +8,7 @@ use anyhow::Result;
 use pavlov::envs::{Action, End, Env, EnvError, EnvSpec, ObsMut, Space, Step, laws};
 use pavlov::{Registries, train};
 
-/// How many steps to the right the goal is.
+/// The distance of the goal, in steps to the right.
 const GOAL: i32 = 8;
 
 struct Corridor {

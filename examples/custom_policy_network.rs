@@ -1,4 +1,5 @@
-//! A network of your own in bundled agents: attention over a set of entities, whose order means nothing, with PPO and DQN.
+//! A network of your own in bundled agents: attention over a set of entities, whose order means nothing, with
+//! PPO and DQN.
 //!
 //! ```text
 //! cargo run --release --example custom_policy_network
@@ -17,7 +18,8 @@ use pavlov::{Registries, train};
 
 const WIDTH: i64 = 32;
 
-/// Each entity becomes a vector, attention lets the vectors look at each other, the largest numbers of all are the features.
+/// Each entity becomes a vector, attention lets the vectors look at each other, the largest numbers of all
+/// are the features.
 #[derive(Debug)]
 struct EntityAttention(Sequential);
 
@@ -51,7 +53,8 @@ impl Backbone for EntityAttention {
 
 const ENTITIES: usize = 8;
 
-/// Ten times eight entities `(x, y, weight)`: 1 for the direction of the heaviest one (east, west, north, south), else 0.
+/// Ten times eight entities `(x, y, weight)`: 1 for the direction of the heaviest one (east, west, north,
+/// south), else 0.
 struct Entities {
     spaces: (Space, Space),
     rng: SeededRng,

@@ -40,7 +40,8 @@ impl Lift {
         }))
     }
 
-    /// What makes sense here: no way up from the top or down from the ground, no stop where nobody waits.
+    /// The actions that make sense here: no way up from the top or down from the ground, no stop where nobody
+    /// waits.
     fn sensible(&self) -> [bool; ACTIONS] {
         [self.floor + 1 < FLOORS, self.floor > 0, self.waiting[self.floor]]
     }
@@ -71,8 +72,8 @@ impl Env for Lift {
         Ok(())
     }
 
-    /// Each step costs 0.1, whoever is let in is worth 1. A mask is advice: what makes no sense is accepted, and does
-    /// nothing.
+    /// Each step costs 0.1, whoever is let in is worth 1. A mask is advice: what makes no sense is accepted,
+    /// and does nothing.
     fn step(&mut self, action: Action<'_>, observation: ObsMut<'_>) -> Result<Step, EnvError> {
         let action = action.discrete(ACTIONS as i64)?;
         if self.waiting == [false; FLOORS] {

@@ -14,7 +14,8 @@ fn main() {
         .warnings(false)
         .flag("-fno-math-errno")
         .flag("-fno-trapping-math")
-        // A product and a sum rounded as one where the processor can do it would give each machine numbers of its own.
+        // A product and a sum rounded as one where the processor can do it would give each machine numbers of
+        // its own.
         .flag("-ffp-contract=off")
         .includes(libtorch.include_dirs());
     println!("cargo:rerun-if-changed=src/shim");

@@ -1,5 +1,5 @@
-//! Networks of a user's own, in code and as lists of layers: in every agent, with memory and without, with actors, and what
-//! is said of those that do not fit.
+//! Networks of a user's own, in code and as lists of layers: in every agent, with memory and without, with
+//! actors, and what is said of those that do not fit.
 
 use pavlov::agents::networks::{Backbone, BackboneContext, Features, Observation, Sequences};
 use pavlov::nn::layers::{Linear, LinearConfig};
@@ -8,7 +8,7 @@ use pavlov::training::Quiet;
 use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
 use tch::Kind;
 
-/// What the backbone of a test does wrong, if anything.
+/// The flaw of a test's backbone, if any.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Flaw {
     None,

@@ -101,7 +101,7 @@ fn train(case: &Case, network: &Network, environment: &str, more: &[&str]) -> Tr
     train_with(registries(), case.agent, environment, &sets)
 }
 
-/// What the trained network gives for each of these observations.
+/// The outputs of the trained network for each of these observations.
 fn values(trained: &Trained, case: &Case, network: &Network, observations: &[f32]) -> Vec<Vec<f32>> {
     let state = trained.state();
     let weights: StateView<'_> = case.place.iter().fold(state.view(), |view, part| view.part(part));

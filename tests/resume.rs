@@ -85,7 +85,8 @@ fn a_recurrent_agent_with_dropout_goes_on_exactly_in_the_middle_of_a_rollout() {
     killed_and_resumed(4, &arguments);
 }
 
-/// Batch norm's statistics are buffers, its dropout has a generator, its target network copies what is no parameter.
+/// Batch norm's statistics are buffers, its dropout has a generator, its target network copies what is no
+/// parameter.
 #[test]
 fn a_network_from_a_list_of_layers_goes_on_exactly() {
     let sets = [

@@ -4,8 +4,9 @@
 //! loop { agent.act(observations) -> actions;  environments.step(actions);  agent.observe(experience);  agent.learn() }
 //! ```
 //!
-//! The loop owns the environments and the clock; the agent decides when an update is due, from the env steps that it has
-//! observed. Everything an agent holds is in its state, so that a run continues from a checkpoint bit for bit.
+//! The loop owns the environments and the clock; the agent decides when an update is due, from the env steps
+//! that it has observed. Everything an agent holds is in its state, so that a run continues from a checkpoint
+//! bit for bit.
 
 use pavlov_envs::{ActionBatch, ObsBatch, Space};
 use pavlov_nn::{StateDict, StateView};
@@ -44,13 +45,14 @@ pub trait Agent: Send {
     /// [`AgentError`] when memory runs out.
     fn policy(&self) -> Result<Box<dyn Policy>, AgentError>;
 
-    /// The agent's acting and learning halves, for threads of their own; `None` if it can only act and learn in turns.
+    /// The agent's acting and learning halves, for threads of their own; `None` if it can only act and learn
+    /// in turns.
     fn halves(&mut self) -> Option<Halves<'_>> {
         None
     }
 
-    /// What there is to log since the last call: means over the updates since then, and present values. Clears the
-    /// means.
+    /// The numbers to log since the last call: means over the updates since then, and present values. Clears
+    /// the means.
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when the mean loss is no longer finite.
@@ -92,16 +94,16 @@ pub enum Halves<'a> {
     OnPolicy(&'a mut dyn RolloutLearner),
 }
 
-/// What an agent is made for.
+/// The circumstances that an agent is made for.
 #[derive(Clone, Debug)]
 pub struct AgentContext {
-    /// What the observations of one environment look like.
+    /// The space of one environment's observations.
     pub observation_space: Space,
-    /// What the actions of one environment look like.
+    /// The space of one environment's actions.
     pub action_space: Space,
-    /// How many environments are stepped together.
+    /// The number of environments that are stepped together.
     pub num_envs: usize,
-    /// How many env steps the training will take in all: schedules run over them.
+    /// The number of env steps of the whole training: schedules run over them.
     pub total_env_steps: u64,
     /// The run's seed, from which every generator of the agent is derived.
     pub seed: u64,
@@ -111,8 +113,8 @@ pub struct AgentContext {
     pub networks: NetworkRegistry,
 }
 
-/// The configuration of an agent, from which the agent is built. Implementing this and registering it is all that a
-/// new agent needs to have the command line, recording, checkpoints and evaluation.
+/// The configuration of an agent, from which the agent is built. Implementing this and registering it is all
+/// that a new agent needs to have the command line, recording, checkpoints and evaluation.
 pub trait AgentConfig: Serialize + DeserializeOwned + Default + 'static {
     /// The name on the command line.
     const NAME: &'static str;

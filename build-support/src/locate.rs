@@ -11,9 +11,11 @@ const CPU_LIBRARY: [&str; 3] = ["libtorch_cpu.so", "libtorch_cpu.dylib", "torch_
 /// A libtorch whose folders have been found on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Libtorch {
-    /// The library folder as it was named, links and all: what changes when a link is turned to another libtorch.
+    /// The library folder as it was named, links and all: what changes when a link is turned to another
+    /// libtorch.
     named_lib: PathBuf,
-    /// The library folder with every link resolved: a binary that names it survives the checkout being moved or cleaned.
+    /// The library folder with every link resolved: a binary that names it survives the checkout being moved
+    /// or cleaned.
     lib: PathBuf,
     /// The folder that holds `include`.
     root: PathBuf,
@@ -22,8 +24,8 @@ pub struct Libtorch {
 impl Libtorch {
     /// Finds libtorch the way torch-sys does, from environment variables that `variable` looks up.
     ///
-    /// In this order: `DEP_TCH_LIBTORCH_LIB` (what torch-sys itself took; cargo sets it for the packages that depend on
-    /// torch-sys directly), `LIBTORCH_LIB` and `LIBTORCH_INCLUDE`, `LIBTORCH`.
+    /// In this order: `DEP_TCH_LIBTORCH_LIB` (what torch-sys itself took; cargo sets it for the packages that
+    /// depend on torch-sys directly), `LIBTORCH_LIB` and `LIBTORCH_INCLUDE`, `LIBTORCH`.
     ///
     /// # Errors
     /// Where no variable is set, or where one names a folder without libtorch's libraries or headers.
@@ -71,23 +73,24 @@ impl Libtorch {
         self.lib.join("libtorch_cuda.so")
     }
 
-    /// The arguments for the linker: the path under which a binary looks for libtorch, and CUDA where it is there.
+    /// The arguments for the linker: the path under which a binary looks for libtorch, and CUDA where it is
+    /// there.
     pub(crate) fn link_arguments(&self, target_os: &str) -> Vec<String> {
         let mut arguments = Vec::new();
         if target_os != "windows" {
             arguments.push(format!("-Wl,-rpath,{}", self.lib.display()));
         }
         if target_os == "linux" && self.has_cuda() {
-            // No symbol of it is named anywhere: it registers its kernels when it is loaded. Without `--no-as-needed` the
-            // linker drops it, and the binary says that there is no GPU.
+            // No symbol of it is named anywhere: it registers its kernels when it is loaded. Without
+            // `--no-as-needed` the linker drops it, and the binary says that there is no GPU.
             let cuda = self.cuda_library();
             arguments.push(format!("-Wl,--push-state,--no-as-needed,{},--pop-state", cuda.display()));
         }
         arguments
     }
 
-    /// The files whose change means that the linker's arguments may have to change: `make setup` touches `build-version`
-    /// when it turns the checkout's link to another libtorch.
+    /// The files whose change means that the linker's arguments may have to change: `make setup` touches
+    /// `build-version` when it turns the checkout's link to another libtorch.
     pub(crate) fn watched(&self) -> Vec<PathBuf> {
         let candidates = [self.named_lib.join("libtorch_cpu.so"), self.named_lib.join("../build-version")];
         // A path that is not there would make cargo run the build script every time.

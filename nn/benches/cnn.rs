@@ -1,7 +1,8 @@
 //! Milliseconds of convolutional passes: `cargo bench -p pavlov-nn --bench cnn [-- THREADS [ROUNDS]]`.
 //!
-//! For each case the smallest and the median time of a pass, by libtorch's own convolutions (with one thread, and with
-//! as many as asked for), by those in bf16, and by `Cnn::forward`, which takes whichever path is for the case.
+//! For each case the smallest and the median time of a pass, by libtorch's own convolutions (with one thread,
+//! and with as many as asked for), by those in bf16, and by `Cnn::forward`, which takes whichever path is for
+//! the case.
 
 use std::time::Instant;
 

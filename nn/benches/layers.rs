@@ -1,8 +1,8 @@
-//! Lists of layers with their fused runs beside the same layers one by one, and beside the `Mlp` of the same layers:
-//! `cargo bench -p pavlov-nn --bench layers`.
+//! Lists of layers with their fused runs beside the same layers one by one, and beside the `Mlp` of the same
+//! layers: `cargo bench -p pavlov-nn --bench layers`.
 //!
-//! Times are the least of many repetitions in turn, in microseconds, on one thread: forward without a graph, then
-//! forward and backward.
+//! Times are the least of many repetitions in turn, in microseconds, on one thread: forward without a graph,
+//! then forward and backward.
 
 use std::time::Instant;
 

@@ -1,7 +1,7 @@
-//! How much of the machine's rate of multiplying matrices the passes of small networks reach: `cargo bench -p
-//! pavlov-nn --bench rate [-- THREADS [ROUNDS [NAME]]]`, where NAME is a part of a case's name. On a processor with
-//! AVX-512, `PAVLOV_NO_AVX512=1 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2` before it measures what
-//! one without has.
+//! The share of the machine's rate of multiplying matrices that the passes of small networks reach: `cargo
+//! bench -p pavlov-nn --bench rate [-- THREADS [ROUNDS [NAME]]]`, where NAME is a part of a case's name. On a
+//! processor with AVX-512, `PAVLOV_NO_AVX512=1 ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2` before
+//! it measures what one without has.
 //!
 //! The machine's rate is that of libtorch's product of 512 x 512 matrices on one thread, times the threads. A
 //! pass is forward and backward with the optimiser's step; what counts of it are the multiplications and

@@ -7,7 +7,8 @@ use crate::NnError;
 /// The device of this name: `auto` (CUDA where there is one, else the CPU), `cpu`, `cuda` or `cuda:N`.
 ///
 /// # Errors
-/// [`NnError::Device`] for another word, and when CUDA is asked for where there is none: there is no silent fall-back.
+/// [`NnError::Device`] for another word, and when CUDA is asked for where there is none: there is no silent
+/// fall-back.
 pub fn parse(name: &str) -> Result<Device, NnError> {
     let count = Cuda::device_count().max(0) as usize;
     let number = match name {

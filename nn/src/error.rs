@@ -1,4 +1,4 @@
-//! What can go wrong in the network core.
+//! Errors of the network core.
 
 /// An error of the network core. Its message says what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum NnError {
     Io {
         /// The file.
         path: String,
-        /// What the operating system said.
+        /// The message of the operating system.
         source: std::io::Error,
     },
     /// CUDA was asked for and is not there, or the device's number is out of range.

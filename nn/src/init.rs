@@ -1,7 +1,7 @@
-//! How parameters start.
+//! Initial values of parameters.
 //!
-//! The numbers are drawn from the caller's generator, never from libtorch's global one: two networks made in two
-//! threads from two seeds do not depend on which came first.
+//! The numbers are drawn from the caller's generator, never from libtorch's global one: two networks made in
+//! two threads from two seeds do not depend on which came first.
 
 use rand::{Rng, RngExt};
 use rand_distr::StandardNormal;
@@ -14,7 +14,8 @@ use crate::NnError;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Init {
-    /// PyTorch's default for linear and convolutional layers: uniform within `1 / sqrt(fan_in)`, weights and biases.
+    /// PyTorch's default for linear and convolutional layers: uniform within `1 / sqrt(fan_in)`, weights and
+    /// biases.
     #[default]
     Torch,
     /// A (semi-)orthogonal matrix times a gain (Saxe et al. 2013); biases zero.
@@ -48,7 +49,7 @@ pub enum Init {
 }
 
 impl Init {
-    /// How the bias of a layer starts whose weight starts so.
+    /// The initial values of the bias of a layer whose weight starts so.
     pub fn bias(self, fan_in: i64) -> Self {
         match self {
             Self::Torch => Self::Uniform { bound: 1.0 / (fan_in as f64).sqrt() },
@@ -100,8 +101,8 @@ fn normal(count: usize, deviation: f64, rng: &mut impl Rng) -> Vec<f32> {
     (0..count).map(|_| (rng.sample::<f64, _>(StandardNormal) * deviation) as f32).collect()
 }
 
-/// A matrix of orthonormal rows or columns, whichever are fewer, drawn uniformly: the Q of a normal matrix, its
-/// columns' signs fixed by R's diagonal.
+/// A matrix of orthonormal rows or columns, whichever are fewer, drawn uniformly: the Q of a normal matrix,
+/// its columns' signs fixed by R's diagonal.
 fn orthogonal(shape: &[i64], gain: f64, rng: &mut impl Rng) -> Result<Tensor, NnError> {
     let rows = shape.first().copied().unwrap_or(1);
     let columns = shape.iter().skip(1).product::<i64>().max(1);

@@ -6,7 +6,7 @@ use tch::Tensor;
 use crate::layers::{dropout, dropout_mask};
 use crate::{Activation, Init, Layout, Module, NnError, ParameterId, Pass, Precision, shim};
 
-/// What an MLP looks like between its input and its output.
+/// The configuration of an MLP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MlpConfig {
@@ -16,15 +16,15 @@ pub struct MlpConfig {
     pub activation: Activation,
     /// After the last layer.
     pub output_activation: Activation,
-    /// How the hidden layers' weights start.
+    /// The initial values of the hidden layers' weights.
     pub init: Init,
-    /// How the last layer's weight starts.
+    /// The initial values of the last layer's weight.
     pub output_init: Init,
     /// Whether each hidden layer is normalised before its activation (Ba et al. 2016).
     pub layer_norm: bool,
     /// The share of hidden units that dropout silences in training, `0 <= dropout < 1`.
     pub dropout: f64,
-    /// What products are computed in.
+    /// The type of number of products.
     pub precision: Precision,
 }
 
@@ -129,7 +129,7 @@ impl Mlp {
         Ok(Self { inputs, layers, config: config.clone() })
     }
 
-    /// How many numbers go in.
+    /// The number of inputs.
     pub fn inputs(&self) -> i64 {
         self.inputs
     }
@@ -138,7 +138,7 @@ impl Mlp {
         &self.layers[..self.config.hidden_sizes.len()]
     }
 
-    /// How many numbers come out.
+    /// The number of outputs.
     pub fn outputs(&self) -> i64 {
         self.layers.last().map_or(self.inputs, |layer| layer.width)
     }

@@ -489,7 +489,8 @@ fn check_bf16(layer_norm: bool) {
     }
 }
 
-/// A fused node has one answer for all layers: what is frozen in part goes by operations, and trains the rest.
+/// A fused node has one answer for all layers: what is frozen in part goes by operations, and trains the
+/// rest.
 #[test]
 fn a_partly_frozen_network_trains_the_rest() {
     for pattern in ["0.weight", "0.bias", "2.*"] {

@@ -1,8 +1,9 @@
 //! The interfaces of all layers and networks.
 //!
-//! A [`Module`] maps a batch to a batch; a [`Memory`] maps sequences to sequences and keeps its state outside. Both are
-//! descriptions: they hold the places of their parameters in a [`Layout`](crate::Layout), and are called with the numbers
-//! in a [`Pass`]. One description serves the trained network, its target and every actor's copy, from any thread.
+//! A [`Module`] maps a batch to a batch; a [`Memory`] maps sequences to sequences and keeps its state
+//! outside. Both are descriptions: they hold the places of their parameters in a [`Layout`](crate::Layout),
+//! and are called with the numbers in a [`Pass`]. One description serves the trained network, its target and
+//! every actor's copy, from any thread.
 
 use std::fmt;
 
@@ -19,22 +20,23 @@ pub trait Module: fmt::Debug + Send + Sync {
     /// [`NnError::Shape`] for an input of another shape or type.
     fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError>;
 
-    /// The module's kind, for a [`Sequential`](crate::layers::Sequential) that runs neighbours as one node where
-    /// it can; `None` for kinds that it does not know.
+    /// The module's kind, for a [`Sequential`](crate::layers::Sequential) that runs neighbours as one node
+    /// where it can; `None` for kinds that it does not know.
     fn fusible(&self) -> Option<Fusible> {
         None
     }
 }
 
-/// A recurrent layer or network: from sequences to sequences. The state stays with the caller, one row for each sequence.
+/// A recurrent layer or network: from sequences to sequences. The state stays with the caller, one row for
+/// each sequence.
 pub trait Memory: fmt::Debug + Send + Sync {
-    /// How many numbers go in at each step.
+    /// The number of inputs at each step.
     fn inputs(&self) -> i64;
 
-    /// How many numbers come out at each step.
+    /// The number of outputs at each step.
     fn outputs(&self) -> i64;
 
-    /// How many numbers are remembered of each sequence.
+    /// The number of numbers that are remembered of each sequence.
     fn state_width(&self) -> i64;
 
     /// The outputs for sequences; a single step is a sequence of one.

@@ -1,6 +1,8 @@
-//! One pass through a network: the numbers it is called with, the mode, and the generator that random layers draw from.
+//! One pass through a network: the numbers it is called with, the mode, and the generator that random layers
+//! draw from.
 //!
-//! Modules are descriptions without numbers ([`Module`](crate::Module)). What changes from call to call is in a [`Pass`]:
+//! Modules are descriptions without numbers ([`Module`](crate::Module)). What changes from call to call is in
+//! a [`Pass`]:
 //!
 //! ```
 //! use pavlov_common::SeededRng;
@@ -31,7 +33,7 @@ pub enum Mode {
     Eval,
 }
 
-/// What a network is called with besides its input.
+/// The circumstances of a call of a network: its numbers, the mode and the generator.
 #[derive(Debug)]
 pub struct Pass<'a> {
     parameters: &'a Parameters,
@@ -45,8 +47,8 @@ impl<'a> Pass<'a> {
         Self { parameters, mode: Mode::Eval, rng: None }
     }
 
-    /// A pass of a network that is being trained. Dropout and noisy layers draw from `rng`; the same generator in the
-    /// same state gives the same pass.
+    /// A pass of a network that is being trained. Dropout and noisy layers draw from `rng`; the same
+    /// generator in the same state gives the same pass.
     pub fn train(parameters: &'a Parameters, rng: &'a mut SeededRng) -> Self {
         Self { parameters, mode: Mode::Train, rng: Some(rng) }
     }

@@ -5,15 +5,17 @@ use tch::{Kind, Tensor};
 
 use crate::NnError;
 
-/// What costly layers multiply in. Parameters, gradients and what goes in and comes out are f32 in any case.
+/// The type of number in which costly layers multiply. Parameters, gradients, inputs and outputs are f32 in
+/// any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// Eight bits of exponent as in f32, eight of significand: about three decimal digits. Faster where the processor
-    /// or the GPU multiplies such numbers itself (AVX512-BF16, AMX, tensor cores), slower elsewhere.
+    /// Eight bits of exponent as in f32, eight of significand: about three decimal digits. Faster where the
+    /// processor or the GPU multiplies such numbers itself (AVX512-BF16, AMX, tensor cores), slower
+    /// elsewhere.
     Bf16,
 }
 

@@ -1,6 +1,7 @@
 //! Networks with a memory: LSTM (Hochreiter and Schmidhuber 1997) and GRU (Cho et al. 2014).
 //!
-//! The state lies outside: whoever asks keeps one row of numbers for each sequence and gives it with the call.
+//! The state lies outside: whoever asks keeps one row of numbers for each sequence and gives it with the
+//! call.
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -9,7 +10,7 @@ use crate::shim::Parameter;
 use crate::shim::recurrent::{Inputs, forward};
 use crate::{Init, Layout, Memory, NnError, ParameterId, Parameters, Pass};
 
-/// What kind of memory.
+/// The kind of memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cell {
@@ -38,9 +39,10 @@ impl Cell {
 
 /// One recurrent layer. A description: the numbers are given with each call.
 ///
-/// Parameters are named as PyTorch names those of `nn.LSTM` and `nn.GRU`: `weight_ih_l0` (`[gates size, inputs]`, gates in
-/// PyTorch's order), `weight_hh_l0` (`[gates size, size]`), `bias_ih_l0` and `bias_hh_l0` (`[gates size]`). On the CPU a
-/// whole sequence is one node of the autograd graph, whose way back through time is derived by hand.
+/// Parameters are named as PyTorch names those of `nn.LSTM` and `nn.GRU`: `weight_ih_l0` (`[gates size,
+/// inputs]`, gates in PyTorch's order), `weight_hh_l0` (`[gates size, size]`), `bias_ih_l0` and `bias_hh_l0`
+/// (`[gates size]`). On the CPU a whole sequence is one node of the autograd graph, whose way back through
+/// time is derived by hand.
 #[derive(Clone, Debug)]
 pub struct Recurrent {
     cell: Cell,
@@ -52,30 +54,30 @@ pub struct Recurrent {
     bias_hh: ParameterId,
 }
 
-/// What a network with a memory is asked: sequences side by side.
+/// The input of a network with a memory: sequences side by side.
 #[derive(Clone, Copy, Debug)]
 pub struct Sequence<'a> {
     /// f32 `[steps, batch, inputs]`
     pub x: &'a Tensor,
     /// Not 0 where an episode begins: the state is forgotten before that step. f32 `[steps, batch]`
     pub starts: &'a Tensor,
-    /// What is remembered before the first step, [`Recurrent::state_width`] numbers each: f32 `[batch, width]`. Data: no
-    /// gradient reaches it.
+    /// The state before the first step, [`Recurrent::state_width`] numbers each: f32 `[batch, width]`. Data:
+    /// no gradient reaches it.
     pub state: &'a Tensor,
 }
 
-/// What it answers.
+/// The answer of a network with a memory.
 #[derive(Debug)]
 pub struct SequenceOutputs {
     /// f32 `[steps, batch, size]`, recorded by autograd.
     pub outputs: Tensor,
-    /// What is remembered after each step, f32 `[steps, batch, width]`. Data: no gradient goes through it.
+    /// The state after each step, f32 `[steps, batch, width]`. Data: no gradient goes through it.
     pub states: Tensor,
 }
 
 impl Recurrent {
-    /// Describes the layer and adds its parameters, named `prefix` + PyTorch's names, to the layout. [`Init::Torch`] is
-    /// PyTorch's: uniform within `1 / sqrt(size)`, all of them.
+    /// Describes the layer and adds its parameters, named `prefix` + PyTorch's names, to the layout.
+    /// [`Init::Torch`] is PyTorch's: uniform within `1 / sqrt(size)`, all of them.
     ///
     /// # Errors
     /// [`NnError::Config`] for a layer without inputs or units.
@@ -125,17 +127,17 @@ impl Recurrent {
         })
     }
 
-    /// How many numbers go in.
+    /// The number of inputs.
     pub fn inputs(&self) -> i64 {
         self.inputs
     }
 
-    /// How many numbers come out.
+    /// The number of outputs.
     pub fn outputs(&self) -> i64 {
         self.size
     }
 
-    /// How many numbers are remembered.
+    /// The number of numbers that are remembered.
     pub fn state_width(&self) -> i64 {
         match self.cell {
             Cell::Lstm => 2 * self.size,

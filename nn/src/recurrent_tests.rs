@@ -130,7 +130,7 @@ fn nothing_reaches_over_the_start_of_an_episode() {
         let half = Sequence { x: &x, starts: &starts, state: &asked.state };
         let alone = layer.forward(&mut Pass::eval(&parameters), &half).unwrap().outputs.detach();
         assert!(distance(&before.narrow(0, 3, 3), &alone) < 1e-6);
-        // What comes out there says nothing about what went in before.
+        // The output there says nothing about the inputs before it.
         let x = asked.x.copy().set_requires_grad(true);
         parameters.zero_gradients();
         let answer =

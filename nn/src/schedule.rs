@@ -9,11 +9,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::NnError;
 
-/// A quantity as a function of progress, the share of training that is done: 0 at its first env step, 1 at its last.
+/// A quantity as a function of progress, the share of training that is done: 0 at its first env step, 1 at
+/// its last.
 ///
-/// Progress is counted in env steps, so the number of environments and of updates does not change the curve. Every
-/// curve may begin with a warm-up: over the first `warmup_fraction` of training the value rises linearly from 0 to
-/// where the curve starts, and the curve then runs over the rest.
+/// Progress is counted in env steps, so the number of environments and of updates does not change the curve.
+/// Every curve may begin with a warm-up: over the first `warmup_fraction` of training the value rises
+/// linearly from 0 to where the curve starts, and the curve then runs over the rest.
 ///
 /// In a file a schedule is a number, the word `lin_` with a number (falls linearly to 0), or a table:
 ///
@@ -70,7 +71,7 @@ pub enum Schedule {
     Step {
         /// The value at the start.
         start: f64,
-        /// What each stair multiplies by.
+        /// The factor of each stair.
         factor: f64,
         /// The length of a stair, as a share of the curve.
         every_fraction: f64,
@@ -96,7 +97,8 @@ impl Schedule {
         Self::Cosine { start, end, warmup_fraction: 0.0 }
     }
 
-    /// A staircase that starts at `start` and multiplies by `factor` after every `every_fraction` of training.
+    /// A staircase that starts at `start` and multiplies by `factor` after every `every_fraction` of
+    /// training.
     pub const fn step(start: f64, factor: f64, every_fraction: f64) -> Self {
         Self::Step { start, factor, every_fraction, warmup_fraction: 0.0 }
     }

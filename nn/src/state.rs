@@ -1,4 +1,4 @@
-//! What a component saves: named arrays and named values.
+//! The saved state of a component: named arrays and named values.
 //!
 //! A component offers `state()`, which gives a [`StateDict`], and `load_state(&StateView)`, which takes it
 //! back. A parent nests the dicts of its parts under their names. Arrays borrow the component's memory where
@@ -51,7 +51,7 @@ impl ArrayKind {
         }
     }
 
-    /// How many bytes a number takes.
+    /// The size of a number, in bytes.
     pub fn size(self) -> usize {
         match self {
             Self::F32 | Self::U32 => 4,

@@ -67,7 +67,7 @@ impl Trainable {
         &self.parameters
     }
 
-    /// How many steps were made.
+    /// The number of steps that were made.
     pub fn updates(&self) -> u64 {
         self.updates
     }

@@ -1,9 +1,9 @@
 //! Training with actors: threads that step environments while the agent learns. The design is
 //! `docs/actors-and-learner.md`.
 //!
-//! A **lane** is one acting half of an agent with its environments. An **actor** is a thread that runs a lane,
-//! or in lock step a share of the lanes. A **phase** starts threads that borrow the agent's parts and own the
-//! lanes, and ends when all threads have ended: between two phases no thread runs.
+//! A **lane** is one acting half of an agent with its environments. An **actor** is a thread that runs a
+//! lane, or in lock step a share of the lanes. A **phase** starts threads that borrow the agent's parts and
+//! own the lanes, and ends when all threads have ended: between two phases no thread runs.
 //!
 //! Imports run one way: `shared`, `plan` and `parcel` <- `lane` <- `actor` <- `crew` <- `off_policy`,
 //! `on_policy` <- `lanes` <- `lockstep` <- `driver`.

@@ -1,7 +1,7 @@
 //! Advantage actor-critic, the synchronous form of A3C (Mnih et al. 2016).
 //!
-//! One update for each short rollout. Read `config`, then `algorithm`; what A2C shares with other agents is in
-//! [`on_policy`](crate::on_policy).
+//! One update for each short rollout. Read `config`, then `algorithm`; what A2C shares with other agents is
+//! in [`on_policy`](crate::on_policy).
 
 mod algorithm;
 mod config;

@@ -1,4 +1,4 @@
-//! Who runs a policy's network: the one that acts, or another that runs it for many at once.
+//! The runner of a policy's network: the one that acts, or another that runs it for many at once.
 
 use pavlov_nn::{Parameters, Pass};
 use tch::Tensor;
@@ -6,7 +6,7 @@ use tch::Tensor;
 use crate::core::AgentError;
 use crate::networks::Network;
 
-/// How an acting half comes by its network's outputs.
+/// The way of an acting half to its network's outputs.
 #[derive(Clone, Copy)]
 pub enum Inference<'a> {
     /// It runs the network itself, with these weights.
@@ -24,10 +24,11 @@ pub trait BatchedInference {
     fn infer(&self, rows: &[f32], count: usize, outputs: &mut Vec<f32>) -> Result<(), AgentError>;
 }
 
-/// A policy's network as a function from one row of numbers for each environment to another, so that the rows of many
-/// environments can be put through it together. All that it needs to know of an environment is in its row.
+/// A policy's network as a function from one row of numbers for each environment to another, so that the rows
+/// of many environments can be put through it together. All that it needs to know of an environment is in its
+/// row.
 pub trait RowNetwork: Send {
-    /// How many numbers go in for each environment, and how many come out.
+    /// The numbers of inputs and of outputs for each environment.
     fn widths(&self) -> (usize, usize);
 
     /// From f32 `[rows, inputs]` to f32 `[rows, outputs]`, where the weights live.
@@ -36,8 +37,8 @@ pub trait RowNetwork: Send {
     /// [`AgentError`] when the rows do not fit.
     fn forward(&self, weights: &Parameters, rows: &Tensor) -> Result<Tensor, AgentError>;
 
-    /// Where the numbers of these rows stop being finite, for the message of a network that has given NaN; `None` where that
-    /// is not known.
+    /// Where the numbers of these rows stop being finite, for the message of a network that has given NaN;
+    /// `None` where that is not known.
     ///
     /// # Errors
     /// As [`RowNetwork::forward`].

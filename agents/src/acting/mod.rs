@@ -1,4 +1,5 @@
-//! How policies come by actions: their network asked for a batch of observations, by whoever runs it, and actions at random.
+//! Actions of policies: the network asked for a batch of observations, by whoever runs it, and actions at
+//! random.
 
 mod inference;
 mod policy_network;

@@ -66,7 +66,8 @@ impl<N: RowNetwork + Clone> PolicyNetwork<N> {
         Ok((&mut self.outputs, &self.encoder))
     }
 
-    /// The error for outputs of NaN, which names the place in the network where they come from if that can be found.
+    /// The error for outputs of NaN, which names the place in the network where they come from if that can be
+    /// found.
     fn explain_nan(&self, inference: Inference<'_>, rows: usize) -> AgentError {
         let place = match inference {
             Inference::Own(weights) => self

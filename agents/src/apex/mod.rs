@@ -1,5 +1,5 @@
-//! Ape-X DQN (Horgan et al. 2018): Double DQN with n-step returns and a prioritised replay, filled by actors that explore
-//! each in its own measure. It is [`dqn`](crate::dqn) with other defaults.
+//! Ape-X DQN (Horgan et al. 2018): Double DQN with n-step returns and a prioritised replay, filled by actors
+//! that explore each in its own measure. It is [`dqn`](crate::dqn) with other defaults.
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use toml::Table;
@@ -29,7 +29,7 @@ impl Default for ApexConfig {
 }
 
 impl<'de> Deserialize<'de> for ApexConfig {
-    /// What is left out is as in [`ApexConfig::default`], not as in DQN's.
+    /// A key that is left out is as in [`ApexConfig::default`], not as in DQN's.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = Table::try_from(Self::default()).map_err(D::Error::custom)?;
         merge_tables(&mut table, Table::deserialize(deserializer)?);

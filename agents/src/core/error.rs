@@ -1,4 +1,4 @@
-//! What can go wrong with an agent.
+//! Errors of agents.
 
 use pavlov_envs::EnvError;
 use pavlov_nn::NnError;

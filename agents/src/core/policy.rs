@@ -1,7 +1,7 @@
 //! The vocabulary: policies, experience, metrics.
 //!
-//! A **policy** maps observations to actions. An **algorithm** turns batches into a better policy. An **agent**
-//! ([`Agent`](crate::Agent)) is both with their configuration.
+//! A **policy** maps observations to actions. An **algorithm** turns batches into a better policy. An
+//! **agent** ([`Agent`](crate::Agent)) is both with their configuration.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use pavlov_envs::{ActionBatch, ObsBatch, StepBatch};
 
 use super::AgentError;
 
-/// How a policy chooses.
+/// The manner in which a policy chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ActMode {
     /// As in training: with the exploration, or the samples of a stochastic policy.
@@ -19,7 +19,8 @@ pub enum ActMode {
     Exploit,
 }
 
-/// Maps observations to actions, with weights of its own: for evaluation, and for actors in threads of their own.
+/// Maps observations to actions, with weights of its own: for evaluation, and for actors in threads of their
+/// own.
 pub trait Policy: Send {
     /// Writes one action for each row of `observations` into `actions`.
     ///
@@ -33,19 +34,20 @@ pub trait Policy: Send {
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError>;
 
-    /// Says that what environment `row` shows next begins an episode: a policy with a memory forgets the last one.
+    /// Says that what environment `row` shows next begins an episode: a policy with a memory forgets the last
+    /// one.
     fn forget(&mut self, _row: usize) {}
 }
 
-/// What one step of a vector environment taught: row `i` is the transition of environment `i`, from
+/// One step of a vector environment: row `i` is the transition of environment `i`, from
 /// `observations` by `actions` to [`StepBatch::next_observation`].
 #[derive(Clone, Copy, Debug)]
 pub struct Experience<'a> {
-    /// What was acted on.
+    /// The observation that was acted on.
     pub observations: &'a ObsBatch,
-    /// What was done.
+    /// The action.
     pub actions: &'a ActionBatch,
-    /// What came of it.
+    /// The outcome.
     pub step: &'a StepBatch,
 }
 

@@ -6,8 +6,8 @@ use crate::off_policy::{NoiseConfig, off_policy_config};
 use crate::td3::Td3Config;
 
 off_policy_config! {
-    /// The configuration of DDPG. The defaults are TD3's where both have the number; each environment's preset
-    /// says what differs.
+    /// The configuration of DDPG. The defaults are TD3's where both have the number; each environment's
+    /// preset says what differs.
     pub struct DdpgConfig {
         /// The noise on the actions in training.
         pub exploration: NoiseConfig,

@@ -12,8 +12,8 @@ use crate::off_policy::{OffPolicyAgent, UpdatesPerPhase, off_policy_config};
 use crate::replay::ReplayConfig;
 
 off_policy_config! {
-    /// The configuration of DQN. The defaults are those of the Nature paper where it trains small networks well, and
-    /// Stable-Baselines3's for the rest; each environment's preset says what differs.
+    /// The configuration of DQN. The defaults are those of the Nature paper where it trains small networks
+    /// well, and Stable-Baselines3's for the rest; each environment's preset says what differs.
     pub struct DqnConfig {
         /// Env steps from one update of the target network to the next, counted over all environments.
         pub target_update_every_env_steps: u64,
@@ -21,7 +21,7 @@ off_policy_config! {
         pub double: bool,
         /// Whether the value of a state and the advantages of actions are learned apart (Wang et al. 2016).
         pub dueling: bool,
-        /// How much an action value's error costs.
+        /// The cost of an action value's error.
         pub loss: Regression,
         /// The chance of a random action at the start.
         pub epsilon_start: f64,
@@ -29,8 +29,8 @@ off_policy_config! {
         pub epsilon_end: f64,
         /// The share of all env steps over which epsilon falls, linearly.
         pub epsilon_decay_fraction: f64,
-        /// How much more greedily each environment is played than the one before it: of `N` environments number `i` has
-        /// `epsilon ^ (1 + spread i / (N - 1))` (Horgan et al. 2018, where it is 7 and epsilon 0.4), 0 for all alike.
+        /// The growth of greed from each environment to the next: of `N` environments number `i` has `epsilon
+        /// ^ (1 + spread i / (N - 1))` (Horgan et al. 2018, where it is 7 and epsilon 0.4), 0 for all alike.
         pub epsilon_spread: f64,
     }
 }

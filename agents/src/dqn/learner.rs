@@ -14,12 +14,12 @@ use crate::networks::{Encoder, NetworkContext};
 use crate::off_policy::{Explorer, OffPolicyLearner, due};
 use crate::replay::{Batch, Transitions};
 
-/// What the outputs of the chosen actions should be.
+/// The targets of the outputs of the chosen actions.
 enum Targets {
     /// f32, the batch first.
     Ready(Tensor),
-    /// The target network's outputs in the next states: which action counts the online network says, which each update
-    /// changes.
+    /// The target network's outputs in the next states: which action counts the online network says, which
+    /// each update changes.
     Double(Tensor),
 }
 
@@ -68,7 +68,8 @@ impl DqnLearner {
         Self::new(config, explorer, online, derive_seed(context.seed, "dropout", 0))
     }
 
-    /// A learner that starts from these weights; the target network starts as their copy. `seed` is dropout's.
+    /// A learner that starts from these weights; the target network starts as their copy. `seed` is
+    /// dropout's.
     ///
     /// # Errors
     /// [`AgentError`] when the optimiser's configuration makes no sense or memory runs out.

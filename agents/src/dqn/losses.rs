@@ -4,9 +4,9 @@ use tch::Tensor;
 
 use crate::core::AgentError;
 
-/// The action that counts in the next state, `argmax_a Q(s', a)`: i64 `[batch, 1]` of f32 `[batch, actions]`. The values
-/// are the target network's (Mnih et al. 2015), or the online network's for Double DQN (van Hasselt et al. 2016); what the
-/// action is worth says the target network in either case.
+/// The action that counts in the next state, `argmax_a Q(s', a)`: i64 `[batch, 1]` of f32 `[batch, actions]`.
+/// The values are the target network's (Mnih et al. 2015), or the online network's for Double DQN (van
+/// Hasselt et al. 2016); what the action is worth says the target network in either case.
 ///
 /// # Errors
 /// [`AgentError::Nn`] when the shape does not fit.
@@ -16,7 +16,8 @@ pub fn greedy(q: &Tensor) -> Result<Tensor, AgentError> {
 
 /// The values of the actions that make sense; the others are minus infinity, so that no maximum is theirs.
 ///
-/// `q` is f32 `[batch, actions]`; `masks` has its shape, 1 where an action makes sense, or is `[batch, 0]` where all do.
+/// `q` is f32 `[batch, actions]`; `masks` has its shape, 1 where an action makes sense, or is `[batch, 0]`
+/// where all do.
 ///
 /// # Errors
 /// [`AgentError::Nn`] when the shapes do not fit.
@@ -27,9 +28,11 @@ pub fn masked(q: Tensor, masks: &Tensor) -> Result<Tensor, AgentError> {
     Ok(q.f_masked_fill(&masks.f_eq(0.0)?, f64::NEG_INFINITY)?)
 }
 
-/// What an action value should be: `r + gamma V(s')` where the world goes on or was cut off, `r` where it ended.
+/// The target of an action value: `r + gamma V(s')` where the world goes on or was cut off, `r` where it
+/// ended.
 ///
-/// `rewards`, `continues` (1 or 0; of several steps a power of the discount or 0) and `next_values` are f32 `[batch]`.
+/// `rewards`, `continues` (1 or 0; of several steps a power of the discount or 0) and `next_values` are f32
+/// `[batch]`.
 ///
 /// # Errors
 /// [`AgentError::Nn`] when the shapes do not fit.
@@ -50,8 +53,8 @@ pub fn epsilon(env_steps: u64, start: f64, end: f64, decay_env_steps: f64) -> f6
     start + (end - start) * env_steps as f64 / decay_env_steps
 }
 
-/// Environment `index`'s share of epsilon, of `total` environments: `epsilon ^ (1 + spread index / (total - 1))`. What
-/// is certain stays certain.
+/// Environment `index`'s share of epsilon, of `total` environments: `epsilon ^ (1 + spread index / (total -
+/// 1))`. What is certain stays certain.
 pub fn spread(epsilon: f64, index: usize, total: usize, spread: f64) -> f64 {
     if spread == 0.0 || total < 2 {
         return epsilon;

@@ -21,7 +21,8 @@ enum Head {
     },
 }
 
-/// From encoded observations to what is known of each action. A description: the numbers are given with each call.
+/// From encoded observations to what is known of each action. A description: the numbers are given with each
+/// call.
 #[derive(Clone, Debug)]
 pub struct QNetwork {
     front: Front,
@@ -31,8 +32,9 @@ pub struct QNetwork {
 }
 
 impl QNetwork {
-    /// Describes the network for so many actions. The parameters of a plain head are named `0.weight` ..., those of a dueling
-    /// one `value.0.weight` ... and `advantage.0.weight` ..., those before it as [`Front::new`] names them.
+    /// Describes the network for so many actions. The parameters of a plain head are named `0.weight` ...,
+    /// those of a dueling one `value.0.weight` ... and `advantage.0.weight` ..., those before it as
+    /// [`Front::new`] names them.
     ///
     /// # Errors
     /// [`AgentError::Config`] for a configuration that makes no sense or does not fit the observations.
@@ -57,17 +59,17 @@ impl QNetwork {
         Ok(Self { front, head, values: Arc::new(values), actions })
     }
 
-    /// How many numbers go in.
+    /// The number of inputs.
     pub fn inputs(&self) -> i64 {
         self.front.inputs()
     }
 
-    /// How many actions there are.
+    /// The number of actions.
     pub fn actions(&self) -> usize {
         self.actions
     }
 
-    /// What the outputs mean.
+    /// The meaning of the outputs.
     pub fn values(&self) -> &dyn ActionValues {
         self.values.as_ref()
     }

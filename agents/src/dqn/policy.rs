@@ -36,8 +36,8 @@ impl EpsilonGreedy {
         Ok(Self { network, config, total_env_steps, place: (0, 1) })
     }
 
-    /// The chance of a random action after so many env steps, before it is spread over environments; before the first
-    /// update there is nothing to follow but chance.
+    /// The chance of a random action after so many env steps, before it is spread over environments; before
+    /// the first update there is nothing to follow but chance.
     pub fn epsilon(&self, env_steps: u64) -> f64 {
         if env_steps < self.config.warmup_env_steps {
             return 1.0;

@@ -1,5 +1,6 @@
-//! What a network's outputs say of each action, and how they learn it. Plain action values are the first form; a
-//! distributional one (C51, quantiles) is another [`ActionValues`], whatever the network before it looks like.
+//! The meaning of a network's outputs for each action, and their loss. Plain action values are the first
+//! form; a distributional one (C51, quantiles) is another [`ActionValues`], whatever the network before it
+//! looks like.
 
 use std::fmt;
 
@@ -19,31 +20,34 @@ pub struct NextStates<'a> {
     pub best: &'a Tensor,
     /// The rewards on the way there, f32 `[batch]`.
     pub rewards: &'a Tensor,
-    /// What the discounted next value is multiplied with, f32 `[batch]`.
+    /// The factor of the discounted next value, f32 `[batch]`.
     pub continues: &'a Tensor,
     /// The discount, `gamma` in the papers.
     pub discount: f64,
 }
 
-/// The meaning of a network's outputs for discrete actions: the values to act on, the target, the loss and the priorities.
+/// The meaning of a network's outputs for discrete actions: the values to act on, the target, the loss and
+/// the priorities.
 pub trait ActionValues: fmt::Debug + Send + Sync {
-    /// How many numbers the network gives for each action.
+    /// The number of the network's outputs for each action.
     fn per_action(&self) -> usize;
 
-    /// The value of each action, f32 `[batch, actions]`, from f32 `[batch, actions * per_action]`: what is acted on.
+    /// The value of each action, f32 `[batch, actions]`, from f32 `[batch, actions * per_action]`: what is
+    /// acted on.
     ///
     /// # Errors
     /// [`NnError`] for outputs of another shape.
     fn values(&self, outputs: &Tensor) -> Result<Tensor, NnError>;
 
-    /// What the outputs of the chosen action should be: f32, the batch first.
+    /// The targets of the outputs of the chosen action: f32, the batch first.
     ///
     /// # Errors
     /// [`AgentError`] when shapes do not fit.
     fn targets(&self, next: NextStates<'_>) -> Result<Tensor, AgentError>;
 
-    /// The loss of the chosen actions' outputs against `targets`, its gradient with respect to all outputs, and each row's
-    /// error, from which priorities are made. `choices` is i64 `[batch, 1]`, `weights` f32 `[batch]`.
+    /// The loss of the chosen actions' outputs against `targets`, its gradient with respect to all outputs,
+    /// and each row's error, from which priorities are made. `choices` is i64 `[batch, 1]`, `weights` f32
+    /// `[batch]`.
     ///
     /// # Errors
     /// [`NnError`] when shapes do not fit.
@@ -59,7 +63,7 @@ pub trait ActionValues: fmt::Debug + Send + Sync {
 /// One number for each action: its expected return.
 #[derive(Clone, Copy, Debug)]
 pub struct ExpectedReturn {
-    /// How much an error costs.
+    /// The cost of an error.
     pub loss: Regression,
 }
 

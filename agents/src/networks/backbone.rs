@@ -7,7 +7,7 @@ use tch::Tensor;
 
 use super::Observation;
 
-/// How rows follow one another in time: they lie `[steps, count]`.
+/// The order of rows in time: they lie `[steps, count]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Sequences<'a> {
     /// Not 0 where an episode begins: f32 `[steps, count]`.
@@ -16,12 +16,13 @@ pub struct Sequences<'a> {
     pub state: &'a Tensor,
 }
 
-/// What a backbone gives.
+/// The output of a backbone.
 #[derive(Debug)]
 pub struct Features {
     /// f32 `[batch, outputs]`
     pub features: Tensor,
-    /// The state after each step, f32 `[steps, count, width]`, of a backbone that remembers; data, without gradient.
+    /// The state after each step, f32 `[steps, count, width]`, of a backbone that remembers; data, without
+    /// gradient.
     pub states: Option<Tensor>,
 }
 
@@ -32,16 +33,16 @@ impl From<Tensor> for Features {
     }
 }
 
-/// A network from observations to features, on which the heads of policy and values stand. A description: the numbers are
-/// given with each [`Pass`], and one description serves all threads.
+/// A network from observations to features, on which the heads of policy and values stand. A description: the
+/// numbers are given with each [`Pass`], and one description serves all threads.
 ///
-/// An own backbone is registered under a name ([`NetworkRegistry::register`](super::NetworkRegistry::register)) and chosen
-/// by `net.backbone`.
+/// An own backbone is registered under a name
+/// ([`NetworkRegistry::register`](super::NetworkRegistry::register)) and chosen by `net.backbone`.
 pub trait Backbone: fmt::Debug + Send + Sync {
-    /// How many features come out.
+    /// The number of features.
     fn outputs(&self) -> i64;
 
-    /// How many numbers the backbone remembers of each environment; 0 for one without memory.
+    /// The number of numbers that the backbone remembers of each environment; 0 for one without memory.
     fn state_width(&self) -> i64 {
         0
     }
@@ -57,8 +58,8 @@ pub trait Backbone: fmt::Debug + Send + Sync {
         sequences: Option<Sequences<'_>>,
     ) -> Result<Features, NnError>;
 
-    /// Names the layer behind which numbers stop being finite, the empty text for the backbone as a whole; `None` where all
-    /// are finite. Asked for a message once a network has given NaN.
+    /// Names the layer behind which numbers stop being finite, the empty text for the backbone as a whole;
+    /// `None` where all are finite. Asked for a message once a network has given NaN.
     ///
     /// # Errors
     /// As [`Backbone::forward`].

@@ -1,4 +1,4 @@
-//! What an agent's networks look like: the same words for every agent.
+//! The configuration of an agent's networks: the same words for every agent.
 
 use std::fmt;
 
@@ -13,21 +13,21 @@ use super::{DiscreteCode, ImageConfig};
 
 /// The networks of an agent, `net.*` in a file.
 ///
-/// An observation goes through the backbone, then through `trunk_sizes` and the memory, then through the hidden layers of
-/// policy and of value (or critics). Which of these policy and value share, `shared` says for agents that learn from
-/// rollouts; for agents that learn from a replay each has its own.
+/// An observation goes through the backbone, then through `trunk_sizes` and the memory, then through the
+/// hidden layers of policy and of value (or critics). Which of these policy and value share, `shared` says
+/// for agents that learn from rollouts; for agents that learn from a replay each has its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NetConfig {
-    /// From an observation to features: "auto" (convolutions for images, other numbers as they are), the name of a
-    /// registered backbone, or a list of layers.
+    /// From an observation to features: "auto" (convolutions for images, other numbers as they are), the name
+    /// of a registered backbone, or a list of layers.
     pub backbone: BackboneConfig,
     /// Settings of a registered backbone.
     pub backbone_options: Table,
-    /// The convolutions of the standard backbone's images: "auto", "off", a name, a list of layers, or a table of these by
-    /// the images' keys.
+    /// The convolutions of the standard backbone's images: "auto", "off", a name, a list of layers, or a
+    /// table of these by the images' keys.
     pub cnn: ImageConfig,
-    /// How discrete observations reach the network: "one_hot", "token" (for backbones that embed them), or
+    /// The code of discrete observations: "one_hot", "token" (for backbones that embed them), or
     /// `{ embedding = WIDTH }`, which embeds them.
     pub discrete: DiscreteConfig,
     /// The widths of layers between backbone and memory.
@@ -46,14 +46,15 @@ pub struct NetConfig {
     pub value_hidden_sizes: ValueSizes,
     /// After each hidden layer.
     pub activation: Activation,
-    /// Whether weights start orthogonal: hidden layers with gain `sqrt(2)`, a policy's last one with 0.01, a value's with 1,
-    /// biases zero; else as PyTorch's layers start.
+    /// Whether weights start orthogonal: hidden layers with gain `sqrt(2)`, a policy's last one with 0.01, a
+    /// value's with 1, biases zero; else as PyTorch's layers start.
     pub orthogonal_init: bool,
     /// Whether each hidden layer is normalised before its activation (Ba et al. 2016).
     pub layer_norm: bool,
-    /// The share of hidden units that dropout silences in updates, `0 <= dropout < 1`; never where the agent acts.
+    /// The share of hidden units that dropout silences in updates, `0 <= dropout < 1`; never where the agent
+    /// acts.
     pub dropout: f64,
-    /// What convolutions and layers multiply in: "f32" or "bf16".
+    /// The type of number in which convolutions and layers multiply: "f32" or "bf16".
     pub precision: Precision,
 }
 
@@ -81,7 +82,8 @@ impl Default for NetConfig {
 }
 
 impl NetConfig {
-    /// Two hidden layers of `width` units with relu, started as PyTorch's: the default of agents that learn from a replay.
+    /// Two hidden layers of `width` units with relu, started as PyTorch's: the default of agents that learn
+    /// from a replay.
     pub fn relu(width: i64) -> Self {
         Self {
             hidden_sizes: vec![width, width],
@@ -175,7 +177,7 @@ impl NetConfig {
         }
     }
 
-    /// How the weights of layers before the last one start.
+    /// The initial values of the weights of layers before the last one.
     pub fn hidden_init(&self) -> Init {
         match self.orthogonal_init {
             true => Init::Orthogonal { gain: 2f64.sqrt() },
@@ -183,12 +185,12 @@ impl NetConfig {
         }
     }
 
-    /// What the layers of a list start with and compute in.
+    /// The initial values of a list's layers, and the type of number in which they compute.
     pub(super) fn layer_defaults(&self) -> Defaults {
         Defaults { init: self.hidden_init(), precision: self.precision }
     }
 
-    /// How discrete numbers of an observation are encoded for these networks.
+    /// The code of an observation's discrete numbers for these networks.
     pub fn discrete_code(&self) -> DiscreteCode {
         let embeds = match &self.backbone {
             BackboneConfig::Layers(layers) => matches!(layers.first(), Some(LayerConfig::Embedding(_))),
@@ -268,7 +270,7 @@ impl<'de> Deserialize<'de> for BackboneConfig {
     }
 }
 
-/// How discrete observations reach a network.
+/// The code of discrete observations.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiscreteConfig {
@@ -282,7 +284,7 @@ pub enum DiscreteConfig {
 }
 
 impl DiscreteConfig {
-    /// How wide the row is that the standard backbone makes of a token.
+    /// The width of the row that the standard backbone makes of a token.
     pub(super) fn embedding(self) -> i64 {
         match self {
             Self::Embedding(width) => width,

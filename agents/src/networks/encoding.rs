@@ -9,9 +9,9 @@ use tch::{Kind, TchError, Tensor};
 
 use super::observation::{ObservationPart, PartKind};
 
-/// Flattens an observation into one row of `f32`: boxes of `f32` and bits as they are, bytes divided by the largest
-/// that their box allows, each discrete number as a one-hot code or, for networks that embed it, as itself. A dict's
-/// entries follow one another.
+/// Flattens an observation into one row of `f32`: boxes of `f32` and bits as they are, bytes divided by the
+/// largest that their box allows, each discrete number as a one-hot code or, for networks that embed it, as
+/// itself. A dict's entries follow one another.
 ///
 /// The entry [`ACTION_MASK`] of a dict is no input: it says which of the discrete actions make sense.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,7 +24,7 @@ pub struct Encoder {
     mask: Option<Range<usize>>,
 }
 
-/// How discrete numbers of an observation reach a network.
+/// The code in which discrete numbers of an observation reach a network.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DiscreteCode {
     /// A row of zeros with a one in the number's place.
@@ -70,8 +70,8 @@ impl Encoder {
         &self.seen
     }
 
-    /// Which actions make sense, 1 for those that do, `[actions]`; `None` where the environment does not say, or where
-    /// none would: a world that is over has no choices left, and its mask means nothing.
+    /// The actions that make sense, 1 for those that do, `[actions]`; `None` where the environment does not
+    /// say, or where none would: a world that is over has no choices left, and its mask means nothing.
     pub fn mask<'a>(&self, observation: ObsRef<'a>) -> Option<&'a [f32]> {
         let mask = &observation.floats[self.mask.clone()?];
         mask.contains(&1.0).then_some(mask)
@@ -82,23 +82,24 @@ impl Encoder {
         self.mask.as_ref().map_or(0, Range::len)
     }
 
-    /// How many numbers an encoded observation has.
+    /// The number of numbers of an encoded observation.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// How many of them come from numbers that are no bytes.
+    /// The number of those that come from numbers that are no bytes.
     pub fn numbers_width(&self) -> usize {
         self.width - self.bytes_width()
     }
 
-    /// How many of them come from bytes.
+    /// The number of those that come from bytes.
     pub fn bytes_width(&self) -> usize {
         let bytes = |part: &Part| matches!(part, Part::Bytes { .. }).then(|| part.width());
         self.parts.iter().filter_map(bytes).sum()
     }
 
-    /// Writes what comes from the floats of an observation, [`Encoder::numbers_width`] numbers; bytes are left out.
+    /// Writes what comes from the floats of an observation, [`Encoder::numbers_width`] numbers; bytes are
+    /// left out.
     pub fn encode_numbers(&self, floats: &[f32], row: &mut [f32]) {
         if self.plain {
             row.copy_from_slice(floats);
@@ -114,8 +115,9 @@ impl Encoder {
         }
     }
 
-    /// The encoded observations of numbers that [`Encoder::encode_numbers`] wrote, f32 `[batch, numbers_width]`, and of
-    /// bytes, u8 with the batch first, on one device: f32 `[batch, width]`, the numbers that [`Encoder::encode`] writes.
+    /// The encoded observations of numbers that [`Encoder::encode_numbers`] wrote, f32 `[batch,
+    /// numbers_width]`, and of bytes, u8 with the batch first, on one device: f32 `[batch, width]`, the
+    /// numbers that [`Encoder::encode`] writes.
     ///
     /// # Errors
     /// [`NnError::Torch`] when libtorch fails.
@@ -235,7 +237,7 @@ impl Collected {
 }
 
 impl Part {
-    /// How many numbers it is encoded as.
+    /// The number of numbers of its code.
     fn width(&self) -> usize {
         match self {
             Self::Floats(n) | Self::OneHot(n) | Self::Tokens(n) => *n,

@@ -11,7 +11,8 @@ use super::{
     Observation, ObservationPart, Sequences,
 };
 
-/// What networks are described with: where their parameters go, and what an observation looks like.
+/// The circumstances in which networks are described: where their parameters go, and the form of an
+/// observation.
 #[derive(Debug)]
 pub struct NetworkContext<'a> {
     /// Where parameters are added.
@@ -22,8 +23,8 @@ pub struct NetworkContext<'a> {
     pub networks: &'a NetworkRegistry,
 }
 
-/// From encoded observations to the features on which heads stand: a backbone, layers that heads share, and a memory. A
-/// description that is cheap to clone: the numbers are given with each call.
+/// From encoded observations to the features on which heads stand: a backbone, layers that heads share, and a
+/// memory. A description that is cheap to clone: the numbers are given with each call.
 #[derive(Clone, Debug)]
 pub struct Front {
     backbone: Arc<dyn Backbone>,
@@ -37,8 +38,9 @@ pub struct Front {
 }
 
 impl Front {
-    /// Describes the front. The parameters of the standard backbone are named `prefix` + `features.`, those of others
-    /// `prefix` + `backbone.`, those of shared layers and memory `prefix` + `trunk.` and `prefix` + `memory.`.
+    /// Describes the front. The parameters of the standard backbone are named `prefix` + `features.`, those
+    /// of others `prefix` + `backbone.`, those of shared layers and memory `prefix` + `trunk.` and `prefix` +
+    /// `memory.`.
     ///
     /// # Errors
     /// [`NnError::Config`] when the configuration does not fit the observations.
@@ -97,12 +99,12 @@ impl Front {
         Ok(Self { backbone, name, parts, passes_rows, dense, memory })
     }
 
-    /// How many numbers an encoded observation has.
+    /// The number of numbers of an encoded observation.
     pub fn inputs(&self) -> i64 {
         self.parts.iter().map(|part| part.kind.width()).sum()
     }
 
-    /// How many features come out.
+    /// The number of features.
     pub fn outputs(&self) -> i64 {
         self.memory.as_ref().map_or(self.before_memory(), Recurrent::outputs)
     }
@@ -111,7 +113,7 @@ impl Front {
         self.dense.as_ref().map_or(self.backbone.outputs(), Mlp::outputs)
     }
 
-    /// How many numbers the front remembers of each environment; 0 without a memory.
+    /// The number of numbers that the front remembers of each environment; 0 without a memory.
     pub fn state_width(&self) -> usize {
         self.memory.as_ref().map_or(self.backbone.state_width(), Recurrent::state_width) as usize
     }
@@ -135,11 +137,12 @@ impl Front {
         self.passes_rows && self.dense.is_none() && self.memory.is_none()
     }
 
-    /// From encoded observations (f32 `[batch, inputs]`) to features. A front with a memory is told how the rows follow one
-    /// another.
+    /// From encoded observations (f32 `[batch, inputs]`) to features. A front with a memory is told how the
+    /// rows follow one another.
     ///
     /// # Errors
-    /// [`NnError::Shape`] for rows of another shape or type, or where a backbone does not give what it promised.
+    /// [`NnError::Shape`] for rows of another shape or type, or where a backbone does not give what it
+    /// promised.
     pub fn forward(
         &self,
         pass: &mut Pass<'_>,
@@ -178,7 +181,8 @@ impl Front {
         )))
     }
 
-    /// Where numbers stop being finite on the way to the features, for a message; `None` where they are finite.
+    /// Where numbers stop being finite on the way to the features, for a message; `None` where they are
+    /// finite.
     ///
     /// # Errors
     /// As [`Front::forward`].

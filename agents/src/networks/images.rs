@@ -18,15 +18,16 @@ const SMALLEST_FOR_NATURE: i64 = 36;
 /// The convolutions of an observation's images.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum ImageConfig {
-    /// The Nature network, or for an image whose shorter side is below 36 pixels MinAtar's; in a file the word "auto".
+    /// The Nature network, or for an image whose shorter side is below 36 pixels MinAtar's; in a file the
+    /// word "auto".
     #[default]
     Auto,
     /// Nothing: their numbers go to the hidden layers as they are; in a file the word "off".
     Off,
     /// These convolutions, for every image.
     Cnn(CnnConfig),
-    /// For each image of a dict its own, by its key; those that are not named are as with "auto". In a file a table:
-    /// `cnn = { camera = "nature", map = [{ filters = 16, kernel = 3 }] }`.
+    /// For each image of a dict its own, by its key; those that are not named are as with "auto". In a file a
+    /// table: `cnn = { camera = "nature", map = [{ filters = 16, kernel = 3 }] }`.
     ByKey(BTreeMap<String, ImageConfig>),
 }
 

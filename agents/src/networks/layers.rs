@@ -15,8 +15,8 @@ pub(super) struct LayersBackbone {
 }
 
 impl LayersBackbone {
-    /// Describes the layers for observations of these parts: a single one in its own shape, several, if none is an image,
-    /// as one row.
+    /// Describes the layers for observations of these parts: a single one in its own shape, several, if none
+    /// is an image, as one row.
     ///
     /// # Errors
     /// [`NnError::Config`] naming the layer by its place.

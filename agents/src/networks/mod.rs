@@ -1,10 +1,10 @@
 //! The networks of agents: from observations over a backbone to features, on which heads stand.
 //!
-//! Read in this order: `encoding` (observations as rows of numbers), `observation` (the same by their parts), `backbone` (the
-//! interface of what makes features of them), `registry` (backbones by name), `standard` and `layers` (the bundled ones),
-//! `front` (backbone, shared layers and memory), `config` (`net.*`), `network` (a front with one head). The heads of policy
-//! and value stand in [`on_policy`](crate::on_policy), critics in [`off_policy`](crate::off_policy), action values in
-//! [`dqn`](crate::dqn).
+//! Read in this order: `encoding` (observations as rows of numbers), `observation` (the same by their parts),
+//! `backbone` (the interface of what makes features of them), `registry` (backbones by name), `standard` and
+//! `layers` (the bundled ones), `front` (backbone, shared layers and memory), `config` (`net.*`), `network`
+//! (a front with one head). The heads of policy and value stand in [`on_policy`](crate::on_policy), critics
+//! in [`off_policy`](crate::off_policy), action values in [`dqn`](crate::dqn).
 
 mod backbone;
 mod config;

@@ -13,8 +13,8 @@ pub struct Network {
 }
 
 impl Network {
-    /// Describes a network to `outputs` numbers and adds its parameters to the layout: the front's, as [`Front::new`] names
-    /// them, and those of the hidden layers, named `prefix` + `0.weight` ...
+    /// Describes a network to `outputs` numbers and adds its parameters to the layout: the front's, as
+    /// [`Front::new`] names them, and those of the hidden layers, named `prefix` + `0.weight` ...
     ///
     /// # Errors
     /// [`NnError::Config`] for a configuration that makes no sense or does not fit the observations.
@@ -31,17 +31,17 @@ impl Network {
         Ok(Self { front, mlp })
     }
 
-    /// How many numbers go in.
+    /// The number of inputs.
     pub fn inputs(&self) -> i64 {
         self.front.inputs()
     }
 
-    /// How many come out.
+    /// The number of outputs.
     pub fn outputs(&self) -> i64 {
         self.mlp.outputs()
     }
 
-    /// What lies before the hidden layers.
+    /// The front before the hidden layers.
     pub fn front(&self) -> &Front {
         &self.front
     }

@@ -8,13 +8,13 @@ use tch::{Kind, Tensor};
 pub struct ObservationPart {
     /// The entry's key; of a dict in a dict `outer.inner`, empty where the observation is no dict.
     pub key: String,
-    /// What the part holds.
+    /// The kind of numbers that the part holds.
     pub kind: PartKind,
     /// Where the part begins in an encoded row.
     pub begin: i64,
 }
 
-/// What a part of an observation holds.
+/// The kind of numbers of a part of an observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PartKind {
     /// Numbers: f32 `[batch, shape...]`.
@@ -26,7 +26,7 @@ pub enum PartKind {
     Image(Image),
     /// Discrete numbers to embed: i64 `[batch, count]`.
     Tokens {
-        /// How many there are.
+        /// The number of them.
         count: i64,
         /// Each is from 0 to less than this.
         vocabulary: i64,
@@ -39,7 +39,7 @@ impl PartKind {
         Self::Numbers { shape: vec![count as i64] }
     }
 
-    /// How many numbers of an encoded row the part takes.
+    /// The number of numbers of an encoded row that the part takes.
     pub fn width(&self) -> i64 {
         match self {
             Self::Numbers { shape } => shape.iter().product(),
@@ -86,12 +86,12 @@ impl<'a> Observation<'a> {
         self.rows
     }
 
-    /// How many observations there are.
+    /// The number of observations.
     pub fn batch(&self) -> i64 {
         self.rows.size()[0]
     }
 
-    /// What the observation consists of.
+    /// The parts of the observation.
     pub fn parts(&self) -> &'a [ObservationPart] {
         self.parts
     }

@@ -9,14 +9,14 @@ use toml::Table;
 
 use super::{Backbone, ObservationPart};
 
-/// What a backbone is made for.
+/// The circumstances that a backbone is made for.
 #[derive(Debug)]
 pub struct BackboneContext<'a> {
     /// Where its parameters are added; their names begin with `prefix`.
     pub layout: &'a mut Layout,
-    /// How the names of its parameters begin, `policy_backbone.` for instance.
+    /// The start of its parameters' names, `policy_backbone.` for instance.
     pub prefix: &'a str,
-    /// What an observation consists of.
+    /// The parts of an observation.
     pub parts: &'a [ObservationPart],
     /// Its own settings, from `net.backbone_options`.
     pub options: &'a Table,

@@ -1,5 +1,5 @@
-//! Keys of configurations that have another name now: a run's folder that was written with one is refused with the new
-//! name, since its weights are named by the old layout of networks.
+//! Keys of configurations that have another name now: a run's folder that was written with one is refused
+//! with the new name, since its weights are named by the old layout of networks.
 
 use pavlov_nn::NnError;
 use toml::{Table, Value};

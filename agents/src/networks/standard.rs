@@ -1,11 +1,12 @@
-//! The standard backbone: each image goes through convolutions of its own, tokens are embedded, numbers pass as they are.
+//! The standard backbone: each image goes through convolutions of its own, tokens are embedded, numbers pass
+//! as they are.
 
 use pavlov_nn::{Cnn, Init, Layout, NnError, ParameterId, Pass, Precision};
 use tch::{Kind, Tensor};
 
 use super::{Backbone, Features, ImageConfig, Observation, ObservationPart, PartKind, Sequences};
 
-/// What becomes of one part of an observation, or of several neighbouring ones.
+/// The way of one part of an observation, or of several neighbouring ones, to features.
 #[derive(Clone, Debug)]
 enum Branch {
     /// So many numbers, which pass as they are.
@@ -26,29 +27,30 @@ impl Branch {
     }
 }
 
-/// How the standard backbone is built.
+/// The configuration of the standard backbone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StandardSetup<'a> {
     /// The convolutions of images.
     pub images: &'a ImageConfig,
-    /// How wide the row is that stands for a token.
+    /// The width of the row that stands for a token.
     pub embedding: i64,
-    /// How the convolutions' weights start.
+    /// The initial values of the convolutions' weights.
     pub init: Init,
-    /// What convolutions multiply in.
+    /// The type of number in which convolutions multiply.
     pub precision: Precision,
 }
 
-/// Convolutions for images, embeddings for tokens; the features stand in the order of the observation's parts.
+/// Convolutions for images, embeddings for tokens; the features stand in the order of the observation's
+/// parts.
 #[derive(Clone, Debug)]
 pub(super) struct StandardBackbone {
     branches: Vec<Branch>,
 }
 
 impl StandardBackbone {
-    /// Describes the backbone for these parts. The parameters of convolutions are named `prefix` + their own names
-    /// (`0.weight` ...), those of several images `prefix` + `image0.` + those names, where images alone are counted; a table
-    /// of tokens is named `prefix` + `tokens0.weight`.
+    /// Describes the backbone for these parts. The parameters of convolutions are named `prefix` + their own
+    /// names (`0.weight` ...), those of several images `prefix` + `image0.` + those names, where images alone
+    /// are counted; a table of tokens is named `prefix` + `tokens0.weight`.
     ///
     /// # Errors
     /// [`NnError::Config`] when an image is too small for its convolutions.

@@ -1,4 +1,5 @@
-//! An agent that learns from a replay, as a training loop drives it. What it does with a batch is its learner's business.
+//! An agent that learns from a replay, as a training loop drives it. What it does with a batch is its
+//! learner's business.
 
 use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::{ActionBatch, ObsBatch};

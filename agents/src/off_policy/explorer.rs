@@ -1,4 +1,4 @@
-//! How an agent acts while it learns: all but the weights; who runs the network is said with each call.
+//! An agent's manner of acting while it learns: all but the weights. Each call says who runs the network.
 
 use pavlov_common::SeededRng;
 use pavlov_envs::{ActionBatch, ObsBatch, StepBatch};
@@ -7,11 +7,11 @@ use pavlov_nn::{Parameters, StateDict, StateView};
 use crate::acting::{Inference, RandomPolicy, RowNetwork};
 use crate::core::{ActMode, AgentError, Metrics, Policy};
 
-/// The acting half of an agent that learns from a replay. The plain loop asks it with the learner's own weights, an actor
-/// with a copy of them.
+/// The acting half of an agent that learns from a replay. The plain loop asks it with the learner's own
+/// weights, an actor with a copy of them.
 pub trait Explorer: Send {
-    /// Writes one action for each row of `observations`. `env_steps` is how many the training has done, over all
-    /// environments: exploration may fall with them.
+    /// Writes one action for each row of `observations`. `env_steps` is how many the training has done, over
+    /// all environments: exploration may fall with them.
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when the network gives NaN.
@@ -24,13 +24,15 @@ pub trait Explorer: Send {
         actions: &mut ActionBatch,
     ) -> Result<(), AgentError>;
 
-    /// How many numbers the explorer adds to each action: its memory's state, the action's probability. They go with the
-    /// transition through segments and replay ([`Transitions::extras`](crate::replay::Transitions::extras)).
+    /// The number of numbers that the explorer adds to each action: its memory's state, the action's
+    /// probability. They go with the transition through segments and replay
+    /// ([`Transitions::extras`](crate::replay::Transitions::extras)).
     fn extras_width(&self) -> usize {
         0
     }
 
-    /// What was added to the actions of the last call of [`Explorer::act`], `[rows, extras_width]`.
+    /// The numbers that were added to the actions of the last call of [`Explorer::act`], `[rows,
+    /// extras_width]`.
     fn extras(&self) -> &[f32] {
         &[]
     }
@@ -50,7 +52,7 @@ pub trait Explorer: Send {
     /// The network that it asks, for who runs it for many.
     fn network(&self) -> Box<dyn RowNetwork>;
 
-    /// What there is to log.
+    /// The numbers to log.
     fn metrics(&self, _env_steps: u64) -> Metrics {
         Metrics::new()
     }
@@ -74,9 +76,9 @@ pub trait Explorer: Send {
 
 /// Acts at random until there is something to follow.
 pub struct RandomFirst {
-    /// What acts then.
+    /// The explorer that acts then.
     pub explorer: Box<dyn Explorer>,
-    /// What acts until then.
+    /// The explorer that acts until then.
     pub random: RandomPolicy,
     /// Until when, in env steps.
     pub warmup_env_steps: u64,

@@ -4,14 +4,14 @@ use super::{Explorer, OffPolicyLearner, OffPolicySetup, Pace, Store};
 
 /// The halves of such an agent, for threads of their own.
 pub struct OffPolicyHalves<'a> {
-    /// What makes a better policy of a batch.
+    /// The half that makes a better policy of a batch.
     pub learner: &'a mut dyn OffPolicyLearner,
-    /// How it acts in the plain loop: others act as its twins.
+    /// The acting half of the plain loop: others act as its twins.
     pub explorer: &'a dyn Explorer,
     /// The replay.
     pub store: &'a mut Store,
     /// When an update is due.
     pub pace: &'a mut Pace,
-    /// How the agent was put together.
+    /// The settings that the agent was put together by.
     pub setup: OffPolicySetup,
 }

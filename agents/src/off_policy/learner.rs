@@ -1,4 +1,4 @@
-//! What makes a better policy of a batch.
+//! The half that makes a better policy of a batch.
 
 use pavlov_nn::{Parameters, StateDict, StateView};
 
@@ -7,7 +7,8 @@ use crate::core::{AgentError, Metrics};
 use crate::networks::Encoder;
 use crate::replay::Batch;
 
-/// The learning half of an agent that learns from a replay. Implementing this is all that a new agent of this kind needs.
+/// The learning half of an agent that learns from a replay. Implementing this is all that a new agent of this
+/// kind needs.
 pub trait OffPolicyLearner: Send {
     /// The acting half.
     ///
@@ -26,15 +27,15 @@ pub trait OffPolicyLearner: Send {
         1
     }
 
-    /// As many updates as the batch holds minibatches, one after the other. Continuous actions of the batch are numbers
-    /// from -1 to 1. `progress` is the share of training that is done.
+    /// As many updates as the batch holds minibatches, one after the other. Continuous actions of the batch
+    /// are numbers from -1 to 1. `progress` is the share of training that is done.
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when a loss is no longer finite.
     fn update(&mut self, batch: &Batch, progress: f64) -> Result<(), AgentError>;
 
-    /// How far the values were from their targets in the last call of [`OffPolicyLearner::update`], `[batch]`; only
-    /// where transitions are drawn by priority.
+    /// The distances of the values from their targets in the last call of [`OffPolicyLearner::update`],
+    /// `[batch]`; only where transitions are drawn by priority.
     fn errors(&self) -> &[f32];
 
     /// Env steps have been done, from `before` on until `now`.
@@ -45,7 +46,7 @@ pub trait OffPolicyLearner: Send {
         Ok(())
     }
 
-    /// What there is to log since the last call.
+    /// The numbers to log since the last call.
     ///
     /// # Errors
     /// [`AgentError::Diverged`] when the mean loss is no longer finite.

@@ -1,4 +1,4 @@
-//! What agents share that learn from a replay: DQN, TD3, DDPG and SAC.
+//! The parts that agents share which learn from a replay: DQN, TD3, DDPG and SAC.
 //!
 //! Read in this order: `setup` and `pace` (when an update is due), `unit_box` (from the policy's actions to
 //! the environment's and back), `store` (the replay as an agent uses it), `explorer` (the acting half),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::AgentError;
 
-/// Which noise is added to actions between -1 and 1. Whatever leaves that range is clipped to it.
+/// The noise on actions between -1 and 1. Whatever leaves that range is clipped to it.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum NoiseConfig {
@@ -18,12 +18,12 @@ pub enum NoiseConfig {
         /// Its standard deviation.
         deviation: f64,
     },
-    /// Noise that is drawn back to zero and lasts over steps (Uhlenbeck and Ornstein 1930; Lillicrap et al. 2016):
-    /// `x <- x - theta x dt + deviation sqrt(dt) N(0, 1)`. Begins anew at 0 with each episode.
+    /// Noise that is drawn back to zero and lasts over steps (Uhlenbeck and Ornstein 1930; Lillicrap et al.
+    /// 2016): `x <- x - theta x dt + deviation sqrt(dt) N(0, 1)`. Begins anew at 0 with each episode.
     OrnsteinUhlenbeck {
-        /// How strong the noise is: over long times its standard deviation is `deviation / sqrt(2 theta)`.
+        /// The strength of the noise: over long times its standard deviation is `deviation / sqrt(2 theta)`.
         deviation: f64,
-        /// How fast it returns to zero.
+        /// The speed at which it returns to zero.
         #[serde(default = "usual_theta")]
         theta: f64,
         /// The time that one step takes.

@@ -69,7 +69,7 @@ impl Visitor<'_> for UpdatesVisitor {
     }
 }
 
-/// How many multiples of `every` lie in `(before, after]`.
+/// The number of multiples of `every` in `(before, after]`.
 pub(crate) fn due(before: u64, after: u64, every: u64) -> u64 {
     after / every - before / every
 }
@@ -125,7 +125,7 @@ impl Pace {
         (self.env_steps - std::mem::take(&mut self.observed), self.env_steps)
     }
 
-    /// How many updates are due for the env steps from `before` on until `now`.
+    /// The number of updates that are due for the env steps from `before` on until `now`.
     pub fn updates_due(&self, before: u64, now: u64) -> u64 {
         if now < self.warmup_env_steps {
             return 0;
@@ -134,7 +134,7 @@ impl Pace {
         phases * self.updates_per_phase.count(self.train_every_env_steps)
     }
 
-    /// What was counted.
+    /// The counts.
     ///
     /// # Errors
     /// [`AgentError`] when a value cannot be expressed.

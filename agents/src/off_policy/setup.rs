@@ -9,8 +9,8 @@ use crate::core::checks::{at_least_one, positive_or_off, share};
 use crate::networks::NetConfig;
 use crate::replay::ReplayConfig;
 
-/// Declares a configuration: the fields in the braces, and those of [`OffPolicySetup`] beside them, so that all
-/// are keys of one table.
+/// Declares a configuration: the fields in the braces, and those of [`OffPolicySetup`] beside them, so that
+/// all are keys of one table.
 macro_rules! off_policy_config {
     ($(#[$about:meta])* pub struct $name:ident { $($(#[$of_own:meta])* pub $own:ident: $type:ty,)* }) => {
         $(#[$about])*

@@ -20,7 +20,7 @@ pub struct Store {
     encoder: Encoder,
     action_space: pavlov_envs::Space,
     batch_size: usize,
-    /// How many numbers the explorer adds to an action.
+    /// The number of numbers that the explorer adds to an action.
     extras: usize,
     /// Where batches are learned from.
     device: Device,
@@ -74,8 +74,8 @@ impl Store {
             .with_extras(self.device, self.extras)
     }
 
-    /// Takes in a step of each environment, of which the first has number `first`. `extras` is what the explorer added,
-    /// [`Explorer::extras`](super::Explorer::extras).
+    /// Takes in a step of each environment, of which the first has number `first`. `extras` is what the
+    /// explorer added, [`Explorer::extras`](super::Explorer::extras).
     pub fn insert(&mut self, first: usize, experience: Experience<'_>, extras: &[f32]) {
         Step::each(experience, extras).for_each(|(row, step)| self.push(first + row, step));
     }

@@ -4,8 +4,8 @@ use pavlov_envs::Space;
 
 use crate::core::AgentError;
 
-/// The bounds of a box of actions, onto which [-1, 1] is stretched. The replay and the critics know actions as the
-/// policy does, from -1 to 1; the environment alone gets them in its own units.
+/// The bounds of a box of actions, onto which [-1, 1] is stretched. The replay and the critics know actions
+/// as the policy does, from -1 to 1; the environment alone gets them in its own units.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UnitBox {
     low: Vec<f32>,
@@ -33,7 +33,7 @@ impl UnitBox {
         Ok(Self { low: space.low.clone(), high: space.high.clone() })
     }
 
-    /// How many numbers an action has.
+    /// The number of numbers of an action.
     pub fn width(&self) -> usize {
         self.low.len()
     }

@@ -1,8 +1,8 @@
 //! The settings that agents share which learn from their own fresh experience. They stand here once, and are
 //! fields of each one's configuration.
 
-/// Declares a configuration: the fields in the braces, and beside them those that all policy gradients have, so
-/// that all are keys of one table.
+/// Declares a configuration: the fields in the braces, and beside them those that all policy gradients have,
+/// so that all are keys of one table.
 macro_rules! policy_gradient_config {
     ($(#[$about:meta])* pub struct $name:ident { $($(#[$of_own:meta])* pub $own:ident: $type:ty,)* }) => {
         $(#[$about])*
@@ -58,8 +58,8 @@ macro_rules! rollout_config {
             pub struct $name {
                 /// Steps of each environment from one update phase to the next.
                 pub rollout_steps: usize,
-                /// The decay of later steps in an advantage, `lambda` in the papers: 0 is one step, 1 the whole
-                /// rollout.
+                /// The decay of later steps in an advantage, `lambda` in the papers: 0 is one step, 1 the
+                /// whole rollout.
                 pub gae_lambda: f64,
                 $($(#[$of_own])* pub $own: $type,)*
             }

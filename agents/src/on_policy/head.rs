@@ -6,7 +6,7 @@ use pavlov_nn::Distribution;
 use crate::core::AgentError;
 use crate::networks::Encoder;
 
-/// Which distribution an action space asks for, and how its draws become actions.
+/// The distribution that an action space asks for, and the way from its draws to actions.
 #[derive(Clone, Debug)]
 pub struct ActionHead {
     distribution: Distribution,

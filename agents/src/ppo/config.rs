@@ -37,7 +37,8 @@ rollout_config! {
         pub value_clip_range: Option<f64>,
         /// The rule for the error of a clipped value.
         pub value_clip_rule: ValueClipRule,
-        /// A training stops early where the policy has moved by more than 1.5 times this divergence, or "off".
+        /// A training stops early where the policy has moved by more than 1.5 times this divergence, or
+        /// "off".
         #[serde(with = "optional")]
         pub target_kl: Option<f64>,
     }

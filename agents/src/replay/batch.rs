@@ -10,8 +10,8 @@ use crate::networks::Encoder;
 
 /// Room for transitions, gathered in ordinary memory.
 ///
-/// Numbers are encoded as they are gathered, bytes wait until they are where the network is: a quarter of the way to
-/// go, and often shared by an observation and the next.
+/// Numbers are encoded as they are gathered, bytes wait until they are where the network is: a quarter of the
+/// way to go, and often shared by an observation and the next.
 #[derive(Debug)]
 pub struct Batch {
     count: usize,
@@ -39,8 +39,8 @@ pub(super) struct Origin {
     pub number: u64,
 }
 
-/// How the bytes of observations stand in a batch: each row has `per_row` planes of `length` bytes, of which the first
-/// `count` are the observation, and `count` from `next` on the next one.
+/// The layout of observations' bytes in a batch: each row has `per_row` planes of `length` bytes, of which
+/// the first `count` are the observation, and `count` from `next` on the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Frames {
     pub count: usize,
@@ -65,8 +65,8 @@ pub(super) struct RowsMut<'a> {
 }
 
 impl Batch {
-    /// Room for `capacity` transitions with observations as `encoder` writes them and actions of `space`, to be learned
-    /// from on the CPU.
+    /// Room for `capacity` transitions with observations as `encoder` writes them and actions of `space`, to
+    /// be learned from on the CPU.
     ///
     /// # Errors
     /// [`AgentError`] for a space that no action can have, or when memory runs out.
@@ -116,7 +116,7 @@ impl Batch {
         Ok(Self { extras: HostBuffer::bound_for(device, &shape)?, ..self })
     }
 
-    /// How many transitions there is room for.
+    /// The number of transitions that there is room for.
     pub fn capacity(&self) -> usize {
         self.rewards.as_slice().len()
     }
@@ -145,8 +145,8 @@ impl Batch {
         })
     }
 
-    /// The transitions as tensors. On the CPU they share the batch's memory: they are to be used before it is filled
-    /// anew. On a GPU they are copies, whose fetching the batch waits for before it is filled anew.
+    /// The transitions as tensors. On the CPU they share the batch's memory: they are to be used before it is
+    /// filled anew. On a GPU they are copies, whose fetching the batch waits for before it is filled anew.
     ///
     /// # Errors
     /// [`AgentError::Nn`] when the device's memory runs out.
@@ -166,7 +166,7 @@ impl Batch {
         })
     }
 
-    /// What was acted on, and what followed.
+    /// The observations that were acted on, and those that followed.
     fn seen(&self, device: Device) -> Result<(Tensor, Tensor), AgentError> {
         let numbers = self.tensor(&self.observations, device)?;
         let next_numbers = self.tensor(&self.next_observations, device)?;
@@ -189,8 +189,8 @@ impl Batch {
         Ok(all.f_view([count, per_row, length])?)
     }
 
-    /// The bytes of what was acted on and of what followed, as they are, u8 `[batch, planes, length]` each; views of
-    /// the batch's memory.
+    /// The bytes of what was acted on and of what followed, as they are, u8 `[batch, planes, length]` each;
+    /// views of the batch's memory.
     ///
     /// # Errors
     /// [`AgentError::Nn`] when libtorch fails.
@@ -247,34 +247,35 @@ pub struct Numbers<'a> {
 /// Transitions as tensors.
 #[derive(Debug)]
 pub struct Transitions {
-    /// What was acted on, f32 `[batch, width]`.
+    /// The observations that were acted on, f32 `[batch, width]`.
     pub observations: Tensor,
-    /// What truly followed after as many steps as rewards were added up over, the final observation of an episode
-    /// included: f32 `[batch, width]`.
+    /// The observations that truly followed after as many steps as rewards were added up over, the final
+    /// observation of an episode included: f32 `[batch, width]`.
     pub next_observations: Tensor,
-    /// Which discrete actions made sense then, 1 or 0, at least one of them: f32 `[batch, actions]`; `[batch, 0]` where the
-    /// environment does not say.
+    /// The discrete actions that made sense then, 1 or 0, at least one of them: f32 `[batch, actions]`;
+    /// `[batch, 0]` where the environment does not say.
     pub masks: Tensor,
-    /// Which discrete actions make sense after it, 1 or 0, at least one of them: f32 `[batch, actions]`; `[batch, 0]`
-    /// where the environment does not say.
+    /// The discrete actions that make sense after it, 1 or 0, at least one of them: f32 `[batch, actions]`;
+    /// `[batch, 0]` where the environment does not say.
     pub next_masks: Tensor,
     /// Discrete actions, i64 `[batch, 1]`; multi-discrete ones `[batch, dimensions]`; else `[batch, 0]`.
     pub choices: Tensor,
     /// Continuous actions, f32 `[batch, dimensions]`, else `[batch, 0]`.
     pub points: Tensor,
-    /// What the policy added to each action when it acted (its memory's state, the action's probability), f32
-    /// `[batch, extras]`; `[batch, 0]` where it adds nothing.
+    /// The numbers that the policy added to each action when it acted (its memory's state, the action's
+    /// probability), f32 `[batch, extras]`; `[batch, 0]` where it adds nothing.
     pub extras: Tensor,
     /// The reward, or the discounted sum of several: f32 `[batch]`
     pub rewards: Tensor,
-    /// What the discounted next value is multiplied with: 0 where the world ended (terminated); else 1 after one
+    /// The factor of the discounted next value: 0 where the world ended (terminated); else 1 after one
     /// step, and `discount ^ (k - 1)` after `k`, also where the episode was merely cut off. f32 `[batch]`.
     pub continues: Tensor,
-    /// How much each one's loss weighs: 1, or less for those that were drawn more often than others. f32 `[batch]`.
+    /// The weight of each one's loss: 1, or less for those that were drawn more often than others. f32
+    /// `[batch]`.
     pub weights: Tensor,
 }
 
-/// How many numbers these actions have.
+/// The number of numbers of these actions.
 pub(super) fn widths(actions: &ActionBatch) -> Widths {
     let (choices, points) = match actions {
         ActionBatch::Discrete(_) => (1, 0),

@@ -1,4 +1,4 @@
-//! What a replay keeps, and how it is sampled.
+//! The configuration of a replay: what it keeps, and how it is sampled.
 
 use pavlov_common::optional;
 use pavlov_nn::Schedule;
@@ -7,19 +7,19 @@ use serde::{Deserialize, Serialize};
 use crate::core::AgentError;
 use crate::core::checks::{at_least_one, share};
 
-/// What a replay makes of the transitions that it is given, besides keeping the latest of them.
+/// The configuration of a replay, besides its capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ReplayConfig {
-    /// Over how many steps rewards are added up before the value of what follows is asked for (Sutton 1988), `n` in the
-    /// papers.
+    /// Over how many steps rewards are added up before the value of what follows is asked for (Sutton 1988),
+    /// `n` in the papers.
     pub n_steps: usize,
-    /// How much more often transitions are drawn that the value was wrong about: `alpha` of Schaul et al. (2016), from 0
+    /// The preference for transitions that the value was wrong about: `alpha` of Schaul et al. (2016), from 0
     /// (not at all) to 1; or "off", which draws uniformly.
     #[serde(with = "optional")]
     pub priority_exponent: Option<f64>,
-    /// How far that is made up for by weighing their losses less: `beta`, from 0 to 1, over the share of training that is
-    /// done.
+    /// The extent to which that is made up for by weighing their losses less: `beta`, from 0 to 1, over the
+    /// share of training that is done.
     pub importance_exponent: Schedule,
 }
 

@@ -1,8 +1,8 @@
 //! Replay: transitions kept for learning off-policy.
 //!
-//! `slab` holds rows that have several owners, `observations` keeps each part of an observation once, `streams` adds up
-//! rewards over steps, `priorities` says what is worth drawing, `ring` holds the transitions, `store` is the whole,
-//! `batch` what a learner gets.
+//! `slab` holds rows that have several owners, `observations` keeps each part of an observation once,
+//! `streams` adds up rewards over steps, `priorities` says what is worth drawing, `ring` holds the
+//! transitions, `store` is the whole, `batch` what a learner gets.
 
 mod batch;
 mod config;

@@ -1,9 +1,10 @@
 //! Observations, each part of which is kept once.
 //!
-//! An observation is known by its *parts*: a row of floats, and a row of bytes for each *plane* of a picture. Where a
-//! new observation shows what the one before it showed, one place further on, as a stack of the latest frames does,
-//! it shares those planes; where it is the one before it, it shares them all. This is found by comparing the numbers,
-//! not by trusting anyone: what is read back is what was put in, whatever wrappers, resets or restarts have done.
+//! An observation is known by its *parts*: a row of floats, and a row of bytes for each *plane* of a picture.
+//! Where a new observation shows what the one before it showed, one place further on, as a stack of the
+//! latest frames does, it shares those planes; where it is the one before it, it shares them all. This is
+//! found by comparing the numbers, not by trusting anyone: what is read back is what was put in, whatever
+//! wrappers, resets or restarts have done.
 
 use std::sync::Arc;
 
@@ -22,7 +23,7 @@ pub(super) struct Observations {
     layout: Arc<ObsLayout>,
     floats: Slab<f32>,
     planes: Slab<u8>,
-    /// How many planes an observation has; 0 where it has no bytes.
+    /// The number of an observation's planes; 0 where it has no bytes.
     count: usize,
     /// By how many planes the last stack had moved on.
     shift: usize,
@@ -44,12 +45,12 @@ impl Observations {
         }
     }
 
-    /// How many places an observation has.
+    /// The number of an observation's places.
     pub fn width(&self) -> usize {
         usize::from(self.layout.floats > 0) + self.count
     }
 
-    /// How many planes of how many bytes an observation has.
+    /// The number of an observation's planes, and of the bytes of each.
     pub fn planes(&self) -> (usize, usize) {
         (self.count, self.layout.bytes / self.count.max(1))
     }
@@ -75,7 +76,7 @@ impl Observations {
     fn put_planes(&mut self, bytes: &[u8], before: Option<&Places>, places: &mut Places) {
         let length = bytes.len() / self.count;
         let plane = |index: usize| &bytes[index * length..(index + 1) * length];
-        // How many planes are the last ones of the observation before.
+        // The number of planes that are the last ones of the observation before.
         let mut shared = 0;
         if let Some(before) = before {
             let moved = |shift: &usize| {
@@ -145,7 +146,7 @@ impl Observations {
         planes.iter().for_each(|&place| self.planes.release(place));
     }
 
-    /// How many rows of floats and how many planes are held.
+    /// The numbers of rows of floats and of planes that are held.
     #[cfg(test)]
     pub fn held(&self) -> (usize, usize) {
         (self.floats.held(), self.planes.held())
@@ -186,7 +187,7 @@ fn same(left: &[f32], right: &[f32]) -> bool {
     left.iter().zip(right).all(|(left, right)| left.to_bits() == right.to_bits())
 }
 
-/// How many planes the bytes are cut into: the channels of a picture that has them first, else one.
+/// The number of planes that the bytes are cut into: the channels of a picture that has them first, else one.
 fn planes(layout: &ObsLayout) -> usize {
     if layout.bytes == 0 {
         return 0;

@@ -1,4 +1,4 @@
-//! Which transitions are worth learning from (Schaul et al. 2016, proportional).
+//! Priorities of transitions (Schaul et al. 2016, proportional).
 
 use pavlov_common::SeededRng;
 use pavlov_nn::{StateDict, StateView};
@@ -9,8 +9,8 @@ use crate::core::AgentError;
 /// Added to an error, so that no transition is lost for ever.
 const LEAST_ERROR: f64 = 1e-6;
 
-/// The priority of each slot, `(|error| + 1e-6)^exponent`, as the leaves of a tree of sums: drawing and changing one
-/// takes as many steps as the tree is high.
+/// The priority of each slot, `(|error| + 1e-6)^exponent`, as the leaves of a tree of sums: drawing and
+/// changing one takes as many steps as the tree is high.
 #[derive(Clone, Debug)]
 pub(super) struct Priorities {
     exponent: f64,
@@ -43,7 +43,7 @@ impl Priorities {
         self.set(slot, self.largest);
     }
 
-    /// What was in this slot turned out to be wrong by so much.
+    /// Sets the error that the transition in this slot turned out to have.
     pub fn learned(&mut self, slot: usize, error: f32) {
         let priority = (f64::from(error.abs()) + LEAST_ERROR).powf(self.exponent);
         if priority.is_finite() {

@@ -7,7 +7,7 @@ use super::priorities::Priorities;
 use super::streams::{Outcome, Start};
 use crate::core::AgentError;
 
-/// How many numbers a transition has of each kind.
+/// The number of a transition's numbers, of each kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Widths {
     /// Of discrete actions, and of continuous ones; one of them is 0.
@@ -32,7 +32,7 @@ pub(super) struct Ring {
     pub widths: Widths,
     pub rewards: Vec<f32>,
     pub continues: Vec<f32>,
-    /// How many transitions there have ever been: the next one's slot is this modulo the capacity.
+    /// The number of transitions that there have ever been: the next one's slot is this modulo the capacity.
     pub written: u64,
 }
 
@@ -53,7 +53,7 @@ impl Ring {
         }
     }
 
-    /// How many slots there can be.
+    /// The largest number of slots.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
@@ -90,7 +90,7 @@ impl Ring {
         (&self.observations[span.clone()], &self.nexts[span])
     }
 
-    /// How many transitions came before the one in this slot.
+    /// The number of transitions before the one in this slot.
     pub fn number(&self, slot: usize) -> u64 {
         let (capacity, head) = (self.capacity as u64, self.written % self.capacity as u64);
         let round = self.written / capacity;

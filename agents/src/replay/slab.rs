@@ -14,7 +14,7 @@ pub(super) struct Slab<T> {
     /// A chunk has `1 << shift` rows.
     shift: u32,
     chunks: Vec<Vec<T>>,
-    /// How many owners each row has.
+    /// The number of owners of each row.
     owners: Vec<u32>,
     free: Vec<u32>,
 }
@@ -62,7 +62,7 @@ impl<T: ArrayElement + Copy + PartialEq> Slab<T> {
         }
     }
 
-    /// How many rows have an owner.
+    /// The number of rows that have an owner.
     #[cfg(test)]
     pub fn held(&self) -> usize {
         self.owners.len() - self.free.len()

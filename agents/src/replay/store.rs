@@ -16,12 +16,12 @@ use super::streams::{Start, Stream};
 use crate::core::{AgentError, Experience};
 use crate::networks::Encoder;
 
-/// The latest `capacity` transitions, drawn uniformly with replacement (Lin 1992; Mnih et al. 2015), or by priority
-/// (Schaul et al. 2016), of one step or of several (Sutton 1988).
+/// The latest `capacity` transitions, drawn uniformly with replacement (Lin 1992; Mnih et al. 2015), or by
+/// priority (Schaul et al. 2016), of one step or of several (Sutton 1988).
 ///
-/// A struct of arrays. Observations are kept once, in parts: what a transition leads to is what the next one begins
-/// with, and of a stack of frames only the newest is new. The final observation of an episode, which no other transition
-/// begins with, is kept like any other. Memory is taken as transitions come.
+/// A struct of arrays. Observations are kept once, in parts: what a transition leads to is what the next one
+/// begins with, and of a stack of frames only the newest is new. The final observation of an episode, which
+/// no other transition begins with, is kept like any other. Memory is taken as transitions come.
 #[derive(Clone, Debug)]
 pub struct Replay {
     config: ReplayConfig,
@@ -39,23 +39,24 @@ pub struct Replay {
 /// One step of an environment.
 #[derive(Clone, Copy, Debug)]
 pub struct Step<'a> {
-    /// What was acted on.
+    /// The observation that was acted on.
     pub observation: ObsRef<'a>,
-    /// What was done.
+    /// The action.
     pub action: Action<'a>,
     /// The reward.
     pub reward: f32,
     /// Whether, and how, the episode ended with it.
     pub end: End,
-    /// What truly followed: the final observation, if the episode ended.
+    /// The observation that truly followed: the final one, if the episode ended.
     pub next: ObsRef<'a>,
-    /// What the policy added when it acted: numbers that belong to the action, such as the state of its memory or the
-    /// action's probability.
+    /// The numbers that the policy added when it acted: they belong to the action, such as the state of its
+    /// memory or the action's probability.
     pub extras: &'a [f32],
 }
 
 impl<'a> Step<'a> {
-    /// The steps of an experience, each with its row; `extras` is `[rows, width]`. Rows that are resets are none.
+    /// The steps of an experience, each with its row; `extras` is `[rows, width]`. Rows that are resets are
+    /// none.
     pub fn each(experience: Experience<'a>, extras: &'a [f32]) -> impl Iterator<Item = (usize, Self)> {
         let Experience { observations, actions, step } = experience;
         let rows = (0..observations.rows()).filter(|&row| !step.resets[row]);
@@ -114,7 +115,7 @@ impl Replay {
         self
     }
 
-    /// How many transitions there are.
+    /// The number of transitions.
     pub fn len(&self) -> usize {
         self.ring.rewards.len()
     }
@@ -124,12 +125,12 @@ impl Replay {
         self.ring.rewards.is_empty()
     }
 
-    /// How many transitions there can be.
+    /// The largest number of transitions.
     pub fn capacity(&self) -> usize {
         self.ring.capacity()
     }
 
-    /// How many transitions there have ever been.
+    /// The number of transitions that there have ever been.
     pub fn written(&self) -> u64 {
         self.ring.written
     }
@@ -189,8 +190,8 @@ impl Replay {
         (start.rewards, start.discount, start.steps) = (0.0, 1.0, 0);
     }
 
-    /// Environment `env` goes on somewhere else, though its episode has not ended: what it was in the middle of counts as
-    /// truncated.
+    /// Environment `env` goes on somewhere else, though its episode has not ended: what it was in the middle
+    /// of counts as truncated.
     pub fn cut(&mut self, env: usize) {
         let Some(stream) = self.streams.get_mut(env) else { return };
         let mut stream = std::mem::take(stream);
@@ -252,8 +253,8 @@ impl Replay {
         }
     }
 
-    /// By how much the values of a batch's transitions turned out to be wrong. Those that were overwritten since are
-    /// left alone.
+    /// By how much the values of a batch's transitions turned out to be wrong. Those that were overwritten
+    /// since are left alone.
     pub fn learned(&mut self, batch: &Batch, errors: &[f32]) {
         let Some(priorities) = &mut self.priorities else { return };
         for (origin, &error) in batch.origins.iter().zip(errors) {
@@ -268,7 +269,7 @@ impl Replay {
         self.priorities.is_some()
     }
 
-    /// How long ago the transitions of a batch came in, in transitions, on average.
+    /// The mean age of a batch's transitions, in transitions.
     pub fn age(&self, batch: &Batch) -> f64 {
         let ages = batch.origins.iter().map(|origin| (self.ring.written - origin.number) as f64);
         ages.sum::<f64>() / batch.origins.len().max(1) as f64
@@ -293,8 +294,8 @@ impl Replay {
         rows.continues[row] = self.ring.continues[slot];
     }
 
-    /// How the planes of these transitions go into a batch: those that an observation shares with the next one once, if
-    /// that is so for all of them.
+    /// The way of these transitions' planes into a batch: those that an observation shares with the next one
+    /// once, if that is so for all of them.
     fn frames(&self, slots: &[usize]) -> Frames {
         let (count, length) = self.observations.planes();
         let shared = |shift: usize| {
@@ -341,7 +342,7 @@ impl Replay {
         (self.ring.rewards[slot], self.ring.continues[slot])
     }
 
-    /// How many rows of floats and how many planes are held.
+    /// The numbers of rows of floats and of planes that are held.
     #[cfg(test)]
     pub(super) fn held(&self) -> (usize, usize) {
         self.observations.held()

@@ -1,4 +1,4 @@
-//! What each environment is in the middle of: the steps whose returns are not known yet.
+//! The running steps of each environment: those whose returns are not known yet.
 
 use std::collections::VecDeque;
 
@@ -21,7 +21,7 @@ pub(super) struct Start {
     pub rewards: f32,
     /// The power of gamma with which the next reward counts.
     pub discount: f32,
-    /// How many rewards there are.
+    /// The number of rewards.
     pub steps: usize,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Start {
 pub(super) struct Stream {
     /// Whether an episode is under way.
     pub going_on: bool,
-    /// What its last step led to.
+    /// The outcome of its last step.
     pub latest: Vec<u32>,
     /// The oldest first; at most as many as returns have steps.
     pub starts: VecDeque<Start>,
@@ -39,17 +39,18 @@ pub(super) struct Stream {
     pub spare: Vec<Start>,
 }
 
-/// What a transition leads to.
+/// The outcome of a transition.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outcome<'a> {
     /// Where the parts of the observation are that its value is asked of.
     pub next: &'a Places,
-    /// What that value counts, in units of gamma: `gamma ^ (steps - 1)`, or 0 where the world ended.
+    /// The factor of that value, in units of gamma: `gamma ^ (steps - 1)`, or 0 where the world ended.
     pub continues: f32,
 }
 
 impl Stream {
-    /// Adds a reward to all starts; gives those whose returns are then complete, the oldest first, to `finish`.
+    /// Adds a reward to all starts; gives those whose returns are then complete, the oldest first, to
+    /// `finish`.
     pub fn advance(
         &mut self,
         (reward, end): (f32, End),
@@ -71,8 +72,8 @@ impl Stream {
         }
     }
 
-    /// The episode is broken off here, for no reason of its own: what there is of returns is complete, and the value of
-    /// what was seen last is asked for the rest.
+    /// The episode is broken off here, for no reason of its own: what there is of returns is complete, and
+    /// the value of what was seen last is asked for the rest.
     pub fn cut(&mut self, discount: f32, mut finish: impl FnMut(&Start, Outcome<'_>)) {
         self.going_on = false;
         for start in self.starts.drain(..) {

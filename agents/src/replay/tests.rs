@@ -65,7 +65,8 @@ impl Tape {
     }
 }
 
-/// Steps of `num_envs` environments whose episodes end as `ends` says, written as a vector environment writes them.
+/// Steps of `num_envs` environments whose episodes end as `ends` says, written as a vector environment writes
+/// them.
 fn play(replay: &mut Replay, tapes: &mut [Tape], ends: &[Vec<End>], clock: &mut f32) {
     let num_envs = tapes.len();
     let mut observations = ObsBatch::new(&space(), num_envs);
@@ -106,7 +107,7 @@ fn stored(replay: &Replay) -> Vec<Transition> {
     (0..replay.len()).map(each).collect()
 }
 
-/// What a replay of this capacity must hold.
+/// The transitions that a replay of this capacity must hold.
 fn expected(tapes: &[Tape], n_steps: usize, capacity: usize) -> Vec<Transition> {
     let mut all: Vec<(usize, usize, Transition)> = Vec::new();
     for (env, tape) in tapes.iter().enumerate() {

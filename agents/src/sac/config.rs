@@ -75,8 +75,8 @@ off_policy_config! {
         pub temperature: Temperature,
         /// The initial value of a trained temperature.
         pub temperature_start: f64,
-        /// The entropy that a trained temperature aims at, in nats; "off" takes minus the number of an action's
-        /// dimensions, or 0.98 of the largest entropy for discrete actions.
+        /// The entropy that a trained temperature aims at, in nats; "off" takes minus the number of an
+        /// action's dimensions, or 0.98 of the largest entropy for discrete actions.
         #[serde(with = "optional")]
         pub target_entropy: Option<f64>,
     }

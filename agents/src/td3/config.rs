@@ -10,8 +10,8 @@ use crate::off_policy::{NoiseConfig, OffPolicyAgent, UnitBox, UpdatesPerPhase, o
 use crate::replay::ReplayConfig;
 
 off_policy_config! {
-    /// The configuration of TD3. The defaults are the paper's, with Stable-Baselines3's networks' sizes replaced
-    /// by the paper's authors' later 256-256; each environment's preset says what differs.
+    /// The configuration of TD3. The defaults are the paper's, with Stable-Baselines3's networks' sizes
+    /// replaced by the paper's authors' later 256-256; each environment's preset says what differs.
     pub struct Td3Config {
         /// The number of critics; a target is the smallest of their values.
         pub critics: usize,

@@ -1,8 +1,10 @@
-//! The Gaussian whose draws are pressed through tanh into (-1, 1), as soft actor-critic has it (Haarnoja et al. 2018).
+//! The Gaussian whose draws are pressed through tanh into (-1, 1), as soft actor-critic has it (Haarnoja et
+//! al. 2018).
 //!
-//! Draws are held before the squashing: `a = tanh(u)` cannot be inverted near 1 without losing all digits. Its mode is
-//! taken as the tanh of the mean. Its entropy has no closed form; minus the log-probability of a draw estimates it. The
-//! divergence of two of them is that of the Gaussians, since both are pressed through the same function.
+//! Draws are held before the squashing: `a = tanh(u)` cannot be inverted near 1 without losing all digits.
+//! Its mode is taken as the tanh of the mean. Its entropy has no closed form; minus the log-probability of a
+//! draw estimates it. The divergence of two of them is that of the Gaussians, since both are pressed through
+//! the same function.
 
 use tch::Tensor;
 
@@ -11,7 +13,8 @@ use super::tensors::sum;
 use super::{Distribution, tensors};
 use crate::NnError;
 
-/// The logarithm of how much tanh stretches at `u`: `ln(1 - tanh(u)^2)`, in a form that is exact far from zero.
+/// The logarithm of how much tanh stretches at `u`: `ln(1 - tanh(u)^2)`, in a form that is exact far from
+/// zero.
 pub fn log_slope(u: f32) -> f32 {
     2.0 * (std::f32::consts::LN_2 - u - softplus(-2.0 * u))
 }
@@ -30,8 +33,9 @@ pub fn log_prob(parameters: &Tensor, u: &Tensor) -> Result<Tensor, NnError> {
     Ok(before.f_sub(&sum(&log_slope)?)?)
 }
 
-/// The draw before the squashing that `noise` (standard normal, f32 `[batch, n]`) stands for, `mean + deviation noise`:
-/// f32 `[batch, n]`, recorded by autograd, so that a gradient with respect to it reaches the parameters.
+/// The draw before the squashing that `noise` (standard normal, f32 `[batch, n]`) stands for, `mean +
+/// deviation noise`: f32 `[batch, n]`, recorded by autograd, so that a gradient with respect to it reaches
+/// the parameters.
 ///
 /// # Errors
 /// [`NnError::Shape`] when the shapes do not fit.

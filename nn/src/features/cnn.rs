@@ -29,9 +29,9 @@ impl Image {
         self.len() == 0
     }
 
-    /// The rows, `[batch, numbers]`, as a batch of images, `[batch, channels, height, width]`, in the memory order that
-    /// libtorch calls "channels last": its convolutions take it as it is, and any other they reorder at each layer. Without
-    /// a copy where the rows have that order.
+    /// The rows, `[batch, numbers]`, as a batch of images, `[batch, channels, height, width]`, in the memory
+    /// order that libtorch calls "channels last": its convolutions take it as it is, and any other they
+    /// reorder at each layer. Without a copy where the rows have that order.
     ///
     /// # Errors
     /// [`NnError::Torch`] for rows of another width.
@@ -91,8 +91,9 @@ impl Stage {
 /// A convolutional network; its output is the flattened features, in the order of channels, height, width, as
 /// PyTorch's `nn.Flatten` has them.
 ///
-/// The plain networks' parameters are named by the layer's number: `0.weight` (`[filters, channels, kernel, kernel]`),
-/// `0.bias`, `1.weight` ... The residual network's are named `block0.conv.weight`, `block0.residual0.conv0.weight` ...
+/// The plain networks' parameters are named by the layer's number: `0.weight` (`[filters, channels, kernel,
+/// kernel]`), `0.bias`, `1.weight` ... The residual network's are named `block0.conv.weight`,
+/// `block0.residual0.conv0.weight` ...
 #[derive(Clone, Debug)]
 pub struct Cnn {
     image: Image,
@@ -107,7 +108,8 @@ impl Cnn {
     /// Describes a network for this image and adds its parameters to the layout.
     ///
     /// # Errors
-    /// [`NnError::Config`] for an image or layers that make no sense, or an image that is too small for the layers.
+    /// [`NnError::Config`] for an image or layers that make no sense, or an image that is too small for the
+    /// layers.
     pub fn new(
         layout: &mut Layout,
         prefix: &str,
@@ -142,12 +144,12 @@ impl Cnn {
         self
     }
 
-    /// How many numbers go in.
+    /// The number of inputs.
     pub fn inputs(&self) -> i64 {
         self.image.len()
     }
 
-    /// How many features come out.
+    /// The number of features.
     pub fn outputs(&self) -> i64 {
         self.outputs
     }

@@ -12,8 +12,8 @@ use crate::NnError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Architecture {
-    /// Three layers of 32, 64 and 64 filters (Mnih et al. 2015, "Human-level control through deep reinforcement
-    /// learning", Nature).
+    /// Three layers of 32, 64 and 64 filters (Mnih et al. 2015, "Human-level control through deep
+    /// reinforcement learning", Nature).
     Nature,
     /// The residual network of 15 convolutions (Espeholt et al. 2018, "IMPALA", figure 3, right).
     Impala,

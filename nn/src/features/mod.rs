@@ -1,4 +1,5 @@
-//! The front of a network whose observations have several parts: images become features, numbers pass as they are.
+//! The front of a network whose observations have several parts: images become features, numbers pass as they
+//! are.
 
 mod cnn;
 mod config;
@@ -41,20 +42,21 @@ enum Branch {
     Cnn(Box<Cnn>),
 }
 
-/// From a row of several parts to a row of features. Each image goes through convolutions of its own; what comes out
-/// stands in the parts' order. Without images this is the identity, and has no parameters.
+/// From a row of several parts to a row of features. Each image goes through convolutions of its own; what
+/// comes out stands in the parts' order. Without images this is the identity, and has no parameters.
 #[derive(Clone, Debug)]
 pub struct Features {
     branches: Vec<Branch>,
 }
 
 impl Features {
-    /// Describes the front for these parts, in the order in which they lie in the row, and adds its parameters to the
-    /// layout: named `prefix` + the network's own names (`0.weight` ...), and with several images `prefix` + `image0.` +
-    /// those names, where images alone are counted.
+    /// Describes the front for these parts, in the order in which they lie in the row, and adds its
+    /// parameters to the layout: named `prefix` + the network's own names (`0.weight` ...), and with several
+    /// images `prefix` + `image0.` + those names, where images alone are counted.
     ///
     /// # Errors
-    /// [`NnError::Config`] when an image is too small for the layers, or a part or the configuration makes no sense.
+    /// [`NnError::Config`] when an image is too small for the layers, or a part or the configuration makes no
+    /// sense.
     pub fn new(
         layout: &mut Layout,
         prefix: &str,
@@ -99,12 +101,12 @@ impl Features {
         self
     }
 
-    /// How many numbers go in.
+    /// The number of inputs.
     pub fn inputs(&self) -> i64 {
         self.branches.iter().map(Branch::inputs).sum()
     }
 
-    /// How many features come out.
+    /// The number of features.
     pub fn outputs(&self) -> i64 {
         self.branches.iter().map(Branch::outputs).sum()
     }

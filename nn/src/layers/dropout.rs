@@ -81,8 +81,8 @@ pub(crate) fn dropout(pass: &mut Pass<'_>, x: &Tensor, share: f64) -> Result<Ten
     }
 }
 
-/// The mask of dropout for numbers of this shape, f32, drawn from the pass's generator: 0 with chance `share`,
-/// else `1 / (1 - share)`. `None` where nothing is silenced.
+/// The mask of dropout for numbers of this shape, f32, drawn from the pass's generator: 0 with chance
+/// `share`, else `1 / (1 - share)`. `None` where nothing is silenced.
 pub(crate) fn dropout_mask(
     pass: &mut Pass<'_>,
     shape: &[i64],

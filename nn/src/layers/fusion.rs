@@ -76,7 +76,7 @@ pub enum Fusible {
 /// windows of 1152 and more 0.2 to 1.0).
 const LARGEST_WINDOW: i64 = 640;
 
-/// What the perceptron's node adds to the variance in a layer norm.
+/// The perceptron's node adds this to the variance in a layer norm.
 const NODE_EPS: f64 = 1e-5;
 
 /// One step of a [`Sequential`](super::Sequential): a range of modules that run one by one or as one node.
@@ -236,8 +236,8 @@ struct Dense {
     dropout: f64,
 }
 
-/// Linear layers, each with a layer norm or without, one activation after each but the last, which has its own,
-/// and dropout between them.
+/// Linear layers, each with a layer norm or without, one activation after each but the last, which has its
+/// own, and dropout between them.
 #[derive(Clone, Debug)]
 pub(super) struct Perceptron {
     layers: Vec<Dense>,

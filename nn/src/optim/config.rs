@@ -1,4 +1,4 @@
-//! What an optimiser is, as a typed configuration.
+//! The configuration of optimisers.
 
 use serde::{Deserialize, Serialize};
 
@@ -106,9 +106,9 @@ impl OptimizerConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamConfig {
-    /// How much of the first moment is kept at each step, `0 <= beta1 < 1`.
+    /// The share of the first moment that is kept at each step, `0 <= beta1 < 1`.
     pub beta1: f64,
-    /// How much of the second moment is kept at each step, `0 <= beta2 < 1`.
+    /// The share of the second moment that is kept at each step, `0 <= beta2 < 1`.
     pub beta2: f64,
     /// Keeps the step finite where gradients vanish. PPO and A2C use 1e-5.
     pub eps: f64,
@@ -149,9 +149,9 @@ impl AdamConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AdamwConfig {
-    /// How much of the first moment is kept at each step, `0 <= beta1 < 1`.
+    /// The share of the first moment that is kept at each step, `0 <= beta1 < 1`.
     pub beta1: f64,
-    /// How much of the second moment is kept at each step, `0 <= beta2 < 1`.
+    /// The share of the second moment that is kept at each step, `0 <= beta2 < 1`.
     pub beta2: f64,
     /// Keeps the step finite where gradients vanish.
     pub eps: f64,
@@ -196,7 +196,7 @@ impl From<AdamwConfig> for AdamConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RmspropConfig {
-    /// How much of the averages is kept at each step, `0 <= alpha < 1`.
+    /// The share of the averages that is kept at each step, `0 <= alpha < 1`.
     pub alpha: f64,
     /// Keeps the step finite where gradients vanish.
     pub eps: f64,
@@ -207,7 +207,7 @@ pub struct RmspropConfig {
     pub square_average_start: f64,
     /// Whether the square of the gradient's average is taken off the average of squares.
     pub centered: bool,
-    /// How much of the momentum is kept at each step, `0 <= momentum < 1`; 0 goes without.
+    /// The share of the momentum that is kept at each step, `0 <= momentum < 1`; 0 goes without.
     pub momentum: f64,
     /// `weight_decay_l2 p` is added to the gradient.
     pub weight_decay_l2: f64,
@@ -257,7 +257,7 @@ impl RmspropConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SgdConfig {
-    /// How much of the momentum is kept at each step, `0 <= momentum < 1`; 0 goes without.
+    /// The share of the momentum that is kept at each step, `0 <= momentum < 1`; 0 goes without.
     pub momentum: f64,
     /// The share of each gradient that does not enter the momentum, `0 <= dampening <= 1`.
     pub dampening: f64,

@@ -17,7 +17,7 @@ use crate::{Layout, NnError, ParameterSpec, Role};
 pub struct ParameterGroup {
     /// The parameters' names, in which each `*` stands for any characters ([`Layout::freeze`]).
     pub names: Vec<String>,
-    /// What the learning rate is multiplied by.
+    /// The factor of the learning rate.
     pub learning_rate_factor: f64,
     /// Whether weight decay acts, of every kind that the optimiser has.
     pub weight_decay: bool,
@@ -50,17 +50,17 @@ impl ParameterGroup {
 pub(super) struct Run {
     /// Where it starts in the flat tensor.
     pub from: i64,
-    /// How many numbers it has.
+    /// The number of its numbers.
     pub len: i64,
     pub pace: Pace,
 }
 
-/// How a parameter is stepped.
+/// The rule by which a parameter is stepped.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Pace {
     pub learning_rate_factor: f64,
     pub decays: bool,
-    /// How many steps the optimiser had made when it took the parameter on.
+    /// The number of steps that the optimiser had made when it took the parameter on.
     pub taken_on_after: u64,
 }
 

@@ -183,12 +183,12 @@ impl Optimizer {
         Err(NnError::Shape(format!("the optimiser was made for {numbers}: make one for each network")))
     }
 
-    /// What the optimiser is.
+    /// The optimiser's configuration.
     pub fn config(&self) -> &OptimizerConfig {
         &self.config
     }
 
-    /// How many steps it has made.
+    /// The number of steps that it has made.
     pub fn steps(&self) -> u64 {
         self.steps
     }

@@ -1,4 +1,4 @@
-//! How one step moves the parameters: each optimiser's numbers beside its moments.
+//! One step of each optimiser: its numbers, and its moments beside the parameters.
 
 use tch::{Device, Kind, Tensor};
 

@@ -16,7 +16,7 @@ use tch::{Device, Tensor};
 use super::{Optimizer, OptimizerConfig};
 use crate::{Init, Layout, Parameters, Schedule, StateDict, weights};
 
-/// What `scripts/record-optimizers.py` recorded.
+/// The record of `scripts/record-optimizers.py`.
 struct Fixtures {
     tensors: StateDict<'static>,
     cases: Vec<Case>,

@@ -34,7 +34,7 @@ pub struct ParameterSpec {
     pub name: String,
     /// The shape.
     pub shape: Vec<i64>,
-    /// How it starts.
+    /// Its initial values.
     pub init: Init,
     /// Its role in training.
     pub role: Role,
@@ -46,7 +46,7 @@ pub struct ParameterSpec {
 }
 
 impl ParameterSpec {
-    /// How many numbers the parameter has.
+    /// The number of the parameter's numbers.
     pub fn len(&self) -> i64 {
         self.shape.iter().product()
     }
@@ -229,17 +229,17 @@ impl Layout {
         &self.specs
     }
 
-    /// How many numbers there are: parameters and buffers.
+    /// The number of all numbers: parameters and buffers.
     pub fn len(&self) -> i64 {
         self.len
     }
 
-    /// How many numbers are trained.
+    /// The number of trainable numbers.
     pub fn trainable_len(&self) -> i64 {
         self.trainable_len
     }
 
-    /// How many numbers are parameters, trainable or frozen: where the buffers start.
+    /// The number of the parameters' numbers, trainable or frozen: where the buffers start.
     pub fn parameters_len(&self) -> i64 {
         self.parameters_len
     }

@@ -9,15 +9,15 @@ use tch::Kind;
 use super::Parameters;
 use crate::{NnError, StateDict, StateView};
 
-/// How names in a file become names of the network: one start of a name is taken for another.
+/// From names in a file to names of the network: one start of a name is taken for another.
 ///
 /// `{ from = "module.", to = "" }` strips a prefix, `{ from = "fc.", to = "head." }` renames a part.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rename {
-    /// How the name starts in the file.
+    /// The start of the name in the file.
     pub from: String,
-    /// What stands for it in the network.
+    /// The start that stands for it in the network.
     pub to: String,
 }
 
@@ -45,7 +45,7 @@ impl fmt::Display for OtherShape {
     }
 }
 
-/// What a partial load found. All but `unexpected` are names of the network's parameters and buffers.
+/// The report of a partial load. All but `unexpected` are names of the network's parameters and buffers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadReport {
     /// Loaded.
@@ -64,7 +64,7 @@ impl LoadReport {
         self.missing.is_empty() && self.other_shape.is_empty()
     }
 
-    /// What does not fit, each kind with a count and the first few names; empty when all fits.
+    /// All that does not fit, each kind with a count and the first few names; empty when all fits.
     fn complaints(&self) -> Vec<String> {
         let quoted = |name: &String| format!("`{name}`");
         let mut complaints = Vec::new();
@@ -148,7 +148,7 @@ impl Parameters {
         Ok(report)
     }
 
-    /// What of the state fits.
+    /// The part of the state that fits.
     fn compare<'s>(
         &self,
         state: &StateView<'s>,

@@ -181,7 +181,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// What the parameters are and where they stand.
+    /// The names, shapes and places of the parameters.
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
@@ -191,7 +191,7 @@ impl Parameters {
         &self.layout
     }
 
-    /// How many numbers there are: parameters and buffers.
+    /// The number of all numbers: parameters and buffers.
     pub fn len(&self) -> i64 {
         self.layout.len()
     }

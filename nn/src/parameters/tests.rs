@@ -156,7 +156,7 @@ fn a_view_that_is_alive_forbids_freezing_and_sees_all_else() {
     assert_eq!(view.values(), parameters.values());
     let error = parameters.freeze(&["0.weight"]).unwrap_err().to_string();
     assert!(error.contains("drop the view"), "{error}");
-    // What is so already needs no other memory.
+    // A tensor that is so already needs no other memory.
     parameters.unfreeze(&["0.weight"]).unwrap();
     drop(view);
     parameters.freeze(&["0.weight"]).unwrap();

@@ -96,7 +96,7 @@ VECTORISED void gru_step_back(const Row& row, float* by_h, int64_t n) {
   }
 }
 
-// What each step begins with: the state before it, or nothing where it starts anew.
+// The beginning of each step: the state before it, or nothing where it starts anew.
 void begin_step(const Sequence& s, int64_t step, Range rows) {
   const int64_t width = s.width();
   for (int64_t b = rows.begin; b < rows.begin + rows.count; ++b) {
@@ -184,7 +184,7 @@ void sequence_forward(const Sequence& s) {
   std::vector<float> weight_transposed(n * columns), bias(s.bias_ih, s.bias_ih + columns);
   for (int64_t u = 0; u < columns; ++u)
     for (int64_t k = 0; k < n; ++k) weight_transposed[k * columns + u] = s.weight_hh[u * n + k];
-  // What a GRU's n takes from the state is kept apart, its bias with it.
+  // A GRU keeps apart what n takes from the state, its bias with it.
   for (int64_t u = 0; u < (s.cell == Cell::kLstm ? 4 : 2) * n; ++u) bias[u] += s.bias_hh[u];
 
   const int parts = parts_of(s);
@@ -208,7 +208,7 @@ void sequence_backward(const Sequence& s, const SequenceGradients& gradients) {
     const Matrix inputs{s.x, s.in}, states{s.before, s.width()};
     add_weight_gradients(s, gradients.weight_ih, gradients.bias_ih, s.gates, inputs, s.in,
                          part_of(columns, part, parts));
-    // What a GRU's n takes from the state has gradients of its own.
+    // The part of a GRU's n that comes from the state has gradients of its own.
     const int64_t shared = s.cell == Cell::kLstm ? columns : 2 * n;
     add_weight_gradients(s, gradients.weight_hh, gradients.bias_hh, s.gates, states, n,
                          part_of(shared, part, parts));

@@ -153,7 +153,7 @@ int parts_of(const std::vector<ConvLayer>& layers, int64_t batch) {
   return static_cast<int>(std::clamp<int64_t>(std::min(batch, products / kWorthwhile), 1, kParts));
 }
 
-// What one thread needs besides the tensors. Kept from call to call.
+// The memory that one thread needs besides the tensors. Kept from call to call.
 struct Workspace {
   Numbers windows, frame, image;
   Numbers between[2];
@@ -224,8 +224,8 @@ void backward(const ConvLayer& layer, Product multiply, const Numbers& weight, c
   }
 }
 
-// What a part of the batch adds to the gradients of all layers: weights in the order [window, filters], then
-// biases.
+// The sums that a part of the batch adds to the gradients of all layers: weights in the order [window,
+// filters], then biases.
 struct Sums {
   std::vector<Numbers> weights, biases;
 };

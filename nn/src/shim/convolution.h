@@ -20,7 +20,7 @@ struct ConvLayer {
   int64_t out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
   int64_t out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
   int64_t positions() const { return out_height() * out_width(); }
-  // How many numbers one output sees.
+  // The number of inputs that one output sees.
   int64_t window() const { return kernel * kernel * channels; }
 };
 

@@ -89,14 +89,14 @@ INLINED void add_sums(float* sums, const float* rows, int64_t batch, int64_t str
   for (int c = 0; c < kColumns; ++c) sums[c] += own[c];
 }
 
-// How the passes are cut into parts. It depends on shapes alone, never on the number of threads, so that
+// The cut of the passes into parts. It depends on shapes alone, never on the number of threads, so that
 // every number is the same however many there are.
 struct Cut {
   int parts = 1;
-  // Parts are rows of the batch, which go through all layers without waiting for each other: right for weights
-  // that a processor's own cache holds, and for batches that are larger than them. Otherwise they are units of
-  // each layer in turn, so that a thread reads its share of the weights alone, which for large ones is what
-  // costs.
+  // Parts are rows of the batch, which go through all layers without waiting for each other: right for
+  // weights that a processor's own cache holds, and for batches that are larger than them. Otherwise they are
+  // units of each layer in turn, so that a thread reads its share of the weights alone, which for large ones
+  // is what costs.
   bool by_rows = true;
 };
 
@@ -126,7 +126,7 @@ void multiply(const DenseLayer& layer, int64_t m, int64_t n, int64_t k, Matrix a
   (rounds ? product_bf16 : product)(m, n, k, a, b, start, row, c, stride, finish);
 }
 
-// What follows the activation.
+// Dropout, behind the activation.
 void drop(const DenseLayer& layer, Range rows, Range units) {
   if (!layer.mask) return;
   const int64_t at = rows.begin * layer.out + units.begin;

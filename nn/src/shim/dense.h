@@ -15,7 +15,7 @@ bool dense_knows(Activation activation);
 // Adds the sum of each column of `batch` rows, `stride` numbers apart, to `sums`, which has `width` numbers.
 void add_column_sums(float* sums, const float* rows, int64_t batch, int64_t width, int64_t stride);
 
-// What a layer norm adds to the variance (PyTorch's default).
+// A layer norm adds this to the variance (PyTorch's default).
 constexpr float kNormEpsilon = 1e-5f;
 
 struct DenseLayer {

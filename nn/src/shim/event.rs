@@ -17,11 +17,13 @@ unsafe extern "C" {
 #[derive(Debug)]
 pub struct Event(*mut c_void);
 
-// SAFETY: an event belongs to no thread; libtorch only asks that two do not use it at the same time, and it is not Sync.
+// SAFETY: an event belongs to no thread; libtorch only asks that two do not use it at the same time, and it
+// is not Sync.
 unsafe impl Send for Event {}
 
 impl Event {
-    /// The end of what was given to the device to do so far; `None` where nothing is ever left to do, on the CPU.
+    /// The end of what was given to the device to do so far; `None` where nothing is ever left to do, on the
+    /// CPU.
     ///
     /// # Errors
     /// [`NnError::Shim`] when the device refuses.

@@ -25,8 +25,9 @@ struct LeakyRelu {
   static INLINED float slope(float y) { return y <= 0.0f ? kLeakySlope : 1.0f; }
 };
 
-// The operations that functions are written in, on one number; product_avx2.cpp and product_avx512.cpp have them for
-// vectors. A product and a sum are rounded as one by name, so that every processor gives the same bits.
+// The operations that functions are written in, on one number; product_avx2.cpp and product_avx512.cpp have
+// them for vectors. A product and a sum are rounded as one by name, so that every processor gives the same
+// bits.
 struct Scalar {
   using V = float;
   static INLINED V splat(float x) { return x; }

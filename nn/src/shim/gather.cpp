@@ -7,14 +7,15 @@
 
 namespace {
 
-// The first part of a row that is about to be copied: where pages begin the processor does not look ahead by itself.
+// The first part of a row that is about to be copied: where pages begin the processor does not look ahead by
+// itself.
 void expect(const uint8_t* row, int64_t length) {
 #if defined(__GNUC__)
   for (int64_t at = 0; at < length; at += 64) __builtin_prefetch(row + at, 0, 2);
 #endif
 }
 
-// How many rows ahead, and how much of them.
+// So many rows are fetched ahead, and so much of them.
 constexpr int64_t kAhead = 2;
 constexpr int64_t kMost = 8192;
 

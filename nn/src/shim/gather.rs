@@ -12,8 +12,8 @@ pub fn gather(rows: &[&[u8]], out: &mut [u8]) {
     let length = rows.first().map_or(0, |row| row.len());
     assert!(rows.iter().all(|row| row.len() == length) && out.len() == rows.len() * length);
     let pointers: Vec<*const u8> = rows.iter().map(|row| row.as_ptr()).collect();
-    // SAFETY: each pointer is good for `length` bytes and `out` for as many rows, as was just checked; `out` is borrowed
-    // mutably, so that it overlaps none of them.
+    // SAFETY: each pointer is good for `length` bytes and `out` for as many rows, as was just checked; `out`
+    // is borrowed mutably, so that it overlaps none of them.
     unsafe { pavlov_gather(pointers.as_ptr(), rows.len() as i64, length as i64, out.as_mut_ptr()) }
 }
 

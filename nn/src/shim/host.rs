@@ -13,11 +13,11 @@ impl HostElement for f32 {}
 impl HostElement for i64 {}
 impl HostElement for u8 {}
 
-/// A CPU tensor of a fixed shape whose numbers can be written as a slice: batches are gathered straight into it,
-/// without an allocation or a second copy.
+/// A CPU tensor of a fixed shape whose numbers can be written as a slice: batches are gathered straight into
+/// it, without an allocation or a second copy.
 ///
-/// The tensor is lent by reference, so it cannot be read while it is being written. Whoever keeps a shallow clone
-/// sees the later writes, as with every view of a tensor.
+/// The tensor is lent by reference, so it cannot be read while it is being written. Whoever keeps a shallow
+/// clone sees the later writes, as with every view of a tensor.
 #[derive(Debug)]
 pub struct HostBuffer<T> {
     tensor: Tensor,
@@ -40,8 +40,8 @@ impl<T: HostElement> HostBuffer<T> {
         Ok(Self { tensor, len, pinned: false, copied: RefCell::new(None), element: std::marker::PhantomData })
     }
 
-    /// The same, for numbers on their way to `device`: where that is a GPU, in memory from which it fetches them while
-    /// the caller goes on (page-locked, of which a machine has less).
+    /// The same, for numbers on their way to `device`: where that is a GPU, in memory from which it fetches
+    /// them while the caller goes on (page-locked, of which a machine has less).
     ///
     /// # Errors
     /// [`NnError::Torch`] when the memory cannot be had.
@@ -54,8 +54,9 @@ impl<T: HostElement> HostBuffer<T> {
         Ok(buffer)
     }
 
-    /// The first `rows` rows, where `device` can compute with them: on the CPU the same memory, elsewhere a copy. The copy
-    /// may be made while the caller goes on; what is computed with it waits by itself, and so does who writes here next.
+    /// The first `rows` rows, where `device` can compute with them: on the CPU the same memory, elsewhere a
+    /// copy. The copy may be made while the caller goes on; what is computed with it waits by itself, and so
+    /// does who writes here next.
     ///
     /// # Errors
     /// [`NnError::Torch`] when there are fewer rows, or no memory.
@@ -84,11 +85,11 @@ impl<T: HostElement> HostBuffer<T> {
             return &mut [];
         }
         if let Some(copied) = self.copied.take() {
-            // What goes wrong on a GPU is told by every later call, where it can be handled.
+            // An error on a GPU is told by every later call, where it can be handled.
             let _ = copied.wait();
         }
-        // SAFETY: the tensor was made here: on the CPU, contiguous, of type T and of `len` numbers, and it lives as
-        // long as the slice, which borrows `self` mutably.
+        // SAFETY: the tensor was made here: on the CPU, contiguous, of type T and of `len` numbers, and it
+        // lives as long as the slice, which borrows `self` mutably.
         unsafe { std::slice::from_raw_parts_mut(self.tensor.data_ptr().cast::<T>(), self.len) }
     }
 
@@ -97,7 +98,8 @@ impl<T: HostElement> HostBuffer<T> {
         if self.len == 0 {
             return &[];
         }
-        // SAFETY: as in `as_mut_slice`; the slice borrows `self`, which keeps `as_mut_slice` from being called.
+        // SAFETY: as in `as_mut_slice`; the slice borrows `self`, which keeps `as_mut_slice` from being
+        // called.
         unsafe { std::slice::from_raw_parts(self.tensor.data_ptr().cast::<T>(), self.len) }
     }
 

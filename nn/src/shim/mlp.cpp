@@ -79,7 +79,7 @@ class MlpNode final : public FusedNode {
   bool is_stacked_;
 };
 
-// What Rust hands over of one layer. Without a norm the values of scale and shift are null, without dropout
+// One layer, as Rust hands it over. Without a norm the values of scale and shift are null, without dropout
 // the mask is.
 struct LayerHandle {
   ParameterHandle weight, bias, scale, shift;

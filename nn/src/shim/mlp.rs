@@ -65,7 +65,7 @@ struct RawLayer {
     mask: *mut C_tensor,
 }
 
-/// How many networks a pass is for.
+/// The number of networks that a pass is for.
 #[derive(Clone, Copy, Debug)]
 pub enum Networks {
     /// One, whose output is `[batch, out]`.

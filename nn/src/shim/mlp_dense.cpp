@@ -127,7 +127,8 @@ Tensor backward_dense(const std::vector<MlpLayers>& networks, const Tensor& grad
   const int64_t in = networks[0].front().weight->value.size(1);
   int64_t width = 0;
   for (const MlpLayer& layer : networks[0]) width += layer.weight->value.size(0);
-  // Kept from pass to pass: memory that the allocator would fetch from the system each time is the slowest there is.
+  // Kept from pass to pass: memory that the allocator would fetch from the system each time is the slowest
+  // there is.
   thread_local std::vector<float> room;
   if (static_cast<int64_t>(room.size()) < count * batch * width) room.resize(count * batch * width);
   Tensor input_gradients;

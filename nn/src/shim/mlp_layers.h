@@ -18,7 +18,7 @@ struct MlpLayer {
   at::Tensor mask;  // [batch, out], which the output is multiplied by; undefined without dropout
   Activation activation;
   bool bf16;
-  // What a recorded forward pass keeps.
+  // Kept by a recorded forward pass.
   at::Tensor input;       // [batch, in]
   at::Tensor saved;       // [batch, out], what the activation's derivative is computed from
   at::Tensor normalised;  // [batch, out], behind the layer norm's division; by ATen before it

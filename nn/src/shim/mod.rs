@@ -165,8 +165,8 @@ pub fn random(shape: &[i64], device: Device, draw: Draw, seed: u64) -> Result<Te
     }
 }
 
-/// How many threads share the passes of small networks from now on, the caller included. The numbers are the
-/// same for any count.
+/// Sets the number of threads that share the passes of small networks from now on, the caller included. The
+/// numbers are the same for any count.
 pub fn set_team_size(threads: u32) {
     // SAFETY: takes a number.
     unsafe { pavlov_set_team_size(threads.clamp(1, 64) as c_int) }

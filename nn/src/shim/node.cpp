@@ -16,7 +16,7 @@ using torch::autograd::variable_list;
 
 using ExecInfo = std::unordered_map<torch::autograd::Node*, torch::autograd::GraphTask::ExecInfo>;
 
-// What the running pass of autograd is restricted to; null for a plain backward(), which runs everything.
+// The restriction of the running pass of autograd; null for a plain backward(), which runs everything.
 const ExecInfo* restriction() {
   const ExecInfo* info = torch::autograd::get_current_graph_task_exec_info();
   return info && !info->empty() ? info : nullptr;

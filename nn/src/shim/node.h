@@ -44,7 +44,7 @@ void check_no_graph();
 // Whether autograd records a pass from `x` through these parameters.
 bool is_recorded(const at::Tensor& x, const Parameters& parameters);
 
-// What a backward pass is asked for.
+// The results that a backward pass is asked for.
 struct Wanted {
   bool input;
   bool parameters;  // to add to the gradients of those that are trained

@@ -8,8 +8,8 @@
 namespace pavlov {
 namespace {
 
-// As many sums side by side as the widest vector has numbers. The order in which a row is summed follows from it,
-// so that every instruction set gives the same.
+// As many sums side by side as the widest vector has numbers. The order in which a row is summed follows from
+// it, so that every instruction set gives the same.
 constexpr int kLanes = 16;
 
 // The sum over a row of what `term` gives for each column.
@@ -60,7 +60,7 @@ INLINED void backward_loop(const DenseLayer& layer, Range rows, float* sums) {
       by_shift[c] += before;
       gradient[c] = before * scale[c];
     }
-    // What the division takes away again.
+    // The division takes these away again.
     const float mean = sum_over(n, [=](int64_t c) { return gradient[c]; }) * share;
     const float along = sum_over(n, [=](int64_t c) { return gradient[c] * x[c]; }) * share;
     const float factor = layer.factors[r];

@@ -1,5 +1,5 @@
-// Optimiser steps and gradient clipping over a flat arena: own loops for f32 in ordinary memory, ATen's operations
-// everywhere else. Neither path copies a number between host and device.
+// Optimiser steps and gradient clipping over a flat arena: own loops for f32 in ordinary memory, ATen's
+// operations everywhere else. Neither path copies a number between host and device.
 
 #include "shim.h"
 
@@ -14,7 +14,7 @@ namespace {
 
 using at::Tensor;
 
-// What PyTorch adds to a norm before it divides by it.
+// PyTorch adds this to a norm before it divides by it.
 constexpr double kNormEps = 1e-6;
 
 // Whether the own loops run; `portable` asks for ATen's operations in any case.

@@ -9,7 +9,7 @@ use torch_sys::C_tensor;
 use super::{check, pointer};
 use crate::NnError;
 
-/// How weights decay in a step.
+/// The decay of weights in a step.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Decay {
@@ -27,13 +27,13 @@ pub struct Decay {
 pub struct AdamNumbers {
     /// The step size.
     pub learning_rate: f64,
-    /// How much of the first moment is kept.
+    /// The share of the first moment that is kept.
     pub beta1: f64,
-    /// How much of the second moment is kept.
+    /// The share of the second moment that is kept.
     pub beta2: f64,
     /// Added to the root of the second moment.
     pub eps: f64,
-    /// How weights decay.
+    /// The decay of weights.
     pub decay: Decay,
     /// The step's number; the first is 1.
     pub step: i64,
@@ -45,13 +45,13 @@ pub struct AdamNumbers {
 pub struct RmspropNumbers {
     /// The step size.
     pub learning_rate: f64,
-    /// How much of the averages is kept.
+    /// The share of the averages that is kept.
     pub alpha: f64,
     /// Added to the root of the average, or under it.
     pub eps: f64,
-    /// How much of the momentum is kept.
+    /// The share of the momentum that is kept.
     pub momentum: f64,
-    /// How weights decay.
+    /// The decay of weights.
     pub decay: Decay,
     /// Whether `eps` stands under the root.
     pub eps_inside_root: bool,
@@ -63,11 +63,11 @@ pub struct RmspropNumbers {
 pub struct SgdNumbers {
     /// The step size.
     pub learning_rate: f64,
-    /// How much of the momentum is kept.
+    /// The share of the momentum that is kept.
     pub momentum: f64,
-    /// How much of the gradient is kept out of the momentum.
+    /// The share of the gradient that is kept out of the momentum.
     pub dampening: f64,
-    /// How weights decay.
+    /// The decay of weights.
     pub decay: Decay,
     /// Whether the step looks ahead (Nesterov).
     pub nesterov: bool,
@@ -81,7 +81,7 @@ pub struct SgdNumbers {
 pub struct Part {
     /// Where it starts.
     pub from: i64,
-    /// How many numbers it has.
+    /// The number of its numbers.
     pub count: i64,
 }
 
@@ -93,7 +93,7 @@ pub struct Arena<'a> {
     pub values: &'a Tensor,
     /// The parameters' gradients.
     pub gradients: &'a Tensor,
-    /// What of them the step goes over.
+    /// The part of them that the step goes over.
     pub part: Part,
     /// Whether libtorch's own operations are to be used on the CPU too.
     pub portable: bool,

@@ -1,6 +1,6 @@
-// Each number of an arena is read, updated and written once per step. The loops use only operations whose rounding
-// IEEE 754 fixes, in a fixed order and (by the build's flags) never contracted: every instruction set gives the same
-// bits, and so does every position in a vector or in a loop's rest.
+// Each number of an arena is read, updated and written once per step. The loops use only operations whose
+// rounding IEEE 754 fixes, in a fixed order and (by the build's flags) never contracted: every instruction
+// set gives the same bits, and so does every position in a vector or in a loop's rest.
 
 #include "optim_kernels.h"
 
@@ -16,8 +16,8 @@
 
 namespace {
 
-// A moment whose gradients stay zero (a dead unit) decays into denormal numbers and never leaves them; processors that
-// handle those in microcode then take many times as long. They are taken as zero here.
+// A moment whose gradients stay zero (a dead unit) decays into denormal numbers and never leaves them;
+// processors that handle those in microcode then take many times as long. They are taken as zero here.
 class FlushDenormals {
 #if defined(__SSE__)
  public:
@@ -56,7 +56,8 @@ INLINED float with_decay(float gradient, float value, const Decayed& decay) {
   return gradient + decay.l2 * value + decay.l1 * sign;
 }
 
-// The value after decoupled decay and a step. Both are small beside the value: added first, they cost one rounding.
+// The value after decoupled decay and a step. Both are small beside the value: added first, they cost one
+// rounding.
 template <bool decays>
 INLINED float moved(float value, float step, const Decayed& decay) {
   return value - (decays ? decay.off * value + step : step);

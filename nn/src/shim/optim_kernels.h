@@ -1,10 +1,10 @@
-// Passes over a flat arena of f32 numbers in ordinary memory: optimiser steps and gradient clipping, shared by
-// the team of threads where they are long. No allocation, nothing of libtorch.
+// Passes over a flat arena of f32 numbers in ordinary memory: optimiser steps and gradient clipping, shared
+// by the team of threads where they are long. No allocation, nothing of libtorch.
 #pragma once
 
 #include <cstdint>
 
-// What the Rust side hands over (optim.rs); both sides lay it out as C does.
+// The Rust side's arguments (optim.rs); both sides lay it out as C does.
 
 struct Decay {
   double l2;         // adds l2 * value to the gradient

@@ -84,8 +84,8 @@ void small_product(const Kernel& kernel, int64_t m, int64_t n, int64_t k, const 
   job.stride = stride;
   const int64_t whole = n / kernel.width * kernel.width, tail = n - whole;
   job.finish = finish;
-  // So many columns of a transposed factor at a time: their copies lie close enough not to push each other out of the
-  // nearest cache.
+  // So many columns of a transposed factor at a time: their copies lie close enough not to push each other
+  // out of the nearest cache.
   const int64_t step = b.transposed ? 64 : whole;
   for (int64_t first = 0; first < whole; first += step) {
     job.first = first;
@@ -131,9 +131,9 @@ void small_product(const Kernel& kernel, int64_t m, int64_t n, int64_t k, const 
   finish({0, m}, {whole, tail});
 }
 
-// Whether a kernel of ours is at least as fast as a BLAS: for thin factors, and where the second factor stays in the nearest
-// caches while the rows of the first one pass by. Columns of a first factor that is transposed lie far apart: the more of
-// C they are read for, the more their copies in a BLAS are worth.
+// Whether a kernel of ours is at least as fast as a BLAS: for thin factors, and where the second factor stays
+// in the nearest caches while the rows of the first one pass by. Columns of a first factor that is transposed
+// lie far apart: the more of C they are read for, the more their copies in a BLAS are worth.
 bool is_small(int64_t m, int64_t n, int64_t k, const Matrix& a) {
   if (n < 16 || k < 16) return true;
   return n * k <= 32768 && !(a.transposed && m * n > 16384);

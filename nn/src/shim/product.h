@@ -1,7 +1,7 @@
 // Matrix products of any size: small ones by kernels of our own, large ones by the BLAS.
 //
-// A BLAS packs both factors before it multiplies. Where a factor fits the nearest caches that costs more than it brings,
-// and a matrix of one to four columns, as first and last layers have, it does not do well at all.
+// A BLAS packs both factors before it multiplies. Where a factor fits the nearest caches that costs more than
+// it brings, and a matrix of one to four columns, as first and last layers have, it does not do well at all.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +11,15 @@
 
 namespace pavlov {
 
-// What the product is added to.
+// The matrix that the product is added to.
 enum class Start {
   kItself,  // what stands in C
   kZero,
   kRow,  // one row, the same for each row of C
 };
 
-// What is done to some rows and columns of C when their sums are complete, while they are in the nearest cache. Without a
-// function, nothing.
+// Called for some rows and columns of C when their sums are complete, while they are in the nearest cache.
+// Without a function, nothing.
 struct Finish {
   void (*function)(const void* context, Range rows, Range columns) = nullptr;
   const void* context = nullptr;
@@ -38,8 +38,9 @@ Finish finish_by(const Function& function) {
           &function};
 }
 
-// C = start + A B, where C is [m, n] with rows `stride` numbers apart, A [m, k] and B [k, n]. `row` is read for kRow.
-// Each number is summed in the order of k, whatever m is: rows that are cut into parts give the same bits.
+// C = start + A B, where C is [m, n] with rows `stride` numbers apart, A [m, k] and B [k, n]. `row` is read
+// for kRow. Each number is summed in the order of k, whatever m is: rows that are cut into parts give the
+// same bits.
 void product(int64_t m, int64_t n, int64_t k, Matrix a, Matrix b, Start start, const float* row, float* c,
              int64_t stride, Finish finish = {});
 
@@ -62,7 +63,8 @@ struct Job {
 struct Kernel {
   int64_t width;
   void (*run)(const Job& job);
-  // The same for any number of columns, which lie along k as the rows of A do: b_stride is how far apart they are.
+  // The same for any number of columns, which lie along k as the rows of A do: b_stride is how far apart they
+  // are.
   void (*dots)(const Job& job);
   // Activations in place, with the bits of functions.h.
   void (*tanh)(float* numbers, int64_t count);

@@ -12,8 +12,8 @@
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512vl,avx512bf16,fma")
 
-// The instruction takes, for each of 16 sums, a pair of numbers of each factor that follow one another in k. Both factors
-// are therefore packed as pairs, each a word of 32 bits; an odd k gets a zero.
+// The instruction takes, for each of 16 sums, a pair of numbers of each factor that follow one another in k.
+// Both factors are therefore packed as pairs, each a word of 32 bits; an odd k gets a zero.
 
 namespace pavlov {
 namespace {
@@ -72,7 +72,8 @@ Left pack_left(const Matrix& a, int64_t m, int64_t k, std::vector<Word>& words) 
   return {out, 1, m};
 }
 
-// The second factor as pairs, in blocks of 16 columns: [blocks, pairs, 16], with zeros beyond the last column.
+// The second factor as pairs, in blocks of 16 columns: [blocks, pairs, 16], with zeros beyond the last
+// column.
 const Word* pack_right(const Matrix& b, int64_t n, int64_t k, std::vector<Word>& words) {
   const int64_t pairs = (k + 1) / 2, blocks = (n + kWidth - 1) / kWidth;
   Word* out = room(words, blocks * pairs * kWidth);
@@ -103,7 +104,8 @@ struct Sums {
   int64_t start_stride;  // 0 where one row is the start of all; a start of null is zero
 };
 
-// R rows of C vectors of sums, which stay in registers while k runs. `last` are the columns of the last vector.
+// R rows of C vectors of sums, which stay in registers while k runs. `last` are the columns of the last
+// vector.
 template <int R, int C>
 inline void tile(const Left& a, const Word* b, int64_t pairs, int64_t i, int64_t j, __mmask16 last, const Sums& to) {
   __m512 sums[R][C];

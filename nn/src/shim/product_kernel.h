@@ -1,5 +1,5 @@
-// The loops of a matrix product, over an instruction set `Isa`: a vector type, how wide it is, and how many vectors of
-// sums its registers hold. Included by one source for each instruction set.
+// The loops of a matrix product, over an instruction set `Isa`: a vector type, how wide it is, and how many
+// vectors of sums its registers hold. Included by one source for each instruction set.
 #pragma once
 
 #include <cstring>
@@ -44,7 +44,7 @@ inline void across(const Job& job, int64_t i, int64_t j) {
   }
 }
 
-// How many vectors of sums each of so many rows has: more than 4 would not divide the usual widths.
+// The number of vectors of sums that each of so many rows has: more than 4 would not divide the usual widths.
 template <class Isa>
 constexpr int vectors_of(int rows) {
   const int vectors = Isa::kVectors / rows;
@@ -64,7 +64,8 @@ inline void last_rows(const Job& job, int64_t i, int64_t j, int64_t columns) {
 template <class Isa>
 void run(const Job& job) {
   constexpr int R = 6, C = vectors_of<Isa>(R);
-  // So many numbers of the second factor stay in the nearest cache: then each row is written once, from left to right.
+  // So many numbers of the second factor stay in the nearest cache: then each row is written once, from left
+  // to right.
   constexpr int64_t kNear = 8192;
   const int64_t step = job.n * job.k <= kNear ? job.n : C * Isa::kWidth;
   for (int64_t j = 0; j < job.n; j += step) {

@@ -20,7 +20,7 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// What goes in: f32 `[steps, batch, inputs]`, starts `[steps, batch]`, the state before `[batch, width]`.
+/// The inputs: f32 `[steps, batch, inputs]`, starts `[steps, batch]`, the state before `[batch, width]`.
 /// The shapes and types are the caller's to check.
 #[derive(Clone, Copy, Debug)]
 pub struct Inputs<'a> {

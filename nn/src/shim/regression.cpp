@@ -1,5 +1,5 @@
-// Regression of one chosen column of each row, with its gradient: one pass over plain memory on the CPU, ATen's
-// operations elsewhere.
+// Regression of one chosen column of each row, with its gradient: one pass over plain memory on the CPU,
+// ATen's operations elsewhere.
 
 #include "shim.h"
 

@@ -22,8 +22,8 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// Loss, gradient and errors; see [`crate::losses::regress_columns`]. `portable` asks for libtorch's own operations in
-/// any case.
+/// Loss, gradient and errors; see [`crate::losses::regress_columns`]. `portable` asks for libtorch's own
+/// operations in any case.
 pub fn regress_columns(
     predictions: &Tensor,
     choices: &Tensor,
@@ -34,7 +34,8 @@ pub fn regress_columns(
 ) -> Result<[Tensor; 3], NnError> {
     let mut out = [std::ptr::null_mut(); 3];
     let [loss, gradient, errors] = &mut out;
-    // SAFETY: the tensors live through the call; where it succeeds the three results are tensors that are now ours.
+    // SAFETY: the tensors live through the call; where it succeeds the three results are tensors that are now
+    // ours.
     unsafe {
         check(pavlov_regress_columns(
             loss,

@@ -1,5 +1,5 @@
-// The C face of what tch does not offer of libtorch. Every function returns nullptr, or an error message that the
-// caller frees with `pavlov_free_message`. A `Handle` is the `at::Tensor*` that tch calls `C_tensor`.
+// The C face of what tch does not offer of libtorch. Every function returns nullptr, or an error message that
+// the caller frees with `pavlov_free_message`. A `Handle` is the `at::Tensor*` that tch calls `C_tensor`.
 #pragma once
 
 #include <cstdint>

@@ -26,9 +26,10 @@ constexpr int kLargestTeam = 64;
 // Whether this thread is at a part of a job: what that part would share, it does alone.
 thread_local bool at_work = false;
 
-// One job at a time: the ticket holds its number and how many parts it has. A thread takes a part by writing the job's
-// number into the part's claim, which succeeds for one thread alone, and for none that is late: the claims of a job that
-// is over bear its number already. A new job does not begin before each part of the last one is done.
+// One job at a time: the ticket holds its number and how many parts it has. A thread takes a part by writing
+// the job's number into the part's claim, which succeeds for one thread alone, and for none that is late: the
+// claims of a job that is over bear its number already. A new job does not begin before each part of the last
+// one is done.
 class Team {
  public:
   void resize(int threads) {
@@ -58,7 +59,8 @@ class Team {
       wake_.notify_all();
     }
     take(ticket, 0);
-    // Whoever holds the last parts may have lost its processor: then it is better to give ours away than to spin.
+    // Whoever holds the last parts may have lost its processor: then it is better to give ours away than to
+    // spin.
     for (int spins = 0; done_.load(std::memory_order_acquire) < parts; ++spins) {
       if (spins < kSpins) pause();
       else std::this_thread::yield();

@@ -1,24 +1,24 @@
 // A few threads that share short pieces of one thread's work.
 //
-// An update of a small network lasts a fraction of a millisecond, and its products tens of microseconds: OpenMP's
-// barriers cost more than they bring there. These threads wait by spinning for a moment after each job, so that the
-// next one of the same update finds them awake, and then sleep.
+// An update of a small network lasts a fraction of a millisecond, and its products tens of microseconds:
+// OpenMP's barriers cost more than they bring there. These threads wait by spinning for a moment after each
+// job, so that the next one of the same update finds them awake, and then sleep.
 #pragma once
 
 #include <cstdint>
 
 namespace pavlov {
 
-// How many threads share the work from now on, the caller included; 1 to 64.
+// Sets the number of threads that share the work from now on, the caller included; 1 to 64.
 void set_team_size(int threads);
 
 // The most parts that one job may have.
 constexpr int kLargestJob = 64;
 
-// Calls task(context, part) once for each part of 0..parts, on the caller and on whichever threads of the team are free,
-// and returns when all are done. Each thread begins with the same share of the parts every time: pieces of memory that
-// are cut alike stay in its processor's cache. A part must not depend on which thread runs it, and must not throw. What a
-// part shares in turn it does alone.
+// Calls task(context, part) once for each part of 0..parts, on the caller and on whichever threads of the
+// team are free, and returns when all are done. Each thread begins with the same share of the parts every
+// time: pieces of memory that are cut alike stay in its processor's cache. A part must not depend on which
+// thread runs it, and must not throw. What a part shares in turn it does alone.
 void share(int parts, void (*task)(void* context, int part), void* context);
 
 // The same for a callable.
@@ -27,8 +27,8 @@ void share(int parts, Task& task) {
   share(parts, [](void* context, int part) { (*static_cast<Task*>(context))(part); }, &task);
 }
 
-// How many parts an array of `count` numbers is cut into where each number is handled once. It depends on nothing else,
-// so that every result is the same however many threads there are.
+// The number of parts that an array of `count` numbers is cut into where each number is handled once. It
+// depends on nothing else, so that every result is the same however many threads there are.
 inline int pieces_of(int64_t count) {
   // Shorter pieces are over before another thread has noticed them.
   const int64_t pieces = count / 16384;

@@ -8,8 +8,8 @@
 
 namespace pavlov {
 
-// out[c][r] = from[r][c] for a matrix of these rows and columns, at most a few dozen of them; the rows of either lie a stride
-// apart.
+// out[c][r] = from[r][c] for a matrix of these rows and columns, at most a few dozen of them; the rows of
+// either lie a stride apart.
 INLINED void transpose_strip(const float* from, int64_t stride, int64_t rows, int64_t columns, float* out,
                              int64_t out_stride) {
   // Squares of 4: read along rows, written along columns.
@@ -37,8 +37,8 @@ INLINED void transpose_strip(const float* from, int64_t stride, int64_t rows, in
     for (int64_t c = 0; c < columns; ++c) out[c * out_stride + r] = from[r * stride + c];
 }
 
-// The same for a matrix of any size. A strip of columns at a time: the rows that it writes stay in the nearest cache until
-// they are whole.
+// The same for a matrix of any size. A strip of columns at a time: the rows that it writes stay in the
+// nearest cache until they are whole.
 INLINED void transpose(const float* from, int64_t stride, int64_t rows, int64_t columns, float* out, int64_t out_stride) {
   constexpr int64_t kStrip = 32;
   for (int64_t c = 0; c < columns; c += kStrip)

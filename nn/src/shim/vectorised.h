@@ -1,8 +1,8 @@
 // Loops that the compiler turns into the widest vectors of the processor at hand.
 #pragma once
 
-// One copy of the function per instruction set, chosen when the program is loaded. Compilers without this (and other
-// architectures, where the base set already has vectors) compile it once.
+// One copy of the function per instruction set, chosen when the program is loaded. Compilers without this
+// (and other architectures, where the base set already has vectors) compile it once.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
 #if defined(PAVLOV_NO_AVX512)
 #define VECTORISED __attribute__((target_clones("fma", "default")))
@@ -13,7 +13,8 @@
 #define VECTORISED
 #endif
 
-// Before a loop whose arrays do not overlap: with many of them the compiler would rather not vectorise than check.
+// Before a loop whose arrays do not overlap: with many of them the compiler would rather not vectorise than
+// check.
 #if defined(__clang__)
 #define INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
 #elif defined(__GNUC__)

@@ -12,7 +12,7 @@ struct Record {
     observations: ObsBatch,
     actions: ActionBatch,
     step: StepBatch,
-    /// What the explorer added to the actions.
+    /// The numbers that the explorer added to the actions.
     extras: Vec<f32>,
     /// True if the environments were replaced before this step.
     anew: bool,
@@ -79,8 +79,8 @@ impl Segment {
         store.insert(self.first_env, Experience { observations, actions, step }, extras);
     }
 
-    /// Adds a step with what the explorer added to its actions, which come from weights that had seen so many updates.
-    /// `anew` is true if the environments were replaced before it.
+    /// Adds a step with what the explorer added to its actions, which come from weights that had seen so many
+    /// updates. `anew` is true if the environments were replaced before it.
     pub fn record(&mut self, experience: Experience<'_>, extras: &[f32], anew: bool, updates: u64) {
         if self.filled == 0 {
             self.updates = updates;

@@ -1,4 +1,4 @@
-//! What is saved and restored.
+//! Tests of saving and restoring.
 
 use super::*;
 use crate::optim::{AdamConfig, RmspropConfig, SgdConfig};

@@ -1,6 +1,6 @@
-//! DQN on CartPole-v1 with ModuRL: two hidden layers of 64 tanh units, a replay of 10,000, batches of 64, one update per
-//! four steps, Adam at 2.5e-4, the target copied every 1,000 steps, epsilon 0.1. Prints the seconds that the steps after
-//! the first 1,024 took.
+//! DQN on CartPole-v1 with ModuRL: two hidden layers of 64 tanh units, a replay of 10,000, batches of 64, one
+//! update per four steps, Adam at 2.5e-4, the target copied every 1,000 steps, epsilon 0.1. Prints the
+//! seconds that the steps after the first 1,024 took.
 
 use std::time::Instant;
 

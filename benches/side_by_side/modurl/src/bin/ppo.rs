@@ -1,5 +1,6 @@
-//! PPO on CartPole-v1 with ModuRL: 8 environments, rollouts of 256 steps each, 10 epochs in minibatches of 64, networks of
-//! two hidden layers of 64 tanh units for policy and value. Prints the seconds that the steps took.
+//! PPO on CartPole-v1 with ModuRL: 8 environments, rollouts of 256 steps each, 10 epochs in minibatches of
+//! 64, networks of two hidden layers of 64 tanh units for policy and value. Prints the seconds that the steps
+//! took.
 
 use std::time::Instant;
 
