@@ -6,7 +6,7 @@
 //!   network is a [`Module`].
 //! * [`Mlp`]: networks, described by typed configurations; the description is called with the numbers. [`Ensemble`]:
 //!   several of one shape. [`Recurrent`], [`RecurrentStack`]: networks with a [`Memory`].
-//! * [`Features`]: the front for observations with images: [`Cnn`]s, whose features a network goes on with.
+//! * [`Cnn`]: published convolutional networks, from an image to a row of features.
 //! * [`optim`]: optimisers that step over the whole arena at once, gradient clipping.
 //! * [`Distribution`]: of actions; log-probabilities, entropies, their gradients.
 //! * [`losses`]: losses that come with their gradient; [`backward`] takes it.
@@ -49,11 +49,11 @@
 //! ```
 
 mod activation;
+pub mod cnn;
 pub mod device;
 pub mod distributions;
 mod ensemble;
 mod error;
-pub mod features;
 mod init;
 pub mod layers;
 pub mod losses;
@@ -72,10 +72,10 @@ mod trainable;
 pub mod weights;
 
 pub use activation::Activation;
+pub use cnn::{Cnn, CnnConfig, Image};
 pub use distributions::Distribution;
 pub use ensemble::Ensemble;
 pub use error::NnError;
-pub use features::{Cnn, CnnConfig, Features, Image, Part};
 pub use init::Init;
 pub use mlp::{Mlp, MlpConfig};
 pub use module::{Memory, Module};

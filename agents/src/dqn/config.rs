@@ -75,7 +75,7 @@ impl AgentConfig for DqnConfig {
 
     fn validate(&self) -> Result<(), AgentError> {
         use crate::core::checks::{at_least_one, not_negative, share};
-        self.setup().validate(Self::NAME)?;
+        self.setup().validate()?;
         share("epsilon_start", self.epsilon_start)?;
         share("epsilon_end", self.epsilon_end)?;
         share("epsilon_decay_fraction", self.epsilon_decay_fraction)?;
@@ -87,7 +87,7 @@ impl AgentConfig for DqnConfig {
                 "epsilon_end ({end}) is above epsilon_start ({start}): exploration would grow"
             )));
         }
-        Ok(self.net.refuse_value_sizes(Self::NAME)?)
+        Ok(self.net.refuse_value_sizes()?)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

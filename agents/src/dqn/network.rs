@@ -45,7 +45,7 @@ impl QNetwork {
     ) -> Result<Self, AgentError> {
         let values = ExpectedReturn { loss: config.loss };
         let front = Front::new(context, "", &config.net)?;
-        front.refuse_memory("dqn")?;
+        front.refuse_memory()?;
         let (inputs, per_action) = (front.outputs(), values.per_action() as i64);
         let layers = config.net.mlp(&config.net.hidden_sizes, 1.0);
         let mut mlp = |prefix, outputs| Mlp::new(context.layout, prefix, inputs, outputs, &layers);

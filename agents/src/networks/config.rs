@@ -135,10 +135,10 @@ impl NetConfig {
     ///
     /// # Errors
     /// [`NnError::Config`] naming the field that makes no sense there.
-    pub fn validate_for_replay(&self, agent: &str) -> Result<(), NnError> {
+    pub fn validate_for_replay(&self) -> Result<(), NnError> {
         self.validate()?;
         let refuse = |key: &str, value: &str, why: &str| {
-            Err(NnError::Config(format!("net.{key} must be {value} for {agent}: {why}")))
+            Err(NnError::Config(format!("net.{key} must be {value} for this agent: {why}")))
         };
         if self.recurrent != RecurrentConfig::Off {
             return refuse(
@@ -160,12 +160,14 @@ impl NetConfig {
     ///
     /// # Errors
     /// [`NnError::Config`] naming the field.
-    pub fn refuse_value_sizes(&self, agent: &str) -> Result<(), NnError> {
+    pub fn refuse_value_sizes(&self) -> Result<(), NnError> {
         match self.value_hidden_sizes {
             ValueSizes::Same => Ok(()),
-            ValueSizes::Sizes(_) => Err(NnError::Config(format!(
-                "net.value_hidden_sizes must be \"same\" for {agent}: it has one network, whose sizes are net.hidden_sizes"
-            ))),
+            ValueSizes::Sizes(_) => Err(NnError::Config(
+                "net.value_hidden_sizes must be \"same\" for this agent: it has one network, whose sizes are \
+                 net.hidden_sizes"
+                    .into(),
+            )),
         }
     }
 

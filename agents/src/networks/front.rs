@@ -121,14 +121,15 @@ impl Front {
     /// Refuses a memory, for an agent that learns from single transitions.
     ///
     /// # Errors
-    /// [`NnError::Config`] naming the agent.
-    pub fn refuse_memory(&self, agent: &str) -> Result<(), NnError> {
+    /// [`NnError::Config`] that says what to set.
+    pub fn refuse_memory(&self) -> Result<(), NnError> {
         match self.state_width() {
             0 => Ok(()),
-            _ => Err(NnError::Config(format!(
-                "{agent} learns from single transitions, and the network has a memory: set net.recurrent = \"off\" and take \
-                 a backbone without one; a2c, ppo and impala learn with a memory"
-            ))),
+            _ => Err(NnError::Config(
+                "this agent learns from single transitions, and the network has a memory: set net.recurrent = \
+                 \"off\" and take a backbone without one; a2c, ppo and impala learn with a memory"
+                    .into(),
+            )),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use pavlov_nn::features::Architecture;
+use pavlov_nn::cnn::Architecture;
 use pavlov_nn::{CnnConfig, NnError};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error, IntoDeserializer, MapAccess, SeqAccess, Visitor};

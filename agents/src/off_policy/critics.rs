@@ -16,8 +16,6 @@ use crate::networks::{Encoder, Front, NetConfig, NetworkContext};
 /// The settings of critics.
 #[derive(Clone, Debug)]
 pub struct CriticsSetup<'a> {
-    /// The agent's name, for messages.
-    pub agent: &'a str,
     /// The number of critics.
     pub count: usize,
     /// The encoder of observations.
@@ -131,7 +129,7 @@ impl Critics {
         let networks = &setup.context.networks;
         let mut with = NetworkContext { layout: &mut layout, encoder: setup.encoder, networks };
         let front = Front::new(&mut with, "", setup.net)?;
-        front.refuse_memory(setup.agent)?;
+        front.refuse_memory()?;
         let inputs = front.outputs() + setup.action_inputs as i64;
         let layers = setup.net.mlp(setup.net.value_hidden_sizes(), 1.0);
         let ensemble = Ensemble::new(&mut layout, "q", setup.count, inputs, setup.outputs as i64, &layers)?;

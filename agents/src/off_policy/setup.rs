@@ -108,11 +108,11 @@ pub struct OffPolicySetup {
 }
 
 impl OffPolicySetup {
-    /// Checks the settings of the agent of this name.
+    /// Checks the settings.
     ///
     /// # Errors
     /// [`AgentError::Config`] naming the one that makes no sense.
-    pub fn validate(&self, agent: &str) -> Result<(), AgentError> {
+    pub fn validate(&self) -> Result<(), AgentError> {
         share("discount", self.discount)?;
         at_least_one("batch_size", self.batch_size as u64)?;
         at_least_one("replay_capacity", self.replay_capacity as u64)?;
@@ -134,7 +134,7 @@ impl OffPolicySetup {
         }
         positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
         self.replay.validate()?;
-        self.net.validate_for_replay(agent)?;
+        self.net.validate_for_replay()?;
         self.optimizer.validate()?;
         Ok(self.learning_rate.validate()?)
     }

@@ -112,7 +112,7 @@ impl AgentConfig for SacConfig {
 
     fn validate(&self) -> Result<(), AgentError> {
         use crate::core::checks::{at_least_one, finite, not_negative, positive};
-        self.setup().validate(Self::NAME)?;
+        self.setup().validate()?;
         at_least_one("target_update_every_updates", self.target_update_every_updates)?;
         at_least_one("critics", self.critics as u64)?;
         if let Temperature::Fixed(value) = self.temperature {

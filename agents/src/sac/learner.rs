@@ -69,10 +69,9 @@ impl SacParts {
         let mut with = NetworkContext { layout: &mut layout, encoder: &encoder, networks };
         let net =
             Network::new(&mut with, "policy.", shape.policy_outputs, Activation::Identity, &config.net)?;
-        net.front().refuse_memory("sac")?;
+        net.front().refuse_memory()?;
         let parameters = Parameters::new(&layout, &mut rng, context.device)?;
         let critics = CriticsSetup {
-            agent: "sac",
             count: config.critics,
             encoder: &encoder,
             action_inputs: shape.action_inputs,

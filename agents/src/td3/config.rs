@@ -70,7 +70,7 @@ impl AgentConfig for Td3Config {
 
     fn validate(&self) -> Result<(), AgentError> {
         use crate::core::checks::{at_least_one, not_negative};
-        self.setup().validate(Self::NAME)?;
+        self.setup().validate()?;
         at_least_one("critics", self.critics as u64)?;
         at_least_one("policy_every_updates", self.policy_every_updates)?;
         not_negative("target_noise", self.target_noise)?;

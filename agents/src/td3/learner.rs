@@ -59,10 +59,9 @@ impl Td3Learner {
         let networks = &context.networks;
         let mut with = NetworkContext { layout: &mut layout, encoder: &encoder, networks };
         let net = Network::new(&mut with, "policy.", width, Activation::Tanh, &config.net)?;
-        net.front().refuse_memory("td3")?;
+        net.front().refuse_memory()?;
         let parameters = Parameters::new(&layout, &mut rng, context.device)?;
         let critics = CriticsSetup {
-            agent: "td3",
             count: config.critics,
             encoder: &encoder,
             action_inputs: width,

@@ -3,7 +3,7 @@
 use pavlov_common::SeededRng;
 use tch::{Device, Tensor, kind::FLOAT_CPU};
 
-use crate::features::ConvLayer;
+use crate::cnn::ConvLayer;
 use crate::{
     Activation, Cell, Cnn, CnnConfig, Ensemble, Image, Init, Layout, Mlp, MlpConfig, NnError, Parameters,
     Pass, Recurrent, Sequence,

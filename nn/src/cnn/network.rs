@@ -1,4 +1,4 @@
-//! Convolutional networks from an image to a row of features.
+//! The networks: layers, the input's layout, the fused pass.
 
 use tch::{Device, Kind, Tensor};
 
@@ -149,6 +149,15 @@ impl Cnn {
         self.image.len()
     }
 
+    fn check_input(&self, x: &Tensor) -> Result<(), NnError> {
+        let inputs = self.inputs();
+        if x.dim() == 2 && x.size()[1] == inputs && x.kind() == Kind::Float {
+            return Ok(());
+        }
+        let (have, kind) = (x.size(), x.kind());
+        Err(NnError::Shape(format!("the network takes f32 [batch, {inputs}], the input is {kind:?} {have:?}")))
+    }
+
     /// The number of features.
     pub fn outputs(&self) -> i64 {
         self.outputs
@@ -159,7 +168,7 @@ impl Cnn {
     /// # Errors
     /// [`NnError::Shape`] for an input of another shape or type.
     pub fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
-        super::check_input(x, self.inputs())?;
+        self.check_input(x)?;
         match self.fused_layers(pass.parameters(), x) {
             Some(layers) => {
                 let Image { height, width, channels_first, .. } = self.image;
@@ -259,5 +268,5 @@ impl Builder<'_> {
 }
 
 #[cfg(test)]
-#[path = "cnn_tests.rs"]
+#[path = "network_tests.rs"]
 mod tests;

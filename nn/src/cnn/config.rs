@@ -123,3 +123,7 @@ impl<'de> Deserialize<'de> for CnnConfig {
         deserializer.deserialize_any(NameOrLayers)
     }
 }
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;
