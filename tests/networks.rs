@@ -111,6 +111,7 @@ fn train(agent: &str, environment: &str, sets: &[&str]) -> Result<Vec<f32>, Stri
     let overrides = Overrides { file: None, sets };
     let config =
         RunConfig::resolve(&registries, agent, environment, &overrides).map_err(|e| e.to_string())?;
+    Session::check(&config, &registries).map_err(|e| format!("{e:#}"))?;
     let folder = tempfile::tempdir().expect("a folder");
     let run = RunFolder::create(Some(&folder.path().join("run")), &config).expect("a run");
     let mut session = Session::start(config.clone(), run, &registries).map_err(|e| format!("{e:#}"))?;
@@ -241,9 +242,65 @@ fn what_does_not_fit_is_explained_by_its_place() {
             &["net.value_hidden_sizes=[8]"],
             &["net.value_hidden_sizes", "net.hidden_sizes"],
         ),
-        ("sac", "Pendulum-v1", &["net.shared=true"], &["net.shared", "sac"]),
+        ("sac", "Pendulum-v1", &["net.shared=true"], &["net.shared", "for this agent"]),
         ("sac", "Pendulum-v1", &["critic_net.hidden_sizes=[8]"], &["net.value_hidden_sizes"]),
-        ("td3", "Pendulum-v1", &["net.recurrent=lstm"], &["net.recurrent", "td3"]),
+        ("td3", "Pendulum-v1", &["net.recurrent=lstm"], &["net.recurrent", "for this agent"]),
+        // Networks that no memory holds.
+        ("ppo", "CartPole-v1", &["net.backbone=[{ linear = 2147483647 }]"], &["layer 0 (linear)", "smaller"]),
+        (
+            "ppo",
+            "CartPole-v1",
+            &["net.backbone=[{ linear = 100000 }, { linear = 100000 }]"],
+            &["layer 1 (linear)", "smaller"],
+        ),
+        (
+            "ppo",
+            "CartPole-v1",
+            &["net.hidden_sizes=[9223372036854775807]"],
+            &["net.hidden_sizes", "less than"],
+        ),
+        ("ppo", "CartPole-v1", &["net.hidden_sizes=[2000000, 2000000]"], &["policy.2.weight", "smaller"]),
+        (
+            "ppo",
+            "CartPole-v1",
+            &["net.recurrent=lstm", "net.recurrent_size=9223372036854775807"],
+            &["net.recurrent_size", "less than"],
+        ),
+        (
+            "ppo",
+            "CartPole-v1",
+            &[
+                "net.backbone=[{ unsqueeze = 0 }, { transformer = { layers = 5000, heads = 2, feedforward = 1 } }, \"flatten\"]",
+            ],
+            &["layer 1 (transformer)", "at most 1000"],
+        ),
+        (
+            "ppo",
+            "MinAtar/Breakout-v1",
+            &["net.backbone=[{ upsample = { scale = [1844674407370955162, 1] } }, \"flatten\"]"],
+            &["layer 0 (upsample)", "scale"],
+        ),
+        // Tokens and numbers at the wrong layer, before a run begins.
+        (
+            "ppo",
+            "CartPole-v1",
+            &["net.backbone=[{ embedding = { vocabulary = 4, width = 4 } }, \"flatten\"]"],
+            &["trial observation", "layer 0", "tokens"],
+        ),
+        (
+            "ppo",
+            "FrozenLake-v1",
+            &["net.discrete=token", "net.backbone=[{ linear = 8 }]"],
+            &["trial observation", "layer 0", "linear"],
+        ),
+        // Numbers that overflow in a list.
+        (
+            "ppo",
+            "CartPole-v1",
+            &["net.backbone=[\"relu\", { linear = { units = 4, init = { constant = { value = 3e38 } } } }]"],
+            &["layer 1", "not finite"],
+        ),
+        ("ppo", "CartPole-v1", &["net.backbone=[{ linear = 8 }"], &["net.backbone", "TOML"]),
         (
             "ppo",
             "CartPole-v1",
@@ -262,6 +319,73 @@ fn what_does_not_fit_is_explained_by_its_place() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn a_list_without_parameters_trains_what_stands_on_it() {
+    for (agent, environment, list, more) in [
+        ("ppo", "CartPole-v1", "net.backbone=[\"relu\"]", "net.shared=true"),
+        ("a2c", "CartPole-v1", "net.backbone=[]", "net.shared=true"),
+        ("ppo", "MinAtar/Breakout-v1", "net.backbone=[\"flatten\"]", "minibatch_size=20"),
+        ("dqn", "CartPole-v1", "net.backbone=[\"tanh\"]", "warmup_env_steps=50"),
+    ] {
+        let sets = [&SMALL[..], &[list, more, "num_envs=2"]].concat();
+        train(agent, environment, &sets).unwrap_or_else(|e| panic!("{agent} {list}: {e}"));
+    }
+}
+
+#[test]
+fn groups_may_name_the_parameters_of_one_network_of_several() {
+    let groups = |names: &str| {
+        let set = format!("optimizer.groups=[{{ names = [\"{names}\"], learning_rate_factor = 0.0 }}]");
+        let sets = ["warmup_env_steps=50", "batch_size=16", "train_every_env_steps=4", set.as_str()];
+        train("sac", "Pendulum-v1", &[&SMALL[..], &sets].concat())
+    };
+    let (policy, critics) =
+        (groups("policy.*").expect("sac's policy"), groups("q0.*").expect("sac's critics"));
+    assert_ne!(policy, critics);
+    let said = groups("polic.*").unwrap_err();
+    assert!(said.contains("`polic.*`") && said.contains("`policy.0.weight`"), "{said}");
+}
+
+#[test]
+fn an_embedding_behind_a_layer_that_keeps_numbers_gets_tokens() {
+    let list = "net.backbone=[\"flatten\", { embedding = { vocabulary = 16, width = 4 } }, \"flatten\"]";
+    train("ppo", "FrozenLake-v1", &[&SMALL[..], &[list, "rollout_steps=20"]].concat()).expect("16 states");
+    let small = list.replace("16", "15");
+    let said = train("ppo", "FrozenLake-v1", &[&SMALL[..], &[&small]].concat()).unwrap_err();
+    assert!(said.contains("tokens from 15 to 15"), "{said}");
+}
+
+#[test]
+fn a_run_whose_network_has_more_arrays_than_its_list_is_not_continued() {
+    let registries = registries();
+    let resolve = |list: &str| {
+        let sets =
+            [&SMALL[..], &["rollout_steps=20", list]].concat().iter().map(ToString::to_string).collect();
+        RunConfig::resolve(&registries, "ppo", "CartPole-v1", &Overrides { file: None, sets }).expect("valid")
+    };
+    let config = resolve("net.backbone=[{ linear = 8 }, \"batch_norm\"]");
+    let folder = tempfile::tempdir().expect("a folder");
+    let run = RunFolder::create(Some(&folder.path().join("run")), &config).expect("a run");
+    let mut session = Session::start(config, run, &registries).expect("a session");
+    session.run(&false.into(), &mut Quiet).expect("a training");
+    let run = RunFolder::open(&folder.path().join("run")).expect("the run");
+    let checkpoint = run.checkpoints().list().expect("a list").pop().expect("a checkpoint");
+    let other = resolve("net.backbone=[{ linear = 8 }, \"layer_norm\"]");
+    let error = Session::resume(other, run, &registries, &checkpoint).err().expect("another network");
+    assert!(format!("{error:#}").contains("that the network does not have"), "{error:#}");
+}
+
+#[test]
+fn a_list_fits_every_preset() {
+    for (agent, environment) in [("ppo", "PixelPong-v0"), ("a2c", "PixelPong-v0"), ("dqn", "PixelPong-v0")] {
+        let list =
+            "net.backbone=[{ conv2d = { filters = 2, kernel = 8, stride = 8 } }, \"relu\", \"flatten\"]";
+        let sets = [&SMALL[..], &[list]].concat().iter().map(ToString::to_string).collect();
+        let config = RunConfig::resolve(&registries(), agent, environment, &Overrides { file: None, sets });
+        config.unwrap_or_else(|e| panic!("{agent} on {environment}: {e}"));
+    }
 }
 
 #[test]

@@ -27,9 +27,16 @@ pub enum NnError {
     #[error("{0}")]
     Diverged(String),
     /// An error that libtorch reported through tch.
-    #[error("libtorch: {0}")]
+    #[error("libtorch: {}", first_line(.0))]
     Torch(#[from] tch::TchError),
     /// An error that libtorch reported through the shim.
     #[error("libtorch: {0}")]
     Shim(String),
+}
+
+/// The message without the trace of C++ calls below it.
+fn first_line(error: &tch::TchError) -> String {
+    let text = error.to_string();
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    lines.take_while(|line| !line.starts_with("Exception raised from")).take(1).collect()
 }

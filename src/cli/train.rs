@@ -59,7 +59,10 @@ pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitC
         Some(path) => Checkpoint { path: path.clone(), env_steps: 0 },
         None => match list.last() {
             Some(latest) => latest.clone(),
-            None => bail!("{} has no checkpoint yet: train again from the start", shown(folder.path())),
+            None => bail!(
+                "{0} has no checkpoint yet: remove the folder and train again from the start",
+                shown(folder.path())
+            ),
         },
     };
     let session = Session::resume(config, folder.clone(), registries, &checkpoint).map_err(|error| {
@@ -94,8 +97,15 @@ fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCode> {
     };
     let folder = session.folder().clone();
     let outcome = session.run(&stop, progress.as_mut()).with_context(|| {
-        let folder = shown(folder.path());
-        format!("the run in {folder} stopped; its checkpoints are untouched (pavlov resume {folder})")
+        let path = shown(folder.path());
+        match folder.checkpoints().list() {
+            Ok(list) if list.is_empty() => {
+                format!(
+                    "the run in {path} stopped before its first checkpoint: remove the folder to train again"
+                )
+            }
+            _ => format!("the run in {path} stopped; its checkpoints are untouched (pavlov resume {path})"),
+        }
     })?;
     if output.json {
         let summary = serde_json::json!({ "run": folder.path(), "outcome": outcome });

@@ -38,7 +38,7 @@ pub(super) fn parse_set(set: &str) -> Result<Table, ConfigError> {
     if key.is_empty() || key.split('.').any(str::is_empty) {
         return Err(ConfigError::Key(format!("--set {set}: the key is empty")));
     }
-    let mut value = parse_value(value);
+    let mut value = parse_value(key, value)?;
     let mut path: Vec<&str> = key.split('.').collect();
     if !RUN_KEYS.contains(&path[0]) {
         path.insert(0, "hyperparameters");
@@ -61,13 +61,22 @@ pub(crate) fn parse_option(option: &str) -> Result<(String, Value), ConfigError>
     if key.is_empty() {
         return Err(ConfigError::Key(format!("--option {option}: the key is empty")));
     }
-    Ok((key.into(), parse_value(value)))
+    Ok((key.into(), parse_value(key, value)?))
 }
 
-fn parse_value(value: &str) -> Value {
-    let parsed: Option<Table> = format!("value = {value}").parse().ok();
-    let parsed = parsed.and_then(|mut table| if table.len() == 1 { table.remove("value") } else { None });
-    parsed.unwrap_or_else(|| Value::String(value.into()))
+/// TOML, or else a word without quotes; text that begins as a list, a table or a string is one.
+fn parse_value(key: &str, value: &str) -> Result<Value, ConfigError> {
+    let parsed = format!("value = {value}").parse::<Table>();
+    match parsed {
+        Ok(mut table) if table.len() == 1 => {
+            Ok(table.remove("value").unwrap_or_else(|| Value::String(value.into())))
+        }
+        Err(error) if value.starts_with(['[', '{', '"', '\'']) => {
+            let message = error.message().lines().next().unwrap_or_default().to_owned();
+            Err(ConfigError::Key(format!("{key}: the value is no TOML: {message}")))
+        }
+        _ => Ok(Value::String(value.into())),
+    }
 }
 
 /// Refuses a file that names another agent or environment than the command line.
@@ -100,10 +109,16 @@ fn explain(message: &str) -> String {
     for (serde_word, our_word) in [("unknown field", "key"), ("unknown variant", "word")] {
         let Some(start) = message.find(serde_word) else { continue };
         let (place, rest) = message.split_at(start);
+        // serde names the place once more, in a line of its own.
+        let rest = rest.lines().next().unwrap_or_default();
         let quoted: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
         let Some((name, known)) = quoted.split_first() else { continue };
         let hint = did_you_mean(name, known.iter().copied());
-        return format!("{place}unknown {our_word} `{name}`{hint}; there are: {}", known.join(", "));
+        let own = match known.contains(&"hyperparameters") {
+            true => "; an agent's own keys, such as those of net, stand under [hyperparameters]",
+            false => "",
+        };
+        return format!("{place}unknown {our_word} `{name}`{hint}; there are: {}{own}", known.join(", "));
     }
     message.to_string()
 }

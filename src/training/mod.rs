@@ -8,6 +8,7 @@ mod notes;
 mod progress;
 mod session;
 mod trained;
+mod trial;
 mod turns;
 
 pub use evaluation::{Evaluation, evaluate};

@@ -18,7 +18,7 @@ use super::clock::{Clock, PhaseLog};
 use super::evaluation::{Evaluation, evaluate};
 use super::progress::{Progress, ThreadsReport};
 use super::turns::Turns;
-use super::{normalized, notes};
+use super::{normalized, notes, trial};
 use crate::config::{Registries, RunConfig};
 use crate::parallel::Driver;
 use crate::play::{self, Film};
@@ -141,14 +141,18 @@ impl Session {
         Ok(session)
     }
 
-    /// Checks that a training of this configuration can start, by making its environment and its agent once.
+    /// Checks that a training of this configuration can start, by making its environment and its agent once, and
+    /// by letting the agent act once.
     ///
     /// # Errors
     /// When the agent cannot play the environment, or one of the two refuses its options.
     pub fn check(config: &RunConfig, registries: &Registries) -> Result<()> {
         let factory = config.factory(registries)?;
         check_film(config, &factory)?;
-        let mut agent = Self::agent(config, registries)?;
+        let envs = factory.make_vector(&VectorOptions::new(1))?;
+        let (observations, actions) = (envs.observation_space(), envs.action_space());
+        let mut agent = build_agent(config, registries, observations, actions)?;
+        trial::act_once(agent.as_ref(), observations, actions)?;
         if config.actors.count > 0 {
             Driver::new(config, &factory, agent.as_mut())?;
         }

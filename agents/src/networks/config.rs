@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use pavlov_nn::layers::{Defaults, LayerConfig, Layers};
+use pavlov_nn::layers::{Defaults, Layers, takes_tokens};
 use pavlov_nn::{Activation, Cell, Init, MlpConfig, NnError, Precision};
 use serde::de::value::SeqAccessDeserializer;
 use serde::de::{Error, SeqAccess, Visitor};
@@ -81,6 +81,9 @@ impl Default for NetConfig {
     }
 }
 
+/// Sizes stay below this: products of two are then computed without overflow.
+const LARGEST_SIZE: i64 = 1 << 31;
+
 impl NetConfig {
     /// Two hidden layers of `width` units with relu, started as PyTorch's: the default of agents that learn
     /// from a replay.
@@ -98,20 +101,30 @@ impl NetConfig {
     /// # Errors
     /// [`NnError::Config`] naming the field that makes no sense.
     pub fn validate(&self) -> Result<(), NnError> {
-        self.mlp(&self.hidden_sizes, 1.0).validate()?;
-        self.mlp(self.value_hidden_sizes(), 1.0).validate()?;
-        self.mlp(&self.trunk_sizes, 1.0).validate()?;
-        self.cnn.validate()?;
         let refuse = |message: String| Err(NnError::Config(message));
-        if self.recurrent_size < 1 {
-            return refuse(format!("net.recurrent_size is {}: give at least 1", self.recurrent_size));
+        let sizes = [
+            ("hidden_sizes", self.hidden_sizes.as_slice()),
+            ("value_hidden_sizes", self.value_hidden_sizes()),
+            ("trunk_sizes", &self.trunk_sizes),
+            ("recurrent_size", &[self.recurrent_size]),
+        ];
+        for (key, sizes) in sizes {
+            if let Some(size) = sizes.iter().find(|&&size| !(1..LARGEST_SIZE).contains(&size)) {
+                return refuse(format!(
+                    "net.{key} has a size of {size}: give at least 1 and less than {LARGEST_SIZE}"
+                ));
+            }
         }
+        self.mlp(&self.hidden_sizes, 1.0).validate()?;
+        self.cnn.validate()?;
         if let DiscreteConfig::Embedding(width @ ..1) = self.discrete {
             return refuse(format!("net.discrete: an embedding of {width} numbers: give at least 1"));
         }
         let is_auto = self.backbone == BackboneConfig::Auto;
         if !is_auto && self.cnn != ImageConfig::Auto {
-            return refuse("net.cnn is for the standard backbone: leave it out, or net.backbone".into());
+            let message =
+                "net.cnn is for the standard backbone: set net.cnn = \"auto\", or leave net.backbone out";
+            return refuse(message.into());
         }
         if !is_auto && matches!(self.discrete, DiscreteConfig::Embedding(_)) {
             let message = "net.discrete = { embedding = .. } is for the standard backbone: give \"token\", and let the \
@@ -195,7 +208,7 @@ impl NetConfig {
     /// The code of an observation's discrete numbers for these networks.
     pub fn discrete_code(&self) -> DiscreteCode {
         let embeds = match &self.backbone {
-            BackboneConfig::Layers(layers) => matches!(layers.first(), Some(LayerConfig::Embedding(_))),
+            BackboneConfig::Layers(layers) => takes_tokens(layers),
             _ => false,
         };
         match self.discrete {

@@ -2,6 +2,7 @@
 
 use pavlov_nn::layers::{self, Defaults, LayerConfig};
 use pavlov_nn::{Layout, Module, NnError, Pass};
+use tch::Tensor;
 
 use super::{Backbone, Features, Observation, ObservationPart, PartKind, Sequences};
 
@@ -56,6 +57,15 @@ impl LayersBackbone {
     }
 }
 
+impl LayersBackbone {
+    fn input(&self, observation: Observation<'_>) -> Result<Tensor, NnError> {
+        match self.takes_rows {
+            true => Ok(observation.rows().shallow_clone()),
+            false => observation.part(0),
+        }
+    }
+}
+
 impl Backbone for LayersBackbone {
     fn outputs(&self) -> i64 {
         self.outputs
@@ -67,10 +77,15 @@ impl Backbone for LayersBackbone {
         observation: Observation<'_>,
         _sequences: Option<Sequences<'_>>,
     ) -> Result<Features, NnError> {
-        Ok(match self.takes_rows {
-            true => self.network.forward(pass, observation.rows())?,
-            false => self.network.forward(pass, &observation.part(0)?)?,
-        }
-        .into())
+        Ok(self.network.forward(pass, &self.input(observation)?)?.into())
+    }
+
+    fn find_non_finite(
+        &self,
+        pass: &mut Pass<'_>,
+        observation: Observation<'_>,
+    ) -> Result<Option<String>, NnError> {
+        let place = self.network.find_non_finite(pass, &self.input(observation)?)?;
+        Ok(place.map(|index| format!("layer {index}")))
     }
 }

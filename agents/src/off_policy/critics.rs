@@ -135,11 +135,12 @@ impl Critics {
         let ensemble = Ensemble::new(&mut layout, "q", setup.count, inputs, setup.outputs as i64, &layers)?;
         let parameters = Parameters::new(&layout, rng, setup.context.device)?;
         let seed = derive_seed(setup.context.seed, "critics_dropout", 0);
+        let optimizer = setup.optimizer.for_network(&layout);
         Ok(Self {
             net: CriticsNetwork { front, ensemble },
             view: parameters.frozen_view()?,
             target: parameters.frozen_copy()?,
-            trained: Trainable::new(parameters, setup.optimizer, setup.gradient_clip_norm, seed)?,
+            trained: Trainable::new(parameters, &optimizer, setup.gradient_clip_norm, seed)?,
             values: Vec::new(),
             errors: Vec::new(),
             reads_errors: setup.prioritized,

@@ -188,6 +188,14 @@ impl ActorCritic {
             });
         }
         let features = self.policy_front.forward(pass, x, policy)?.features;
+        if !features.requires_grad() {
+            // A front without trainable parameters: nothing behind it asks for a gradient.
+            return Ok(Outputs {
+                policy: self.policy_head(pass, &features)?,
+                values: self.value.forward(pass, &features)?,
+                shared: None,
+            });
+        }
         let leaf = features.f_detach()?.f_set_requires_grad(true)?;
         Ok(Outputs {
             policy: self.policy_head(pass, &leaf)?,

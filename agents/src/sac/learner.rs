@@ -86,11 +86,13 @@ impl SacParts {
         let temperature_device = if form == LossForm::Rows { Device::Cpu } else { context.device };
         let target_entropy = config.target_entropy.unwrap_or(shape.usual_target_entropy);
         let start = config.temperature_start;
+        let critics = Critics::new(&critics, &mut rng)?;
+        config.optimizer.check_names(&[&layout, critics.parameters().layout()])?;
         Ok(Self {
-            critics: Critics::new(&critics, &mut rng)?,
+            critics,
             trained: Trainable::new(
                 parameters,
-                &config.optimizer,
+                &config.optimizer.for_network(&layout),
                 config.gradient_clip_norm,
                 derive_seed(context.seed, "dropout", 0),
             )?,

@@ -73,13 +73,15 @@ impl Td3Learner {
             context,
         };
         let room = || HostBuffer::new(&[config.batch_size as i64, width as i64]);
+        let critics = Critics::new(&critics, &mut rng)?;
+        config.optimizer.check_names(&[&layout, critics.parameters().layout()])?;
         Ok(Self {
             form,
             target: parameters.frozen_copy()?,
-            critics: Critics::new(&critics, &mut rng)?,
+            critics,
             trained: Trainable::new(
                 parameters,
-                &config.optimizer,
+                &config.optimizer.for_network(&layout),
                 config.gradient_clip_norm,
                 derive_seed(context.seed, "dropout", 0),
             )?,

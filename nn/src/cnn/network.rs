@@ -155,7 +155,9 @@ impl Cnn {
             return Ok(());
         }
         let (have, kind) = (x.size(), x.kind());
-        Err(NnError::Shape(format!("the network takes f32 [batch, {inputs}], the input is {kind:?} {have:?}")))
+        Err(NnError::Shape(format!(
+            "the network takes f32 [batch, {inputs}], the input is {kind:?} {have:?}"
+        )))
     }
 
     /// The number of features.

@@ -70,7 +70,7 @@ pub(super) fn nested(
 
 fn check_size(shape: &[i64]) -> Result<(), NnError> {
     let count = shape.iter().try_fold(1i64, |count, &size| count.checked_mul(size));
-    match count.is_some_and(|count| count < LIMIT) {
+    match count.is_some_and(|count| (0..LIMIT).contains(&count)) {
         true => Ok(()),
         false => Err(NnError::Config(format!(
             "it would give samples of shape {shape:?}: give fewer than {LIMIT} numbers"

@@ -189,6 +189,23 @@ layers! {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layers(pub Vec<LayerConfig>);
 
+/// True where an embedding reads the list's own input, which has to be tokens then.
+pub fn takes_tokens(layers: &[LayerConfig]) -> bool {
+    for layer in layers {
+        let reads = match layer {
+            LayerConfig::Embedding(_) => true,
+            LayerConfig::Residual(inside) => takes_tokens(&inside.layers) || takes_tokens(&inside.projection),
+            LayerConfig::Concat(inside) => inside.branches.iter().any(|branch| takes_tokens(branch)),
+            LayerConfig::Add(inside) => inside.branches.iter().any(|branch| takes_tokens(branch)),
+            _ => false,
+        };
+        if reads || !layer.keeps_numbers() {
+            return reads;
+        }
+    }
+    false
+}
+
 impl Deref for Layers {
     type Target = [LayerConfig];
 
@@ -278,7 +295,13 @@ impl At {
         let layer = LayerConfig::from_short(name, short).ok_or_else(|| self.unknown(name))?;
         layer.ok_or_else(|| match short {
             Short::Word => self.error(name, format!("it needs settings: write {{ {name} = ... }}")),
-            _ => self.error(name, "a number alone does not say enough: give a table, or a word alone"),
+            _ if Activation::ALL.iter().any(|each| each.name() == name) => {
+                self.error(name, format!("it has no settings: write \"{name}\""))
+            }
+            Short::Real(_) => {
+                self.error(name, "a fraction does not fit here: give a whole number, or a table")
+            }
+            _ => self.error(name, "a number alone does not say enough: give a table of its settings"),
         })
     }
 }

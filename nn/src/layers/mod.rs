@@ -35,7 +35,7 @@ pub(crate) use dropout::{dropout, dropout_mask};
 pub use embedding::{Embedding, EmbeddingConfig};
 pub use fusion::Fusible;
 pub use linear::{Linear, LinearConfig};
-pub use list::{LayerConfig, Layers};
+pub use list::{LayerConfig, Layers, takes_tokens};
 pub use norm::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, RmsNorm, RmsNormConfig};
 pub use pair::Pair;
 pub use pool::{

@@ -47,6 +47,22 @@ impl Sequential {
         self.one_by_one(pass, 0..self.modules.len(), x.shallow_clone())
     }
 
+    /// The index of the first module behind which numbers stop being finite; `None` where all are finite. The
+    /// pass is read from a network that has given NaN, for a message.
+    ///
+    /// # Errors
+    /// As [`Module::forward`].
+    pub fn find_non_finite(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Option<usize>, NnError> {
+        let mut y = x.shallow_clone();
+        for index in 0..self.modules.len() {
+            y = self.one_by_one(pass, index..index + 1, y)?;
+            if y.is_floating_point() && y.f_isfinite()?.f_all()?.f_int64_value(&[])? == 0 {
+                return Ok(Some(index));
+            }
+        }
+        Ok(None)
+    }
+
     fn one_by_one(&self, pass: &mut Pass<'_>, modules: Range<usize>, x: Tensor) -> Result<Tensor, NnError> {
         let mut y = x;
         for index in modules {

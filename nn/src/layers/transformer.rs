@@ -12,6 +12,9 @@ use super::{
 };
 use crate::{Activation, Init, Layout, Module, NnError, Pass, Precision};
 
+/// Largest number of blocks of one transformer.
+const MOST_BLOCKS: i64 = 1000;
+
 /// One block of a transformer encoder, as PyTorch's `nn.TransformerEncoderLayer` with `batch_first`. In a
 /// list of layers: `{ transformer_block = { heads = 4, feedforward = 128 } }`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -277,6 +280,10 @@ impl Transformer {
         config: &TransformerConfig,
     ) -> Result<Self, NnError> {
         at_least("layers", config.layers, 1)?;
+        if config.layers > MOST_BLOCKS {
+            let layers = config.layers;
+            return Err(NnError::Config(format!("layers is {layers}: give at most {MOST_BLOCKS}")));
+        }
         let block = config.block();
         let blocks = (0..config.layers)
             .map(|index| TransformerBlock::new(layout, &format!("{prefix}layers.{index}."), width, &block))

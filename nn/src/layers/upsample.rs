@@ -48,7 +48,8 @@ impl Upsample {
 
     fn output(&self, shape: &[i64]) -> Result<Vec<i64>, NnError> {
         let [down, across] = self.scale.sizes();
-        at_least("scale", down.min(across), 1)?;
+        at_least("scale", down, 1)?;
+        at_least("scale", across, 1)?;
         if self.align_corners && self.mode == UpsampleMode::Nearest {
             let message = "align_corners is for mode = \"bilinear\": leave it out, or choose that mode";
             return Err(NnError::Config(message.into()));

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::ParameterGroup;
-use crate::NnError;
+use crate::parameters::unknown;
+use crate::{Layout, NnError};
 
 /// An optimiser and all its numbers but the learning rate, which is given at each step.
 ///
@@ -89,15 +90,46 @@ impl OptimizerConfig {
         }
     }
 
-    /// The same with one learning rate and one weight decay: for a network of other names.
-    pub fn without_groups(mut self) -> Self {
-        match &mut self {
+    fn groups_mut(&mut self) -> &mut Vec<ParameterGroup> {
+        match self {
             Self::Adam(AdamConfig { groups, .. })
             | Self::Adamw(AdamwConfig { groups, .. })
             | Self::Rmsprop(RmspropConfig { groups, .. })
-            | Self::Sgd(SgdConfig { groups, .. }) => groups.clear(),
+            | Self::Sgd(SgdConfig { groups, .. }) => groups,
         }
+    }
+
+    /// The same with one learning rate and one weight decay: for a network of other names.
+    pub fn without_groups(mut self) -> Self {
+        self.groups_mut().clear();
         self
+    }
+
+    /// The same for one of several networks, each stepped by an optimiser of its own: without the names in groups
+    /// that this network has no parameter for. [`OptimizerConfig::check_names`] finds those that none has.
+    pub fn for_network(&self, layout: &Layout) -> Self {
+        let mut own = self.clone();
+        let groups = own.groups_mut();
+        for group in groups.iter_mut() {
+            group.names.retain(|name| layout.named(name).is_ok());
+        }
+        groups.retain(|group| !group.names.is_empty());
+        own
+    }
+
+    /// Checks that each name in groups is that of a parameter of one of these networks at least.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] with the first name that is not, and the nearest ones.
+    pub fn check_names(&self, layouts: &[&Layout]) -> Result<(), NnError> {
+        for name in self.groups().iter().flat_map(|group| &group.names) {
+            let tried: Vec<_> = layouts.iter().map(|layout| layout.named(name)).collect();
+            if tried.iter().all(Result::is_err) {
+                let names = layouts.iter().flat_map(|layout| layout.specs()).map(|spec| spec.name.as_str());
+                return Err(NnError::Config(format!("the optimiser's groups: {}", unknown(name, names))));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! The list of a network's parameters and buffers, and where each stands in the flat tensor.
 
+use std::collections::HashSet;
+
 use pavlov_common::did_you_mean;
 
 use super::names;
@@ -61,14 +63,41 @@ impl ParameterSpec {
 ///
 /// Names, states and published values keep the order of adding. The flat tensor is arranged as
 /// `[ trainable | frozen | buffers ]`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     specs: Vec<ParameterSpec>,
+    names: HashSet<String>,
     len: i64,
     trainable_len: i64,
     parameters_len: i64,
     /// Whether the flat tensor has the order of adding.
     is_in_order: bool,
+}
+
+/// The message for a pattern that names none of these parameters.
+pub(crate) fn unknown<'n>(pattern: &str, names: impl Iterator<Item = &'n str> + Clone) -> String {
+    const SHOWN: usize = 8;
+    let nearest = did_you_mean(pattern, names.clone());
+    let count = names.clone().count();
+    let shown = names.take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let more = if count > SHOWN { format!(" and {} more", count - SHOWN) } else { String::new() };
+    format!("no parameter is named `{pattern}`{nearest}; there are {shown}{more}")
+}
+
+/// A network stays below so many numbers, 16 GiB of f32; its gradients and an optimiser's moments come to them.
+const LARGEST: i64 = 1 << 32;
+
+impl Default for Layout {
+    fn default() -> Self {
+        Self {
+            specs: Vec::new(),
+            names: HashSet::new(),
+            len: 0,
+            trainable_len: 0,
+            parameters_len: 0,
+            is_in_order: true,
+        }
+    }
 }
 
 impl Layout {
@@ -124,13 +153,26 @@ impl Layout {
         role: Role,
         is_counter: bool,
     ) -> Result<ParameterId, NnError> {
-        if self.specs.iter().any(|spec| spec.name == name) {
+        let count = shape.iter().try_fold(1i64, |count, &size| count.checked_mul(size));
+        let total = count.filter(|&count| count >= 0).and_then(|count| count.checked_add(self.len));
+        let Some(total) = total.filter(|&total| total < LARGEST) else {
+            return Err(NnError::Config(format!(
+                "`{name}` of shape {shape:?} would make a network of {LARGEST} numbers or more: give smaller layers"
+            )));
+        };
+        if !self.names.insert(name.clone()) {
             return Err(NnError::Config(format!(
                 "two parameters are named `{name}`: give the networks names"
             )));
         }
-        self.specs.push(ParameterSpec { name, shape: shape.to_vec(), init, role, is_counter, offset: 0 });
-        self.arrange();
+        let offset = self.len;
+        self.specs.push(ParameterSpec { name, shape: shape.to_vec(), init, role, is_counter, offset });
+        if role == Role::Trainable && offset == self.trainable_len && self.is_in_order {
+            // At the end of parameters that all train: the usual case, without a look at the others.
+            [self.trainable_len, self.parameters_len, self.len] = [total; 3];
+        } else {
+            self.arrange();
+        }
         Ok(ParameterId(self.specs.len() - 1))
     }
 
@@ -188,8 +230,8 @@ impl Layout {
             .map(|(index, _)| index)
             .collect();
         if found.is_empty() {
-            let nearest = did_you_mean(pattern, parameters().map(|(_, spec)| spec.name.as_str()));
-            return Err(NnError::Config(format!("no parameter is named `{pattern}`{nearest}")));
+            let names = parameters().map(|(_, spec)| spec.name.as_str());
+            return Err(NnError::Config(unknown(pattern, names)));
         }
         Ok(found)
     }

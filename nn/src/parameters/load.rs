@@ -118,13 +118,13 @@ impl Parameters {
     }
 
     /// Overwrites every parameter and buffer with the array of its name, whatever its type of number. Nothing
-    /// is changed unless all fit; arrays that the network does not have are passed over.
+    /// is changed unless all fit.
     ///
     /// # Errors
-    /// [`NnError::State`] when arrays are missing or have other shapes, naming them.
+    /// [`NnError::State`] when arrays are missing, have other shapes, or are none of the network's, naming them.
     pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), NnError> {
         let (report, found) = self.compare(state, &[])?;
-        if report.is_complete() {
+        if report.is_complete() && report.unexpected.is_empty() {
             return self.take_over(state, &found);
         }
         let complaints = report.complaints().join("; ");

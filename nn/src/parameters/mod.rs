@@ -36,6 +36,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{NnError, shim};
 
+pub(crate) use layout::unknown;
 pub use layout::{Layout, ParameterId, ParameterSpec, Role};
 pub use load::{LoadReport, OtherShape, Rename};
 
@@ -66,6 +67,7 @@ impl Parameters {
     /// [`NnError::Config`] for an initialisation that makes no sense, [`NnError::Torch`] when memory runs
     /// out.
     pub fn new(layout: &Layout, rng: &mut impl Rng, device: Device) -> Result<Self, NnError> {
+        check_room(layout.len())?;
         let parts = layout
             .specs()
             .iter()
@@ -324,6 +326,18 @@ impl Parameters {
             false => Err(NnError::Shape("the parameters belong to different networks".into())),
         }
     }
+}
+
+/// Asks for the memory that so many numbers take while they are drawn: a failure there would end the process.
+fn check_room(count: i64) -> Result<(), NnError> {
+    // Each number twice in f32, and once in f64 where orthogonal matrices are drawn.
+    let bytes = 16 * count as usize;
+    Vec::<u8>::new().try_reserve_exact(bytes).map_err(|_| {
+        let gib = bytes >> 30;
+        NnError::Config(format!(
+            "a network of {count} numbers needs about {gib} GiB to start, more than there is: give smaller layers"
+        ))
+    })
 }
 
 /// One parameter's part of a flat tensor, in its shape.

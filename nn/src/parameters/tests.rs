@@ -203,10 +203,25 @@ fn a_strict_load_names_all_that_does_not_fit_and_changes_nothing() {
         assert!(error.contains(part), "{error}");
     }
     assert_eq!(parameters.values(), &before);
+    let mut more = parameters.state().unwrap();
+    more.put_slice("10.weight", &[2], &[1.0f32, 1.0]);
+    let error = parameters.load_state(&more.view()).unwrap_err().to_string();
+    assert!(error.contains("1 that the network does not have: `10.weight`"), "{error}");
     let mut unusable = parameters.state().unwrap();
     unusable.put_slice("9.weight", &[2], &[1u32, 1]);
     assert!(parameters.load_state(&unusable.view()).is_err());
     assert_eq!(parameters.values(), &before);
+}
+
+#[test]
+fn a_network_that_no_memory_holds_is_refused_by_name_before_any_is_taken() {
+    let mut layout = Layout::new();
+    layout.add("small", &[4], Init::Torch).unwrap();
+    for shape in [vec![1 << 16, 1 << 16], vec![i64::MAX, 2], vec![-1], vec![1 << 32]] {
+        let error = layout.add("large", &shape, Init::Torch).unwrap_err().to_string();
+        assert!(error.contains("`large`") && error.contains("smaller"), "{error}");
+    }
+    assert_eq!((layout.len(), layout.specs().len()), (4, 1));
 }
 
 #[test]

@@ -132,7 +132,8 @@ fn errors_name_the_layer_by_its_place_and_say_what_to_do() {
         ),
         (r#"[{ conv2d = { filters = 3 } }]"#, vec![4], ["layer 0 (conv2d): ", "missing field `kernel`"]),
         (r#"["conv2d"]"#, vec![4], ["layer 0 (conv2d): it needs settings", "{ conv2d = ... }"]),
-        (r#"[{ relu = 3 }]"#, vec![4], ["layer 0 (relu): ", "a word alone"]),
+        (r#"[{ relu = 3 }]"#, vec![4], ["layer 0 (relu): ", "it has no settings: write \"relu\""]),
+        (r#"[{ transformer = 2 }]"#, vec![4], ["layer 0 (transformer): ", "a table of its settings"]),
         (r#"[{ linear = 3, relu = 1 }]"#, vec![4], ["layer 0 (linear): ", "`relu` is a second one"]),
         (r#"[{ linear = 3 }]"#, vec![0], ["[0]", "at least 1"]),
         (
