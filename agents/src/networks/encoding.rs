@@ -124,8 +124,12 @@ impl Encoder {
     pub fn assemble(&self, numbers: &Tensor, bytes: &Tensor) -> Result<Tensor, NnError> {
         let batch = numbers.size()[0];
         let scaled = |bytes: &Tensor, largest: f32| -> Result<Tensor, TchError> {
-            let numbers = bytes.f_to_kind(Kind::Float)?.f_contiguous()?.f_view([batch, -1])?;
-            if largest == 1.0 { Ok(numbers) } else { numbers.f_divide_scalar(f64::from(largest)) }
+            // A quotient of bytes is f32: one pass, and one new tensor, which for pictures is a large one.
+            let numbers = match largest {
+                1.0 => bytes.f_to_kind(Kind::Float)?,
+                largest => bytes.f_divide_scalar(f64::from(largest))?,
+            };
+            numbers.f_contiguous()?.f_view([batch, -1])
         };
         if let [Part::Bytes { largest, .. }] = self.parts.as_slice() {
             return Ok(scaled(bytes, *largest)?);

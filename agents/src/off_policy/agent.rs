@@ -91,7 +91,7 @@ impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {
             explorer: self.explorer.as_ref(),
             store: &mut self.store,
             pace: &mut self.pace,
-            setup: self.setup.clone(),
+            setup: &self.setup,
         }))
     }
 

@@ -13,5 +13,5 @@ pub struct OffPolicyHalves<'a> {
     /// When an update is due.
     pub pace: &'a mut Pace,
     /// The settings that the agent was put together by.
-    pub setup: OffPolicySetup,
+    pub setup: &'a OffPolicySetup,
 }

@@ -170,7 +170,7 @@ fn errors_name_the_layer_by_its_place_and_say_what_to_do() {
         ),
         (r#"[{ avg_pool1d = 9 }]"#, vec![1, 4], ["layer 0 (avg_pool1d): ", "too small for windows of [9]"]),
         (r#"[{ mean = 2 }]"#, vec![1, 4], ["layer 0 (mean): the dimension is 2", "-2 to 1"]),
-        (r#"[{ linear = 3.5 }]"#, vec![1], ["layer 0 (linear): ", "give a table"]),
+        (r#"[{ linear = 3.5 }]"#, vec![1], ["layer 0 (linear): ", "a whole number"]),
     ] {
         let message = built(text, &input).unwrap_err();
         assert!(parts.iter().all(|part| message.contains(part)), "{text}: {message}");
