@@ -65,8 +65,13 @@ fn cases() -> [Case; 3] {
 /// A network: its setting, and its features for a number by hand.
 struct Network {
     setting: &'static str,
-    features: fn(&dyn Fn(&str) -> Vec<f32>, f32) -> Vec<f32>,
+    features: Features,
 }
+
+/// Gives the numbers of a parameter or buffer.
+type Load<'a> = &'a dyn Fn(&str) -> Vec<f32>;
+/// Features for one number.
+type Features = fn(Load<'_>, f32) -> Vec<f32>;
 
 const NETWORKS: [Network; 2] = [
     Network { setting: "net.backbone=own", features: own },
@@ -80,7 +85,7 @@ fn linear(weights: &[f32], biases: &[f32], x: &[f32]) -> Vec<f32> {
 }
 
 /// A linear layer with a residual of its own, as the test of networks registers it.
-fn own(load: &dyn Fn(&str) -> Vec<f32>, x: f32) -> Vec<f32> {
+fn own(load: Load<'_>, x: f32) -> Vec<f32> {
     let hidden = linear(&load("inner.weight"), &load("inner.bias"), &[x]);
     let hidden: Vec<f32> = hidden.into_iter().map(f32::tanh).collect();
     let outer = linear(&load("outer.weight"), &load("outer.bias"), &hidden);
@@ -88,7 +93,7 @@ fn own(load: &dyn Fn(&str) -> Vec<f32>, x: f32) -> Vec<f32> {
 }
 
 /// Linear, batch norm by its running statistics, ReLU.
-fn batch_norm(load: &dyn Fn(&str) -> Vec<f32>, x: f32) -> Vec<f32> {
+fn batch_norm(load: Load<'_>, x: f32) -> Vec<f32> {
     let z = linear(&load("0.weight"), &load("0.bias"), &[x]);
     let (mean, variance) = (load("1.running_mean"), load("1.running_var"));
     let (scale, shift) = (load("1.weight"), load("1.bias"));

@@ -50,7 +50,7 @@ macro_rules! policy_gradient_config {
 pub(crate) use policy_gradient_config;
 
 /// Declares a configuration of an agent that learns from rollouts: the fields in the braces, those of
-/// [`policy_gradient_config`], and those of a rollout.
+/// `policy_gradient_config!`, and those of a rollout.
 macro_rules! rollout_config {
     ($(#[$about:meta])* pub struct $name:ident { $($(#[$of_own:meta])* pub $own:ident: $type:ty,)* }) => {
         $crate::on_policy::policy_gradient_config! {
