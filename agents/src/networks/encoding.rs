@@ -149,6 +149,30 @@ impl Encoder {
         Ok(Tensor::f_cat(&parts, 1)?)
     }
 
+    /// As [`Encoder::assemble`], into `out`, f32 `[batch, width]`, on one device.
+    ///
+    /// # Errors
+    /// [`NnError::Torch`] when libtorch fails.
+    pub fn assemble_into(&self, numbers: &Tensor, bytes: &Tensor, out: &Tensor) -> Result<(), NnError> {
+        let bytes = bytes.f_reshape([out.size()[0], -1])?;
+        let (mut number, mut byte) = (0, 0);
+        for part in &self.parts {
+            let width = part.width() as i64;
+            let mut room = out.f_narrow(1, number + byte, width)?;
+            if let Part::Bytes { largest, .. } = part {
+                room.f_copy_(&bytes.f_narrow(1, byte, width)?)?;
+                if *largest != 1.0 {
+                    let _ = room.f_divide_scalar_(f64::from(*largest))?;
+                }
+                byte += width;
+            } else {
+                room.f_copy_(&numbers.f_narrow(1, number, width)?)?;
+                number += width;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes the encoded observation into `row`, which has [`Encoder::width`] numbers.
     pub fn encode(&self, observation: ObsRef<'_>, row: &mut [f32]) {
         if self.plain {

@@ -134,7 +134,7 @@ impl Minibatch {
     ) -> Result<&mut ObservationRows, AgentError> {
         let room = match self.observations.take() {
             Some(room) if room.fits(rows, encoder, device) => room,
-            _ => ObservationRows::new(rows, encoder, device)?,
+            _ => ObservationRows::to_learn_from(rows, encoder, device)?,
         };
         self.gathered = rows;
         Ok(self.observations.insert(room))

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use pavlov_envs::ObsRef;
 use pavlov_nn::HostBuffer;
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::core::AgentError;
 use crate::core::host::sent;
@@ -30,6 +30,9 @@ pub(crate) struct ObservationRows {
     numbers: HostBuffer<f32>,
     bytes: HostBuffer<u8>,
     widths: (usize, usize),
+    /// The rows as the networks take them, for bytes that networks on the CPU learn from: a new tensor for each
+    /// minibatch of pictures would cost more than its numbers.
+    encoded: Option<Tensor>,
 }
 
 impl ObservationRows {
@@ -43,7 +46,18 @@ impl ObservationRows {
             numbers: HostBuffer::bound_for(device, &[capacity as i64, widths.0 as i64])?,
             bytes: HostBuffer::bound_for(device, &[capacity as i64, widths.1 as i64])?,
             widths,
+            encoded: None,
         })
+    }
+
+    /// Room for `capacity` observations that networks on `device` learn from.
+    pub fn to_learn_from(capacity: usize, encoder: &Encoder, device: Device) -> Result<Self, AgentError> {
+        let mut rows = Self::new(capacity, encoder, device)?;
+        if device == Device::Cpu && rows.widths.1 > 0 {
+            let shape = [capacity as i64, encoder.width() as i64];
+            rows.encoded = Some(Tensor::f_zeros(shape, (Kind::Float, device))?);
+        }
+        Ok(rows)
     }
 
     /// Whether so many observations of this encoder fit, bound for this device.
@@ -75,7 +89,7 @@ impl ObservationRows {
     }
 
     /// Copies these rows of others to the first rows, in their order.
-    pub fn gather(&mut self, from: &Self, rows: &[usize]) {
+    pub fn gather(&mut self, from: &Self, rows: &[usize]) -> Result<(), AgentError> {
         fn copy<T: Copy>(to: &mut [T], from: &[T], rows: &[usize], width: usize) {
             if width > 0 {
                 let each = to.chunks_exact_mut(width).zip(rows);
@@ -85,10 +99,22 @@ impl ObservationRows {
         let (numbers, bytes) = self.widths;
         copy(self.numbers.as_mut_slice(), from.numbers.as_slice(), rows, numbers);
         copy(self.bytes.as_mut_slice(), from.bytes.as_slice(), rows, bytes);
+        self.encode(rows.len())
     }
 
-    /// Copies the observations of these lists one after the other to the first rows.
-    pub fn concatenate<'a>(&mut self, lists: impl Iterator<Item = &'a ObservationList>) {
+    fn encode(&self, rows: usize) -> Result<(), AgentError> {
+        let Some(encoded) = &self.encoded else { return Ok(()) };
+        let first = |tensor: &Tensor| tensor.f_narrow(0, 0, rows as i64);
+        let (numbers, bytes) = (first(self.numbers.tensor())?, first(self.bytes.tensor())?);
+        Ok(self.encoder.assemble_into(&numbers, &bytes, &first(encoded)?)?)
+    }
+
+    /// Copies the observations of these lists, `rows` in all, one after the other to the first rows.
+    pub fn concatenate<'a>(
+        &mut self,
+        lists: impl Iterator<Item = &'a ObservationList>,
+        rows: usize,
+    ) -> Result<(), AgentError> {
         let (own_numbers, own_bytes) = (self.numbers.as_mut_slice(), self.bytes.as_mut_slice());
         let (mut numbers, mut bytes) = (0, 0);
         for list in lists {
@@ -96,6 +122,7 @@ impl ObservationRows {
             own_bytes[bytes..bytes + list.bytes.len()].copy_from_slice(&list.bytes);
             (numbers, bytes) = (numbers + list.numbers.len(), bytes + list.bytes.len());
         }
+        self.encode(rows)
     }
 
     /// One observation.
@@ -107,10 +134,13 @@ impl ObservationRows {
         }
     }
 
-    /// Some of the observations as the networks take them: f32 `[rows, width]` on the device. On the CPU
-    /// numbers share the rows' memory.
+    /// Some of the observations as the networks take them: f32 `[rows, width]` on the device. On the CPU numbers, and
+    /// rows to learn from, share the rows' memory.
     pub fn tensor(&self, rows: Range<usize>, device: Device) -> Result<Tensor, AgentError> {
         let (first, count) = (rows.start as i64, rows.len() as i64);
+        if let Some(encoded) = &self.encoded {
+            return Ok(encoded.f_narrow(0, first, count)?);
+        }
         let numbers = self.numbers.on(&self.numbers.tensor().f_narrow(0, first, count)?, device)?;
         if self.widths.1 == 0 {
             return Ok(numbers);
@@ -197,7 +227,10 @@ mod tests {
                 (ObservationRows::new(4, &encoder, Device::Cpu).unwrap(), ObservationList::default());
             all.store(0, (0..4).map(row));
             let mut some = ObservationRows::new(3, &encoder, Device::Cpu).unwrap();
-            some.gather(&all, &[3, 1]);
+            some.gather(&all, &[3, 1]).unwrap();
+            let mut learned = ObservationRows::to_learn_from(3, &encoder, Device::Cpu).unwrap();
+            learned.gather(&all, &[0, 0, 2]).unwrap();
+            learned.gather(&all, &[3, 1]).unwrap();
             let mut expected = vec![0.0; 2 * encoder.width()];
             for (place, from) in expected.chunks_exact_mut(encoder.width()).zip([3, 1]) {
                 encoder.encode(row(from), place);
@@ -205,6 +238,7 @@ mod tests {
             }
             let numbers = |tensor: Tensor| Vec::<f32>::try_from(tensor.reshape([-1])).unwrap();
             assert_eq!(numbers(some.tensor(0..2, Device::Cpu).unwrap()), expected);
+            assert_eq!(numbers(learned.tensor(0..2, Device::Cpu).unwrap()), expected);
             assert_eq!(numbers(list.tensor(2, &encoder, Device::Cpu).unwrap()), expected);
         }
     }

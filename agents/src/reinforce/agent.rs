@@ -85,7 +85,7 @@ impl Reinforce {
         let device = trained.parameters().device();
         let steps = episodes.each().iter().map(|played| played.rewards.len()).sum();
         let room = minibatch.observations_mut(steps, &sampler.encoder, device)?;
-        room.concatenate(episodes.each().iter().map(|played| &played.observations));
+        room.concatenate(episodes.each().iter().map(|played| &played.observations), steps)?;
         let together = |array: fn(&Played) -> &Vec<f32>| {
             episodes.each().iter().flat_map(|played| array(played).iter().copied()).collect::<Vec<_>>()
         };

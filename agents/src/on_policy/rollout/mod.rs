@@ -398,7 +398,7 @@ impl Rollout {
             rows.iter().for_each(|row| to.extend_from_slice(&from[row * width..(row + 1) * width]));
         }
         let room = minibatch.observations_mut(rows.len(), &self.encoder, self.shape.device)?;
-        room.gather(&self.observations, rows);
+        room.gather(&self.observations, rows)?;
         pick(&self.masks, rows, self.encoder.mask_width(), &mut minibatch.masks);
         pick(&self.draws, rows, self.shape.draw_width, &mut minibatch.draws);
         pick(&self.log_probs, rows, 1, &mut minibatch.log_probs);
