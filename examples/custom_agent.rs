@@ -32,7 +32,7 @@ struct AwrConfig {
     epochs: usize,
     discount: f64,
     gae_lambda: f64,
-    /// Of the weights: the lower, the more only the best actions count.
+    /// The temperature of the weights: the lower, the more only the best actions count.
     temperature: f64,
     net: NetConfig,
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash disable=SC2034,SC2154
-# What the set-up scripts share. Sourced by them; the variable `task` names the one that speaks.
+# The common part of the set-up scripts. Sourced by them; the variable `task` names the one that speaks.
 
 has() { command -v "$1" >/dev/null 2>&1; }
 

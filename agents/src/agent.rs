@@ -88,9 +88,9 @@ pub trait Agent: Send {
 
 /// An agent's acting and learning halves, for as long as they are borrowed.
 pub enum Halves<'a> {
-    /// Of an agent that learns from a replay.
+    /// The halves of an agent that learns from a replay.
     OffPolicy(OffPolicyHalves<'a>),
-    /// Of an agent that learns from rollouts.
+    /// The halves of an agent that learns from rollouts.
     OnPolicy(&'a mut dyn RolloutLearner),
 }
 

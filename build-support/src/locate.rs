@@ -63,7 +63,7 @@ impl Libtorch {
         dirs
     }
 
-    /// Whether this libtorch can compute on a GPU.
+    /// True if this libtorch can compute on a GPU.
     #[must_use]
     pub fn has_cuda(&self) -> bool {
         self.cuda_library().is_file()

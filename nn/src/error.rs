@@ -37,6 +37,5 @@ pub enum NnError {
 /// The message without the trace of C++ calls below it.
 fn first_line(error: &tch::TchError) -> String {
     let text = error.to_string();
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.take_while(|line| !line.starts_with("Exception raised from")).take(1).collect()
+    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }

@@ -20,7 +20,7 @@ pub struct MlpConfig {
     pub init: Init,
     /// The initial values of the last layer's weight.
     pub output_init: Init,
-    /// Whether each hidden layer is normalised before its activation (Ba et al. 2016).
+    /// True if each hidden layer is normalised before its activation (Ba et al. 2016).
     pub layer_norm: bool,
     /// The share of hidden units that dropout silences in training, `0 <= dropout < 1`.
     pub dropout: f64,
@@ -64,12 +64,19 @@ impl MlpConfig {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Linear {
-    weight: ParameterId,
-    bias: ParameterId,
-    norm: Option<(ParameterId, ParameterId)>,
-    width: i64,
+/// A layer as the perceptron's node takes it: linear, a norm or none, the activation, dropout.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dense {
+    /// `[units, inputs]`
+    pub weight: ParameterId,
+    /// `[units]`
+    pub bias: ParameterId,
+    /// Weight and bias of a layer norm before the activation, `[units]` each.
+    pub norm: Option<(ParameterId, ParameterId)>,
+    /// Number of outputs.
+    pub units: i64,
+    /// The share that dropout silences behind the activation; 0 in the last layer.
+    pub dropout: f64,
 }
 
 /// A multi-layer perceptron: `linear -> [layer norm] -> activation -> [dropout]` for each hidden layer, then
@@ -82,7 +89,7 @@ struct Linear {
 #[derive(Clone, Debug)]
 pub struct Mlp {
     inputs: i64,
-    layers: Vec<Linear>,
+    layers: Vec<Dense>,
     config: MlpConfig,
 }
 
@@ -123,7 +130,8 @@ impl Mlp {
                 None
             };
             position += if hidden && config.dropout > 0.0 { 3 } else { 2 };
-            layers.push(Linear { weight, bias, norm, width });
+            let dropout = if hidden { config.dropout } else { 0.0 };
+            layers.push(Dense { weight, bias, norm, units: width, dropout });
             fan_in = width;
         }
         Ok(Self { inputs, layers, config: config.clone() })
@@ -134,13 +142,9 @@ impl Mlp {
         self.inputs
     }
 
-    fn hidden(&self) -> &[Linear] {
-        &self.layers[..self.config.hidden_sizes.len()]
-    }
-
     /// The number of outputs.
     pub fn outputs(&self) -> i64 {
-        self.layers.last().map_or(self.inputs, |layer| layer.width)
+        self.layers.last().map_or(self.inputs, |layer| layer.units)
     }
 
     /// From `x` (f32 `[batch, inputs]`) to f32 `[batch, outputs]`.
@@ -173,13 +177,13 @@ impl Mlp {
             x = x.f_linear(pass.get(layer.weight), Some(pass.get(layer.bias)))?;
             if let Some((scale, shift)) = layer.norm {
                 let (scale, shift) = (pass.get(scale), pass.get(shift));
-                x = x.f_layer_norm([layer.width], Some(scale), Some(shift), 1e-5, false)?;
+                x = x.f_layer_norm([layer.units], Some(scale), Some(shift), shim::mlp::NORM_EPS, false)?;
             }
             if index == last {
                 x = self.config.output_activation.apply(&x)?;
             } else {
                 x = self.config.activation.apply(&x)?;
-                x = dropout(pass, &x, self.config.dropout)?;
+                x = dropout(pass, &x, layer.dropout)?;
             }
         }
         Ok(x)
@@ -202,28 +206,35 @@ pub(crate) fn forward_fused(
     let Some(Mlp { config, .. }) = networks.first() else {
         return Err(NnError::Config("an ensemble of no networks".into()));
     };
-    // Dropout draws in the order in which the networks would one by one.
+    let layers = networks.iter().flat_map(|network| network.layers.iter().copied());
+    forward_dense(pass, x, stacked, layers, (config.activation, config.output_activation), config.precision)
+}
+
+/// The pass of these layers, of one network after the other, as one node. The activations are that of all
+/// layers but the last, and that one's.
+pub(crate) fn forward_dense(
+    pass: &mut Pass<'_>,
+    x: &Tensor,
+    networks: shim::mlp::Networks,
+    layers: impl Iterator<Item = Dense> + Clone,
+    (activation, output_activation): (Activation, Activation),
+    precision: Precision,
+) -> Result<Tensor, NnError> {
+    // A generator's draws in the order in which the layers would make them one by one.
     let mut masks = Vec::new();
-    if pass.is_training() && config.dropout > 0.0 {
-        for layer in networks.iter().flat_map(Mlp::hidden) {
-            masks.push(dropout_mask(pass, &[x.size()[0], layer.width], x.device(), config.dropout)?);
-        }
+    for layer in layers.clone().filter(|layer| layer.dropout > 0.0) {
+        masks.push(dropout_mask(pass, &[x.size()[0], layer.units], x.device(), layer.dropout)?);
     }
     let mut masks = masks.iter();
     let parameters = pass.parameters();
     let parameter = |id| shim::Parameter::of(parameters, id);
-    let layers =
-        networks.iter().flat_map(|network| network.layers.iter().enumerate()).map(|(index, layer)| {
-            let is_hidden = index < config.hidden_sizes.len();
-            shim::mlp::Layer {
-                weight: parameter(layer.weight),
-                bias: parameter(layer.bias),
-                norm: layer.norm.map(|(scale, shift)| (parameter(scale), parameter(shift))),
-                mask: is_hidden.then(|| masks.next()).flatten().and_then(Option::as_ref),
-            }
-        });
-    let activations = (config.activation.code(), config.output_activation.code());
-    shim::mlp::forward(x, stacked, layers, activations, config.precision)
+    let layers = layers.map(|layer| shim::mlp::Layer {
+        weight: parameter(layer.weight),
+        bias: parameter(layer.bias),
+        norm: layer.norm.map(|(scale, shift)| (parameter(scale), parameter(shift))),
+        mask: (layer.dropout > 0.0).then(|| masks.next()).flatten().and_then(Option::as_ref),
+    });
+    shim::mlp::forward(x, networks, layers, (activation.code(), output_activation.code()), precision)
 }
 
 #[cfg(test)]

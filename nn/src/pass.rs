@@ -24,7 +24,7 @@ use tch::{Device, Tensor};
 
 use crate::{ParameterId, Parameters};
 
-/// Whether a network is being trained (dropout acts, batch norm takes the batch's statistics) or used.
+/// The mode of a network: being trained (dropout acts, batch norm takes the batch's statistics) or used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// The network is being trained.
@@ -63,7 +63,7 @@ impl<'a> Pass<'a> {
         self.parameters
     }
 
-    /// Whether the network is being trained.
+    /// True if the network is being trained.
     pub fn is_training(&self) -> bool {
         self.mode == Mode::Train
     }

@@ -171,7 +171,7 @@ impl<'s> StateView<'s> {
         StateView { dict: self.dict, prefix: format!("{}{name}.", self.prefix) }
     }
 
-    /// Whether there is an array of this name.
+    /// True if there is an array of this name.
     pub fn has_array(&self, name: &str) -> bool {
         self.dict.arrays.contains_key(&self.full(name))
     }

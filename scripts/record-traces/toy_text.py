@@ -20,7 +20,7 @@ from gymnasium.utils import seeding
 FIXTURES = Path(__file__).resolve().parent.parent.parent / "envs" / "fixtures"
 # With this seed, a hand of blackjack is dealt that is worth more by Sutton and Barto's rules than without them.
 SEED = 1960
-# How often the recorded player acts at random instead of well.
+# The share of steps in which the recorded player acts at random instead of well.
 WHIM = 0.25
 MAP = ["SFFFF", "FHFHF", "FFFSF", "HFGFF"]
 

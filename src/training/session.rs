@@ -141,8 +141,8 @@ impl Session {
         Ok(session)
     }
 
-    /// Checks that a training of this configuration can start, by making its environment and its agent once, and
-    /// by letting the agent act once.
+    /// Checks that a training of this configuration can start, by making its environment and its agent once,
+    /// and by letting the agent act once.
     ///
     /// # Errors
     /// When the agent cannot play the environment, or one of the two refuses its options.

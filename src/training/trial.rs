@@ -20,8 +20,8 @@ pub(super) fn act_once(agent: &dyn Agent, observations: &Space, actions: &Space)
         .context("the agent cannot act on a trial observation")
 }
 
-/// Adds an observation of this space: of choices the last one, which a table of embeddings must reach, and numbers
-/// that are not whole.
+/// Adds an observation of this space: of choices the last one, which a table of embeddings must reach, and
+/// numbers that are not whole.
 fn fill(space: &Space, floats: &mut Vec<f32>, bytes: &mut Vec<u8>) {
     const NUMBER: f32 = 0.37;
     match space {

@@ -41,15 +41,6 @@ impl Scalar {
             }
         }
     }
-
-    /// The number where it is known to be no number, for the error that stops the training. A number that is
-    /// still being computed is checked when its mean is logged.
-    pub(crate) fn known_not_finite(&self) -> Option<f64> {
-        match self {
-            Self::Known(number) if !number.is_finite() => Some(*number),
-            _ => None,
-        }
-    }
 }
 
 impl From<f64> for Scalar {
@@ -115,6 +106,20 @@ impl Means {
         });
         sum.count += 1;
         Ok(())
+    }
+
+    /// Adds a loss. One that is still being computed is checked when its mean is logged.
+    ///
+    /// # Errors
+    /// [`AgentError::Diverged`] for a loss that is known not to be finite; [`AgentError::Nn`] when the tensor
+    /// is not of one number.
+    pub fn add_loss(&mut self, tag: &'static str, loss: &Scalar) -> Result<(), AgentError> {
+        match loss {
+            Scalar::Known(number) if !number.is_finite() => {
+                Err(AgentError::Diverged(format!("the loss is {number}")))
+            }
+            loss => self.add_scalar(tag, loss),
+        }
     }
 
     /// The mean of each of these tags that numbers were added to, which are forgotten.

@@ -17,9 +17,9 @@ off_policy_config! {
     pub struct DqnConfig {
         /// Env steps from one update of the target network to the next, counted over all environments.
         pub target_update_every_env_steps: u64,
-        /// Whether the online network chooses the next action that the target network values (Double DQN).
+        /// True if the online network chooses the next action that the target network values (Double DQN).
         pub double: bool,
-        /// Whether the value of a state and the advantages of actions are learned apart (Wang et al. 2016).
+        /// True if the value of a state and the advantages of actions are learned apart (Wang et al. 2016).
         pub dueling: bool,
         /// The cost of an action value's error.
         pub loss: Regression,

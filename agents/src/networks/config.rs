@@ -38,7 +38,7 @@ pub struct NetConfig {
     pub recurrent_size: i64,
     /// Steps of the sequences that a memory learns from; 0 takes whole rollouts.
     pub sequence_length: usize,
-    /// Whether policy and value share backbone, trunk and memory; else each has its own.
+    /// True if policy and value share backbone, trunk and memory; otherwise each has its own.
     pub shared: bool,
     /// The widths of the hidden layers of the policy, or of action values.
     pub hidden_sizes: Vec<i64>,
@@ -46,10 +46,10 @@ pub struct NetConfig {
     pub value_hidden_sizes: ValueSizes,
     /// After each hidden layer.
     pub activation: Activation,
-    /// Whether weights start orthogonal: hidden layers with gain `sqrt(2)`, a policy's last one with 0.01, a
+    /// True if weights start orthogonal: hidden layers with gain `sqrt(2)`, a policy's last one with 0.01, a
     /// value's with 1, biases zero; else as PyTorch's layers start.
     pub orthogonal_init: bool,
-    /// Whether each hidden layer is normalised before its activation (Ba et al. 2016).
+    /// True if each hidden layer is normalised before its activation (Ba et al. 2016).
     pub layer_norm: bool,
     /// The share of hidden units that dropout silences in updates, `0 <= dropout < 1`; never where the agent
     /// acts.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use pavlov_envs::{ACTION_MASK, BoxSpace, Dtype, ObsLayout, ObsRef, Space};
 use pavlov_nn::{Image, NnError};
-use tch::{Kind, TchError, Tensor};
+use tch::{Kind, Tensor};
 
 use super::observation::{ObservationPart, PartKind};
 
@@ -122,31 +122,10 @@ impl Encoder {
     /// # Errors
     /// [`NnError::Torch`] when libtorch fails.
     pub fn assemble(&self, numbers: &Tensor, bytes: &Tensor) -> Result<Tensor, NnError> {
-        let batch = numbers.size()[0];
-        let scaled = |bytes: &Tensor, largest: f32| -> Result<Tensor, TchError> {
-            // A quotient of bytes is f32: one pass, and one new tensor, which for pictures is a large one.
-            let numbers = match largest {
-                1.0 => bytes.f_to_kind(Kind::Float)?,
-                largest => bytes.f_divide_scalar(f64::from(largest))?,
-            };
-            numbers.f_contiguous()?.f_view([batch, -1])
-        };
-        if let [Part::Bytes { largest, .. }] = self.parts.as_slice() {
-            return Ok(scaled(bytes, *largest)?);
-        }
-        let bytes = bytes.f_reshape([batch, -1])?;
-        let (mut parts, mut number, mut byte) = (Vec::new(), 0, 0);
-        for part in &self.parts {
-            let width = part.width() as i64;
-            if let Part::Bytes { largest, .. } = part {
-                parts.push(scaled(&bytes.f_narrow(1, byte, width)?, *largest)?);
-                byte += width;
-            } else {
-                parts.push(numbers.f_narrow(1, number, width)?);
-                number += width;
-            }
-        }
-        Ok(Tensor::f_cat(&parts, 1)?)
+        let shape = [numbers.size()[0], self.width as i64];
+        let out = Tensor::f_empty(shape, (Kind::Float, numbers.device()))?;
+        self.assemble_into(numbers, bytes, &out)?;
+        Ok(out)
     }
 
     /// As [`Encoder::assemble`], into `out`, f32 `[batch, width]`, on one device.
@@ -160,10 +139,7 @@ impl Encoder {
             let width = part.width() as i64;
             let mut room = out.f_narrow(1, number + byte, width)?;
             if let Part::Bytes { largest, .. } = part {
-                room.f_copy_(&bytes.f_narrow(1, byte, width)?)?;
-                if *largest != 1.0 {
-                    let _ = room.f_divide_scalar_(f64::from(*largest))?;
-                }
+                let _ = bytes.f_narrow(1, byte, width)?.f_divide_out(&room, &Tensor::from(*largest))?;
                 byte += width;
             } else {
                 room.f_copy_(&numbers.f_narrow(1, number, width)?)?;

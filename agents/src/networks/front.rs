@@ -31,7 +31,7 @@ pub struct Front {
     /// The backbone as messages name it.
     name: String,
     parts: Arc<[ObservationPart]>,
-    /// Whether the backbone gives the rows themselves.
+    /// True if the backbone gives the rows themselves.
     passes_rows: bool,
     dense: Option<Mlp>,
     memory: Option<Recurrent>,

@@ -11,7 +11,7 @@ use super::{Backbone, Features, Observation, ObservationPart, PartKind, Sequence
 pub(super) struct LayersBackbone {
     network: layers::Sequential,
     outputs: i64,
-    /// Whether the layers take the whole row, or the only part in its own shape.
+    /// True if the layers take the whole row, or the only part in its own shape.
     takes_rows: bool,
 }
 

@@ -30,7 +30,7 @@ pub struct CriticsSetup<'a> {
     pub optimizer: &'a OptimizerConfig,
     /// The largest norm of an update's gradient.
     pub gradient_clip_norm: Option<f64>,
-    /// Whether transitions are drawn by priority, so that the errors of regressions are asked for.
+    /// True if transitions are drawn by priority, so that the errors of regressions are asked for.
     pub prioritized: bool,
     /// The environments and the device.
     pub context: &'a AgentContext,
@@ -114,7 +114,7 @@ pub struct Critics {
     target: Parameters,
     values: Vec<f32>,
     errors: Vec<f32>,
-    /// Whether the errors of a regression on tensors are read back: where transitions are drawn by priority.
+    /// True if the errors of a regression on tensors are read back: where transitions are drawn by priority.
     reads_errors: bool,
     gradient: HostBuffer<f32>,
 }

@@ -31,7 +31,8 @@ pub fn td_targets(rewards: &[f32], continues: &[f32], discount: f64, targets: &m
 /// into `gradient`. Each row's mean absolute error, over the critics, goes into `errors`.
 ///
 /// `values` and `gradient` are `[critics, batch, columns]`, `targets`, `weights` and `errors` are `[batch]`.
-/// Of each row the column counts that `choices` (`[batch]`) names; the first one where that is empty.
+/// The column of each row that counts is the one that `choices` (`[batch]`) names; the first one where that
+/// is empty.
 pub fn regress(
     (values, columns): (&[f32], usize),
     choices: &[i64],

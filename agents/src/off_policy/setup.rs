@@ -89,7 +89,8 @@ macro_rules! off_policy_config {
 }
 pub(crate) use off_policy_config;
 
-/// The settings that all agents have that learn from a replay; each agent's configuration says what they mean.
+/// The settings that all agents have that learn from a replay; each agent's configuration says what they
+/// mean.
 #[derive(Clone, Debug)]
 #[allow(missing_docs)]
 pub struct OffPolicySetup {

@@ -13,7 +13,7 @@ macro_rules! policy_gradient_config {
             pub learning_rate: pavlov_nn::Schedule,
             /// The discount, `gamma` in the papers.
             pub discount: f64,
-            /// Whether the advantages of an update are brought to mean 0 and deviation 1.
+            /// True if the advantages of an update are brought to mean 0 and deviation 1.
             pub normalize_advantages: bool,
             /// The weight of the entropy.
             pub entropy_coefficient: pavlov_nn::Schedule,

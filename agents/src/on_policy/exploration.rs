@@ -23,7 +23,7 @@ use crate::networks::NetConfig;
 pub struct ExplorationConfig {
     /// The initial logarithm of a continuous policy's deviation.
     pub log_deviation_start: f64,
-    /// Whether a continuous policy explores by noise that depends on the observation (gSDE, Raffin et al.
+    /// True if a continuous policy explores by noise that depends on the observation (gSDE, Raffin et al.
     /// 2021); else its deviation is the same everywhere.
     pub state_dependent: bool,
     /// Steps for which state-dependent noise stays the same function; 0 keeps it for a whole rollout.

@@ -64,7 +64,7 @@ impl Minibatch {
         self.advantages.len()
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.advantages.is_empty()
     }
@@ -81,7 +81,7 @@ impl Minibatch {
         }
     }
 
-    /// Whether row `row` is skipped: there is nothing to learn from it.
+    /// True if row `row` is skipped: there is nothing to learn from it.
     pub fn is_skipped(&self, row: usize) -> bool {
         self.skipped.get(row).is_some_and(|skipped| *skipped)
     }

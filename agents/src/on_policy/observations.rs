@@ -30,8 +30,8 @@ pub(crate) struct ObservationRows {
     numbers: HostBuffer<f32>,
     bytes: HostBuffer<u8>,
     widths: (usize, usize),
-    /// The rows as the networks take them, for bytes that networks on the CPU learn from: a new tensor for each
-    /// minibatch of pictures would cost more than its numbers.
+    /// The rows as the networks take them, for bytes that networks on the CPU learn from: a new tensor for
+    /// each minibatch of pictures would cost more than its numbers.
     encoded: Option<Tensor>,
 }
 
@@ -60,7 +60,7 @@ impl ObservationRows {
         Ok(rows)
     }
 
-    /// Whether so many observations of this encoder fit, bound for this device.
+    /// True if so many observations of this encoder fit, bound for this device.
     pub fn fits(&self, rows: usize, encoder: &Encoder, device: Device) -> bool {
         rows <= self.capacity && device == self.device && *encoder == self.encoder
     }
@@ -134,8 +134,8 @@ impl ObservationRows {
         }
     }
 
-    /// Some of the observations as the networks take them: f32 `[rows, width]` on the device. On the CPU numbers, and
-    /// rows to learn from, share the rows' memory.
+    /// Some of the observations as the networks take them: f32 `[rows, width]` on the device. On the CPU
+    /// numbers, and rows to learn from, share the rows' memory.
     pub fn tensor(&self, rows: Range<usize>, device: Device) -> Result<Tensor, AgentError> {
         let (first, count) = (rows.start as i64, rows.len() as i64);
         if let Some(encoded) = &self.encoded {

@@ -143,10 +143,7 @@ impl Losses {
     /// # Errors
     /// [`AgentError::Diverged`] when their sum is known not to be finite.
     pub fn record(&self, means: &mut Means) -> Result<(), AgentError> {
-        if let Some(loss) = self.total.known_not_finite() {
-            return Err(AgentError::Diverged(format!("the loss is {loss}")));
-        }
-        means.add_scalar("train/loss", &self.total)?;
+        means.add_loss("train/loss", &self.total)?;
         means.add_scalar("train/policy_gradient_loss", &self.policy)?;
         means.add_scalar("train/value_loss", &self.value)?;
         means.add_scalar("train/entropy_loss", &self.entropy)?;

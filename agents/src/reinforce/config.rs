@@ -13,7 +13,7 @@ policy_gradient_config! {
     pub struct ReinforceConfig {
         /// Whole episodes of each environment from one update to the next.
         pub episodes_per_update: usize,
-        /// Whether a learned value of each state is subtracted from the returns.
+        /// True if a learned value of each state is subtracted from the returns.
         pub baseline: bool,
     }
 }

@@ -34,9 +34,9 @@ pub struct Widths {
 /// The steps of one environment since the last update.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Played {
-    /// Whether the present episode was begun by the present policy.
+    /// True if the present episode was begun by the present policy.
     fresh: bool,
-    /// Whether the next step is an episode's first.
+    /// True if the next step is an episode's first.
     at_start: bool,
     episodes: usize,
     /// The observation of each step.
@@ -94,7 +94,7 @@ impl Episodes {
         played.at_start = moment.end.is_over();
     }
 
-    /// Whether every environment has given its episodes.
+    /// True if every environment has given its episodes.
     pub fn are_complete(&self) -> bool {
         self.envs.iter().all(|played| played.episodes == self.wanted)
     }

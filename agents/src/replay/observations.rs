@@ -107,7 +107,7 @@ impl Observations {
         }
     }
 
-    /// Whether these are the numbers of this observation.
+    /// True if these are the numbers of this observation.
     pub fn is(&self, places: &Places, observation: ObsRef<'_>) -> bool {
         let floats = usize::from(self.layout.floats > 0);
         let length = observation.bytes.len() / self.count.max(1);

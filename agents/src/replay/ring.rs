@@ -10,10 +10,10 @@ use crate::core::AgentError;
 /// The number of a transition's numbers, of each kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Widths {
-    /// Of discrete actions, and of continuous ones; one of them is 0.
+    /// The widths of discrete actions and of continuous ones; one of them is 0.
     pub choices: usize,
     pub points: usize,
-    /// Of what the policy adds when it acts.
+    /// The width of what the policy adds when it acts.
     pub extras: usize,
 }
 

@@ -45,7 +45,7 @@ pub struct Step<'a> {
     pub action: Action<'a>,
     /// The reward.
     pub reward: f32,
-    /// Whether, and how, the episode ended with it.
+    /// The end of the episode with it, if there was one.
     pub end: End,
     /// The observation that truly followed: the final one, if the episode ended.
     pub next: ObsRef<'a>,
@@ -120,7 +120,7 @@ impl Replay {
         self.ring.rewards.len()
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.ring.rewards.is_empty()
     }
@@ -264,7 +264,7 @@ impl Replay {
         }
     }
 
-    /// Whether what updates turn out to be wrong by is of use.
+    /// True if the errors that updates find are of use.
     pub fn is_prioritized(&self) -> bool {
         self.priorities.is_some()
     }

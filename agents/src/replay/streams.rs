@@ -28,7 +28,7 @@ pub(super) struct Start {
 /// One environment's steps on their way into the replay.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Stream {
-    /// Whether an episode is under way.
+    /// True if an episode is under way.
     pub going_on: bool,
     /// The outcome of its last step.
     pub latest: Vec<u32>,

@@ -8,9 +8,9 @@ use crate::EnvError;
 /// The statistics of normalising wrappers; `None` where there is no such wrapper, or nothing was seen yet.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct SeenStatistics {
-    /// Of observations.
+    /// The statistics of observations.
     pub observations: Option<RunningStatistics>,
-    /// Of discounted sums of rewards.
+    /// The statistics of discounted sums of rewards.
     pub returns: Option<RunningStatistics>,
 }
 

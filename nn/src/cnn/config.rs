@@ -1,4 +1,4 @@
-//! Which convolutions an image goes through: a published network's name, or a list of layers.
+//! The convolutions that an image goes through: a published network's name, or a list of layers.
 
 use std::fmt;
 
@@ -25,14 +25,14 @@ pub enum Architecture {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConvLayer {
-    /// How many channels come out.
+    /// The number of output channels.
     pub filters: i64,
     /// The side of the square that one output sees, in pixels.
     pub kernel: i64,
-    /// How far apart these squares lie, in pixels.
+    /// The distance between these squares, in pixels.
     #[serde(default = "one")]
     pub stride: i64,
-    /// How many zeros are put around the image.
+    /// The number of zeros around the image, at each side.
     #[serde(default)]
     pub padding: i64,
 }

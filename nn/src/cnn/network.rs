@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 use super::config::{Architecture, CnnConfig, ConvLayer};
 use crate::{Init, Layout, NnError, ParameterId, Parameters, Pass, Precision, shim};
 
-/// What an image is and how its numbers lie in a row.
+/// An image, and the order of its numbers in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Image {
     /// In pixels.
@@ -14,17 +14,18 @@ pub struct Image {
     pub width: i64,
     /// Numbers per pixel.
     pub channels: i64,
-    /// Whether the row runs over channels, height, width (stacked frames), or over height, width, channels.
+    /// True if the row runs over channels, height, width (stacked frames); otherwise over height, width,
+    /// channels.
     pub channels_first: bool,
 }
 
 impl Image {
-    /// How many numbers the image has.
+    /// The number of the image's numbers.
     pub fn len(&self) -> i64 {
         self.height * self.width * self.channels
     }
 
-    /// Whether it has none.
+    /// True if it has none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

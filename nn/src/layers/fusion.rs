@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use tch::{Device, Kind, Tensor};
 
-use super::dropout::dropout_mask;
+use crate::mlp::{Dense, forward_dense};
 use crate::{Activation, Module, NnError, ParameterId, Parameters, Pass, Precision, shim};
 
 /// A module as the planner of a [`Sequential`](super::Sequential) sees it.
@@ -75,9 +75,6 @@ pub enum Fusible {
 /// ways: 2.1 times as fast at Nature's three layers, 1.6 to 2.2 at MinAtar's; with padding 0.5 to 1.0, with
 /// windows of 1152 and more 0.2 to 1.0).
 const LARGEST_WINDOW: i64 = 640;
-
-/// The perceptron's node adds this to the variance in a layer norm.
-const NODE_EPS: f64 = 1e-5;
 
 /// One step of a [`Sequential`](super::Sequential): a range of modules that run one by one or as one node.
 #[derive(Clone, Debug)]
@@ -147,43 +144,47 @@ impl Parts<'_> {
     /// The longest run of linear layers from here that the node takes: all but the last are followed by one
     /// activation.
     fn perceptron(&self, at: usize) -> Option<(usize, Perceptron)> {
-        let (first, precision, mut end, mut last) = self.dense(at)?;
-        let mut run =
-            Perceptron { layers: vec![first], activation: last, output_activation: last, precision };
+        let first = self.dense(at)?;
+        let (mut end, mut last) = (first.end, first.activation);
+        let mut run = Perceptron {
+            inputs: first.inputs,
+            layers: vec![first.layer],
+            activation: last,
+            output_activation: last,
+            precision: first.precision,
+        };
         loop {
             // The node drops out between two layers alone: behind the last one dropout is a step of its own.
             let (dropout, begin) = self.dropout(end);
-            let Some((layer, precision, next, activation)) = self.dense(begin) else { break };
-            let fits = last == run.activation && precision == run.precision && layer.inputs == run.outputs();
-            if !fits {
+            let Some(next) = self.dense(begin) else { break };
+            if last != run.activation || next.precision != run.precision || next.inputs != run.outputs() {
                 break;
             }
             run.last_mut().dropout = dropout;
-            run.layers.push(layer);
-            (end, last) = (next, activation);
+            run.layers.push(next.layer);
+            (end, last) = (next.end, next.activation);
         }
         run.output_activation = last;
         Some((end, run))
     }
 
-    /// A linear layer with its norm and its activation: the layer, its precision, the place after all, and
-    /// the activation.
-    fn dense(&self, at: usize) -> Option<(Dense, Precision, usize, Activation)> {
+    /// A linear layer with its norm and its activation.
+    fn dense(&self, at: usize) -> Option<Found> {
         let (Fusible::Linear { weight, bias, inputs, units, precision }, end) = self.after_dropouts(at)?
         else {
             return None;
         };
         let (norm, end) = match self.after_dropouts(end) {
             Some((Fusible::LayerNorm { weight, bias, width, eps }, end))
-                if width == units && eps == NODE_EPS =>
+                if width == units && eps == shim::mlp::NORM_EPS =>
             {
                 (Some((weight, bias)), end)
             }
             _ => (None, end),
         };
         let (activation, end) = self.activation(end).unwrap_or((Activation::Identity, end));
-        let layer = Dense { weight, bias, norm, inputs, units, dropout: 0.0 };
-        Some((layer, precision, end, activation))
+        let layer = Dense { weight, bias, norm, units, dropout: 0.0 };
+        Some(Found { layer, inputs, precision, activation, end })
     }
 
     /// The share of a dropout that acts here, and the place after it; 0 and this place without one.
@@ -224,22 +225,20 @@ impl Parts<'_> {
     }
 }
 
-#[derive(Clone, Debug)]
-struct Dense {
-    weight: ParameterId,
-    bias: ParameterId,
-    /// Weight and bias of a layer norm before the activation.
-    norm: Option<(ParameterId, ParameterId)>,
+/// A linear layer with its norm and its activation, as it was found in a list, and the place after all.
+struct Found {
+    layer: Dense,
     inputs: i64,
-    units: i64,
-    /// The share that dropout silences behind the activation.
-    dropout: f64,
+    precision: Precision,
+    activation: Activation,
+    end: usize,
 }
 
 /// Linear layers, each with a layer norm or without, one activation after each but the last, which has its
 /// own, and dropout between them.
 #[derive(Clone, Debug)]
 pub(super) struct Perceptron {
+    inputs: i64,
     layers: Vec<Dense>,
     activation: Activation,
     output_activation: Activation,
@@ -257,10 +256,9 @@ impl Perceptron {
     }
 
     fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Option<Result<Tensor, NnError>> {
-        let inputs = self.layers[0].inputs;
         let size = x.size();
         let [others @ .., last] = size.as_slice() else { return None };
-        if others.is_empty() || *last != inputs || x.kind() != Kind::Float {
+        if others.is_empty() || *last != self.inputs || x.kind() != Kind::Float {
             return None;
         }
         match others {
@@ -270,27 +268,13 @@ impl Perceptron {
     }
 
     fn sequences(&self, pass: &mut Pass<'_>, x: &Tensor, others: &[i64]) -> Result<Tensor, NnError> {
-        let rows = self.rows(pass, &x.f_reshape([-1, self.layers[0].inputs])?)?;
+        let rows = self.rows(pass, &x.f_reshape([-1, self.inputs])?)?;
         Ok(rows.f_reshape([others, &[self.outputs()]].concat())?)
     }
 
     fn rows(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
-        // A generator's draws in the order in which the modules would make them one by one.
-        let mut masks = Vec::new();
-        for layer in self.layers.iter().filter(|layer| layer.dropout > 0.0) {
-            masks.push(dropout_mask(pass, &[x.size()[0], layer.units], x.device(), layer.dropout)?);
-        }
-        let mut masks = masks.iter();
-        let parameters = pass.parameters();
-        let parameter = |id| shim::Parameter::of(parameters, id);
-        let layers = self.layers.iter().map(|layer| shim::mlp::Layer {
-            weight: parameter(layer.weight),
-            bias: parameter(layer.bias),
-            norm: layer.norm.map(|(weight, bias)| (parameter(weight), parameter(bias))),
-            mask: (layer.dropout > 0.0).then(|| masks.next()).flatten().and_then(Option::as_ref),
-        });
-        let activations = (self.activation.code(), self.output_activation.code());
-        shim::mlp::forward(x, shim::mlp::Networks::One, layers, activations, self.precision)
+        let (one, layers) = (shim::mlp::Networks::One, self.layers.iter().copied());
+        forward_dense(pass, x, one, layers, (self.activation, self.output_activation), self.precision)
     }
 }
 

@@ -105,8 +105,9 @@ impl OptimizerConfig {
         self
     }
 
-    /// The same for one of several networks, each stepped by an optimiser of its own: without the names in groups
-    /// that this network has no parameter for. [`OptimizerConfig::check_names`] finds those that none has.
+    /// The same for one of several networks, each stepped by an optimiser of its own: without the names in
+    /// groups that this network has no parameter for. [`OptimizerConfig::check_names`] finds those that none
+    /// has.
     pub fn for_network(&self, layout: &Layout) -> Self {
         let mut own = self.clone();
         let groups = own.groups_mut();
@@ -232,12 +233,12 @@ pub struct RmspropConfig {
     pub alpha: f64,
     /// Keeps the step finite where gradients vanish.
     pub eps: f64,
-    /// Whether `eps` stands under the root, `sqrt(s + eps)`, as TensorFlow and DQN (Mnih et al. 2015) have
+    /// True if `eps` stands under the root, `sqrt(s + eps)`, as TensorFlow and DQN (Mnih et al. 2015) have
     /// it.
     pub eps_inside_root: bool,
     /// Where the average of squares starts: 0 in PyTorch, 1 in TensorFlow, whose first steps are smaller.
     pub square_average_start: f64,
-    /// Whether the square of the gradient's average is taken off the average of squares.
+    /// True if the square of the gradient's average is taken off the average of squares.
     pub centered: bool,
     /// The share of the momentum that is kept at each step, `0 <= momentum < 1`; 0 goes without.
     pub momentum: f64,
@@ -293,7 +294,7 @@ pub struct SgdConfig {
     pub momentum: f64,
     /// The share of each gradient that does not enter the momentum, `0 <= dampening <= 1`.
     pub dampening: f64,
-    /// Whether the step looks ahead by one step of momentum.
+    /// True if the step looks ahead by one step of momentum.
     pub nesterov: bool,
     /// `weight_decay_l2 p` is added to the gradient.
     pub weight_decay_l2: f64,

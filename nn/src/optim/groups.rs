@@ -19,7 +19,7 @@ pub struct ParameterGroup {
     pub names: Vec<String>,
     /// The factor of the learning rate.
     pub learning_rate_factor: f64,
-    /// Whether weight decay acts, of every kind that the optimiser has.
+    /// True if weight decay acts, of every kind that the optimiser has.
     pub weight_decay: bool,
 }
 

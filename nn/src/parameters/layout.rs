@@ -40,7 +40,7 @@ pub struct ParameterSpec {
     pub init: Init,
     /// Its role in training.
     pub role: Role,
-    /// Whether it counts, as batch norm's `num_batches_tracked` does: an f32 in the arena, an i64 in a state.
+    /// True if it counts, as batch norm's `num_batches_tracked` does: an f32 in the arena, an i64 in a state.
     pub is_counter: bool,
     /// Where it starts in the flat tensor, in numbers. It moves when parameters are added, frozen or
     /// unfrozen.
@@ -53,7 +53,7 @@ impl ParameterSpec {
         self.shape.iter().product()
     }
 
-    /// Whether the parameter has no numbers.
+    /// True if the parameter has no numbers.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -70,7 +70,7 @@ pub struct Layout {
     len: i64,
     trainable_len: i64,
     parameters_len: i64,
-    /// Whether the flat tensor has the order of adding.
+    /// True if the flat tensor has the order of adding.
     is_in_order: bool,
 }
 
@@ -84,7 +84,8 @@ pub(crate) fn unknown<'n>(pattern: &str, names: impl Iterator<Item = &'n str> + 
     format!("no parameter is named `{pattern}`{nearest}; there are {shown}{more}")
 }
 
-/// A network stays below so many numbers, 16 GiB of f32; its gradients and an optimiser's moments come to them.
+/// A network stays below so many numbers, 16 GiB of f32; its gradients and an optimiser's moments come to
+/// them.
 const LARGEST: i64 = 1 << 32;
 
 impl Default for Layout {
@@ -252,7 +253,7 @@ impl Layout {
         Ok(layout)
     }
 
-    /// Whether the other network has the same parameters and buffers, whatever is trained.
+    /// True if the other network has the same parameters and buffers, whatever is trained.
     pub(crate) fn is_same_network(&self, other: &Self) -> bool {
         let same = |(a, b): (&ParameterSpec, &ParameterSpec)| {
             let buffers = (a.role == Role::Buffer) == (b.role == Role::Buffer);
@@ -261,7 +262,7 @@ impl Layout {
         self.specs.len() == other.specs.len() && self.specs.iter().zip(&other.specs).all(same)
     }
 
-    /// Whether the flat tensor has the order of adding.
+    /// True if the flat tensor has the order of adding.
     pub(super) fn is_in_order(&self) -> bool {
         self.is_in_order
     }
@@ -286,7 +287,7 @@ impl Layout {
         self.parameters_len
     }
 
-    /// Whether there are no parameters.
+    /// True if there are no parameters.
     pub fn is_empty(&self) -> bool {
         self.specs.is_empty()
     }

@@ -59,7 +59,7 @@ pub struct LoadReport {
 }
 
 impl LoadReport {
-    /// Whether every parameter and buffer of the network was found with its shape.
+    /// True if every parameter and buffer of the network was found with its shape.
     pub fn is_complete(&self) -> bool {
         self.missing.is_empty() && self.other_shape.is_empty()
     }
@@ -121,7 +121,8 @@ impl Parameters {
     /// is changed unless all fit.
     ///
     /// # Errors
-    /// [`NnError::State`] when arrays are missing, have other shapes, or are none of the network's, naming them.
+    /// [`NnError::State`] when arrays are missing, have other shapes, or are none of the network's, naming
+    /// them.
     pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), NnError> {
         let (report, found) = self.compare(state, &[])?;
         if report.is_complete() && report.unexpected.is_empty() {

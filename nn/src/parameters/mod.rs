@@ -198,7 +198,7 @@ impl Parameters {
         self.layout.len()
     }
 
-    /// Whether there are none.
+    /// True if there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -208,7 +208,7 @@ impl Parameters {
         self.values.device()
     }
 
-    /// Whether there are gradients: not in a frozen copy or view.
+    /// True if there are gradients: not in a frozen copy or view.
     pub fn is_trainable(&self) -> bool {
         self.gradients.is_some()
     }

@@ -1,6 +1,6 @@
 //! Patterns of parameters' names.
 
-/// Whether a name fits a pattern, in which each `*` stands for any characters or none.
+/// True if a name fits a pattern, in which each `*` stands for any characters or none.
 pub(super) fn matches(pattern: &str, name: &str) -> bool {
     let mut pieces = pattern.split('*');
     let first = pieces.next().unwrap_or_default();

@@ -5,7 +5,7 @@
 
 namespace pavlov {
 
-// Whether libtorch carries a BLAS and exports its Fortran face.
+// True if libtorch carries a BLAS and exports its Fortran face.
 bool has_blas();
 
 // Keeps the BLAS of the calling thread on that thread, until it is told otherwise.

@@ -147,7 +147,7 @@ class CnnNode final : public FusedNode {
 
 extern "C" {
 
-// Whether the passes can run here: libtorch must carry a BLAS for large products, and the processor know bf16
+// True if the passes can run here: libtorch must carry a BLAS for large products, and the processor know bf16
 // if it is asked for.
 bool pavlov_cnn_is_available(bool bf16) { return bf16 ? pavlov::has_bf16() : pavlov::has_blas(); }
 

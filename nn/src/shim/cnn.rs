@@ -36,7 +36,7 @@ pub struct Layer<'a> {
     pub padding: i64,
 }
 
-/// Whether [`forward`] can run with this libtorch on this processor.
+/// True if [`forward`] can run with this libtorch on this processor.
 pub fn is_available(precision: Precision) -> bool {
     // SAFETY: takes no pointer.
     unsafe { pavlov_cnn_is_available(precision == Precision::Bf16) }

@@ -9,7 +9,7 @@ namespace pavlov {
 // The numbers by which Rust names the activations (activation.rs).
 enum class Activation : int { kIdentity, kRelu, kLeakyRelu, kElu, kGelu, kSilu, kTanh, kSigmoid };
 
-// Whether these passes know the activation: those whose derivative follows from their output.
+// True if these passes know the activation: those whose derivative follows from their output.
 bool dense_knows(Activation activation);
 
 // Adds the sum of each column of `batch` rows, `stride` numbers apart, to `sums`, which has `width` numbers.

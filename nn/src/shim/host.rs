@@ -22,7 +22,7 @@ impl HostElement for u8 {}
 pub struct HostBuffer<T> {
     tensor: Tensor,
     len: usize,
-    /// Whether a GPU can fetch the numbers while the caller goes on.
+    /// True if a GPU can fetch the numbers while the caller goes on.
     pinned: bool,
     /// When the last copy to a GPU will have been made.
     copied: RefCell<Option<Event>>,

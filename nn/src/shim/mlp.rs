@@ -24,12 +24,15 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// Whether this processor multiplies pairs of bf16 itself.
+/// True if this processor multiplies pairs of bf16 itself.
 #[cfg(test)]
 pub fn has_bf16() -> bool {
     // SAFETY: takes nothing.
     unsafe { pavlov_has_bf16() }
 }
+
+/// The epsilon of the node's layer norms, PyTorch's default (dense.h has the same).
+pub const NORM_EPS: f64 = 1e-5;
 
 /// One layer: linear, layer norm if it has one, activation, dropout if it has a mask.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ namespace {
 
 using at::Tensor;
 
-// Whether the derivative is computed from the input; from the output otherwise, which saves keeping the
+// True if the derivative is computed from the input; from the output otherwise, which saves keeping the
 // input.
 bool reads_input(Activation activation) {
   return activation == Activation::kGelu || activation == Activation::kSilu;

@@ -38,10 +38,10 @@ inline at::Tensor widened(bool bf16, const at::Tensor& product) {
   return bf16 ? product.to(at::kFloat) : product;
 }
 
-// Whether the pass over plain memory can take these layers and this input.
+// True if the pass over plain memory can take these layers and this input.
 bool takes_dense(const MlpLayers& layers, const at::Tensor& x);
 
-// Whether the activation's derivative is computed from its output; else from its input, or from nothing.
+// True if the activation's derivative is computed from its output; otherwise from its input, or from nothing.
 bool reads_output(Activation activation);
 
 // Each network's output for `x` [batch, in], [networks, batch, out].

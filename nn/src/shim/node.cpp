@@ -22,7 +22,7 @@ const ExecInfo* restriction() {
   return info && !info->empty() ? info : nullptr;
 }
 
-// Whether the pass wants what comes over this edge to a parameter: to add it to a gradient, or to return it.
+// True if the pass wants what comes over this edge to a parameter: to add it to a gradient, or to return it.
 struct Purpose {
   bool accumulates = false;
   bool captures = false;

@@ -41,7 +41,7 @@ using Parameters = std::vector<Parameter>;
 // Refuses to add a gradient that has a graph to an arena: backward() with create_graph.
 void check_no_graph();
 
-// Whether autograd records a pass from `x` through these parameters.
+// True if autograd records a pass from `x` through these parameters.
 bool is_recorded(const at::Tensor& x, const Parameters& parameters);
 
 // The results that a backward pass is asked for.
@@ -59,7 +59,7 @@ class FusedNode : public torch::autograd::Node {
   // that in place becomes an error.
   void record(const at::Tensor& x, const at::Tensor& output, bool reads_output);
 
-  // Whether the graph ends here: no gradient goes on to the input.
+  // True if the graph ends here: no gradient goes on to the input.
   bool is_end() const { return !next_edge(0).is_valid(); }
 
   // The backward pass of a node where the graph ends, without autograd's engine, and once.

@@ -17,7 +17,7 @@ using at::Tensor;
 // PyTorch adds this to a norm before it divides by it.
 constexpr double kNormEps = 1e-6;
 
-// Whether the own loops run; `portable` asks for ATen's operations in any case.
+// True if the own loops run; `portable` asks for ATen's operations in any case.
 bool takes_loops(const Tensor& tensor, bool portable) { return tensor.device().is_cpu() && !portable; }
 
 void check_like(const Tensor& tensor, const Tensor& values) {

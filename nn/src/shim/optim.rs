@@ -53,7 +53,7 @@ pub struct RmspropNumbers {
     pub momentum: f64,
     /// The decay of weights.
     pub decay: Decay,
-    /// Whether `eps` stands under the root.
+    /// True if `eps` stands under the root.
     pub eps_inside_root: bool,
 }
 
@@ -69,9 +69,9 @@ pub struct SgdNumbers {
     pub dampening: f64,
     /// The decay of weights.
     pub decay: Decay,
-    /// Whether the step looks ahead (Nesterov).
+    /// True if the step looks ahead (Nesterov).
     pub nesterov: bool,
-    /// Whether the momentum starts with this step.
+    /// True if the momentum starts with this step.
     pub first_step: bool,
 }
 
@@ -95,7 +95,7 @@ pub struct Arena<'a> {
     pub gradients: &'a Tensor,
     /// The part of them that the step goes over.
     pub part: Part,
-    /// Whether libtorch's own operations are to be used on the CPU too.
+    /// True if libtorch's own operations are to be used on the CPU too.
     pub portable: bool,
 }
 

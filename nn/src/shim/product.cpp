@@ -131,7 +131,7 @@ void small_product(const Kernel& kernel, int64_t m, int64_t n, int64_t k, const 
   finish({0, m}, {whole, tail});
 }
 
-// Whether a kernel of ours is at least as fast as a BLAS: for thin factors, and where the second factor stays
+// True if a kernel of ours is at least as fast as a BLAS: for thin factors, and where the second factor stays
 // in the nearest caches while the rows of the first one pass by. Columns of a first factor that is transposed
 // lie far apart: the more of C they are read for, the more their copies in a BLAS are worth.
 bool is_small(int64_t m, int64_t n, int64_t k, const Matrix& a) {

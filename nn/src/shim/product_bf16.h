@@ -8,7 +8,7 @@
 
 namespace pavlov {
 
-// Whether the processor has the instructions (AVX512-BF16).
+// True if the processor has the instructions (AVX512-BF16).
 bool has_bf16();
 
 // As `product`, with factors rounded to the nearest bf16. Each number is summed in the order of k, pair by

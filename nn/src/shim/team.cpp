@@ -23,7 +23,7 @@ inline void pause() {
 constexpr int kSpins = 5000;
 constexpr int kLargestTeam = 64;
 
-// Whether this thread is at a part of a job: what that part would share, it does alone.
+// True if this thread is at a part of a job: what that part would share, it does alone.
 thread_local bool at_work = false;
 
 // One job at a time: the ticket holds its number and how many parts it has. A thread takes a part by writing

@@ -116,7 +116,7 @@ impl Rollout {
         })
     }
 
-    /// Whether all steps are there.
+    /// True if all steps are there.
     pub fn is_full(&self) -> bool {
         self.filled == self.shape.steps
     }
