@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use pavlov_envs::{ACTION_MASK, BoxSpace, Dtype, ObsLayout, ObsRef, Space};
-use pavlov_nn::{Image, NnError};
+use pavlov_nn::{Image, NnError, divide_bytes};
 use tch::{Kind, Tensor};
 
 use super::observation::{ObservationPart, PartKind};
@@ -139,7 +139,7 @@ impl Encoder {
             let width = part.width() as i64;
             let mut room = out.f_narrow(1, number + byte, width)?;
             if let Part::Bytes { largest, .. } = part {
-                let _ = bytes.f_narrow(1, byte, width)?.f_divide_out(&room, &Tensor::from(*largest))?;
+                divide_bytes(&bytes.f_narrow(1, byte, width)?, *largest, &room)?;
                 byte += width;
             } else {
                 room.f_copy_(&numbers.f_narrow(1, number, width)?)?;

@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use pavlov_envs::ObsRef;
-use pavlov_nn::HostBuffer;
+use pavlov_nn::{HostBuffer, gather};
 use tch::{Device, Kind, Tensor};
 
 use crate::core::AgentError;
@@ -90,15 +90,15 @@ impl ObservationRows {
 
     /// Copies these rows of others to the first rows, in their order.
     pub fn gather(&mut self, from: &Self, rows: &[usize]) -> Result<(), AgentError> {
-        fn copy<T: Copy>(to: &mut [T], from: &[T], rows: &[usize], width: usize) {
-            if width > 0 {
-                let each = to.chunks_exact_mut(width).zip(rows);
-                each.for_each(|(to, row)| to.copy_from_slice(&from[row * width..(row + 1) * width]));
-            }
-        }
         let (numbers, bytes) = self.widths;
-        copy(self.numbers.as_mut_slice(), from.numbers.as_slice(), rows, numbers);
-        copy(self.bytes.as_mut_slice(), from.bytes.as_slice(), rows, bytes);
+        if numbers > 0 {
+            let own = self.numbers.as_mut_slice().chunks_exact_mut(numbers);
+            own.zip(rows).for_each(|(to, &row)| to.copy_from_slice(from.row(row).numbers));
+        }
+        if bytes > 0 {
+            let chosen: Vec<&[u8]> = rows.iter().map(|&row| from.row(row).bytes).collect();
+            gather(&chosen, &mut self.bytes.as_mut_slice()[..rows.len() * bytes]);
+        }
         self.encode(rows.len())
     }
 

@@ -4,6 +4,7 @@
 //! hands their pointers to C++ for the length of the call and turns an error message into [`NnError::Shim`].
 #![allow(unsafe_code)]
 
+mod bytes;
 pub mod cnn;
 mod event;
 mod gather;
@@ -20,6 +21,7 @@ use torch_sys::C_tensor;
 
 use crate::{NnError, ParameterId, Parameters};
 
+pub use bytes::divide_bytes;
 pub use gather::gather;
 pub use host::{HostBuffer, HostElement};
 
