@@ -7,7 +7,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use pavlov::agents::{Agent, Experience};
 use pavlov::envs::{ActionBatch, ObsBatch, StepBatch, SyncVectorEnv, VectorEnv};
 use pavlov::nn::set_team_size;
-use pavlov::{Overrides, Registries, RunConfig, Session};
+use pavlov::{Overrides, Registries, RunConfig, Training};
 
 /// An agent in its environments.
 struct Player {
@@ -30,7 +30,7 @@ impl Player {
         let mut observations = ObsBatch::new(envs.observation_space(), num_envs);
         envs.reset(Some(1), &mut observations).expect("a reset");
         Self {
-            agent: Session::agent(&config, &registries).expect("an agent"),
+            agent: Training::agent(&config, &registries).expect("an agent"),
             actions: ActionBatch::new(envs.action_space(), num_envs).expect("actions"),
             step: StepBatch::new(envs.observation_space(), num_envs),
             observations,

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use pavlov::envs::{Action, End, Env, EnvError, EnvSpec, ObsMut, Space, Step};
 use pavlov::record::read_csv;
-use pavlov::training::Quiet;
-use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
+use pavlov::run::Quiet;
+use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session, Training};
 
 /// A world that computes for so long with each step.
 struct Busy {
@@ -68,12 +68,13 @@ fn measure(agent: &str, cost: Duration, steps: u64, sets: &[&str]) -> (f64, Vec<
         RunConfig::resolve(&registries, agent, "Busy-v0", &Overrides { file: None, sets }).expect("valid");
     let folder = tempfile::tempdir().expect("a folder");
     let run = RunFolder::create(Some(&folder.path().join("run")), &config).expect("a run");
-    let mut session = Session::start(config, run.clone(), &registries).expect("a session");
+    let mut session = Session::start(Training::new(config, &registries).expect("a training"), run.clone())
+        .expect("a session");
     session.run(&AtomicBool::new(false), &mut Quiet).expect("a training");
     let (_, rows) = read_csv(&run.log()).expect("a log");
-    let of = |row: &pavlov::record::Row| row.env_steps as f64 / row.values["time/fps"];
+    let of = |row: &pavlov::record::Row| row.step as f64 / row.values["time/fps"];
     let (first, last) = (&rows[rows.len() / 4], &rows[rows.len() - 1]);
-    let rate = (last.env_steps - first.env_steps) as f64 / (of(last) - of(first));
+    let rate = (last.step - first.step) as f64 / (of(last) - of(first));
     let mean = |tag: &str| {
         let values: Vec<f64> =
             rows.iter().skip(rows.len() / 4).filter_map(|row| row.values.get(tag).copied()).collect();

@@ -6,8 +6,9 @@
 
 use anyhow::Result;
 use pavlov::agents::ActMode;
-use pavlov::training::{Terminal, Trained, evaluate};
-use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
+use pavlov::run::Terminal;
+use pavlov::training::{Trained, evaluate};
+use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session, Training};
 
 fn main() -> Result<()> {
     let registries = Registries::bundled();
@@ -19,7 +20,7 @@ fn main() -> Result<()> {
 
     // A run is a folder: configuration, log, checkpoints, best weights.
     let folder = RunFolder::create(None, &config)?;
-    let mut session = Session::start(config.clone(), folder.clone(), &registries)?;
+    let mut session = Session::start(Training::new(config, &registries)?, folder.clone())?;
     let outcome = session.run(&false.into(), &mut Terminal::new())?;
     println!("{:?} after {} env steps in {:.1} s", outcome.reason, outcome.env_steps, outcome.seconds);
 

@@ -38,8 +38,8 @@ pub use pavlov_envs as envs;
 pub use pavlov_nn as nn;
 
 pub use config::{Overrides, Registries, RunConfig, presets};
-pub use run::RunFolder;
-pub use training::{Outcome, Session};
+pub use run::{Outcome, RunFolder, Session};
+pub use training::Training;
 
 /// Trains `agent` on `environment` with the preset of the two and `key=value` settings. The run has a new
 /// folder below `runs/`, and a line of progress on the standard error.
@@ -55,6 +55,6 @@ pub fn train(
     let sets = sets.iter().map(ToString::to_string).collect();
     let config = RunConfig::resolve(registries, agent, environment, &Overrides { file: None, sets })?;
     let folder = RunFolder::create(None, &config)?;
-    let mut session = Session::start(config, folder, registries)?;
-    session.run(&AtomicBool::new(false), &mut training::Terminal::new())
+    let mut session = Session::start(Training::new(config, registries)?, folder)?;
+    session.run(&AtomicBool::new(false), &mut run::Terminal::new())
 }

@@ -31,7 +31,7 @@ pub fn read(run: &Path, tag: &str) -> Result<Curve> {
         let hint = did_you_mean(tag, columns.iter().map(String::as_str));
         bail!("{} has no column `{tag}`{hint}; there are: {}", path.display(), columns.join(", "));
     }
-    let points = rows.iter().filter_map(|row| Some((row.env_steps, *row.values.get(tag)?)));
+    let points = rows.iter().filter_map(|row| Some((row.step, *row.values.get(tag)?)));
     let points = points.filter(|(_, value)| value.is_finite()).collect();
     let name =
         run.file_name().map_or_else(|| run.display().to_string(), |name| name.to_string_lossy().into());

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use pavlov::common::SeededRng;
 use pavlov::envs::{Action, End, Env, EnvError, EnvSpec, ObsMut, Space, Step};
 use pavlov::nn::StateDict;
-use pavlov::training::{Progress, Report};
-use pavlov::{Outcome, Overrides, Registries, RunConfig, RunFolder, Session};
+use pavlov::run::{Progress, Status};
+use pavlov::{Outcome, Overrides, Registries, RunConfig, RunFolder, Session, Training};
 use rand::RngExt;
 
 use crate::command::Workplace;
@@ -97,13 +97,13 @@ impl Env for Fragile {
 struct Warnings(Vec<String>);
 
 impl Progress for Warnings {
-    fn report(&mut self, _report: &Report) {}
+    fn report(&mut self, _status: &dyn Status) {}
 
     fn warn(&mut self, message: &str) {
         self.0.push(message.into());
     }
 
-    fn finish(&mut self) {}
+    fn finish(&mut self, _status: &dyn Status) {}
 }
 
 /// Trains on a fragile world; returns the outcome, the warnings and the last checkpoint.
@@ -119,7 +119,8 @@ fn train_fragile(
     let config = RunConfig::resolve(&registries, agent, &id, &Overrides { file: None, sets }).expect("valid");
     let folder = tempfile::tempdir().expect("a folder");
     let run = RunFolder::create(Some(&folder.path().join("run")), &config).expect("a run");
-    let mut session = Session::start(config, run.clone(), &registries).expect("a session");
+    let mut session = Session::start(Training::new(config, &registries).expect("a training"), run.clone())
+        .expect("a session");
     let (stop, mut warnings) = (Arc::new(AtomicBool::new(false)), Warnings::default());
     if let Some(after) = stop_after {
         let stop = stop.clone();

@@ -190,7 +190,7 @@ fn free_running_it_stops_when_asked_and_goes_on() {
             assert!(tells(tag), "{agent} on {environment} does not log {tag}");
         }
         let run = RunFolder::open(&place.path("run")).expect("the run");
-        let done = run.checkpoints().list().expect("a list").pop().expect("a checkpoint").env_steps;
+        let done = run.checkpoints().list().expect("a list").pop().expect("a checkpoint").step;
         let config = place.path("run/config.toml");
         let text = std::fs::read_to_string(&config).expect("the configuration");
         let more = format!("env_steps = {}", done + 1_000);

@@ -6,7 +6,7 @@ use pavlov::agents::{ActMode, Agent, Experience};
 use pavlov::common::SeededRng;
 use pavlov::envs::{ActionBatch, ObsBatch, StepBatch, SyncVectorEnv, VectorEnv};
 use pavlov::nn::StateDict;
-use pavlov::{Overrides, Registries, RunConfig, Session, presets};
+use pavlov::{Overrides, Registries, RunConfig, Training, presets};
 
 const NUM_ENVS: usize = 2;
 
@@ -103,7 +103,7 @@ impl Player {
         let mut observations = ObsBatch::new(envs.observation_space(), NUM_ENVS);
         envs.reset(Some(1), &mut observations).expect("a reset");
         Self {
-            agent: Session::agent(&config, registries).expect("an agent"),
+            agent: Training::agent(&config, registries).expect("an agent"),
             actions: ActionBatch::new(envs.action_space(), NUM_ENVS).expect("actions"),
             step: StepBatch::new(envs.observation_space(), NUM_ENVS),
             observations,
@@ -211,7 +211,7 @@ fn every_world_that_an_agent_can_play_has_a_preset() {
             let overrides = Overrides { file: None, sets: vec!["num_envs=1".into()] };
             let config = RunConfig::resolve(&registries, agent.name, &env.id, &overrides)
                 .unwrap_or_else(|error| panic!("{} on {}: {error}", agent.name, env.id));
-            let built = Session::agent(&config, &registries);
+            let built = Training::agent(&config, &registries);
             let has_preset = pairs.contains(&(agent.name, env.id.to_string()));
             match built {
                 Ok(_) => assert!(has_preset, "{} can play {}, and has no preset", agent.name, env.id),

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use pavlov::envs::{Action, End, Env, EnvError, EnvSpec, ObsMut, Space, Step};
-use pavlov::training::Quiet;
-use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
+use pavlov::run::Quiet;
+use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session, Training};
 
 use crate::command::{SMALL, Workplace, files};
 
@@ -305,12 +305,14 @@ fn a_faulty_environment_stops_the_run_with_its_cause() {
         let config = RunConfig::resolve(&registries, "dqn", "Faulty-v0", &overrides).expect("valid");
         let place = tempfile::tempdir().expect("a folder");
         let folder = RunFolder::create(Some(&place.path().join("run")), &config).expect("a run");
-        let mut session = Session::start(config, folder.clone(), &registries).expect("a session");
+        let mut session =
+            Session::start(Training::new(config, &registries).expect("a training"), folder.clone())
+                .expect("a session");
         let error = session.run(&false.into(), &mut Quiet).expect_err("the fault");
         let text = format!("{error:#}");
         assert!(text.contains("environment 0") && text.contains(words), "{fault}: {text}");
         let checkpoints = folder.checkpoints().list().expect("a list");
-        assert_eq!(checkpoints.last().map(|checkpoint| checkpoint.env_steps), Some(500));
+        assert_eq!(checkpoints.last().map(|checkpoint| checkpoint.step), Some(500));
         checkpoints[0].read().expect("the checkpoint before the fault is whole");
     }
 }

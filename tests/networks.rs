@@ -4,8 +4,8 @@
 use pavlov::agents::networks::{Backbone, BackboneContext, Features, Observation, Sequences};
 use pavlov::nn::layers::{Linear, LinearConfig};
 use pavlov::nn::{Cell, Init, Memory, Module, NnError, Pass, Recurrent, Sequence};
-use pavlov::training::Quiet;
-use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
+use pavlov::run::Quiet;
+use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session, Training};
 use tch::Kind;
 
 /// The flaw of a test's backbone, if any.
@@ -111,14 +111,16 @@ fn train(agent: &str, environment: &str, sets: &[&str]) -> Result<Vec<f32>, Stri
     let overrides = Overrides { file: None, sets };
     let config =
         RunConfig::resolve(&registries, agent, environment, &overrides).map_err(|e| e.to_string())?;
-    Session::check(&config, &registries).map_err(|e| format!("{e:#}"))?;
+    Training::check(&config, &registries).map_err(|e| format!("{e:#}"))?;
     let folder = tempfile::tempdir().expect("a folder");
     let run = RunFolder::create(Some(&folder.path().join("run")), &config).expect("a run");
-    let mut session = Session::start(config.clone(), run, &registries).map_err(|e| format!("{e:#}"))?;
+    let mut session = Training::new(config.clone(), &registries)
+        .and_then(|training| Session::start(training, run))
+        .map_err(|e| format!("{e:#}"))?;
     session.run(&false.into(), &mut Quiet).map_err(|e| format!("{e:#}"))?;
     let run = RunFolder::open(&folder.path().join("run")).expect("the run");
     let state = run.checkpoints().list().expect("a list").pop().expect("a checkpoint").read().expect("whole");
-    let mut agent = Session::agent(&config, &registries).map_err(|e| format!("{e:#}"))?;
+    let mut agent = Training::agent(&config, &registries).map_err(|e| format!("{e:#}"))?;
     agent.load_state(&state.view().part("agent")).expect("its own state");
     let weights = agent.weights().expect("weights");
     let mut all = Vec::new();
@@ -368,12 +370,16 @@ fn a_run_whose_network_has_more_arrays_than_its_list_is_not_continued() {
     let config = resolve("net.backbone=[{ linear = 8 }, \"batch_norm\"]");
     let folder = tempfile::tempdir().expect("a folder");
     let run = RunFolder::create(Some(&folder.path().join("run")), &config).expect("a run");
-    let mut session = Session::start(config, run, &registries).expect("a session");
+    let mut session =
+        Session::start(Training::new(config, &registries).expect("a training"), run).expect("a session");
     session.run(&false.into(), &mut Quiet).expect("a training");
     let run = RunFolder::open(&folder.path().join("run")).expect("the run");
     let checkpoint = run.checkpoints().list().expect("a list").pop().expect("a checkpoint");
     let other = resolve("net.backbone=[{ linear = 8 }, \"layer_norm\"]");
-    let error = Session::resume(other, run, &registries, &checkpoint).err().expect("another network");
+    let error = Training::new(other, &registries)
+        .and_then(|training| Session::resume(training, run, &checkpoint))
+        .err()
+        .expect("another network");
     assert!(format!("{error:#}").contains("that the network does not have"), "{error:#}");
 }
 

@@ -4,8 +4,9 @@ use pavlov::agents::{ActMode, Policy};
 use pavlov::common::SeededRng;
 use pavlov::envs::{ActionBatch, EnvFactory, ObsBatch};
 use pavlov::nn::{StateDict, StateView};
-use pavlov::training::{Quiet, evaluate};
-use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session};
+use pavlov::run::Quiet;
+use pavlov::training::evaluate;
+use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session, Training};
 
 /// Settings under which a tiny world is learned in two thousand env steps.
 const SETS: &[&str] = &[
@@ -44,7 +45,8 @@ pub fn train_with(registries: Registries, agent: &str, environment: &str, sets: 
         RunConfig::resolve(&registries, agent, environment, &Overrides { file: None, sets }).expect("valid");
     let folder = tempfile::tempdir().expect("a folder");
     let run = RunFolder::create(Some(&folder.path().join("run")), &config).expect("a run");
-    let mut session = Session::start(config.clone(), run, &registries).expect("a session");
+    let mut session = Session::start(Training::new(config.clone(), &registries).expect("a training"), run)
+        .expect("a session");
     session.run(&false.into(), &mut Quiet).expect("a training");
     Trained { folder, registries, config }
 }
@@ -57,7 +59,7 @@ impl Trained {
     }
 
     fn policy(&self) -> Box<dyn Policy> {
-        let mut agent = Session::agent(&self.config, &self.registries).expect("an agent");
+        let mut agent = Training::agent(&self.config, &self.registries).expect("an agent");
         agent.load_state(&self.state().view().part("agent")).expect("its own state");
         agent.policy().expect("a policy")
     }

@@ -8,7 +8,7 @@ use pavlov::agents::ActMode;
 use pavlov::common::SeededRng;
 use pavlov::envs::{ActionBatch, ObsBatch};
 use pavlov::nn::weights;
-use pavlov::{Overrides, Registries, RunConfig, Session};
+use pavlov::{Overrides, Registries, RunConfig, Training};
 
 /// Compares the action for each observation, by the weights of PyTorch, with `at_once` observations in a
 /// batch.
@@ -21,7 +21,7 @@ fn check(case: &str, agent: &str, environment: &str, sets: &[&str], at_once: usi
     sets.extend(["wrappers=[]".into(), "net.hidden_sizes=[16]".into(), format!("num_envs={at_once}")]);
     let overrides = Overrides { file: None, sets };
     let config = RunConfig::resolve(&registries, agent, environment, &overrides).expect("a configuration");
-    let mut agent = Session::agent(&config, &registries).expect("an agent");
+    let mut agent = Training::agent(&config, &registries).expect("an agent");
 
     agent.load_weights(&fixture.part("weights")).expect("PyTorch's weights fit");
     let ours = agent.weights().expect("weights");

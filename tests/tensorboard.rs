@@ -54,7 +54,7 @@ fn the_real_reader_finds_everything() {
         ["rollout/ep_rew_mean", "time/fps", "train/loss", "eval/mean_reward", "rollout/exploration_rate"]
     {
         let expected: Vec<(u64, f32)> =
-            rows.iter().filter_map(|row| Some((row.env_steps, *row.values.get(tag)? as f32))).collect();
+            rows.iter().filter_map(|row| Some((row.step, *row.values.get(tag)? as f32))).collect();
         assert!(!expected.is_empty(), "{tag}");
         let found: Vec<(u64, f32)> = read["scalars"][tag]
             .as_array()
@@ -66,8 +66,7 @@ fn the_real_reader_finds_everything() {
     }
     let films = read["images"]["eval/episode"].as_array().expect("films");
     let evaluated = rows.iter().filter(|row| row.values.contains_key("eval/mean_reward"));
-    let expected: Vec<_> =
-        evaluated.map(|row| serde_json::json!([row.env_steps, 160, 107, "GIF89a"])).collect();
+    let expected: Vec<_> = evaluated.map(|row| serde_json::json!([row.step, 160, 107, "GIF89a"])).collect();
     assert_eq!(films, &expected);
     let text = read["text"].as_object().expect("texts").values().next().expect("one text");
     assert!(text.as_str().expect("words").contains("environment = \"CartPole-v1\""));

@@ -11,7 +11,7 @@ use super::train;
 use crate::config::{self, Registries};
 use crate::play::contact_sheet;
 use crate::record;
-use crate::run::RunFolder;
+use crate::run::{RunFolder, Settings};
 
 pub(super) fn envs(registries: &Registries, args: &EnvsArgs) -> Result<ExitCode> {
     if let Some(path) = &args.pictures {
@@ -105,7 +105,7 @@ pub(super) fn runs(registries: &Registries, args: &RunsArgs) -> Result<ExitCode>
             "run": run.path(),
             "agent": config.as_ref().map(|config| config.agent.clone()).ok(),
             "environment": config.as_ref().map(|config| config.environment.clone()).ok(),
-            "env_steps": latest.as_ref().map_or(0, |row| row.env_steps),
+            "env_steps": latest.as_ref().map_or(0, |row| row.step),
             "total_env_steps": config.as_ref().map(|config| config.env_steps).ok(),
             "mean_return": evaluation,
             "problem": config.err().map(|error| error.to_string()),

@@ -10,8 +10,8 @@ use anyhow::{Context, Result, bail};
 use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::say::say;
 use crate::config::{ConfigFile, Overrides, Registries, RunConfig};
-use crate::run::{Checkpoint, RunFolder};
-use crate::training::{Json, Outcome, Progress, Quiet, Session, StopReason, Terminal};
+use crate::run::{Checkpoint, Json, Outcome, Progress, Quiet, RunFolder, Session, StopReason, Terminal};
+use crate::training::Training;
 
 /// The configuration that the arguments ask for.
 pub(super) fn resolve(registries: &Registries, args: &RunArgs) -> Result<RunConfig> {
@@ -39,13 +39,13 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
     let mut config = resolve(registries, &args.run)?;
     // An unknown device, or an agent that cannot play the environment, must not leave a folder behind.
     config.device = pavlov_nn::device::name(pavlov_nn::device::parse(&config.device)?);
-    Session::check(&config, registries)?;
+    Training::check(&config, registries)?;
     let folder = RunFolder::create(args.run_dir.as_deref(), &config)?;
     say(
         &args.output,
         &format!("training {} on {} in {}", config.agent, config.environment, shown(folder.path())),
     );
-    let session = Session::start(config, folder, registries)?;
+    let session = Session::start(Training::new(config, registries)?, folder)?;
     finish(session, &args.output)
 }
 
@@ -56,7 +56,7 @@ pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitC
     checkpoints.clean()?;
     let list = checkpoints.list()?;
     let checkpoint = match &args.checkpoint {
-        Some(path) => Checkpoint { path: path.clone(), env_steps: 0 },
+        Some(path) => Checkpoint { path: path.clone(), step: 0 },
         None => match list.last() {
             Some(latest) => latest.clone(),
             None => bail!(
@@ -65,7 +65,8 @@ pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitC
             ),
         },
     };
-    let session = Session::resume(config, folder.clone(), registries, &checkpoint).map_err(|error| {
+    let training = Training::new(config, registries)?;
+    let session = Session::resume(training, folder.clone(), &checkpoint).map_err(|error| {
         let older = list.iter().rev().find(|other| **other != checkpoint && args.checkpoint.is_none());
         match older {
             None => error,
@@ -121,6 +122,7 @@ fn closing(folder: &Path, outcome: &Outcome) -> String {
     let how = match outcome.reason {
         StopReason::Completed => "done",
         StopReason::ReturnReached => "solved",
+        StopReason::NoProgress => "no further progress",
         StopReason::Interrupted => "stopped",
     };
     let number = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.1}"));

@@ -20,6 +20,8 @@ use pavlov_envs::{EnvFactory, EnvOptions, Registry};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
+use crate::run::{Origin, Settings};
+
 pub use actors::{ActorConfig, ActorMode, InferenceMode};
 pub use error::ConfigError;
 pub use presets::{pairs as presets, preset};
@@ -279,12 +281,18 @@ impl RunConfig {
         let options = EnvOptions::new(self.environment_options.clone());
         Ok(EnvFactory::new(spec, options, &self.wrappers)?)
     }
+}
 
-    /// The configuration as TOML, every key written out.
-    ///
-    /// # Errors
-    /// [`ConfigError::Value`] for a number that TOML cannot hold.
-    pub fn to_toml(&self) -> Result<String, ConfigError> {
+impl Settings for RunConfig {
+    fn origin(&self) -> Origin {
+        Origin { kind: "agent".into(), name: self.agent.clone(), on: self.environment.clone() }
+    }
+
+    fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    fn to_toml(&self) -> Result<String, ConfigError> {
         toml::to_string(self).map_err(|error| ConfigError::Value(error.to_string()))
     }
 }

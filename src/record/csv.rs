@@ -10,8 +10,8 @@ use pavlov_nn::weights::write_atomically;
 use super::append::AppendFile;
 use super::entry::Row;
 
-/// The column that holds the env steps of a row.
-pub const STEP_COLUMN: &str = "time/total_timesteps";
+/// The columns that a log may begin with: what its steps are.
+const STEP_COLUMNS: [&str; 2] = ["time/total_timesteps", "time/total_updates"];
 
 /// Appends rows. A new tag adds a column, for which the whole file is written anew beside its place and
 /// renamed.
@@ -23,15 +23,15 @@ pub(super) struct CsvSink {
 }
 
 impl CsvSink {
-    /// A file without rows (`None`); or, to resume, the rows up to these env steps (`Some(None)` keeps none).
-    pub(super) fn open(path: &Path, resume: Option<Option<u64>>) -> io::Result<Self> {
+    /// A file without rows (`None`); or, to resume, the rows up to this step (`Some(None)` keeps none).
+    pub(super) fn open(path: &Path, column: &str, resume: Option<Option<u64>>) -> io::Result<Self> {
         let (columns, rows) = match resume {
             Some(last) if path.exists() => {
                 let (columns, rows) = read(path)?;
-                let kept = |row: &Row| last.is_some_and(|last| row.env_steps <= last);
+                let kept = |row: &Row| last.is_some_and(|last| row.step <= last);
                 (columns, rows.into_iter().filter(kept).collect())
             }
-            _ => (vec![STEP_COLUMN.to_string()], Vec::new()),
+            _ => (vec![column.to_string()], Vec::new()),
         };
         let file = rewrite(path, &columns, &rows)?;
         Ok(Self { path: path.to_path_buf(), columns, file })
@@ -61,11 +61,11 @@ fn rewrite(path: &Path, columns: &[String], rows: &[Row]) -> io::Result<AppendFi
 }
 
 fn line(columns: &[String], row: &Row) -> String {
-    let cell = |column: &String| match column.as_str() {
-        STEP_COLUMN => row.env_steps.to_string(),
+    let cell = |(place, column): (usize, &String)| match place {
+        0 => row.step.to_string(),
         _ => row.values.get(column).map(f64::to_string).unwrap_or_default(),
     };
-    columns.iter().map(cell).collect::<Vec<_>>().join(",") + "\n"
+    columns.iter().enumerate().map(cell).collect::<Vec<_>>().join(",") + "\n"
 }
 
 /// Reads a `progress.csv`: its columns and its rows. An incomplete last line is left out.
@@ -79,15 +79,15 @@ pub fn read(path: &Path) -> io::Result<(Vec<String>, Vec<Row>)> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let mut lines = whole.lines();
     let columns: Vec<String> = lines.next().unwrap_or_default().split(',').map(Into::into).collect();
-    if columns.first().map(String::as_str) != Some(STEP_COLUMN) {
-        return Err(wrong("the first column of a log is time/total_timesteps"));
+    if !STEP_COLUMNS.contains(&columns[0].as_str()) {
+        return Err(wrong("the first column of a log is time/total_timesteps or time/total_updates"));
     }
     let rows = lines.map(|line| {
         let mut row = Row::default();
         let mut values = BTreeMap::new();
         for (column, cell) in columns.iter().zip(line.split(',')).filter(|(_, cell)| !cell.is_empty()) {
-            if column == STEP_COLUMN {
-                row.env_steps = cell.parse().map_err(|_| wrong("env steps that are no whole number"))?;
+            if *column == columns[0] {
+                row.step = cell.parse().map_err(|_| wrong("steps that are no whole number"))?;
             } else {
                 values.insert(column.clone(), cell.parse().map_err(|_| wrong("a value that is no number"))?);
             }
@@ -103,22 +103,22 @@ pub fn read(path: &Path) -> io::Result<(Vec<String>, Vec<Row>)> {
 mod tests {
     use super::*;
 
-    fn row(env_steps: u64, values: &[(&str, f64)]) -> Row {
-        Row { env_steps, values: values.iter().map(|(tag, value)| (tag.to_string(), *value)).collect() }
+    fn row(step: u64, values: &[(&str, f64)]) -> Row {
+        Row { step, values: values.iter().map(|(tag, value)| (tag.to_string(), *value)).collect() }
     }
 
     #[test]
     fn new_tags_add_columns_and_resuming_drops_later_rows() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("progress.csv");
-        let mut sink = CsvSink::open(&path, None).unwrap();
+        let mut sink = CsvSink::open(&path, STEP_COLUMNS[0], None).unwrap();
         let rows =
             [row(1, &[("a", 0.1)]), row(2, &[("a", 1.0 / 3.0), ("b", -2.0)]), row(3, &[("b", 1e-300)])];
         rows.iter().for_each(|row| sink.row(row).unwrap());
         assert_eq!(read(&path).unwrap().1, rows);
         let whole = fs::read(&path).unwrap();
 
-        let mut sink = CsvSink::open(&path, Some(Some(1))).unwrap();
+        let mut sink = CsvSink::open(&path, STEP_COLUMNS[0], Some(Some(1))).unwrap();
         assert_eq!(read(&path).unwrap().1, rows[..1]);
         rows[1..].iter().for_each(|row| sink.row(row).unwrap());
         assert_eq!(fs::read(&path).unwrap(), whole, "a resumed log equals an uninterrupted one");

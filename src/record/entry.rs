@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// One row of the log: values by tag, at a number of env steps.
+/// One row of the log: values by tag, at a step.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
-    /// The env steps of training so far, over all environments.
-    pub env_steps: u64,
+    /// Env steps over all environments, or updates so far.
+    pub step: u64,
     /// Values by tag: `rollout/ep_rew_mean`, `train/loss`, ...
     pub values: BTreeMap<String, f64>,
 }
@@ -16,8 +16,8 @@ pub struct Row {
 /// The lengths of the files when a checkpoint was written. A resumed run continues from there.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Position {
-    /// The last env step whose row is in the log.
-    pub env_steps: Option<u64>,
+    /// The last step whose row is in the log.
+    pub step: Option<u64>,
     /// The event file's name.
     pub events_file: String,
     /// Its length in bytes.
@@ -45,8 +45,8 @@ pub enum Note {
     Image {
         /// The name of the picture.
         tag: String,
-        /// The env steps of training so far.
-        env_steps: u64,
+        /// Env steps or updates so far.
+        step: u64,
         /// Width and height in pixels.
         size: (usize, usize),
         /// A whole PNG or GIF file.

@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-pub use csv::{STEP_COLUMN, read as read_csv};
+pub use csv::read as read_csv;
 pub use entry::{HyperParameter, Note, Position, Row};
 
 use csv::CsvSink;
@@ -38,15 +38,16 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder into `folder`: from the start, or from the position in a checkpoint. Later entries are cut
+    /// A recorder into `folder`, with a row's step in this column of the CSV: from the start, or from the
+    /// position in a checkpoint. Later entries are cut
     /// off, since the resumed run writes them again.
     ///
     /// # Errors
     /// When the files cannot be opened.
-    pub fn open(folder: &Path, resume: Option<&Position>) -> io::Result<Self> {
+    pub fn open(folder: &Path, column: &str, resume: Option<&Position>) -> io::Result<Self> {
         let events = TensorBoardSink::open(folder, resume)?;
-        let csv = CsvSink::open(&folder.join("progress.csv"), resume.map(|position| position.env_steps))?;
-        let last = resume.and_then(|position| position.env_steps);
+        let csv = CsvSink::open(&folder.join("progress.csv"), column, resume.map(|position| position.step))?;
+        let last = resume.and_then(|position| position.step);
         let (queue, messages) = bounded(QUEUE);
         let thread = std::thread::Builder::new()
             .name("recorder".into())
@@ -103,7 +104,7 @@ impl Writer {
                 Message::Row(row) => {
                     let events = self.events.row(&row);
                     let csv = self.csv.row(&row);
-                    self.last = Some(row.env_steps);
+                    self.last = Some(row.step);
                     self.note_failure("TensorBoard events", events);
                     self.note_failure("progress.csv", csv);
                 }
@@ -115,7 +116,7 @@ impl Writer {
                     let synced = self.events.sync().and(self.csv.sync());
                     self.note_failure("the log", synced);
                     let (events_file, events_bytes) = self.events.position();
-                    let position = Position { env_steps: self.last, events_file, events_bytes };
+                    let position = Position { step: self.last, events_file, events_bytes };
                     // A run that is being dropped no longer waits for the answer.
                     let _ = answer.send((position, self.failure.take()));
                 }

@@ -57,14 +57,14 @@ impl TensorBoardSink {
             scalar.set_simple_value(*value as f32);
             summary.value.push(scalar);
         }
-        self.summary(row.env_steps, summary)
+        self.summary(row.step, summary)
     }
 
     pub(super) fn note(&mut self, note: &Note) -> io::Result<()> {
         match note {
             Note::Text { tag, text } => self.summary(0, summary_of(text_value(tag, text))),
-            Note::Image { tag, env_steps, size, encoded } => {
-                self.summary(*env_steps, summary_of(image_value(tag, *size, encoded)))
+            Note::Image { tag, step, size, encoded } => {
+                self.summary(*step, summary_of(image_value(tag, *size, encoded)))
             }
             Note::HyperParameters { values, metrics } => {
                 self.summary(
@@ -76,8 +76,8 @@ impl TensorBoardSink {
         }
     }
 
-    fn summary(&mut self, env_steps: u64, summary: Summary) -> io::Result<()> {
-        let mut event = event(env_steps);
+    fn summary(&mut self, step: u64, summary: Summary) -> io::Result<()> {
+        let mut event = event(step);
         event.set_summary(summary);
         self.write(&event)
     }
@@ -101,10 +101,10 @@ fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |elapsed| elapsed.as_secs_f64())
 }
 
-fn event(env_steps: u64) -> Event {
+fn event(step: u64) -> Event {
     let mut event = Event::new();
     event.set_wall_time(now());
-    event.set_step(env_steps as i64);
+    event.set_step(step as i64);
     event
 }
 

@@ -30,8 +30,8 @@ pub struct Checkpoints {
 pub struct Checkpoint {
     /// Its folder.
     pub path: PathBuf,
-    /// The env steps after which it was written.
-    pub env_steps: u64,
+    /// The env steps or updates after which it was written.
+    pub step: u64,
 }
 
 impl Checkpoints {
@@ -53,11 +53,11 @@ impl Checkpoints {
         for entry in entries {
             let path = entry?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if let Some(env_steps) = name.strip_prefix("step-").and_then(|digits| digits.parse().ok()) {
-                found.push(Checkpoint { env_steps, path });
+            if let Some(step) = name.strip_prefix("step-").and_then(|digits| digits.parse().ok()) {
+                found.push(Checkpoint { step, path });
             }
         }
-        found.sort_by_key(|checkpoint| checkpoint.env_steps);
+        found.sort_by_key(|checkpoint| checkpoint.step);
         Ok(found)
     }
 
@@ -66,8 +66,8 @@ impl Checkpoints {
     /// # Errors
     /// When it cannot be written completely; the ones before it are then untouched, and nothing is left of
     /// it.
-    pub fn write(&self, env_steps: u64, state: &StateDict<'_>, keep_last: usize) -> Result<PathBuf> {
-        let place = self.folder.join(format!("step-{env_steps:012}"));
+    pub fn write(&self, step: u64, state: &StateDict<'_>, keep_last: usize) -> Result<PathBuf> {
+        let place = self.folder.join(format!("step-{step:012}"));
         let part = self.folder.join(format!("{PART}{}", std::process::id()));
         let written = write_part(&part, state).and_then(|()| {
             // A run that was resumed may write the same checkpoint again.
@@ -96,7 +96,7 @@ impl Checkpoints {
         for old in &all[..all.len().saturating_sub(keep_last)] {
             // It is renamed first, so that a crash during the removal leaves no half checkpoint under its
             // name.
-            let doomed = self.folder.join(format!("{PART}old-{}", old.env_steps));
+            let doomed = self.folder.join(format!("{PART}old-{}", old.step));
             fs::rename(&old.path, &doomed).and_then(|()| fs::remove_dir_all(&doomed))?;
         }
         Ok(())
@@ -180,7 +180,7 @@ mod tests {
     fn state() -> StateDict<'static> {
         let mut state = StateDict::new();
         state.put_slice("w", &[64], &[0.5f32; 64]);
-        state.put_value("env_steps", &7u64).unwrap();
+        state.put_value("step", &7u64).unwrap();
         state
     }
 
@@ -189,11 +189,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let checkpoints = Checkpoints::new(folder.path().join("checkpoints"));
         assert!(checkpoints.list().unwrap().is_empty());
-        for env_steps in [10, 20, 20, 30] {
-            checkpoints.write(env_steps, &state(), 2).unwrap();
+        for step in [10, 20, 20, 30] {
+            checkpoints.write(step, &state(), 2).unwrap();
         }
         let list = checkpoints.list().unwrap();
-        assert_eq!(list.iter().map(|c| c.env_steps).collect::<Vec<_>>(), [20, 30]);
+        assert_eq!(list.iter().map(|c| c.step).collect::<Vec<_>>(), [20, 30]);
         assert_eq!(list[1].read().unwrap(), state());
     }
 

@@ -1,6 +1,14 @@
-//! The folder of a run: its configuration, its log, its checkpoints and its best weights.
+//! A run of any kind: its folder with configuration, log, checkpoints and best weights; the session that drives
+//! its [`Job`]; the progress that users see.
 
 mod checkpoint;
+mod clock;
+mod compute;
+mod job;
+mod log;
+mod notes;
+mod progress;
+mod session;
 
 use std::fs;
 use std::io;
@@ -11,12 +19,32 @@ use anyhow::{Context, Result, bail};
 use pavlov_nn::weights::write_atomically;
 
 pub use checkpoint::{Checkpoint, Checkpoints};
+pub use clock::Moment;
+pub use compute::Compute;
+pub use job::{Advance, Description, Evaluated, Job, Origin, Plan, Unit, Values};
+pub use log::Log;
+pub(crate) use progress::shown;
+pub use progress::{Json, Progress, Quiet, Status, Terminal};
+pub use session::{Outcome, Session, StopReason};
 
 use crate::config::{Registries, RunConfig};
 
 /// The folder for runs, unless the user gives another.
 pub const RUNS: &str = "runs";
 const CONFIG: &str = "config.toml";
+
+/// The configuration of a run, as its folder needs it.
+pub trait Settings {
+    /// The run's kind and names.
+    fn origin(&self) -> Origin;
+    /// The run's seed.
+    fn seed(&self) -> u64;
+    /// The configuration as TOML, every key written out.
+    ///
+    /// # Errors
+    /// [`ConfigError`](crate::config::ConfigError) for a number that TOML cannot hold.
+    fn to_toml(&self) -> Result<String, crate::config::ConfigError>;
+}
 
 /// A run's folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,15 +53,15 @@ pub struct RunFolder {
 }
 
 impl RunFolder {
-    /// Makes the folder for a new run: `path`, or `runs/<environment>/<agent>-<seed>-<time>` where none is
-    /// given. Writes the configuration into it.
+    /// Makes the folder for a new run: `path`, or `runs/<environment>/<agent>-<seed>-<time>` (of a fit
+    /// `runs/<data>/<task>-<seed>-<time>`) where none is given. Writes the configuration into it.
     ///
     /// # Errors
     /// When the folder holds something already or cannot be written.
-    pub fn create(path: Option<&Path>, config: &RunConfig) -> Result<Self> {
+    pub fn create(path: Option<&Path>, config: &impl Settings) -> Result<Self> {
         let path = match path {
             Some(path) => path.to_path_buf(),
-            None => free_name(config),
+            None => free_name(&config.origin(), config.seed()),
         };
         let shown = path.display();
         if path.join(CONFIG).exists() {
@@ -146,11 +174,11 @@ fn cannot_write(path: &Path) -> String {
     format!("the run's folder {} cannot be written: choose another place with --run-dir", path.display())
 }
 
-fn free_name(config: &RunConfig) -> PathBuf {
+fn free_name(origin: &Origin, seed: u64) -> PathBuf {
     // A colon, as in the ids of Gymnasium's environments, is not portable in a path.
-    let world = config.environment.replace(':', "-");
+    let world = origin.on.replace(':', "-");
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
-    let stem = format!("{}-{}-{}", config.agent, config.seed, calendar(seconds));
+    let stem = format!("{}-{seed}-{}", origin.name, calendar(seconds));
     let folder = Path::new(RUNS).join(world);
     let mut path = folder.join(&stem);
     let mut number = 2;

@@ -5,6 +5,8 @@ use std::collections::VecDeque;
 use pavlov_envs::StepBatch;
 use serde::{Deserialize, Serialize};
 
+use crate::run::{Moment, Values};
+
 /// The number of latest episodes for the means, as in Stable-Baselines3.
 const WINDOW: usize = 100;
 
@@ -45,8 +47,16 @@ impl Episodes {
         self.running.fill((0.0, 0));
     }
 
-    pub(super) fn finished(&self) -> u64 {
-        self.finished
+    /// Their values for the log, and the rate of env steps.
+    pub(super) fn values(&self, now: &Moment) -> Values {
+        let mut values = Values::new();
+        if let Some((mean_return, mean_length)) = self.means() {
+            values.insert("rollout/ep_rew_mean".into(), mean_return);
+            values.insert("rollout/ep_len_mean".into(), mean_length);
+        }
+        values.insert("rollout/episodes".into(), self.finished as f64);
+        values.insert("time/fps".into(), now.per_second);
+        values
     }
 
     /// Mean return and mean length of the latest episodes; `None` before the first has ended.

@@ -1,17 +1,16 @@
-//! Training in turns or with actors, its evaluations, and the use of a trained policy.
+//! Training an agent in turns or with actors, its evaluations, and the use of a trained policy.
 
-mod clock;
 mod episodes;
 mod evaluation;
+mod job;
 mod normalized;
-mod notes;
-mod progress;
-mod session;
+mod phase_log;
+mod report;
 mod trained;
 mod trial;
 mod turns;
 
 pub use evaluation::{Evaluation, evaluate};
-pub use progress::{Json, Progress, Quiet, Report, Terminal, ThreadsReport};
-pub use session::{Outcome, Session, StopReason};
+pub use job::Training;
+pub use report::{Report, ThreadsReport};
 pub use trained::Trained;

@@ -7,8 +7,8 @@ use pavlov_agents::Policy;
 use pavlov_envs::EnvFactory;
 use pavlov_nn::weights;
 
+use super::job::Training;
 use super::normalized::{load, normalized};
-use super::session::Session;
 use crate::config::{Registries, RunConfig};
 use crate::run::RunFolder;
 
@@ -32,7 +32,7 @@ impl Trained {
     /// When the run has neither, or they are damaged or do not fit.
     pub fn open(folder: &RunFolder, registries: &Registries, last: bool) -> Result<Self> {
         let config = folder.config(registries)?;
-        let mut agent = Session::agent(&config, registries)?;
+        let mut agent = Training::agent(&config, registries)?;
         let factory = config.factory(registries)?;
         let mut normalizer = factory.normalizer()?;
         let best = folder.best_weights();

@@ -2,22 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
 use toml::{Table, Value};
 
-use crate::config::RunConfig;
+use super::job::Description;
 use crate::record::{HyperParameter, Note, Recorder};
 
-/// The metrics by which TensorBoard's page of hyper-parameters compares runs.
-const METRICS: [&str; 3] = ["eval/mean_reward", "rollout/ep_rew_mean", "time/fps"];
-
-pub(super) fn describe(config: &RunConfig, recorder: &Recorder) -> Result<()> {
-    let text = format!("```toml\n{}```\n", config.to_toml()?);
-    recorder.note(Note::Text { tag: "config".into(), text });
+pub(super) fn describe(description: &Description, recorder: &Recorder) {
+    recorder.note(Note::Text { tag: "config".into(), text: format!("```toml\n{}```\n", description.text) });
     let mut values = BTreeMap::new();
-    flatten("", &Table::try_from(config)?, &mut values);
-    recorder.note(Note::HyperParameters { values, metrics: METRICS.to_vec() });
-    Ok(())
+    flatten("", &description.table, &mut values);
+    recorder.note(Note::HyperParameters { values, metrics: description.metrics.clone() });
 }
 
 fn flatten(prefix: &str, table: &Table, values: &mut BTreeMap<String, HyperParameter>) {

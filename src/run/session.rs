@@ -1,0 +1,234 @@
+//! A session: one run, from its start or from a checkpoint, logged, evaluated, saved.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result, bail};
+use pavlov_nn::{StateDict, generator_state, set_generator_state, weights};
+use serde::Serialize;
+use tch::Device;
+
+use super::clock::{Clock, Moment};
+use super::job::{Job, Plan};
+use super::log::Log;
+use super::notes;
+use super::progress::Progress;
+use super::{Checkpoint, RunFolder};
+use crate::record::{Recorder, Row};
+
+/// The state of a GPU's generator in a checkpoint.
+const DEVICE_GENERATOR: &str = "device_generator";
+
+/// The reason why a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// Everything is done.
+    Completed,
+    /// An evaluation of an agent reached `evaluation.until_return`.
+    ReturnReached,
+    /// The validations of a fit have not become better for as long as `validation.patience` allows.
+    NoProgress,
+    /// The user asked it to stop.
+    Interrupted,
+}
+
+/// The outcome of a run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Outcome {
+    /// The reason why it ended.
+    pub reason: StopReason,
+    /// Env steps so far over all environments; 0 for a fit.
+    pub env_steps: u64,
+    /// Updates so far.
+    pub updates: u64,
+    /// The metric of the last evaluation: an agent's mean return.
+    pub last_evaluation: Option<f64>,
+    /// The best metric of all evaluations.
+    pub best_evaluation: Option<f64>,
+    /// Seconds of work, over all resumes.
+    pub seconds: f64,
+}
+
+/// A run under way.
+pub struct Session {
+    job: Box<dyn Job>,
+    plan: Plan,
+    folder: RunFolder,
+    clock: Clock,
+    recorder: Recorder,
+    /// A message for the user, for the start of the work.
+    warning: Option<String>,
+}
+
+impl Session {
+    /// A new run in `folder`.
+    ///
+    /// # Errors
+    /// When the job cannot begin, or the folder cannot be written.
+    pub fn start(job: impl Job + 'static, folder: RunFolder) -> Result<Self> {
+        let plan = job.plan();
+        let recorder =
+            Recorder::open(folder.path(), plan.unit.column(), None).with_context(|| cannot_log(&folder))?;
+        let clock = Clock::new(job.origin());
+        let mut session = Self { job: Box::new(job), plan, folder, clock, recorder, warning: None };
+        session.job.start()?;
+        notes::describe(&session.job.describe()?, &session.recorder);
+        Ok(session)
+    }
+
+    /// The run in `folder`, continued from `checkpoint`.
+    ///
+    /// # Errors
+    /// When the checkpoint is damaged, or belongs to another run. Nothing on the disk is changed then.
+    pub fn resume(job: impl Job + 'static, folder: RunFolder, checkpoint: &Checkpoint) -> Result<Self> {
+        let plan = job.plan();
+        let state = checkpoint.read()?;
+        let view = state.view();
+        let mut clock: Clock =
+            view.value("session").context("the checkpoint was not written by this version of the program")?;
+        clock.check_origin(&job.origin())?;
+        folder.sweep().with_context(|| cannot_log(&folder))?;
+        let recorder = Recorder::open(folder.path(), plan.unit.column(), Some(&clock.log))
+            .with_context(|| cannot_log(&folder))?;
+        let mut job: Box<dyn Job> = Box::new(job);
+        set_generator_state(Device::Cpu, &view.tensor("generator")?)?;
+        if view.has_array(DEVICE_GENERATOR) && job.device().is_cuda() {
+            set_generator_state(job.device(), &view.tensor(DEVICE_GENERATOR)?)?;
+        }
+        let warning = job.load_state(&view, clock.done)?;
+        clock.go_on();
+        Ok(Self { job, plan, folder, clock, recorder, warning })
+    }
+
+    /// The run's folder.
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Works until everything is done, an evaluation is good enough, or `stop` is set; then writes a
+    /// checkpoint.
+    ///
+    /// # Errors
+    /// When the job fails or a checkpoint cannot be written. The checkpoints before it stay.
+    pub fn run(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Outcome> {
+        if let Some(warning) = self.warning.take() {
+            progress.warn(&warning);
+        }
+        let reason = loop {
+            if self.clock.done >= self.plan.total {
+                break StopReason::Completed;
+            }
+            let before = self.clock.done;
+            if let Some(cause) = self.advance(stop, progress)? {
+                self.checkpoint(progress)?;
+                bail!("{cause}. A checkpoint was written; mend the environment, then resume");
+            }
+            if let Some(reason) = self.log_if_due(before, progress)? {
+                break reason;
+            }
+            if crossed(before, self.clock.done, self.plan.checkpoint_every) {
+                self.checkpoint(progress)?;
+            }
+            if stop.load(Ordering::Relaxed) {
+                break StopReason::Interrupted;
+            }
+        };
+        self.clock.seconds = self.clock.seconds();
+        self.checkpoint(progress)?;
+        progress.finish(self.job.status(&self.now()).as_ref());
+        Ok(Outcome {
+            reason,
+            env_steps: if self.plan.unit == super::Unit::EnvSteps { self.clock.done } else { 0 },
+            updates: self.job.updates(),
+            last_evaluation: self.clock.last_evaluation,
+            best_evaluation: self.clock.best_evaluation,
+            seconds: self.clock.seconds,
+        })
+    }
+
+    fn now(&self) -> Moment {
+        self.clock.moment(self.clock.done)
+    }
+
+    /// Goes on until the job gives back control. Returns the reason for which the run must stop, if there is
+    /// one.
+    fn advance(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Option<String>> {
+        let done = self.clock.done;
+        let until = self.plan.next_due(done);
+        let Self { job, plan, clock, recorder, .. } = self;
+        let mut log = Log { clock, plan: *plan, recorder, progress, until, logged: done };
+        let advance = job.advance(until, stop, &mut log)?;
+        clock.done = advance.done;
+        Ok(advance.failure)
+    }
+
+    /// Logs and evaluates if that is due after the units from `before` on. Returns the reason to stop, if an
+    /// evaluation gave one.
+    fn log_if_due(&mut self, before: u64, progress: &mut dyn Progress) -> Result<Option<StopReason>> {
+        let (done, plan) = (self.clock.done, self.plan);
+        let last = done >= plan.total;
+        let log = last || crossed(before, done, plan.log_every);
+        let evaluate = crossed(before, done, plan.evaluate_every) || (last && plan.evaluate_every > 0);
+        if log || crossed(before, done, plan.report_every) {
+            progress.report(self.job.status(&self.now()).as_ref());
+        }
+        if !log && !evaluate {
+            return Ok(None);
+        }
+        let now = self.now();
+        let mut values = now.values();
+        values.extend(self.job.values(&now)?);
+        let mut reason = None;
+        if evaluate {
+            let evaluated = self.job.evaluate(&now)?;
+            values.extend(evaluated.values);
+            evaluated.notes.into_iter().for_each(|note| self.recorder.note(note));
+            self.keep_if_best(evaluated.metric)?;
+            reason = self.job.stops_after(evaluated.metric);
+        }
+        self.recorder.row(Row { step: done, values });
+        Ok(reason)
+    }
+
+    /// Keeps the present weights if they are the best so far.
+    fn keep_if_best(&mut self, metric: f64) -> Result<()> {
+        self.clock.last_evaluation = Some(metric);
+        let better = |best: f64| if self.plan.highest_is_best { metric > best } else { metric < best };
+        if self.clock.best_evaluation.is_none_or(better) {
+            self.clock.best_evaluation = Some(metric);
+            let path = self.folder.best_weights();
+            let written = path.parent().map_or(Ok(()), fs::create_dir_all);
+            written.with_context(|| format!("{} cannot be written", path.display()))?;
+            weights::write(&path, &self.job.weights()?)
+                .context("the best weights so far could not be written")?;
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&mut self, progress: &mut dyn Progress) -> Result<()> {
+        let (position, failure) = self.recorder.flush();
+        if let Some(failure) = failure {
+            progress.warn(&format!("{failure}. Training goes on; make room for the log"));
+        }
+        self.clock.log = position;
+        let mut state = StateDict::new();
+        state.put_tensor("generator", &generator_state(Device::Cpu)?)?;
+        if self.job.device().is_cuda() {
+            state.put_tensor(DEVICE_GENERATOR, &generator_state(self.job.device())?)?;
+        }
+        state.put_value("session", &self.clock.after(self.clock.seconds()))?;
+        self.job.put_state(&mut state)?;
+        self.folder.checkpoints().write(self.clock.done, &state, self.plan.keep_last)?;
+        Ok(())
+    }
+}
+
+/// Returns true if the units from `before` to `now` crossed a multiple of `every` (never, if that is 0).
+fn crossed(before: u64, now: u64, every: u64) -> bool {
+    every > 0 && now / every > before / every
+}
+
+fn cannot_log(folder: &RunFolder) -> String {
+    format!("the log in {} cannot be opened", folder.path().display())
+}

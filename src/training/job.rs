@@ -1,0 +1,289 @@
+//! The training of an agent as the job of a run: in turns or with actors, its evaluations and its state.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use pavlov_agents::{ActMode, Agent, AgentContext, Policy};
+use pavlov_common::derive_seed;
+use pavlov_envs::{EnvFactory, ObservationNormalizer, Space, VectorOptions};
+use pavlov_nn::{StateDict, StateView};
+use tch::Device;
+
+use super::episodes::Episodes;
+use super::evaluation::evaluate;
+use super::phase_log::PhaseLog;
+use super::report::{Report, ThreadsReport};
+use super::turns::Turns;
+use super::{normalized, trial};
+use crate::config::{Registries, RunConfig};
+use crate::parallel::Driver;
+use crate::play::{self, Film};
+use crate::record::Note;
+use crate::run::{
+    Advance, Compute, Description, Evaluated, Job, Log, Moment, Origin, Plan, Settings, Status, StopReason,
+    Unit, Values,
+};
+
+/// Steps of the loop from one report of progress to the next.
+const REPORT_EVERY: u64 = 64;
+/// The metrics by which TensorBoard's page of hyper-parameters compares runs.
+const METRICS: [&str; 3] = ["eval/mean_reward", "rollout/ep_rew_mean", "time/fps"];
+const EPISODES: &str = "episodes";
+
+/// The kind of training: in turns or with actors.
+enum Engine {
+    /// One thread acts and learns in turns.
+    Turns(Box<Turns>),
+    /// Actors are threads of their own.
+    Actors(Box<Driver>),
+}
+
+impl Engine {
+    /// The normaliser of observations, if a wrapper normalises them.
+    fn normalizer(&self) -> Result<Option<ObservationNormalizer>> {
+        match self {
+            Engine::Turns(turns) => Ok(turns.normalizer().cloned()),
+            Engine::Actors(driver) => driver.normalizer(),
+        }
+    }
+}
+
+/// The training of an agent.
+pub struct Training {
+    config: RunConfig,
+    factory: EnvFactory,
+    agent: Box<dyn Agent>,
+    engine: Engine,
+    episodes: Episodes,
+    /// The device of the networks.
+    device: Device,
+    /// Metrics of the threads that are not logged yet.
+    pending: Values,
+}
+
+impl Training {
+    /// A training that has not begun.
+    ///
+    /// # Errors
+    /// When the agent cannot play the environment, or one of the two refuses its options.
+    pub fn new(config: RunConfig, registries: &Registries) -> Result<Self> {
+        let RunConfig { seed, threads, update_threads, .. } = config;
+        let device = Compute { seed, device: &config.device, threads, update_threads }.prepare()?;
+        let factory = config.factory(registries)?;
+        check_film(&config, &factory)?;
+        let (agent, engine) = match config.actors.count {
+            0 => {
+                let turns = Turns::new(&config, &factory)?;
+                let agent =
+                    build_agent(&config, registries, turns.observation_space(), turns.action_space())?;
+                (agent, Engine::Turns(Box::new(turns)))
+            }
+            _ => {
+                let mut agent = Self::agent(&config, registries)?;
+                let driver = Driver::new(&config, &factory, agent.as_mut())?;
+                (agent, Engine::Actors(Box::new(driver)))
+            }
+        };
+        let episodes = Episodes::new(config.num_envs);
+        Ok(Self { device, config, factory, agent, engine, episodes, pending: BTreeMap::new() })
+    }
+
+    /// Checks that a training of this configuration can start, by making its environment and its agent once,
+    /// and by letting the agent act once.
+    ///
+    /// # Errors
+    /// When the agent cannot play the environment, or one of the two refuses its options.
+    pub fn check(config: &RunConfig, registries: &Registries) -> Result<()> {
+        let factory = config.factory(registries)?;
+        check_film(config, &factory)?;
+        let envs = factory.make_vector(&VectorOptions::new(1))?;
+        let (observations, actions) = (envs.observation_space(), envs.action_space());
+        let mut agent = build_agent(config, registries, observations, actions)?;
+        trial::act_once(agent.as_ref(), observations, actions)?;
+        if config.actors.count > 0 {
+            Driver::new(config, &factory, agent.as_mut())?;
+        }
+        Ok(())
+    }
+
+    /// An untrained agent of this configuration, into which weights can be loaded.
+    ///
+    /// # Errors
+    /// When the agent cannot play the environment, or one of the two refuses its options.
+    pub fn agent(config: &RunConfig, registries: &Registries) -> Result<Box<dyn Agent>> {
+        let envs = config.factory(registries)?.make_vector(&VectorOptions::new(1))?;
+        build_agent(config, registries, envs.observation_space(), envs.action_space())
+    }
+
+    /// A film of an episode for TensorBoard, if one is due.
+    fn film(&self, policy: &mut dyn Policy, seed: u64, env_steps: u64) -> Result<Option<Note>> {
+        let evaluation = &self.config.evaluation;
+        let number = env_steps / evaluation.every_env_steps.max(1);
+        let every = evaluation.film_every_evaluations;
+        if every == 0 || !number.is_multiple_of(every) {
+            return Ok(None);
+        }
+        let (encoded, size) = Film::of_one_episode(policy, &self.factory, seed)?.encode()?;
+        Ok(Some(Note::Image { tag: "eval/episode".into(), step: env_steps, size, encoded }))
+    }
+}
+
+impl Job for Training {
+    fn origin(&self) -> Origin {
+        self.config.origin()
+    }
+
+    fn plan(&self) -> Plan {
+        Plan {
+            unit: Unit::EnvSteps,
+            total: self.config.env_steps,
+            log_every: self.config.log.every_env_steps,
+            evaluate_every: self.config.evaluation.every_env_steps,
+            checkpoint_every: self.config.checkpoint.every_env_steps,
+            keep_last: self.config.checkpoint.keep_last,
+            report_every: REPORT_EVERY * self.config.num_envs as u64,
+            highest_is_best: true,
+        }
+    }
+
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn describe(&self) -> Result<Description> {
+        let table = toml::Table::try_from(&self.config)?;
+        Ok(Description { text: self.config.to_toml()?, table, metrics: METRICS.to_vec() })
+    }
+
+    fn start(&mut self) -> Result<()> {
+        match &mut self.engine {
+            Engine::Turns(turns) => turns.start(self.config.seed),
+            Engine::Actors(_) => Ok(()),
+        }
+    }
+
+    /// One step of every environment in turns, or with actors a phase up to `until`.
+    fn advance(&mut self, until: u64, stop: &AtomicBool, log: &mut Log<'_>) -> Result<Advance> {
+        let env_steps = log.done();
+        let Self { engine, agent, episodes, config, pending, .. } = self;
+        match engine {
+            Engine::Turns(turns) => {
+                turns.advance(agent.as_mut(), episodes)?;
+                Ok(Advance { done: env_steps + config.num_envs as u64, failure: None })
+            }
+            Engine::Actors(driver) => {
+                let mut listener = PhaseLog {
+                    log,
+                    config,
+                    episodes,
+                    pending,
+                    threads: ThreadsReport::default(),
+                    last_updates: agent.updates(),
+                    last_learned: Instant::now(),
+                };
+                let end = driver.phase(agent.as_mut(), env_steps..until, stop, &mut listener)?;
+                Ok(Advance { done: end.env_steps, failure: end.failure })
+            }
+        }
+    }
+
+    fn updates(&self) -> u64 {
+        self.agent.updates()
+    }
+
+    fn values(&mut self, now: &Moment) -> Result<Values> {
+        let mut values = self.episodes.values(now);
+        values.append(&mut self.pending);
+        values.extend(self.agent.take_metrics()?.into_iter().map(|(tag, value)| (tag.to_string(), value)));
+        Ok(values)
+    }
+
+    fn status(&self, now: &Moment) -> Box<dyn Status> {
+        Box::new(Report::new(now, &self.episodes, &self.config))
+    }
+
+    fn evaluate(&mut self, now: &Moment) -> Result<Evaluated> {
+        let mut policy = normalized::normalized(self.agent.policy()?, self.engine.normalizer()?);
+        let seed = derive_seed(self.config.seed, "evaluation", now.done);
+        let episodes = self.config.evaluation.episodes;
+        let result = evaluate(policy.as_mut(), &self.factory, episodes, ActMode::Exploit, seed)?;
+        let values = [
+            ("eval/mean_reward", result.mean()),
+            ("eval/std_reward", result.deviation()),
+            ("eval/mean_ep_length", result.mean_length()),
+        ];
+        Ok(Evaluated {
+            metric: result.mean(),
+            values: values.map(|(tag, value)| (tag.to_string(), value)).into(),
+            notes: self.film(policy.as_mut(), seed, now.done)?.into_iter().collect(),
+        })
+    }
+
+    fn stops_after(&self, metric: f64) -> Option<StopReason> {
+        let until = self.config.evaluation.until_return?;
+        (metric >= until).then_some(StopReason::ReturnReached)
+    }
+
+    fn weights(&self) -> Result<StateDict<'_>> {
+        let mut weights = self.agent.weights()?;
+        normalized::put(&mut weights, self.engine.normalizer()?.as_ref())?;
+        Ok(weights)
+    }
+
+    fn put_state<'a>(&'a self, state: &mut StateDict<'a>) -> Result<()> {
+        state.nest("agent", self.agent.state()?);
+        state.put_value(EPISODES, &self.episodes)?;
+        normalized::put(state, self.engine.normalizer()?.as_ref())?;
+        match &self.engine {
+            Engine::Turns(turns) => turns.put_state(state),
+            Engine::Actors(driver) => driver.put_state(state),
+        }
+    }
+
+    fn load_state(&mut self, state: &StateView<'_>, done: u64) -> Result<Option<String>> {
+        self.agent.load_state(&state.part("agent")).context("the checkpoint does not fit the agent")?;
+        self.episodes = state.value(EPISODES)?;
+        let exact = match &mut self.engine {
+            Engine::Turns(turns) => {
+                let seed = derive_seed(self.config.seed, "training after resume", done);
+                turns.load_state(state, seed)?
+            }
+            Engine::Actors(driver) => driver.load_state(self.agent.as_mut(), state, done)?,
+        };
+        if exact {
+            return Ok(None);
+        }
+        self.episodes.forget_running();
+        let id = &self.config.environment;
+        Ok(Some(format!(
+            "{id} cannot save its state: training goes on with new episodes, not exactly where it stopped"
+        )))
+    }
+}
+
+fn build_agent(
+    config: &RunConfig,
+    registries: &Registries,
+    observation_space: &Space,
+    action_space: &Space,
+) -> Result<Box<dyn Agent>> {
+    let context = AgentContext {
+        observation_space: observation_space.clone(),
+        action_space: action_space.clone(),
+        num_envs: config.num_envs,
+        total_env_steps: config.env_steps,
+        seed: config.seed,
+        device: pavlov_nn::device::parse(&config.device)?,
+        networks: registries.networks.clone(),
+    };
+    Ok(registries.agents.get(&config.agent)?.build(&config.hyperparameters, &context)?)
+}
+
+fn check_film(config: &RunConfig, factory: &EnvFactory) -> Result<()> {
+    if config.evaluation.film_every_evaluations == 0 {
+        return Ok(());
+    }
+    play::check(factory).context("evaluation.film_every_evaluations is set")
+}
