@@ -10,6 +10,7 @@
 //! * [`optim`]: optimisers that step over the whole arena at once, gradient clipping.
 //! * [`Distribution`]: of actions; log-probabilities, entropies, their gradients.
 //! * [`losses`]: losses that come with their gradient; [`backward`] takes it.
+//! * [`Means`]: numbers to log, summed where they are computed.
 //! * [`Schedule`]: learning rates and other quantities that change over training.
 //! * [`StateDict`]: what components save; [`weights`]: safetensors files that PyTorch reads and writes.
 //! * [`device`]: from `auto`, `cpu` or `cuda:1` to a device that is there.
@@ -57,6 +58,7 @@ mod error;
 mod init;
 pub mod layers;
 pub mod losses;
+pub mod means;
 mod mlp;
 mod module;
 pub mod optim;
@@ -77,6 +79,7 @@ pub use distributions::Distribution;
 pub use ensemble::Ensemble;
 pub use error::NnError;
 pub use init::Init;
+pub use means::{Means, Scalar};
 pub use mlp::{Mlp, MlpConfig};
 pub use module::{Memory, Module};
 pub use optim::{Optimizer, OptimizerConfig};

@@ -107,6 +107,25 @@ impl Trainable {
     ) -> Result<(), E> {
         self.parameters.zero_gradients();
         accumulate(&self.parameters)?;
+        Ok(self.step(learning_rate)?)
+    }
+
+    /// The same with a pass in which losses are computed: of several batches, say, whose gradients add up.
+    ///
+    /// # Errors
+    /// As [`Trainable::descend_by`].
+    pub fn descend_in_pass<E: From<NnError>>(
+        &mut self,
+        learning_rate: f64,
+        accumulate: impl FnOnce(&mut Pass<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.parameters.zero_gradients();
+        accumulate(&mut Pass::train(&self.parameters, &mut self.rng))?;
+        Ok(self.step(learning_rate)?)
+    }
+
+    /// The step along the gradients as they stand.
+    fn step(&mut self, learning_rate: f64) -> Result<(), NnError> {
         if let (Some(reduce), Some(gradients)) = (&mut self.reduce, self.parameters.gradients()) {
             reduce.reduce(gradients)?;
         }

@@ -5,10 +5,9 @@ pub(crate) mod checks;
 mod error;
 pub(crate) mod host;
 mod loss_form;
-pub(crate) mod means;
-mod policy;
+pub(crate) mod policy;
 
 pub use error::AgentError;
 pub use loss_form::LossForm;
-pub use means::{Means, Scalar};
+pub use pavlov_nn::{Means, Scalar};
 pub use policy::{ActMode, Experience, Metrics, Policy};

@@ -109,6 +109,6 @@ impl Losses {
         means.add_loss("train/loss", &self.total)?;
         means.add_scalar("train/policy_loss", &self.policy)?;
         means.add_scalar("train/value_loss", &self.value)?;
-        means.add_scalar("train/entropy_loss", &self.entropy)
+        Ok(means.add_scalar("train/entropy_loss", &self.entropy)?)
     }
 }

@@ -5,8 +5,8 @@ use pavlov_nn::{self as nn, OptimizerConfig, Parameters, StateDict, StateView};
 use tch::Kind;
 
 use super::{ActionEvaluation, Evaluator, Minibatch, PolicySampler, RowEvaluation, RowGradients};
-use crate::core::means::check_losses;
 use crate::core::{AgentError, LossForm, Means, Metrics, Scalar};
+use pavlov_nn::means::check_losses;
 
 /// An actor-critic's weights, their optimiser, and the means of its updates' losses.
 #[derive(Debug)]

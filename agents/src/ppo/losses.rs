@@ -148,7 +148,7 @@ impl Losses {
         means.add_scalar("train/value_loss", &self.value)?;
         means.add_scalar("train/entropy_loss", &self.entropy)?;
         means.add_scalar("train/approx_kl", &self.approximate_kl)?;
-        means.add_scalar("train/clip_fraction", &self.clipped)
+        Ok(means.add_scalar("train/clip_fraction", &self.clipped)?)
     }
 }
 

@@ -104,7 +104,7 @@ impl Continuous {
 
         parts.means.add_scalar("train/critic_loss", &critic_loss)?;
         parts.means.add_scalar("train/actor_loss", &actor_loss)?;
-        parts.means.add_scalar("train/entropy", &entropy)
+        Ok(parts.means.add_scalar("train/entropy", &entropy)?)
     }
 
     /// Draws an action for each row of the policy's outputs; gives the estimate of the entropy, `-mean(log

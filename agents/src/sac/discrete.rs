@@ -56,7 +56,7 @@ impl Discrete {
 
         parts.means.add_scalar("train/critic_loss", &critic_loss)?;
         parts.means.add_scalar("train/actor_loss", &loss)?;
-        parts.means.add_scalar("train/entropy", &entropy)
+        Ok(parts.means.add_scalar("train/entropy", &entropy)?)
     }
 
     /// One step of the critics towards `y = r + gamma sum_a pi(a|s') (min_i Q_i'(s', a) - alpha log

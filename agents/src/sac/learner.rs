@@ -7,11 +7,11 @@ use tch::Device;
 use super::{Continuous, Discrete, SacConfig, SoftPolicy, TrainedTemperature};
 use crate::acting::{PolicyNetwork, RandomPolicy};
 use crate::agent::AgentContext;
-use crate::core::means::check_losses;
 use crate::core::{AgentError, LossForm, Means, Metrics};
 use crate::networks::{Encoder, Network, NetworkContext};
 use crate::off_policy::{Critics, CriticsSetup, Explorer, OffPolicyLearner, RandomFirst, UnitBox};
 use crate::replay::Batch;
+use pavlov_nn::means::check_losses;
 
 /// The update, by the kind of the actions.
 #[derive(Debug)]

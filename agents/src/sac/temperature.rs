@@ -48,7 +48,7 @@ impl TrainedTemperature {
     /// # Errors
     /// [`AgentError::Nn`] when libtorch fails.
     pub fn value(&self) -> Result<f64, AgentError> {
-        self.present.value()
+        Ok(self.present.value()?)
     }
 
     /// The temperature for losses in this form; a tensor, f32 `[]`, is left as it is by later updates.

@@ -10,7 +10,6 @@ use super::{DeterministicPolicy, Td3Config};
 use crate::acting::{PolicyNetwork, RandomPolicy};
 use crate::agent::AgentContext;
 use crate::core::host::{on_device, read, sent};
-use crate::core::means::check_losses;
 use crate::core::{AgentError, LossForm, Means, Metrics};
 use crate::networks::{Encoder, Network, NetworkContext};
 use crate::off_policy::{
@@ -18,6 +17,7 @@ use crate::off_policy::{
     UnitBox, losses,
 };
 use crate::replay::{Batch, Transitions};
+use pavlov_nn::means::check_losses;
 
 /// The policy and the critics of TD3, with their targets.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl Td3Learner {
                 )?
             }
         };
-        self.means.add_scalar("train/critic_loss", &loss)
+        Ok(self.means.add_scalar("train/critic_loss", &loss)?)
     }
 
     /// The noise on one number of the target policy's actions.
@@ -182,7 +182,7 @@ impl Td3Learner {
                 let values = self.critics.judge(Judge::First, observations, &actions)?;
                 let loss = values.f_mean(Kind::Float)?.f_neg()?;
                 self.trained.descend_loss(&loss, learning_rate)?;
-                self.means.add_scalar("train/actor_loss", &loss.f_detach()?.into())
+                Ok(self.means.add_scalar("train/actor_loss", &loss.f_detach()?.into())?)
             }
         }
     }

@@ -23,6 +23,7 @@ use super::pool::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d,
     MaxPool1d, MaxPool2d,
 };
+use super::recurrent::{GruConfig, LstmConfig};
 use super::reduce::{Max, Mean};
 use super::shape::{Flatten, Reshape, Transpose, Unsqueeze};
 use super::transformer::{TransformerBlockConfig, TransformerConfig};
@@ -159,6 +160,10 @@ layers! {
     TransformerBlock(TransformerBlockConfig) = "transformer_block",
     /// `{ transformer = { layers = 2, heads = 4, feedforward = 128 } }`
     Transformer(TransformerConfig) = "transformer",
+    /// `{ lstm = 128 }`
+    Lstm(LstmConfig) = "lstm",
+    /// `{ gru = { size = 64, bidirectional = true } }`
+    Gru(GruConfig) = "gru",
     /// `"batch_norm"`
     BatchNorm(BatchNormConfig) = "batch_norm",
     /// `"layer_norm"`

@@ -272,6 +272,11 @@ impl Layout {
         &self.specs
     }
 
+    /// The places of all parameters, in the order of [`Layout::specs`].
+    pub fn ids(&self) -> impl Iterator<Item = ParameterId> + use<> {
+        (0..self.specs.len()).map(ParameterId)
+    }
+
     /// The number of all numbers: parameters and buffers.
     pub fn len(&self) -> i64 {
         self.len

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tch::{Kind, Tensor};
 
-use crate::core::AgentError;
+use crate::NnError;
 
 /// A number to log: known already, or still being computed on a device.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ impl Scalar {
     /// The number. Waits for the device if it is still being computed.
     ///
     /// # Errors
-    /// [`AgentError::Nn`] when libtorch fails.
-    pub fn value(&self) -> Result<f64, AgentError> {
+    /// [`NnError::Torch`] when libtorch fails.
+    pub fn value(&self) -> Result<f64, NnError> {
         match self {
             Self::Known(number) => Ok(*number),
             Self::Pending(tensor) => Ok(tensor.f_double_value(&[])?),
@@ -30,14 +30,14 @@ impl Scalar {
     /// The tensor of a number that is still being computed.
     ///
     /// # Errors
-    /// [`AgentError::State`] when the number is known: losses on tensors are made of tensors alone.
-    pub fn tensor(&self) -> Result<&Tensor, AgentError> {
+    /// [`NnError::State`] when the number is known: losses on tensors are made of tensors alone.
+    pub fn tensor(&self) -> Result<&Tensor, NnError> {
         match self {
             Self::Pending(tensor) => Ok(tensor),
             Self::Known(number) => {
                 let message =
                     format!("{number} is in ordinary memory where a loss on tensors needs a tensor");
-                Err(AgentError::State(message))
+                Err(NnError::State(message))
             }
         }
     }
@@ -68,7 +68,7 @@ struct Sum {
 
 /// The sum and the count under each tag, as they are saved: a resumed run logs what the uninterrupted one
 /// would have.
-pub(crate) type SavedMeans = BTreeMap<String, (f64, u64)>;
+pub type SavedMeans = BTreeMap<String, (f64, u64)>;
 
 impl Means {
     /// Adds one number that is known.
@@ -90,8 +90,8 @@ impl Means {
     /// Adds one number, wherever it is.
     ///
     /// # Errors
-    /// [`AgentError::Nn`] when the tensor is not of one number.
-    pub fn add_scalar(&mut self, tag: &'static str, number: &Scalar) -> Result<(), AgentError> {
+    /// [`NnError::Torch`] when the tensor is not of one number.
+    pub fn add_scalar(&mut self, tag: &'static str, number: &Scalar) -> Result<(), NnError> {
         let tensor = match number {
             Scalar::Known(number) => {
                 self.add(tag, *number);
@@ -111,12 +111,12 @@ impl Means {
     /// Adds a loss. One that is still being computed is checked when its mean is logged.
     ///
     /// # Errors
-    /// [`AgentError::Diverged`] for a loss that is known not to be finite; [`AgentError::Nn`] when the tensor
+    /// [`NnError::Diverged`] for a loss that is known not to be finite; [`NnError::Torch`] when the tensor
     /// is not of one number.
-    pub fn add_loss(&mut self, tag: &'static str, loss: &Scalar) -> Result<(), AgentError> {
+    pub fn add_loss(&mut self, tag: &'static str, loss: &Scalar) -> Result<(), NnError> {
         match loss {
             Scalar::Known(number) if !number.is_finite() => {
-                Err(AgentError::Diverged(format!("the loss is {number}")))
+                Err(NnError::Diverged(format!("the loss is {number}")))
             }
             loss => self.add_scalar(tag, loss),
         }
@@ -125,8 +125,8 @@ impl Means {
     /// The mean of each of these tags that numbers were added to, which are forgotten.
     ///
     /// # Errors
-    /// [`AgentError::Nn`] when libtorch fails.
-    pub fn take(&mut self, tags: &[&'static str]) -> Result<Vec<(&'static str, f64)>, AgentError> {
+    /// [`NnError::Torch`] when libtorch fails.
+    pub fn take(&mut self, tags: &[&'static str]) -> Result<Vec<(&'static str, f64)>, NnError> {
         let mut means = Vec::new();
         for tag in tags {
             if let Some(sum) = self.0.remove(*tag) {
@@ -139,13 +139,13 @@ impl Means {
     /// The sums as they are saved.
     ///
     /// # Errors
-    /// [`AgentError::Nn`] when libtorch fails.
-    pub(crate) fn saved(&self) -> Result<SavedMeans, AgentError> {
+    /// [`NnError::Torch`] when libtorch fails.
+    pub fn saved(&self) -> Result<SavedMeans, NnError> {
         self.0.iter().map(|(tag, sum)| Ok((tag.clone(), (sum.total.value()?, sum.count)))).collect()
     }
 
     /// Sums that were saved. They go on where the numbers come from.
-    pub(crate) fn from_saved(saved: SavedMeans) -> Self {
+    pub fn from_saved(saved: SavedMeans) -> Self {
         let sum = |(total, count)| Sum { total: Scalar::Known(total), count };
         Self(saved.into_iter().map(|(tag, saved)| (tag, sum(saved))).collect())
     }
@@ -154,10 +154,10 @@ impl Means {
 /// Refuses means of losses that are no numbers: what was summed on a device is seen only now.
 ///
 /// # Errors
-/// [`AgentError::Diverged`] naming the tag.
-pub(crate) fn check_losses(means: &[(&'static str, f64)], losses: &[&str]) -> Result<(), AgentError> {
+/// [`NnError::Diverged`] naming the tag.
+pub fn check_losses(means: &[(&'static str, f64)], losses: &[&str]) -> Result<(), NnError> {
     match means.iter().find(|(tag, mean)| losses.contains(tag) && !mean.is_finite()) {
-        Some((tag, mean)) => Err(AgentError::Diverged(format!("the mean of {tag} is {mean}"))),
+        Some((tag, mean)) => Err(NnError::Diverged(format!("the mean of {tag} is {mean}"))),
         None => Ok(()),
     }
 }

@@ -1,0 +1,138 @@
+//! The networks of tasks: a list of layers of the user's own, or the standard one for the data.
+
+use pavlov_data::Input;
+use pavlov_nn::layers::{Defaults, Flatten, LayerConfig, Layers, Linear, LinearConfig, Sequential, build};
+use pavlov_nn::{Init, Layout, Precision};
+use serde::{Deserialize, Serialize};
+
+use crate::core::{TaskError, in_key};
+
+/// A network from inputs to features. The task adds its own last layers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetConfig {
+    /// The layers; an empty list is the task's standard network for the data.
+    pub layers: Layers,
+    /// Initialisation of weights.
+    pub init: Init,
+    /// Number type of products: `f32`, or `bf16` where the device has it.
+    pub precision: Precision,
+}
+
+impl NetConfig {
+    /// The settings of all layers.
+    pub fn defaults(&self) -> Defaults {
+        Defaults { init: self.init, precision: self.precision }
+    }
+
+    /// Describes the network for samples of `shape`, with parameters named `net.0.weight` and so on. Gives the
+    /// network and the shape of one sample of its output.
+    ///
+    /// # Errors
+    /// [`TaskError::Config`] naming the layer that does not fit.
+    pub fn build(
+        &self,
+        layout: &mut Layout,
+        shape: &[i64],
+        standard: impl FnOnce() -> Result<Layers, TaskError>,
+    ) -> Result<(Sequential, Vec<i64>), TaskError> {
+        let layers = if self.layers.is_empty() { standard()? } else { self.layers.clone() };
+        build(layout, "net.", shape, &layers, self.defaults()).map_err(in_key("net.layers"))
+    }
+
+    /// The same, with a linear layer named `head.` after it that gives rows of this width.
+    ///
+    /// # Errors
+    /// [`TaskError::Config`] naming the layer that does not fit.
+    pub fn build_with_head(
+        &self,
+        layout: &mut Layout,
+        input: &Input,
+        outputs: i64,
+        standard: impl FnOnce() -> Result<Layers, TaskError>,
+    ) -> Result<Sequential, TaskError> {
+        let (network, shape) = self.build(layout, &shape_of(input), standard)?;
+        let features = shape.iter().product();
+        let config = LinearConfig { init: Some(self.init), ..LinearConfig::new(outputs) };
+        let head = Linear::new(layout, "head.", features, &config)?;
+        // One list runs as one node where it can: the head belongs to it.
+        let mut whole = Sequential::default();
+        for module in network.modules() {
+            whole = whole.then_shared(module.clone());
+        }
+        if shape.len() != 1 {
+            whole = whole.then(Flatten::default());
+        }
+        Ok(whole.then(head))
+    }
+}
+
+/// The shape of one sample's input.
+pub fn shape_of(input: &Input) -> Vec<i64> {
+    input.shape().iter().map(|&side| side as i64).collect()
+}
+
+/// A list of layers in TOML.
+///
+/// # Errors
+/// [`TaskError::Config`] when it is none.
+pub fn layers(text: &str) -> Result<Layers, TaskError> {
+    #[derive(Deserialize)]
+    struct File {
+        layers: Layers,
+    }
+    let file: File = toml::from_str(&format!("layers = [{text}]"))
+        .map_err(|error| TaskError::Config(format!("a standard network: {error}")))?;
+    Ok(file.layers)
+}
+
+/// The network that judges inputs, unless the user gives another: convolutions for pictures, a perceptron for
+/// rows of numbers, an embedding and recurrent units for tokens.
+///
+/// # Errors
+/// [`TaskError::Unsupported`] for sounds, which become spectrograms first.
+pub fn judge(input: &Input) -> Result<Layers, TaskError> {
+    match input {
+        Input::Image { height, width, .. } => {
+            let pool = |sides: usize| if height.min(width) / sides >= 2 { "{ max_pool2d = 2 }," } else { "" };
+            layers(&format!(
+                r#"{{ conv2d = {{ filters = 32, kernel = 3, padding = 1 }} }}, "relu", {}
+                   {{ conv2d = {{ filters = 64, kernel = 3, padding = 1 }} }}, "relu", {}
+                   "flatten", {{ linear = 128 }}, "relu", {{ dropout = 0.25 }}"#,
+                pool(2),
+                pool(4)
+            ))
+        }
+        Input::Numbers { .. } => layers(r#"{ linear = 128 }, "relu", { linear = 128 }, "relu""#),
+        Input::Tokens { vocabulary, .. } => layers(&format!(
+            r#"{{ embedding = {{ vocabulary = {}, width = 64 }} }}, {{ gru = {{ size = 64, bidirectional = true }} }},
+               {{ max = 0 }}"#,
+            vocabulary.len()
+        )),
+        Input::Sound { .. } => Err(TaskError::Unsupported(
+            "sounds are judged by their spectrograms: add the transform log_mel to data.transforms".into(),
+        )),
+    }
+}
+
+/// The network that hears words in a spectrogram `[1, mels, frames]`: convolutions, then recurrent units that
+/// read it from the first frame to the last and back.
+///
+/// # Errors
+/// [`TaskError::Unsupported`] for inputs that are no pictures.
+pub fn hearing(input: &Input) -> Result<Layers, TaskError> {
+    if !matches!(input, Input::Image { .. }) {
+        return judge(input);
+    }
+    layers(
+        r#"{ conv2d = { filters = 24, kernel = 3, padding = 1 } }, "batch_norm", "relu", { max_pool2d = 2 },
+           { conv2d = { filters = 32, kernel = 3, padding = 1 } }, "batch_norm", "relu", { max_pool2d = 2 },
+           { transpose = [0, 2] }, { flatten = { first = 1 } },
+           { gru = { size = 64, bidirectional = true } }, { mean = 0 }, { dropout = 0.25 }"#,
+    )
+}
+
+/// True if any of these layers remembers the statistics of batches.
+pub fn has_batch_norm(layers: &[LayerConfig]) -> bool {
+    layers.iter().any(|layer| layer.name() == "batch_norm")
+}
