@@ -27,6 +27,14 @@ pub enum DataError {
     /// A setting that makes no sense.
     #[error("{0}")]
     Config(String),
+    /// A sample that cannot be read.
+    #[error("sample {index}: {source}")]
+    Sample {
+        /// Its place in the data set.
+        index: usize,
+        /// The reason.
+        source: Box<DataError>,
+    },
     /// A name that no data set has.
     #[error("{0}")]
     Unknown(String),
@@ -41,5 +49,10 @@ impl DataError {
     /// The error of a file whose contents are wrong.
     pub fn format(path: impl Into<PathBuf>, message: impl Into<String>) -> Self {
         Self::Format { path: path.into(), message: message.into() }
+    }
+
+    /// The error of a sample that cannot be read.
+    pub fn of_sample(index: usize, source: Self) -> Self {
+        Self::Sample { index, source: Box::new(source) }
     }
 }

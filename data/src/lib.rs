@@ -11,7 +11,19 @@
 mod batch;
 mod dataset;
 mod error;
+mod identity;
+mod loader;
+mod registry;
+mod sets;
+mod split;
+mod transforms;
 
 pub use batch::Batch;
 pub use dataset::{Dataset, Input, SampleMut, Target};
 pub use error::DataError;
+pub use identity::content_hash;
+pub use loader::{Loader, LoaderConfig, Pass, Position};
+pub use registry::{DatasetConstructor, DatasetOptions, DatasetRegistry, DatasetSpec};
+pub use sets::ByteImages;
+pub use split::{SplitConfig, Splits};
+pub use transforms::{Pipeline, Scratch, Statistics, Transform, TransformConfig};
