@@ -23,6 +23,7 @@
 
 pub mod cli;
 pub mod config;
+pub mod fitting;
 mod parallel;
 pub mod play;
 pub mod plot;
@@ -34,8 +35,10 @@ use std::sync::atomic::AtomicBool;
 
 pub use pavlov_agents as agents;
 pub use pavlov_common as common;
+pub use pavlov_data as data;
 pub use pavlov_envs as envs;
 pub use pavlov_nn as nn;
+pub use pavlov_tasks as tasks;
 
 pub use config::{Overrides, Registries, RunConfig, presets};
 pub use run::{Outcome, RunFolder, Session};

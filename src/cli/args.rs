@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-/// Reinforcement learning in Rust on libtorch.
+/// Reinforcement learning and deep learning in Rust on libtorch.
 #[derive(Debug, Parser)]
 #[command(
     name = "pavlov",
     version,
     after_help = "Start with:\n  pavlov train dqn CartPole-v1      train an agent\n  \
+                  pavlov fit classifier digits      fit a model to data\n  \
                   pavlov runs                       what was trained\n  \
                   pavlov eval RUN                   how good it is\n  \
                   pavlov play RUN                   what it does\n  \
@@ -24,10 +25,15 @@ pub(super) struct Arguments {
 pub(super) enum Command {
     /// Train an agent on an environment, with the preset of the two
     Train(TrainArgs),
+    /// Fit a model to data: a classifier, an autoencoder, a GAN, a language model
+    Fit(FitArgs),
     /// Continue a run from its latest checkpoint, exactly where it stood
     Resume(ResumeArgs),
-    /// Play whole episodes with a run's policy and print their mean return
+    /// Play whole episodes with a run's policy and print their mean return, or measure a fitted model on the
+    /// samples that were kept for testing
     Eval(EvalArgs),
+    /// Draw samples of what a fitted model has learned to make: pictures into a PNG, texts
+    Sample(SampleArgs),
     /// Watch a run's policy, or random actions on an environment: in the terminal or as a GIF
     Play(PlayArgs),
     /// List the environments
@@ -36,6 +42,10 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// List the agents
     Agents(ListArgs),
+    /// List the tasks that models can be fitted for
+    Tasks(ListArgs),
+    /// List the data sets
+    Datasets(ListArgs),
     /// Print the whole configuration of a run, as TOML, without training
     Config(ConfigArgs),
     /// List the runs
@@ -102,6 +112,77 @@ pub(super) struct TrainArgs {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct FitArgs {
+    /// The task, for instance classifier (`pavlov tasks` lists them)
+    pub(super) task: String,
+    /// The data set, for instance digits (`pavlov datasets` lists them)
+    pub(super) dataset: String,
+    /// Your own data: a file or folder as the data set reads it
+    #[arg(long, value_name = "PATH")]
+    pub(super) data: Option<PathBuf>,
+    /// The number of passes over the training data
+    #[arg(long, value_name = "N")]
+    pub(super) epochs: Option<u64>,
+    /// The number of updates, instead of epochs
+    #[arg(long, value_name = "N", conflicts_with = "epochs")]
+    pub(super) updates: Option<u64>,
+    /// The seed of all random numbers; the same seed on the same machine gives the same numbers
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
+    /// The device of the networks: auto, cpu, cuda or cuda:N
+    #[arg(long)]
+    pub(super) device: Option<String>,
+    /// A TOML file with keys as `--print-config` prints them; it overrides the preset
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// One key, as `--print-config` prints it; overrides everything else and can be given several times:
+    /// --set learning.rate=1e-3 --set data.batch_size=128
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) sets: Vec<String>,
+    /// Print the whole configuration, as TOML, and do nothing else
+    #[arg(long)]
+    pub(super) print_config: bool,
+    /// The run's folder, new or empty [default: runs/<data set>/<task>-<seed>-<time>]
+    #[arg(long, value_name = "DIR")]
+    pub(super) run_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SampleArgs {
+    /// The run's folder
+    pub(super) run: PathBuf,
+    /// The number of samples
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    pub(super) count: usize,
+    /// The seed of the samples
+    #[arg(long, default_value_t = 0)]
+    pub(super) seed: u64,
+    /// The class of all samples, by its number, for models that make samples of a class [default: all in turn]
+    #[arg(long, value_name = "N")]
+    pub(super) class: Option<usize>,
+    /// How far texts depart from the likeliest one: 1 as learned, near 0 hardly
+    #[arg(long, default_value_t = 1.0)]
+    pub(super) temperature: f64,
+    /// The beginning of the texts
+    #[arg(long, default_value = "")]
+    pub(super) prompt: String,
+    /// The tokens of a text
+    #[arg(long, default_value_t = 500, value_name = "N")]
+    pub(super) length: usize,
+    /// The file for pictures, a PNG
+    #[arg(long, default_value = "samples.png", value_name = "FILE")]
+    pub(super) out: PathBuf,
+    /// Take the weights of the latest checkpoint instead of the best validated ones
+    #[arg(long)]
+    pub(super) last: bool,
+    /// Print JSON on the standard output, for scripts
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(super) struct ResumeArgs {
     /// The run's folder
     pub(super) run: PathBuf,
@@ -116,7 +197,7 @@ pub(super) struct ResumeArgs {
 pub(super) struct EvalArgs {
     /// The run's folder
     pub(super) run: PathBuf,
-    /// The number of whole episodes to play
+    /// The number of whole episodes to play with an agent
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(super) episodes: usize,
     /// The seed of the episodes
@@ -219,9 +300,9 @@ pub(super) struct PlotArgs {
     /// The runs' folders; of several the mean is drawn too
     #[arg(required = true)]
     pub(super) runs: Vec<PathBuf>,
-    /// The column of progress.csv
-    #[arg(long, default_value = "eval/mean_reward")]
-    pub(super) tag: String,
+    /// The column of progress.csv [default: eval/mean_reward, of fits train/loss]
+    #[arg(long)]
+    pub(super) tag: Option<String>,
     /// The picture's file, an SVG
     #[arg(long, default_value = "curve.svg", value_name = "FILE")]
     pub(super) out: PathBuf,

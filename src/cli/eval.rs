@@ -1,4 +1,4 @@
-//! `pavlov eval`: plays whole episodes with a run's policy.
+//! `pavlov eval`: plays whole episodes with a run's policy, or measures a fitted model.
 
 use std::process::ExitCode;
 
@@ -7,7 +7,7 @@ use pavlov_agents::ActMode;
 
 use super::args::EvalArgs;
 use super::say::say;
-use crate::config::Registries;
+use crate::config::{AnyConfig, Registries};
 use crate::run::RunFolder;
 use crate::training::{Trained, evaluate};
 
@@ -16,6 +16,9 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
         bail!("--episodes 0: give at least 1");
     }
     let folder = RunFolder::open(&args.run)?;
+    if let AnyConfig::Fit(_) = folder.any_config(registries)? {
+        return super::fit::eval(registries, &folder, args);
+    }
     let Trained { mut policy, factory, config, source } = Trained::open(&folder, registries, args.last)?;
     let mode = if args.stochastic { ActMode::Explore } else { ActMode::Exploit };
     let result = evaluate(policy.as_mut(), &factory, args.episodes, mode, args.seed)?;

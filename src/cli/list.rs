@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::{ConfigArgs, EnvsArgs, ListArgs, RunsArgs};
 use super::say::say;
 use super::train;
-use crate::config::{self, Registries};
+use crate::config::{self, AnyConfig, Registries};
 use crate::play::contact_sheet;
 use crate::record;
 use crate::run::{RunFolder, Settings};
@@ -85,6 +85,21 @@ pub(super) fn agents(registries: &Registries, args: &ListArgs) -> Result<ExitCod
     })
 }
 
+pub(super) fn tasks(registries: &Registries, args: &ListArgs) -> Result<ExitCode> {
+    let specs = registries.tasks.specs().iter();
+    let rows: Vec<_> = specs.map(|spec| json!({ "name": spec.name, "summary": spec.summary })).collect();
+    print(args.json, &rows, |row| format!("{:<14} {}", text(&row["name"]), text(&row["summary"])))
+}
+
+pub(super) fn datasets(registries: &Registries, args: &ListArgs) -> Result<ExitCode> {
+    let row = |spec: &pavlov_data::DatasetSpec| json!({ "name": spec.name, "summary": spec.summary, "needs_path": spec.needs_path });
+    let rows: Vec<_> = registries.datasets.specs().map(row).collect();
+    print(args.json, &rows, |row| {
+        let path = if row["needs_path"] == true { "  (--data PATH)" } else { "" };
+        format!("{:<14} {}{path}", text(&row["name"]), text(&row["summary"]))
+    })
+}
+
 pub(super) fn config(registries: &Registries, args: &ConfigArgs) -> Result<ExitCode> {
     say!("{}", train::resolve(registries, &args.run)?.to_toml()?.trim_end());
     Ok(ExitCode::SUCCESS)
@@ -99,27 +114,51 @@ pub(super) fn runs(registries: &Registries, args: &RunsArgs) -> Result<ExitCode>
         RunFolder::find(&args.folder).with_context(|| format!("{} cannot be read", args.folder.display()))?
     {
         let latest = record::read_csv(&run.log()).ok().and_then(|(_, rows)| rows.into_iter().next_back());
-        let config = run.config(registries);
-        let evaluation = latest.as_ref().and_then(|row| row.values.get("rollout/ep_rew_mean").copied());
-        rows.push(json!({
-            "run": run.path(),
-            "agent": config.as_ref().map(|config| config.agent.clone()).ok(),
-            "environment": config.as_ref().map(|config| config.environment.clone()).ok(),
-            "env_steps": latest.as_ref().map_or(0, |row| row.step),
-            "total_env_steps": config.as_ref().map(|config| config.env_steps).ok(),
-            "mean_return": evaluation,
-            "problem": config.err().map(|error| error.to_string()),
-        }));
+        let config = run.any_config(registries);
+        let latest_of = |tag: &str| latest.as_ref().and_then(|row| row.values.get(tag).copied());
+        let mut row = json!({ "run": run.path(), "problem": config.as_ref().err().map(ToString::to_string) });
+        let steps = latest.as_ref().map_or(0, |row| row.step);
+        let more = match &config {
+            Err(_) => json!({}),
+            Ok(AnyConfig::Agent(config)) => json!({
+                "agent": config.agent,
+                "environment": config.environment,
+                "env_steps": steps,
+                "total_env_steps": config.env_steps,
+                "mean_return": latest_of("rollout/ep_rew_mean"),
+            }),
+            Ok(AnyConfig::Fit(config)) => json!({
+                "task": config.task,
+                "data": config.data.name,
+                "updates": steps,
+                "epoch": latest_of("train/epoch"),
+                "total_epochs": (config.updates == 0).then_some(config.epochs),
+                "loss": latest_of("train/loss"),
+            }),
+        };
+        if let (Some(row), Some(more)) = (row.as_object_mut(), more.as_object()) {
+            row.extend(more.clone());
+        }
+        rows.push(row);
     }
     print(args.json, &rows, |row| {
-        let mean_return = row["mean_return"].as_f64().map_or("-".into(), |value| format!("{value:.1}"));
+        let number = |key: &str, decimals: usize| {
+            row[key].as_f64().map_or("-".into(), |value| format!("{value:.decimals$}"))
+        };
+        let run = text(&row["run"]);
         match row["problem"].as_str() {
-            Some(problem) => format!("{}: {problem}", text(&row["run"])),
+            Some(problem) => format!("{run}: {problem}"),
+            None if row["task"].is_string() => format!(
+                "{run:<56} {:>9} of {:>9} epochs loss {}",
+                number("epoch", 1),
+                number("total_epochs", 0),
+                number("loss", 4)
+            ),
             None => format!(
-                "{:<56} {:>9} of {:>9} steps  return {mean_return}",
-                text(&row["run"]),
+                "{run:<56} {:>9} of {:>9} steps  return {}",
                 row["env_steps"],
-                row["total_env_steps"]
+                row["total_env_steps"],
+                number("mean_return", 1)
             ),
         }
     })

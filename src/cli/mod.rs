@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod eval;
+mod fit;
 mod list;
 mod play;
 mod plot;
@@ -22,12 +23,16 @@ pub fn main(registries: &Registries) -> ExitCode {
     let arguments = Arguments::parse();
     let result = match &arguments.command {
         Command::Train(args) => train::train(registries, args),
+        Command::Fit(args) => fit::fit(registries, args),
         Command::Resume(args) => train::resume(registries, args),
         Command::Eval(args) => eval::eval(registries, args),
+        Command::Sample(args) => fit::sample(registries, args),
         Command::Play(args) => play::run(registries, args),
         Command::Envs(args) => list::envs(registries, args),
         Command::Check(args) => check::check(registries, args),
         Command::Agents(args) => list::agents(registries, args),
+        Command::Tasks(args) => list::tasks(registries, args),
+        Command::Datasets(args) => list::datasets(registries, args),
         Command::Config(args) => list::config(registries, args),
         Command::Runs(args) => list::runs(registries, args),
         Command::Plot(args) => plot::plot(registries, args),

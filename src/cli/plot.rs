@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 
 use super::args::PlotArgs;
-use crate::config::Registries;
+use crate::config::{AnyConfig, Registries};
 use crate::plot;
 use crate::run::RunFolder;
 
@@ -14,17 +14,23 @@ pub(super) fn plot(registries: &Registries, args: &PlotArgs) -> Result<ExitCode>
     if args.out.extension().is_none_or(|extension| extension != "svg") {
         bail!("--out {}: the picture is an SVG, give a name that ends in .svg", args.out.display());
     }
+    let configs = args.runs.iter().map(|run| RunFolder::open(run)?.any_config(registries));
+    let configs = configs.collect::<Result<Vec<_>>>()?;
+    let default = match configs.iter().all(|config| matches!(config, AnyConfig::Fit(_))) {
+        true => "train/loss",
+        false => "eval/mean_reward",
+    };
+    let tag = args.tag.as_deref().unwrap_or(default);
     let mut curves = Vec::new();
     let mut titles: Vec<String> = Vec::new();
-    for run in &args.runs {
-        curves.push(plot::read(run, &args.tag)?);
-        let config = RunFolder::open(run)?.config(registries)?;
-        let title = format!("{} on {}", config.agent, config.environment);
+    for (run, config) in args.runs.iter().zip(&configs) {
+        curves.push(plot::read(run, tag)?);
+        let title = config.origin().to_string();
         if !titles.contains(&title) {
             titles.push(title);
         }
     }
-    plot::draw(&curves, &titles.join(", "), &args.tag, &args.out)?;
+    plot::draw(&curves, &titles.join(", "), tag, &args.out)?;
     eprintln!("wrote {}", args.out.display());
     if let Some(path) = &args.csv {
         fs::write(path, plot::to_csv(&curves))

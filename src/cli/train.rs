@@ -9,20 +9,22 @@ use anyhow::{Context, Result, bail};
 
 use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::say::say;
-use crate::config::{ConfigFile, Overrides, Registries, RunConfig};
+use crate::config::{AnyConfig, ConfigFile, Overrides, Registries, RunConfig};
+use crate::fitting::Fit;
 use crate::run::{Checkpoint, Json, Outcome, Progress, Quiet, RunFolder, Session, StopReason, Terminal};
 use crate::training::Training;
 
+/// The configuration file that was given, read.
+pub(super) fn config_file(path: Option<&Path>) -> Result<Option<ConfigFile>> {
+    let Some(path) = path else { return Ok(None) };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
+    Ok(Some(ConfigFile { name: path.display().to_string(), text }))
+}
+
 /// The configuration that the arguments ask for.
 pub(super) fn resolve(registries: &Registries, args: &RunArgs) -> Result<RunConfig> {
-    let file = match &args.config {
-        None => None,
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("the configuration file {} cannot be read", path.display()))?;
-            Some(ConfigFile { name: path.display().to_string(), text })
-        }
-    };
+    let file = config_file(args.config.as_deref())?;
     let flags = [
         args.steps.map(|steps| format!("env_steps={steps}")),
         args.seed.map(|seed| format!("seed={seed}")),
@@ -51,7 +53,7 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
 
 pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitCode> {
     let folder = RunFolder::open(&args.run)?;
-    let config = folder.config(registries)?;
+    let config = folder.any_config(registries)?;
     let checkpoints = folder.checkpoints();
     checkpoints.clean()?;
     let list = checkpoints.list()?;
@@ -65,8 +67,15 @@ pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitC
             ),
         },
     };
-    let training = Training::new(config, registries)?;
-    let session = Session::resume(training, folder.clone(), &checkpoint).map_err(|error| {
+    let session = match config {
+        AnyConfig::Agent(config) => {
+            Session::resume(Training::new(*config, registries)?, folder.clone(), &checkpoint)
+        }
+        AnyConfig::Fit(config) => {
+            Session::resume(Fit::new(*config, registries)?, folder.clone(), &checkpoint)
+        }
+    };
+    let session = session.map_err(|error| {
         let older = list.iter().rev().find(|other| **other != checkpoint && args.checkpoint.is_none());
         match older {
             None => error,
@@ -81,7 +90,7 @@ pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitC
     finish(session, &args.output)
 }
 
-fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCode> {
+pub(super) fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCode> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
     ctrlc::set_handler(move || {
@@ -125,12 +134,17 @@ fn closing(folder: &Path, outcome: &Outcome) -> String {
         StopReason::NoProgress => "no further progress",
         StopReason::Interrupted => "stopped",
     };
-    let number = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.1}"));
+    let is_agent = outcome.env_steps > 0;
+    let decimals = if is_agent { 1 } else { 4 };
+    let number = |value: Option<f64>| value.map_or_else(|| "-".into(), |value| format!("{value:.decimals$}"));
     let (best, last) = (number(outcome.best_evaluation), number(outcome.last_evaluation));
+    let steps = if is_agent { format!("{} env steps and ", outcome.env_steps) } else { String::new() };
     let mut lines = vec![
         format!(
-            "{how} after {} env steps and {} updates in {:.1} s; evaluations: last {last}, best {best}",
-            outcome.env_steps, outcome.updates, outcome.seconds
+            "{how} after {steps}{} updates in {:.1} s; {}: last {last}, best {best}",
+            outcome.updates,
+            outcome.seconds,
+            if is_agent { "evaluations" } else { "validations" }
         ),
         format!("  the run:      {path}"),
         format!("  how good:     pavlov eval {path}"),
@@ -148,12 +162,12 @@ fn logdir(folder: &Path) -> std::path::PathBuf {
     below_runs.unwrap_or(folder).to_path_buf()
 }
 
-fn say(output: &OutputArgs, text: &str) {
+pub(super) fn say(output: &OutputArgs, text: &str) {
     if !output.quiet && !output.json {
         eprintln!("{text}");
     }
 }
 
-fn shown(path: &Path) -> String {
+pub(super) fn shown(path: &Path) -> String {
     path.display().to_string()
 }

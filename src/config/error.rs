@@ -1,7 +1,9 @@
 //! The errors of configurations.
 
 use pavlov_agents::AgentError;
+use pavlov_data::DataError;
 use pavlov_envs::EnvError;
+use pavlov_tasks::TaskError;
 
 /// A configuration that cannot be used. The message names the key and says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -26,4 +28,10 @@ pub enum ConfigError {
     /// The environment is unknown or refuses its options.
     #[error(transparent)]
     Env(#[from] EnvError),
+    /// The task is unknown or refuses its hyper-parameters.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The data set is unknown or refuses its options.
+    #[error(transparent)]
+    Data(#[from] DataError),
 }

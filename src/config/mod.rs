@@ -6,6 +6,7 @@
 
 mod actors;
 mod error;
+mod fit;
 mod presets;
 mod tables;
 
@@ -15,8 +16,10 @@ use std::path::Path;
 use pavlov_agents::{AgentRegistry, NetworkRegistry};
 use pavlov_common::optional;
 use pavlov_common::tables::merge_tables;
+use pavlov_data::DatasetRegistry;
 use pavlov_envs::wrappers::WrapperConfig;
 use pavlov_envs::{EnvFactory, EnvOptions, Registry};
+use pavlov_tasks::TaskRegistry;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
@@ -24,10 +27,11 @@ use crate::run::{Origin, Settings};
 
 pub use actors::{ActorConfig, ActorMode, InferenceMode};
 pub use error::ConfigError;
+pub use fit::{DataConfig, FitCheckpointConfig, FitConfig, FitLogConfig, ValidationConfig};
 pub use presets::{pairs as presets, preset};
 pub(crate) use tables::parse_option;
 
-/// The environments and agents that can be used by name.
+/// What can be used by name.
 #[derive(Clone, Debug)]
 pub struct Registries {
     /// The environments.
@@ -36,12 +40,22 @@ pub struct Registries {
     pub agents: AgentRegistry,
     /// The backbones that `net.backbone` can name.
     pub networks: NetworkRegistry,
+    /// The tasks.
+    pub tasks: TaskRegistry,
+    /// The data sets.
+    pub datasets: DatasetRegistry,
 }
 
 impl Registries {
-    /// The environments and agents that Pavlov brings along.
+    /// What Pavlov brings along.
     pub fn bundled() -> Self {
-        Self { envs: Registry::bundled(), agents: AgentRegistry::bundled(), networks: NetworkRegistry::new() }
+        Self {
+            envs: Registry::bundled(),
+            agents: AgentRegistry::bundled(),
+            networks: NetworkRegistry::new(),
+            tasks: TaskRegistry::bundled(),
+            datasets: DatasetRegistry::bundled(),
+        }
     }
 }
 
@@ -186,6 +200,53 @@ pub struct Overrides {
     pub sets: Vec<String>,
 }
 
+impl Overrides {
+    /// The file as a table.
+    fn table(&self) -> Result<Option<Table>, ConfigError> {
+        let Some(ConfigFile { name, text }) = &self.file else { return Ok(None) };
+        let parsed = text.parse().map_err(|error| ConfigError::File {
+            name: name.clone(),
+            message: format!("not valid TOML: {error}"),
+        });
+        parsed.map(Some)
+    }
+}
+
+/// The configuration of a run of any kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnyConfig {
+    /// The training of an agent.
+    Agent(Box<RunConfig>),
+    /// The fit of a model.
+    Fit(Box<FitConfig>),
+}
+
+impl AnyConfig {
+    /// Reads the configuration in a run's folder. Its kind is told by its keys: `agent` or `task`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when the file is missing or has become invalid.
+    pub fn read(registries: &Registries, path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let file = |message: String| ConfigError::File { name: name.clone(), message };
+        let text = fs::read_to_string(path).map_err(|error| file(error.to_string()))?;
+        let table: Table = text.parse().map_err(|error| file(format!("not valid TOML: {error}")))?;
+        let config = match table.contains_key("task") {
+            true => FitConfig::from_table(registries, table).map(|config| Self::Fit(Box::new(config))),
+            false => RunConfig::from_table(registries, table).map(|config| Self::Agent(Box::new(config))),
+        };
+        config.map_err(|error| file(error.to_string()))
+    }
+
+    /// The run's kind and names.
+    pub fn origin(&self) -> Origin {
+        match self {
+            Self::Agent(config) => config.origin(),
+            Self::Fit(config) => config.origin(),
+        }
+    }
+}
+
 impl RunConfig {
     /// The configuration for `agent` on `environment` with the user's overrides, resolved and checked.
     ///
@@ -202,36 +263,22 @@ impl RunConfig {
         let defaults = registries.agents.get(agent)?.resolve(&Table::new())?;
         let mut table = Table::from_iter([("hyperparameters".to_string(), defaults.into())]);
         merge_tables(&mut table, preset(agent, environment).unwrap_or_default());
-        if let Some(ConfigFile { name, text }) = &overrides.file {
-            let given: Table = text.parse().map_err(|error| ConfigError::File {
-                name: name.clone(),
-                message: format!("not valid TOML: {error}"),
-            })?;
+        if let Some(given) = overrides.table()? {
+            let name = overrides.file.as_ref().map_or("", |file| &file.name);
             tables::agrees(&given, "agent", agent, name)?;
             tables::agrees(&given, "environment", environment, name)?;
             merge_tables(&mut table, given);
         }
         table.insert("agent".into(), agent.into());
         table.insert("environment".into(), environment.into());
-        let sets = overrides.sets.iter().map(|set| tables::parse_set(set)).collect::<Result<Vec<_>, _>>()?;
+        let parsed = overrides.sets.iter().map(|set| tables::parse_set(set, &tables::RUN_KEYS));
+        let sets = parsed.collect::<Result<Vec<_>, _>>()?;
         let asked = sets.iter().any(|set| set.contains_key("num_envs"));
         sets.into_iter().for_each(|set| merge_tables(&mut table, set));
         if !asked {
             actors::give_each_an_environment(&mut table);
         }
         Self::from_table(registries, table)
-    }
-
-    /// Reads the configuration in a run's folder.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when the file is missing or has become invalid.
-    pub fn read(registries: &Registries, path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display().to_string();
-        let file = |message: String| ConfigError::File { name: name.clone(), message };
-        let text = fs::read_to_string(path).map_err(|error| file(error.to_string()))?;
-        let table: Table = text.parse().map_err(|error| file(format!("not valid TOML: {error}")))?;
-        Self::from_table(registries, table).map_err(|error| file(error.to_string()))
     }
 
     fn from_table(registries: &Registries, table: Table) -> Result<Self, ConfigError> {

@@ -18,13 +18,22 @@ const FILES: &[(&str, &str)] = &[
     ("td3", include_str!("../presets/td3.toml")),
 ];
 
+/// The presets of tasks, each with `datasets` where an agent's has `environments`. The entry for `*` is for all
+/// data sets; that of a data set itself comes on top of it.
+const TASK_FILES: &[(&str, &str)] = &[
+    ("classifier", include_str!("../presets/tasks/classifier.toml")),
+    ("speech", include_str!("../presets/tasks/speech.toml")),
+];
+
 /// Agents whose settings include those of another agent, whose preset they use where they have none of their
 /// own.
 const KIN: &[(&str, &str)] = &[("apex", "dqn"), ("impala", "a2c")];
 
 /// The preset for this pair, if there is one: the fields of a configuration.
 pub fn preset(agent: &str, environment: &str) -> Option<Table> {
-    let own = presets_of(agent).into_iter().find(|preset| names(preset).any(|id| id == environment));
+    let own = presets_of(agent)
+        .into_iter()
+        .find(|preset| names(preset, "environments").any(|id| id == environment));
     let Some(mut preset) = own else {
         let (_, other) = KIN.iter().find(|(name, _)| *name == agent)?;
         return self::preset(other, environment);
@@ -36,6 +45,20 @@ pub fn preset(agent: &str, environment: &str) -> Option<Table> {
     Some(table)
 }
 
+/// The preset for a task on a data set: the fields of a configuration, none where there is no preset.
+pub fn fit_preset(task: &str, data: &str) -> Table {
+    let mut table = Table::new();
+    for wanted in ["*", data] {
+        let found = presets_in(TASK_FILES, task).into_iter();
+        let found = found.filter(|preset| names(preset, "datasets").any(|name| name == wanted));
+        for mut preset in found {
+            preset.remove("datasets");
+            merge_tables(&mut table, preset);
+        }
+    }
+    table
+}
+
 /// All pairs that have a preset.
 pub fn pairs() -> impl Iterator<Item = (&'static str, String)> {
     FILES.iter().flat_map(|(agent, _)| {
@@ -43,7 +66,7 @@ pub fn pairs() -> impl Iterator<Item = (&'static str, String)> {
         let mut ids: Vec<String> = Vec::new();
         for agent in [Some(*agent), other].into_iter().flatten() {
             for preset in presets_of(agent) {
-                let new = names(&preset).filter(|id| !ids.iter().any(|known| known == id));
+                let new = names(&preset, "environments").filter(|id| !ids.iter().any(|known| known == id));
                 let new: Vec<String> = new.map(str::to_string).collect();
                 ids.extend(new);
             }
@@ -53,7 +76,11 @@ pub fn pairs() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 fn presets_of(agent: &str) -> Vec<Table> {
-    let Some((_, text)) = FILES.iter().find(|(name, _)| *name == agent) else { return Vec::new() };
+    presets_in(FILES, agent)
+}
+
+fn presets_in(files: &[(&str, &str)], agent: &str) -> Vec<Table> {
+    let Some((_, text)) = files.iter().find(|(name, _)| *name == agent) else { return Vec::new() };
     // The validity of the files is tested, below and in the tests of all agents.
     let Some(Value::Array(presets)) = text.parse().ok().and_then(|mut file: Table| file.remove("presets"))
     else {
@@ -62,9 +89,9 @@ fn presets_of(agent: &str) -> Vec<Table> {
     presets.into_iter().filter_map(|preset| preset.try_into().ok()).collect()
 }
 
-/// The environments that a preset is for.
-fn names(preset: &Table) -> impl Iterator<Item = &str> {
-    preset.get("environments").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
+/// The environments or data sets that a preset is for.
+fn names<'p>(preset: &'p Table, key: &str) -> impl Iterator<Item = &'p str> {
+    preset.get(key).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str)
 }
 
 #[cfg(test)]
@@ -79,7 +106,10 @@ mod tests {
             let file: Table = text.parse().unwrap();
             let count = file["presets"].as_array().unwrap().len();
             assert_eq!((file.len(), presets_of(agent).len()), (1, count), "{agent}");
-            assert!(presets_of(agent).iter().all(|preset| names(preset).next().is_some()), "{agent}");
+            assert!(
+                presets_of(agent).iter().all(|preset| names(preset, "environments").next().is_some()),
+                "{agent}"
+            );
         }
         let mut seen = HashSet::new();
         for pair in pairs() {

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::error::ConfigError;
 
 /// The keys of a run's configuration; `--set` takes any other for one of the agent's hyper-parameters.
-const RUN_KEYS: [&str; 16] = [
+pub(super) const RUN_KEYS: [&str; 16] = [
     "agent",
     "environment",
     "seed",
@@ -27,8 +27,9 @@ const RUN_KEYS: [&str; 16] = [
     "hyperparameters",
 ];
 
-/// `a.b=1` as a table. The value is TOML, or else a string.
-pub(super) fn parse_set(set: &str) -> Result<Table, ConfigError> {
+/// `a.b=1` as a table: at the top for the keys of a run, else below `hyperparameters`. The value is TOML, or else
+/// a string.
+pub(super) fn parse_set(set: &str, run_keys: &[&str]) -> Result<Table, ConfigError> {
     let Some((key, value)) = set.split_once('=') else {
         return Err(ConfigError::Key(format!(
             "--set {set}: write key=value, for instance --set discount=0.95"
@@ -40,7 +41,7 @@ pub(super) fn parse_set(set: &str) -> Result<Table, ConfigError> {
     }
     let mut value = parse_value(key, value)?;
     let mut path: Vec<&str> = key.split('.').collect();
-    if !RUN_KEYS.contains(&path[0]) {
+    if !run_keys.contains(&path[0]) {
         path.insert(0, "hyperparameters");
     }
     for key in path[1..].iter().rev() {
@@ -104,7 +105,7 @@ pub(super) fn explain_agent(result: Result<Table, AgentError>) -> Result<Table, 
 }
 
 /// serde's "unknown field `x`, expected one of `a`, `b`" in Pavlov's words, with the nearest name.
-fn explain(message: &str) -> String {
+pub(super) fn explain(message: &str) -> String {
     let message = message.trim();
     for (serde_word, our_word) in [("unknown field", "key"), ("unknown variant", "word")] {
         let Some(start) = message.find(serde_word) else { continue };
@@ -129,7 +130,7 @@ mod tests {
 
     #[test]
     fn set_takes_toml_values_and_bare_words() {
-        let parsed = |set| parse_set(set).unwrap();
+        let parsed = |set| parse_set(set, &RUN_KEYS).unwrap();
         assert_eq!(parsed("seed=3").to_string(), "seed = 3\n");
         assert_eq!(
             parsed("net.hidden_sizes=[8, 8]")["hyperparameters"]["net"]["hidden_sizes"][1].as_integer(),
@@ -141,7 +142,7 @@ mod tests {
         );
         assert_eq!(parsed("evaluation.episodes=5")["evaluation"]["episodes"].as_integer(), Some(5));
         for wrong in ["seed", "=1", "a..b=1"] {
-            assert!(parse_set(wrong).is_err(), "{wrong}");
+            assert!(parse_set(wrong, &RUN_KEYS).is_err(), "{wrong}");
         }
     }
 

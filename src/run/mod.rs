@@ -27,7 +27,7 @@ pub(crate) use progress::shown;
 pub use progress::{Json, Progress, Quiet, Status, Terminal};
 pub use session::{Outcome, Session, StopReason};
 
-use crate::config::{Registries, RunConfig};
+use crate::config::{AnyConfig, Registries, RunConfig};
 
 /// The folder for runs, unless the user gives another.
 pub const RUNS: &str = "runs";
@@ -98,12 +98,23 @@ impl RunFolder {
         &self.path
     }
 
-    /// The run's configuration.
+    /// The configuration of an agent's run.
+    ///
+    /// # Errors
+    /// When the file is missing or has become invalid, or the run is of another kind.
+    pub fn config(&self, registries: &Registries) -> Result<RunConfig> {
+        match self.any_config(registries)? {
+            AnyConfig::Agent(config) => Ok(*config),
+            AnyConfig::Fit(_) => bail!("{} is the fit of a model, not an agent's run", self.path.display()),
+        }
+    }
+
+    /// The configuration of a run of any kind.
     ///
     /// # Errors
     /// When the file is missing or has become invalid.
-    pub fn config(&self, registries: &Registries) -> Result<RunConfig> {
-        Ok(RunConfig::read(registries, &self.path.join(CONFIG))?)
+    pub fn any_config(&self, registries: &Registries) -> Result<AnyConfig> {
+        Ok(AnyConfig::read(registries, &self.path.join(CONFIG))?)
     }
 
     /// The run's checkpoints.

@@ -1,0 +1,124 @@
+//! `pavlov fit` and `pavlov sample`, and `pavlov eval` of a fitted model.
+
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail};
+use pavlov_nn::weights::write_atomically;
+use pavlov_tasks::{Picture, SampleRequest, Samples};
+
+use super::args::{EvalArgs, FitArgs, SampleArgs};
+use super::say::say;
+use super::train::{config_file, finish, say as tell, shown};
+use crate::config::{FitConfig, Overrides, Registries};
+use crate::fitting::{Fit, Fitted, png};
+use crate::run::{RunFolder, Session, Settings};
+
+/// The configuration that the arguments ask for.
+fn resolve(registries: &Registries, args: &FitArgs) -> Result<FitConfig> {
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let flags = [
+        args.data.as_ref().map(|path| format!("data.path={}", quoted(&path.to_string_lossy()))),
+        args.epochs.map(|epochs| format!("epochs={epochs}")),
+        args.updates.map(|updates| format!("updates={updates}")),
+        args.seed.map(|seed| format!("seed={seed}")),
+        args.device.as_ref().map(|device| format!("device={device}")),
+    ];
+    let sets = flags.into_iter().flatten().chain(args.sets.iter().cloned()).collect();
+    let file = config_file(args.config.as_deref())?;
+    Ok(FitConfig::resolve(registries, &args.task, &args.dataset, &Overrides { file, sets })?)
+}
+
+pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {
+    let mut config = resolve(registries, args)?;
+    if args.print_config {
+        say!("{}", config.to_toml()?.trim_end());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !config.data.path.as_os_str().is_empty() {
+        // The run is resumed and evaluated from any folder.
+        config.data.path = std::path::absolute(&config.data.path)?;
+    }
+    config.device = pavlov_nn::device::name(pavlov_nn::device::parse(&config.device)?);
+    // Damaged data, or a task that cannot learn from it, must not leave a folder behind.
+    let job = Fit::new(config.clone(), registries)?;
+    let folder = RunFolder::create(args.run_dir.as_deref(), &config)?;
+    let splits = job.data().splits();
+    let (train, validation, test) = (splits.train.len(), splits.validation.len(), splits.test.len());
+    tell(
+        &args.output,
+        &format!(
+            "fitting {} to {} in {}: {train} samples to train on, {validation} to validate with, {test} to test \
+             with",
+            config.task,
+            config.data.name,
+            shown(folder.path())
+        ),
+    );
+    finish(Session::start(job, folder)?, &args.output)
+}
+
+pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs) -> Result<ExitCode> {
+    let mut fitted = Fitted::open(folder, registries, args.last)?;
+    let (part, count, measured) = fitted.test()?;
+    if args.json {
+        let summary = serde_json::json!({
+            "run": folder.path(),
+            "weights": fitted.source,
+            "part": part,
+            "samples": count,
+            "metrics": measured.metrics,
+        });
+        say!("{summary}");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (task, data, source) = (&fitted.config.task, &fitted.config.data.name, fitted.source.display());
+    say!("{task} on {count} {part} samples of {data} with {source}");
+    for (name, value) in &measured.metrics {
+        say!("{name:<20} {value:.5}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn sample(registries: &Registries, args: &SampleArgs) -> Result<ExitCode> {
+    if args.count == 0 {
+        bail!("--count 0: give at least 1");
+    }
+    if !(args.temperature > 0.0 && args.temperature.is_finite()) {
+        bail!("--temperature {}: give a number above 0", args.temperature);
+    }
+    let folder = RunFolder::open(&args.run)?;
+    let mut fitted = Fitted::open(&folder, registries, args.last)?;
+    let SampleArgs { count, seed, class, temperature, prompt, length, .. } = args;
+    let request = SampleRequest {
+        count: *count,
+        seed: *seed,
+        class: *class,
+        temperature: *temperature,
+        prompt: prompt.clone(),
+        length: *length,
+    };
+    match fitted.task.samples(&request)? {
+        Samples::Pictures(picture) => write(&picture, args)?,
+        Samples::Texts(texts) if args.json => {
+            say!("{}", serde_json::json!({ "run": folder.path(), "weights": fitted.source, "texts": texts }));
+        }
+        Samples::Texts(texts) => texts.iter().for_each(|text| say!("{text}\n")),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write(picture: &Picture, args: &SampleArgs) -> Result<()> {
+    let out = &args.out;
+    if out.extension().is_none_or(|extension| extension != "png") {
+        bail!("--out {}: the samples are a PNG, give a name that ends in .png", out.display());
+    }
+    let encoded = png(picture)?;
+    write_atomically(out, |beside| std::fs::write(beside, &encoded))
+        .with_context(|| format!("{} cannot be written", out.display()))?;
+    if args.json {
+        say!("{}", serde_json::json!({ "picture": out, "samples": args.count }));
+    } else {
+        say!("{} samples in {}", args.count, out.display());
+    }
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! The data of a fit: opened, split, transformed.
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use pavlov_common::derive_seed;
+use pavlov_data::{
+    Batch, Dataset, Input, Loader, LoaderConfig, Pass, Pipeline, Splits, Statistics, Target, TransformConfig,
+};
+use pavlov_tasks::{Batches, TaskError};
+
+use crate::config::{FitConfig, Registries};
+
+/// The samples of a fit.
+#[derive(Debug)]
+pub struct FitData {
+    dataset: Arc<dyn Dataset>,
+    splits: Splits,
+    pipeline: Pipeline,
+    statistics: Option<Statistics>,
+}
+
+impl FitData {
+    /// Opens the data of a fit. Inputs are normalised by these statistics, or if there are none by those of the
+    /// training samples.
+    ///
+    /// # Errors
+    /// When a file is damaged, or the settings do not fit the data.
+    pub fn open(config: &FitConfig, registries: &Registries, known: Option<Statistics>) -> Result<Self> {
+        let name = &config.data.name;
+        let spec = registries.datasets.get(name)?;
+        let dataset = spec.open(&config.data.options()).with_context(|| format!("the data set `{name}`"))?;
+        let splits = Splits::of(dataset.as_ref(), &config.data.split, config.seed)
+            .with_context(|| format!("the data set `{name}`: data.split"))?;
+        let plain = Pipeline::new(dataset.input(), &config.data.transforms)
+            .with_context(|| "data.transforms".to_string())?;
+        let statistics = match plain.output() {
+            Input::Tokens { .. } => None,
+            _ if !config.data.normalize => None,
+            _ => Some(match known {
+                Some(known) => known,
+                None => Statistics::of(dataset.as_ref(), &splits.train, &plain)
+                    .with_context(|| format!("the data set `{name}`: data.normalize"))?,
+            }),
+        };
+        let mut transforms = config.data.transforms.clone();
+        transforms.extend(
+            statistics.as_ref().map(|statistics: &Statistics| -> TransformConfig { statistics.transform() }),
+        );
+        let pipeline = Pipeline::new(dataset.input(), &transforms).context("data.normalize")?;
+        Ok(Self { dataset, splits, pipeline, statistics })
+    }
+
+    /// What a model reads.
+    pub fn input(&self) -> &Input {
+        self.pipeline.output()
+    }
+
+    /// What a model learns.
+    pub fn target(&self) -> &Target {
+        self.dataset.target()
+    }
+
+    /// The samples of each part.
+    pub fn splits(&self) -> &Splits {
+        &self.splits
+    }
+
+    /// The statistics that inputs are normalised by, if they are.
+    pub fn statistics(&self) -> Option<&Statistics> {
+        self.statistics.as_ref()
+    }
+
+    /// A number that changes with the samples to train on: a fit does not continue on other data.
+    pub fn fingerprint(&self) -> u64 {
+        let train = self.splits.train.iter();
+        train.fold(self.splits.train.len() as u64, |sum, &row| {
+            derive_seed(sum, "fingerprint", self.dataset.identity(row))
+        })
+    }
+
+    /// The batches to train on, endless.
+    ///
+    /// # Errors
+    /// When the settings do not fit the data.
+    pub fn training(&self, config: &FitConfig) -> Result<Loader> {
+        let loader = LoaderConfig {
+            batch_size: config.data.batch_size,
+            threads: config.data.loader_threads,
+            balanced: config.data.balanced,
+            ..LoaderConfig::default()
+        };
+        let seed = derive_seed(config.seed, "loader", 0);
+        let rows = self.splits.train.clone();
+        Loader::new(self.dataset.clone(), rows, self.pipeline.clone(), loader, seed).context("data")
+    }
+
+    /// These samples once, in order.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn once(&self, rows: &[usize], config: &FitConfig) -> Result<Pass> {
+        let (size, threads) = (config.data.batch_size.max(64), config.data.loader_threads);
+        Pass::new(self.dataset.clone(), rows.to_vec(), self.pipeline.clone(), size, threads).context("data")
+    }
+}
+
+/// The batches of a pass, for a measurement.
+pub(super) struct Measuring<'a>(pub &'a mut Pass);
+
+impl Batches for Measuring<'_> {
+    fn next(&mut self) -> Result<Option<Batch>, TaskError> {
+        Ok(self.0.next_batch()?)
+    }
+}

@@ -1,0 +1,250 @@
+//! The fit of a model as the job of a run.
+
+use std::sync::atomic::AtomicBool;
+
+use anyhow::{Context, Result, bail};
+use pavlov_data::{Batch, Loader, Pass, Position};
+use pavlov_nn::{StateDict, StateView};
+use pavlov_tasks::{Criterion, Task, TaskContext};
+use serde::{Deserialize, Serialize};
+use tch::Device;
+
+use super::data::{FitData, Measuring};
+use super::fitted::put_statistics;
+use super::pictures;
+use super::status::FitStatus;
+use crate::config::{FitConfig, Registries};
+use crate::run::{
+    Advance, Compute, Description, Evaluated, Job, Log, Moment, Origin, Plan, Settings, Status, StopReason,
+    Unit, Values,
+};
+
+/// Updates from one report of progress to the next.
+const REPORT_EVERY: u64 = 8;
+/// The metrics by which TensorBoard's page of hyper-parameters compares runs.
+const METRICS: [&str; 3] = ["eval/accuracy", "eval/loss", "train/loss"];
+
+/// The fit of a model.
+pub struct Fit {
+    config: FitConfig,
+    data: FitData,
+    task: Box<dyn Task>,
+    training: Loader,
+    validation: Option<Pass>,
+    device: Device,
+    plan: Plan,
+    progress: FitProgress,
+    batches: Vec<Batch>,
+    /// The mean loss of the latest row of the log.
+    loss: Option<f64>,
+}
+
+/// What a fit remembers beside its model and its data. Part of a checkpoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct FitProgress {
+    /// The next batch to learn from.
+    epoch: u64,
+    batch: u64,
+    fingerprint: u64,
+    best: Option<f64>,
+    /// Validations since the best one.
+    since: u64,
+}
+
+impl Fit {
+    /// A fit that has not begun.
+    ///
+    /// # Errors
+    /// When the data is damaged, or the task cannot learn from it.
+    pub fn new(config: FitConfig, registries: &Registries) -> Result<Self> {
+        let FitConfig { seed, threads, update_threads, .. } = config;
+        let device = Compute { seed, device: &config.device, threads, update_threads }.prepare()?;
+        let data = FitData::open(&config, registries, None)?;
+        let task = build_task(&config, registries, &data, device)?;
+        let training = data.training(&config)?;
+        let rows = &data.splits().validation;
+        let validation = match config.validates() && !rows.is_empty() {
+            true => Some(data.once(rows, &config)?),
+            false => None,
+        };
+        let plan = plan(&config, training.batches_per_epoch(), validation.is_some(), task.criterion());
+        let fingerprint = data.fingerprint();
+        let progress = FitProgress { epoch: 0, batch: 0, fingerprint, best: None, since: 0 };
+        let batches = Vec::new();
+        Ok(Self { config, data, task, training, validation, device, plan, progress, batches, loss: None })
+    }
+
+    /// The fit's data.
+    pub fn data(&self) -> &FitData {
+        &self.data
+    }
+
+    /// Epochs that are done after so many updates.
+    fn epochs(&self, updates: u64) -> f64 {
+        (updates * self.config.data.accumulate as u64) as f64 / self.training.batches_per_epoch() as f64
+    }
+}
+
+/// The task of a fit, untrained.
+pub(super) fn build_task(
+    config: &FitConfig,
+    registries: &Registries,
+    data: &FitData,
+    device: Device,
+) -> Result<Box<dyn Task>> {
+    let context = TaskContext {
+        input: data.input().clone(),
+        target: data.target().clone(),
+        learning: config.learning.clone(),
+        seed: config.seed,
+        device,
+    };
+    Ok(registries.tasks.get(&config.task)?.build(&config.hyperparameters, &context)?)
+}
+
+fn plan(config: &FitConfig, batches_per_epoch: u64, validates: bool, criterion: Criterion) -> Plan {
+    let updates_of = |epochs: u64| {
+        (epochs * batches_per_epoch).div_ceil(config.data.accumulate as u64).max(u64::from(epochs > 0))
+    };
+    let FitConfig { updates, epochs, validation, .. } = config;
+    Plan {
+        unit: Unit::Updates,
+        total: if *updates > 0 { *updates } else { updates_of(*epochs) },
+        log_every: config.log.every_updates,
+        evaluate_every: match (validates, validation.every_updates) {
+            (false, _) => 0,
+            (true, 0) => updates_of(validation.every_epochs),
+            (true, updates) => updates,
+        },
+        checkpoint_every: config.checkpoint.every_updates,
+        keep_last: config.checkpoint.keep_last,
+        report_every: REPORT_EVERY,
+        highest_is_best: criterion.highest_is_best,
+    }
+}
+
+impl Job for Fit {
+    fn origin(&self) -> Origin {
+        self.config.origin()
+    }
+
+    fn plan(&self) -> Plan {
+        self.plan
+    }
+
+    fn device(&self) -> Device {
+        self.device
+    }
+
+    fn describe(&self) -> Result<Description> {
+        let table = toml::Table::try_from(&self.config)?;
+        Ok(Description { text: self.config.to_toml()?, table, metrics: METRICS.to_vec() })
+    }
+
+    fn start(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// One update.
+    fn advance(&mut self, _: u64, _: &AtomicBool, log: &mut Log<'_>) -> Result<Advance> {
+        let updates = log.done();
+        for _ in 0..self.config.data.accumulate {
+            self.batches.push(self.training.next_batch()?);
+        }
+        let progress = updates as f64 / self.plan.total as f64;
+        let epoch = self.epochs(updates);
+        self.task
+            .learn(&self.batches, progress)
+            .with_context(|| format!("update {}, epoch {epoch:.2}", updates + 1))?;
+        self.batches.drain(..).for_each(|batch| self.training.give_back(batch));
+        Ok(Advance { done: updates + 1, failure: None })
+    }
+
+    fn updates(&self) -> u64 {
+        self.task.updates()
+    }
+
+    fn values(&mut self, now: &Moment) -> Result<Values> {
+        let mut values = self.task.take_metrics()?;
+        self.loss = values.get("train/loss").copied();
+        values.insert("train/epoch".into(), self.epochs(now.done));
+        values.insert("time/samples_per_second".into(), self.samples_per_second(now));
+        Ok(values)
+    }
+
+    fn status(&self, now: &Moment) -> Box<dyn Status> {
+        let total_epochs = self.epochs(self.plan.total).ceil() as u64;
+        Box::new(FitStatus {
+            updates: now.done,
+            total_updates: self.plan.total,
+            epoch: (self.epochs(now.done) as u64 + 1).min(total_epochs),
+            total_epochs,
+            samples_per_second: self.samples_per_second(now),
+            loss: self.loss,
+            metric: self.task.criterion().metric.into(),
+            validation: now.last_evaluation,
+            best: now.best_evaluation,
+        })
+    }
+
+    fn evaluate(&mut self, now: &Moment) -> Result<Evaluated> {
+        let Some(validation) = &mut self.validation else { bail!("there are no samples to validate with") };
+        validation.restart();
+        let measured = self.task.measure(&mut Measuring(validation)).context("the validation failed")?;
+        let Criterion { metric, highest_is_best } = self.task.criterion();
+        let value = measured.metrics.get(metric).copied().unwrap_or(f64::NAN);
+        self.task.validated(value);
+        let FitProgress { best, since, .. } = &mut self.progress;
+        let better = |best: f64| if highest_is_best { value > best } else { value < best };
+        match !value.is_nan() && best.is_none_or(better) {
+            true => (*best, *since) = (Some(value), 0),
+            false => *since += 1,
+        }
+        let mut notes = Vec::new();
+        for (name, picture) in measured.pictures.iter().filter(|_| self.config.validation.pictures) {
+            notes.push(pictures::note(format!("eval/{name}"), now.done, picture)?);
+        }
+        let values =
+            measured.metrics.into_iter().map(|(name, value)| (format!("eval/{name}"), value)).collect();
+        Ok(Evaluated { metric: value, values, notes })
+    }
+
+    fn stops_after(&self, _: f64) -> Option<StopReason> {
+        let patience = self.config.validation.patience;
+        (patience > 0 && self.progress.since >= patience).then_some(StopReason::NoProgress)
+    }
+
+    fn weights(&self) -> Result<StateDict<'_>> {
+        let mut weights = self.task.weights()?;
+        put_statistics(&mut weights, self.data.statistics());
+        Ok(weights)
+    }
+
+    fn put_state<'a>(&'a self, state: &mut StateDict<'a>) -> Result<()> {
+        let Position { epoch, batch } = self.training.position();
+        state.nest("task", self.task.state()?);
+        state.put_value("fit", &FitProgress { epoch, batch, ..self.progress.clone() })?;
+        put_statistics(state, self.data.statistics());
+        Ok(())
+    }
+
+    fn load_state(&mut self, state: &StateView<'_>, _: u64) -> Result<Option<String>> {
+        let progress: FitProgress = state.value("fit")?;
+        if progress.fingerprint != self.progress.fingerprint {
+            bail!(
+                "the samples to train on are not those that the fit began with: put the data set `{}` back as it was",
+                self.config.data.name
+            );
+        }
+        self.task.load_state(&state.part("task")).context("the checkpoint does not fit the task")?;
+        self.training.seek(Position { epoch: progress.epoch, batch: progress.batch })?;
+        self.progress = progress;
+        Ok(None)
+    }
+}
+
+impl Fit {
+    fn samples_per_second(&self, now: &Moment) -> f64 {
+        now.per_second * (self.config.data.batch_size * self.config.data.accumulate) as f64
+    }
+}

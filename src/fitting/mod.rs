@@ -1,0 +1,14 @@
+//! Fitting a model to data: a task's updates, validations and pictures as the job of a run, and the use of a
+//! fitted model.
+
+mod data;
+mod fitted;
+mod job;
+mod pictures;
+mod status;
+
+pub use data::FitData;
+pub use fitted::Fitted;
+pub use job::Fit;
+pub use pictures::png;
+pub use status::FitStatus;
