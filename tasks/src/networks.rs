@@ -1,7 +1,7 @@
 //! The networks of tasks: a list of layers of the user's own, or the standard one for the data.
 
 use pavlov_data::Input;
-use pavlov_nn::layers::{Defaults, Flatten, LayerConfig, Layers, Linear, LinearConfig, Sequential, build};
+use pavlov_nn::layers::{Defaults, Flatten, Layers, Linear, LinearConfig, Sequential, build};
 use pavlov_nn::{Init, Layout, Precision};
 use serde::{Deserialize, Serialize};
 
@@ -25,22 +25,25 @@ impl NetConfig {
         Defaults { init: self.init, precision: self.precision }
     }
 
-    /// Describes the network for samples of `shape`, with parameters named `net.0.weight` and so on. Gives the
-    /// network and the shape of one sample of its output.
+    /// Describes the network that stands under this key of the configuration, for samples of `shape`, with
+    /// parameters named `key.0.weight` and so on. Gives the network and the shape of one sample of its output.
     ///
     /// # Errors
     /// [`TaskError::Config`] naming the layer that does not fit.
     pub fn build(
         &self,
         layout: &mut Layout,
+        key: &str,
         shape: &[i64],
         standard: impl FnOnce() -> Result<Layers, TaskError>,
     ) -> Result<(Sequential, Vec<i64>), TaskError> {
         let layers = if self.layers.is_empty() { standard()? } else { self.layers.clone() };
-        build(layout, "net.", shape, &layers, self.defaults()).map_err(in_key("net.layers"))
+        build(layout, &format!("{key}."), shape, &layers, self.defaults())
+            .map_err(in_key(&format!("{key}.layers")))
     }
 
-    /// The same, with a linear layer named `head.` after it that gives rows of this width.
+    /// The same under the key `net`, with a linear layer named `head.` after it that gives rows of this width:
+    /// one of each sample, or one of each step of a sequence.
     ///
     /// # Errors
     /// [`TaskError::Config`] naming the layer that does not fit.
@@ -48,11 +51,11 @@ impl NetConfig {
         &self,
         layout: &mut Layout,
         input: &Input,
-        outputs: i64,
+        (outputs, each_step): (i64, bool),
         standard: impl FnOnce() -> Result<Layers, TaskError>,
     ) -> Result<Sequential, TaskError> {
-        let (network, shape) = self.build(layout, &shape_of(input), standard)?;
-        let features = shape.iter().product();
+        let (network, shape) = self.build(layout, "net", &shape_of(input), standard)?;
+        let features = if each_step { last_of(&shape)? } else { shape.iter().product() };
         let config = LinearConfig { init: Some(self.init), ..LinearConfig::new(outputs) };
         let head = Linear::new(layout, "head.", features, &config)?;
         // One list runs as one node where it can: the head belongs to it.
@@ -60,10 +63,21 @@ impl NetConfig {
         for module in network.modules() {
             whole = whole.then_shared(module.clone());
         }
-        if shape.len() != 1 {
+        if shape.len() != 1 && !each_step {
             whole = whole.then(Flatten::default());
         }
         Ok(whole.then(head))
+    }
+}
+
+/// The width of one step of a sequence.
+fn last_of(shape: &[i64]) -> Result<i64, TaskError> {
+    match shape {
+        [_, width] => Ok(*width),
+        shape => Err(TaskError::Config(format!(
+            "net.layers: the network gives samples of shape {shape:?}; give a row of numbers for each step, \
+             [steps, width]"
+        ))),
     }
 }
 
@@ -132,7 +146,14 @@ pub fn hearing(input: &Input) -> Result<Layers, TaskError> {
     )
 }
 
-/// True if any of these layers remembers the statistics of batches.
-pub fn has_batch_norm(layers: &[LayerConfig]) -> bool {
-    layers.iter().any(|layer| layer.name() == "batch_norm")
+/// The network that reads texts: an embedding and long short-term memory.
+///
+/// # Errors
+/// [`TaskError::Unsupported`] for inputs that are no tokens.
+pub fn reader(input: &Input) -> Result<Layers, TaskError> {
+    let Input::Tokens { vocabulary, .. } = input else {
+        return Err(TaskError::Unsupported("a language model reads tokens: give it a text".into()));
+    };
+    let count = vocabulary.len();
+    layers(&format!(r#"{{ embedding = {{ vocabulary = {count}, width = 64 }} }}, {{ lstm = 256 }}"#))
 }

@@ -92,7 +92,7 @@ fn task(
     }
     let mut layout = Layout::new();
     let input = &context.input;
-    let network = net.build_with_head(&mut layout, input, names.len() as i64, || standard(input))?;
+    let network = net.build_with_head(&mut layout, input, (names.len() as i64, false), || standard(input))?;
     let model = Classifier {
         network,
         names: names.clone(),
