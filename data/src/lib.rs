@@ -11,6 +11,8 @@
 mod batch;
 mod dataset;
 mod error;
+#[cfg(test)]
+mod fixtures;
 mod identity;
 mod loader;
 mod registry;

@@ -232,7 +232,9 @@ impl Loader {
             let (places, ticket) = (self.order.places(batch), self.ticket);
             let memory = self.pool.pop().unwrap_or_default();
             let job = Job { ticket, epoch, samples, places, memory };
-            let Some(Ok(())) = self.jobs.as_ref().map(|jobs| jobs.send(job)) else { return };
+            if self.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
+                return;
+            }
             self.waiting.push_back(None);
             self.in_flight += 1;
             self.ticket += 1;

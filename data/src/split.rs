@@ -179,3 +179,6 @@ impl Parts {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
