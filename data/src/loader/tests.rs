@@ -80,7 +80,9 @@ proptest! {
 
     /// A loader that seeks continues as the one that went all the way, whether it is new or in the midst.
     #[test]
-    fn seek_continues_exactly(count in 9..30usize, config in settings(), seed: u64, stop in 0..20u64, astray in 0..9u64) {
+    fn seek_continues_exactly(
+        count in 9..30usize, config in settings(), seed: u64, stop in 0..20u64, astray in 0..9u64,
+    ) {
         let mut whole = loader(count, config.clone(), seed);
         batches(&mut whole, stop);
         let position = whole.position();
@@ -99,7 +101,9 @@ proptest! {
 
     /// Over epochs, classes come equally often to within one sample, and so do the samples of each class.
     #[test]
-    fn balanced_classes_are_equal(sizes in prop::collection::vec(1..12usize, 1..4), epochs in 1..4u64, seed: u64) {
+    fn balanced_classes_are_equal(
+        sizes in prop::collection::vec(1..12usize, 1..4), epochs in 1..4u64, seed: u64,
+    ) {
         let count = sizes.iter().sum();
         let mut toy = Toy::new(count, sizes.len(), 1);
         toy.classes = sizes.iter().enumerate().flat_map(|(class, size)| vec![class; *size]).collect();

@@ -18,8 +18,8 @@ const NAMES: [&str; 10] =
     ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"];
 
 pub(super) fn specs() -> [DatasetSpec; 2] {
-    let ten = "CIFAR-10, binary version: a folder with data_batch_1.bin to data_batch_5.bin, and test_batch.bin \
-               if any";
+    let ten = "CIFAR-10, binary version: a folder with data_batch_1.bin to data_batch_5.bin, and \
+               test_batch.bin if any";
     let hundred = "CIFAR-100, binary version: a folder with train.bin, and test.bin if any (option: labels = \
                    \"fine\" or \"coarse\")";
     [
@@ -149,7 +149,7 @@ fn parse(
         if usize::from(label) >= format.classes {
             let (place, most) = (number * size + format.label, format.classes - 1);
             let message = format!(
-                "picture {number} has the label {label} at byte {place}, where there are labels from 0 to {most}"
+                "picture {number} has the label {label} at byte {place}, where labels are from 0 to {most}"
             );
             return Err(DataError::format(path, message));
         }

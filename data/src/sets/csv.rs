@@ -18,8 +18,8 @@ use config::{CsvConfig, Kind, TextColumns};
 
 pub(super) fn spec() -> DatasetSpec {
     let summary = "a table in a CSV file, a sample a row (options: target, kind = \"auto\", \"class\", \
-                   \"number\" or \"none\", text = \"error\" or \"one_hot\", ignore, delimiter, header, image, \
-                   scale)";
+                   \"number\" or \"none\", text = \"error\" or \"one_hot\", ignore, delimiter, header, \
+                   image, scale)";
     DatasetSpec::new("csv", |options| {
         let config: CsvConfig = options.typed()?;
         let path = options.path()?;
@@ -244,8 +244,8 @@ impl Roles {
             }
             (TextColumns::Error, _) => {
                 let message = format!(
-                    "the column `{name}` has text (`{text}` in line {line}): set `text = \"one_hot\"` to make a \
-                     number of each of its values, or name the column in `ignore`"
+                    "the column `{name}` has text (`{text}` in line {line}): set `text = \"one_hot\"` to make \
+                     a number of each of its values, or name the column in `ignore`"
                 );
                 Err(DataError::format(path, message))
             }

@@ -136,7 +136,8 @@ fn parse<'a, const D: usize>(
     if found != magic {
         let kind = if found >> 16 == 0x1f8b { ": it is compressed; unpack it with `gunzip`" } else { "" };
         let message = format!(
-            "the file begins with the number {found:#010x}, where an IDX file of this kind has {magic:#010x}{kind}"
+            "the file begins with the number {found:#010x}, where an IDX file of this kind has \
+             {magic:#010x}{kind}"
         );
         return Err(DataError::format(path, message));
     }
@@ -233,7 +234,8 @@ mod tests {
     proptest! {
         #[test]
         fn damaged_files_are_errors_and_no_panics(
-            place in 0..60usize, byte: u8, length in 0..60usize, noise in prop::collection::vec(any::<u8>(), 0..60),
+            place in 0..60usize, byte: u8, length in 0..60usize,
+            noise in prop::collection::vec(any::<u8>(), 0..60),
         ) {
             let path = Path::new("images");
             let mut damaged = images(5, 3, 2);

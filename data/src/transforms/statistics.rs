@@ -16,8 +16,8 @@ use crate::{DataError, Dataset, SampleMut, batch};
 pub struct Statistics {
     /// The means.
     pub mean: Vec<f32>,
-    /// The standard deviations (those of a population, divided by the count); 1 where all numbers are the same,
-    /// so that dividing is safe.
+    /// The standard deviations (those of a population, divided by the count); 1 where all numbers are the
+    /// same, so that dividing is safe.
     pub std: Vec<f32>,
 }
 
@@ -55,8 +55,8 @@ impl Moments {
 }
 
 impl Statistics {
-    /// The statistics of these samples behind a pipeline, whose augmentations are left out. Sums are of double
-    /// precision.
+    /// The statistics of these samples behind a pipeline, whose augmentations are left out. Sums are of
+    /// double precision.
     ///
     /// # Errors
     /// [`DataError::Config`] for tokens or when there are no rows; [`DataError::Data`] when a number is not
@@ -109,7 +109,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn normalised_inputs_have_mean_0_and_deviation_1(seed: u64, shift in -1e3..1e3f32, rows in 2..40usize) {
+        fn normalised_inputs_have_mean_0_and_deviation_1(
+            seed: u64, shift in -1e3..1e3f32, rows in 2..40usize,
+        ) {
             for input in [
                 Input::Image { channels: 3, height: 4, width: 2 },
                 Input::Numbers { names: vec!["a".into(), "b".into()] },

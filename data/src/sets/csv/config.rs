@@ -63,8 +63,8 @@ impl Names {
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Kind {
-    /// A class where the target is one column with text, or with whole numbers of at most 20 different values;
-    /// else numbers.
+    /// A class where the target is one column with text, or with whole numbers of at most 20 different
+    /// values; else numbers.
     Auto,
     Class,
     Number,

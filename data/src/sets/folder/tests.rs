@@ -103,7 +103,8 @@ proptest! {
     /// A picture cut short or with another byte is read or refused, at opening or at reading.
     #[test]
     fn damaged_pictures_are_errors_and_no_panics(
-        name in prop::sample::select(vec!["a/1.png", "a/1.jpg", "a/1.gif"]), place: usize, byte: u8, cut: bool,
+        name in prop::sample::select(vec!["a/1.png", "a/1.jpg", "a/1.gif"]),
+        place: usize, byte: u8, cut: bool,
     ) {
         let folder = folder(&[(name, 9, 7)]);
         let path = folder.path().join(name);
