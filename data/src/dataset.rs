@@ -52,8 +52,10 @@ impl Input {
     /// The number of `f32` numbers of one sample's input; 0 for tokens.
     pub fn numbers(&self) -> usize {
         match self {
+            Self::Image { channels, height, width } => channels * height * width,
+            Self::Numbers { names } => names.len(),
             Self::Tokens { .. } => 0,
-            other => other.shape().iter().product(),
+            Self::Sound { samples, .. } => *samples,
         }
     }
 }

@@ -244,8 +244,8 @@ impl Roles {
             }
             (TextColumns::Error, _) => {
                 let message = format!(
-                    "the column `{name}` has text (`{text}` in line {line}): set `text = \"one_hot\"` to make \
-                     a number of each of its values, or name the column in `ignore`"
+                    "the column `{name}` has text (`{text}` in line {line}): set `text = \"one_hot\"` to \
+                     make a number of each of its values, or name the column in `ignore`"
                 );
                 Err(DataError::format(path, message))
             }

@@ -98,8 +98,8 @@ impl FolderImages {
             let (first, wanted) = *first.get_or_insert((path, found));
             if size.is_none() && found != wanted {
                 let message = format!(
-                    "the picture is {} x {} pixels (width x height), but {} is {} x {}: give the option `size` \
-                     to bring all to one size",
+                    "the picture is {} x {} pixels (width x height), but {} is {} x {}: give the option \
+                     `size` to bring all to one size",
                     found.0,
                     found.1,
                     first.display(),
