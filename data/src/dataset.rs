@@ -52,8 +52,10 @@ impl Input {
     /// The number of `f32` numbers of one sample's input; 0 for tokens.
     pub fn numbers(&self) -> usize {
         match self {
+            Self::Image { channels, height, width } => channels * height * width,
+            Self::Numbers { names } => names.len(),
             Self::Tokens { .. } => 0,
-            other => other.shape().iter().product(),
+            Self::Sound { samples, .. } => *samples,
         }
     }
 }
@@ -115,14 +117,16 @@ pub trait Dataset: std::fmt::Debug + Send + Sync {
         self.len() == 0
     }
 
-    /// The class of a sample, for targets that are classes. Cheap: sampling by classes asks it of every sample.
+    /// The class of a sample, for targets that are classes. Cheap: sampling by classes asks it of every
+    /// sample.
     fn class(&self, index: usize) -> Option<usize>;
 
     /// A number that belongs to the sample wherever it stands in the data set: made from its contents or its
     /// file's name. Splits go by it.
     fn identity(&self, index: usize) -> u64;
 
-    /// The first of the samples that the data set itself sets apart for testing, if it does: all from there on.
+    /// The first of the samples that the data set itself sets apart for testing, if it does: all from there
+    /// on.
     fn test_begin(&self) -> Option<usize> {
         None
     }

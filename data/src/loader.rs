@@ -34,8 +34,8 @@ pub struct Position {
 
 /// Batches without end, epoch after epoch.
 ///
-/// The order of an epoch depends on the seed and the epoch's number; the augmentation of a sample on the seed,
-/// the epoch and the sample's place in it. So the batches are the same, bit for bit, with any number of
+/// The order of an epoch depends on the seed and the epoch's number; the augmentation of a sample on the
+/// seed, the epoch and the sample's place in it. So the batches are the same, bit for bit, with any number of
 /// threads, and [`Loader::seek`] continues a training where [`Loader::position`] was.
 ///
 /// Threads make up to [`LoaderConfig::prefetch`] batches ahead and end when the loader is dropped.
@@ -85,8 +85,8 @@ impl Loader {
     /// The batches of these samples, given by their places in the data set.
     ///
     /// # Errors
-    /// [`DataError::Config`] when a setting makes no sense, the pipeline is for other inputs, or a row is not in
-    /// the data set; [`DataError::Data`] when there are no rows or a thread cannot be started.
+    /// [`DataError::Config`] when a setting makes no sense, the pipeline is for other inputs, or a row is not
+    /// in the data set; [`DataError::Data`] when there are no rows or a thread cannot be started.
     pub fn new(
         dataset: Arc<dyn Dataset>,
         rows: Vec<usize>,
@@ -153,8 +153,8 @@ impl Loader {
         self.position
     }
 
-    /// Continues from another place: the batches that follow are those that follow there in any other loader of
-    /// the same data, settings and seed.
+    /// Continues from another place: the batches that follow are those that follow there in any other loader
+    /// of the same data, settings and seed.
     ///
     /// # Errors
     /// [`DataError::Config`] when an epoch has fewer batches.
@@ -232,7 +232,9 @@ impl Loader {
             let (places, ticket) = (self.order.places(batch), self.ticket);
             let memory = self.pool.pop().unwrap_or_default();
             let job = Job { ticket, epoch, samples, places, memory };
-            let Some(Ok(())) = self.jobs.as_ref().map(|jobs| jobs.send(job)) else { return };
+            if self.jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
+                return;
+            }
             self.waiting.push_back(None);
             self.in_flight += 1;
             self.ticket += 1;

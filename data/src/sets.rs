@@ -1,7 +1,12 @@
 //! The data sets of pictures and tables, a file each.
 
 mod bytes;
+mod cifar;
+mod csv;
 mod digits;
+mod files;
+mod folder;
+mod idx;
 
 pub use bytes::ByteImages;
 
@@ -9,5 +14,7 @@ use crate::DatasetSpec;
 
 /// The data sets of this module.
 pub(crate) fn specs() -> Vec<DatasetSpec> {
-    vec![digits::spec()]
+    let mut specs = vec![csv::spec(), digits::spec(), folder::spec(), idx::spec()];
+    specs.extend(cifar::specs());
+    specs
 }

@@ -27,9 +27,9 @@ impl Default for SplitConfig {
 /// The samples of each part, by their places in the data set.
 ///
 /// A sample's part depends on the seed and on its [`Dataset::identity`], not on its place: a data set whose
-/// files were listed in another order is split alike, and each part lists its samples in an order that depends
-/// on the same two numbers. Samples of the same class and identity, duplicates, go to the same part. Each class
-/// gives its share to each part. The samples of [`Dataset::test_begin`] keep their order.
+/// files were listed in another order is split alike, and each part lists its samples in an order that
+/// depends on the same two numbers. Samples of the same class and identity, duplicates, go to the same part.
+/// Each class gives its share to each part. The samples of [`Dataset::test_begin`] keep their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Splits {
     /// The samples to train on.
@@ -103,8 +103,8 @@ impl Shares {
         Ok(Self { validation: config.validation, test })
     }
 
-    /// The number of samples of `count` that go to validation and to testing: at least one to each part that is
-    /// asked for, and at least one is left.
+    /// The number of samples of `count` that go to validation and to testing: at least one to each part that
+    /// is asked for, and at least one is left.
     fn counts(&self, count: usize) -> (usize, usize) {
         let part = |share: f64, most: usize| match share {
             0.0 => 0,
@@ -179,3 +179,6 @@ impl Parts {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,8 +55,8 @@ impl Order {
         samples
     }
 
-    /// Equally many samples of each class. All epochs together are one sequence that takes the classes in turn;
-    /// each class goes through its samples, shuffled anew each time round.
+    /// Equally many samples of each class. All epochs together are one sequence that takes the classes in
+    /// turn; each class goes through its samples, shuffled anew each time round.
     fn balanced(&self, classes: &[Vec<usize>], epoch: u64) -> Vec<usize> {
         let (draws, count) = (self.rows.len() as u64, classes.len() as u64);
         let begin = epoch.wrapping_mul(draws);

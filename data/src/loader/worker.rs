@@ -117,3 +117,37 @@ fn message_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no message")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::TransformConfig;
+    use crate::fixtures::Toy;
+
+    #[test]
+    fn a_batch_in_used_memory_allocates_nothing() {
+        let toy = Toy::new(30, 3, 0);
+        let transforms = [
+            TransformConfig::Shift { pixels: 1 },
+            TransformConfig::Rotate { degrees: 9.0 },
+            TransformConfig::Crop { padding: 2 },
+            TransformConfig::FlipHorizontal { probability: 0.5 },
+            TransformConfig::Brightness { amount: 0.1 },
+            TransformConfig::Contrast { amount: 0.1 },
+            TransformConfig::Noise { deviation: 0.1 },
+            TransformConfig::Cutout { size: 2 },
+            TransformConfig::Normalize { mean: vec![0.5; 2], std: vec![0.1; 2] },
+        ];
+        let pipeline = Pipeline::new(toy.input(), &transforms).unwrap();
+        let mut worker = Worker::new(Arc::new(toy), pipeline, 0, Arc::default());
+        let samples = Arc::new((0..30).collect::<Vec<_>>());
+        let mut job = |places, memory| {
+            let job = Job { ticket: 0, epoch: 1, samples: Arc::clone(&samples), places, memory };
+            worker.make(job).unwrap()
+        };
+        let mut batch = job(0..20, Batch::default());
+        let counted = allocation_counter::measure(|| batch = job(10..30, std::mem::take(&mut batch)));
+        assert_eq!(counted.count_total, 0);
+        assert_eq!(batch.rows, 20);
+    }
+}

@@ -19,8 +19,8 @@ impl ByteImages {
     /// the class of each, a place in `names`.
     ///
     /// # Errors
-    /// [`DataError::Data`] when a size is 0, the bytes are not those of as many pictures as there are classes,
-    /// or a class has no name.
+    /// [`DataError::Data`] when a size is 0, the bytes are not those of as many pictures as there are
+    /// classes, or a class has no name.
     pub fn new(
         shape: [usize; 3],
         pixels: Vec<u8>,

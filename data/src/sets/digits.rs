@@ -48,8 +48,8 @@ fn open(options: &DatasetOptions) -> Result<ByteImages, DataError> {
     let fits = COUNTS.contains(&count) && SIZES.contains(&size) && count * size * size <= MOST_BYTES;
     if !fits {
         let message = format!(
-            "digits cannot have `count` = {count} and `size` = {size}: give from {} to {} pictures of {} to {} \
-             pixels, {} GiB at most",
+            "digits cannot have `count` = {count} and `size` = {size}: give from {} to {} pictures of {} to \
+             {} pixels, {} GiB at most",
             COUNTS.start(),
             COUNTS.end(),
             SIZES.start(),

@@ -36,14 +36,14 @@ pub enum TransformConfig {
         /// The most pixels in each direction, less than the image's height and width.
         pixels: usize,
     },
-    /// Turns an image about its centre by an angle that is drawn uniformly, with bilinear interpolation; zeros
-    /// move in. Augments.
+    /// Turns an image about its centre by an angle that is drawn uniformly, with bilinear interpolation;
+    /// zeros move in. Augments.
     Rotate {
         /// The largest angle in each direction, in degrees from 0 to 180.
         degrees: f64,
     },
-    /// Adds a number to an image, a row of numbers or a sound that is drawn uniformly, one for all its numbers.
-    /// Augments.
+    /// Adds a number to an image, a row of numbers or a sound that is drawn uniformly, one for all its
+    /// numbers. Augments.
     Brightness {
         /// The largest number that is added or taken away.
         amount: f64,
@@ -65,8 +65,8 @@ pub enum TransformConfig {
         /// The square's side in pixels.
         size: usize,
     },
-    /// Subtracts a mean and divides by a standard deviation: one of each for a channel of an image or a column
-    /// of a table, one for all of a sound. [`super::Statistics`] computes them.
+    /// Subtracts a mean and divides by a standard deviation: one of each for a channel of an image or a
+    /// column of a table, one for all of a sound. [`super::Statistics`] computes them.
     Normalize {
         /// The means.
         mean: Vec<f32>,

@@ -29,8 +29,8 @@ impl Normalize {
         if let Some(place) = mean.iter().zip(std).position(|pair| !fits(pair)) {
             let (mean, std) = (mean[place], std[place]);
             let message = format!(
-                "the transform `normalize` has the mean {mean} and the deviation {std} at place {place}: both \
-                 have to be finite, and the deviation above 0"
+                "the transform `normalize` has the mean {mean} and the deviation {std} at place {place}: \
+                 both have to be finite, and the deviation above 0"
             );
             return Err(DataError::Config(message));
         }
@@ -38,8 +38,8 @@ impl Normalize {
     }
 }
 
-/// The number of groups of numbers with a mean of their own: the channels of an image, the columns of a table,
-/// all of a sound.
+/// The number of groups of numbers with a mean of their own: the channels of an image, the columns of a
+/// table, all of a sound.
 pub(super) fn groups(input: &Input) -> Result<usize, DataError> {
     match input {
         Input::Image { channels, .. } => Ok(*channels),

@@ -41,8 +41,8 @@ impl Pipeline {
     pub fn push(&mut self, transform: Arc<dyn Transform>) -> Result<(), DataError> {
         if transform.augments() && transform.output() != self.output() {
             let message = format!(
-                "the transform {transform:?} is an augmentation, but changes what the input is: validation goes \
-                 without augmentation and would see other inputs"
+                "the transform {transform:?} is an augmentation, but changes what the input is: validation \
+                 goes without augmentation and would see other inputs"
             );
             return Err(DataError::Config(message));
         }

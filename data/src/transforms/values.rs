@@ -150,7 +150,9 @@ mod tests {
         /// The square has its whole area inside of the image, the same place in every channel, and at least a
         /// quarter of it when its centre is at a corner.
         #[test]
-        fn a_cutout_zeroes_one_rectangle(height in 1..12usize, width in 1..12usize, side in 0..12usize, seed: u64) {
+        fn a_cutout_zeroes_one_rectangle(
+            height in 1..12usize, width in 1..12usize, side in 0..12usize, seed: u64,
+        ) {
             let side = side.min(2 * height.min(width) - 1);
             let size = Size { channels: 2, height, width };
             let input = Input::Image { channels: 2, height, width };
@@ -159,7 +161,7 @@ mod tests {
             Cutout::new(&input, size, side).apply(&image, &mut output, &mut SeededRng::seeded(seed));
             let (first, second) = output.split_at(height * width);
             prop_assert_eq!(first, second);
-            let lines = |empty: &dyn Fn(usize) -> bool, count: usize| (0..count).filter(|i| empty(*i)).count();
+            let lines = |empty: &dyn Fn(usize) -> bool, count| (0..count).filter(|i| empty(*i)).count();
             let rows = lines(&|row| first[row * width..][..width].contains(&0.0), height);
             let columns = lines(&|column| (0..height).any(|row| first[row * width + column] == 0.0), width);
             let area = first.iter().filter(|pixel| **pixel == 0.0).count();

@@ -45,8 +45,8 @@ fn uniform(rng: &mut SeededRng, low: f32, high: f32) -> f32 {
 
 impl Hand {
     fn draw(rng: &mut SeededRng) -> Self {
-        let angle = normal(rng, 0.13);
-        let slant = normal(rng, 0.16);
+        let angle = normal(rng, 0.15);
+        let slant = normal(rng, 0.18);
         let (wide, high) = (uniform(rng, 0.46, 0.74), uniform(rng, 0.58, 0.78));
         let (sin, cos) = angle.sin_cos();
         // Scale and slant first, then the turn.
@@ -56,7 +56,7 @@ impl Hand {
         Self {
             matrix,
             centre: (0.5 + normal(rng, 0.035), 0.5 + normal(rng, 0.035)),
-            waves: [(); 2].map(|()| (normal(rng, 0.028), uniform(rng, 0.4, 1.3), uniform(rng, 0.0, 6.3))),
+            waves: [(); 2].map(|()| (normal(rng, 0.04), uniform(rng, 0.4, 1.3), uniform(rng, 0.0, 6.3))),
             jitter: uniform(rng, 0.0, 0.008),
             radius: (radius * uniform(rng, 0.75, 1.1), radius * uniform(rng, 0.65, 1.1)),
             edge: uniform(rng, 0.025, 0.075),
@@ -114,6 +114,8 @@ impl Canvas {
             let (a, b) = (line[0], line[1]);
             let share = number as f32 / lines;
             let radius = (hand.radius.0 * (1.0 - share) + hand.radius.1 * share) * side;
+            // A thinner line would vanish between the pixels' centres.
+            let radius = radius.max(0.5);
             let reach = radius + edge / 2.0;
             let range = |low: f32, high: f32| {
                 let begin = (low - reach - 0.5).floor().clamp(0.0, side) as usize;

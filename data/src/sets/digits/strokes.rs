@@ -11,8 +11,8 @@ pub(super) type Point = (f32, f32);
 pub(super) enum Piece {
     /// Straight lines through these points.
     Line(&'static [Point]),
-    /// A part of an ellipse: its centre, its radii, and the angles in degrees from which and to which it goes;
-    /// 0 is to the right, 90 is down.
+    /// A part of an ellipse: its centre, its radii, and the angles in degrees from which and to which it
+    /// goes; 0 is to the right, 90 is down.
     Arc(Point, Point, f32, f32),
     /// A cubic Bézier curve of four points.
     Curve([Point; 4]),
