@@ -9,10 +9,14 @@
 //! * [`classifier`], [`regression`], [`autoencoder`], [`gan`], [`language`]: the tasks;
 //! * [`TaskRegistry`]: the tasks by name.
 
+pub mod autoencoder;
 pub mod classifier;
 pub mod core;
+pub mod gan;
+pub mod language;
 pub mod networks;
 mod registry;
+pub mod regression;
 
 pub use core::{
     Batches, Criterion, Learner, LearningConfig, Loss, Measured, Metrics, Model, Picture, SampleRequest,

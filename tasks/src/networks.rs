@@ -26,19 +26,19 @@ impl NetConfig {
     }
 
     /// Describes the network that stands under this key of the configuration, for samples of `shape`, with
-    /// parameters named `key.0.weight` and so on. Gives the network and the shape of one sample of its output.
+    /// parameters named `prefix` + `0.weight` and so on. Gives the network and the shape of one sample of its output.
     ///
     /// # Errors
     /// [`TaskError::Config`] naming the layer that does not fit.
     pub fn build(
         &self,
         layout: &mut Layout,
-        key: &str,
+        (key, prefix): (&str, &str),
         shape: &[i64],
         standard: impl FnOnce() -> Result<Layers, TaskError>,
     ) -> Result<(Sequential, Vec<i64>), TaskError> {
         let layers = if self.layers.is_empty() { standard()? } else { self.layers.clone() };
-        build(layout, &format!("{key}."), shape, &layers, self.defaults())
+        build(layout, prefix, shape, &layers, self.defaults())
             .map_err(in_key(&format!("{key}.layers")))
     }
 
@@ -54,7 +54,7 @@ impl NetConfig {
         (outputs, each_step): (i64, bool),
         standard: impl FnOnce() -> Result<Layers, TaskError>,
     ) -> Result<Sequential, TaskError> {
-        let (network, shape) = self.build(layout, "net", &shape_of(input), standard)?;
+        let (network, shape) = self.build(layout, ("net", "net."), &shape_of(input), standard)?;
         let features = if each_step { last_of(&shape)? } else { shape.iter().product() };
         let config = LinearConfig { init: Some(self.init), ..LinearConfig::new(outputs) };
         let head = Linear::new(layout, "head.", features, &config)?;

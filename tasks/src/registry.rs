@@ -7,8 +7,12 @@ use pavlov_common::did_you_mean;
 use pavlov_common::tables::{WrongKey, typed};
 use toml::Table;
 
+use crate::autoencoder::AutoencoderConfig;
 use crate::classifier::{ClassifierConfig, SpeechConfig};
 use crate::core::{Task, TaskConfig, TaskContext, TaskError};
+use crate::gan::GanConfig;
+use crate::language::LanguageConfig;
+use crate::regression::RegressionConfig;
 
 type Resolve = dyn Fn(&Table) -> Result<Table, TaskError> + Send + Sync;
 type Build = dyn Fn(&Table, &TaskContext) -> Result<Box<dyn Task>, TaskError> + Send + Sync;
@@ -79,7 +83,16 @@ pub struct TaskRegistry {
 impl TaskRegistry {
     /// The tasks of this crate.
     pub fn bundled() -> Self {
-        Self { specs: vec![TaskSpec::of::<ClassifierConfig>(), TaskSpec::of::<SpeechConfig>()] }
+        Self {
+            specs: vec![
+                TaskSpec::of::<ClassifierConfig>(),
+                TaskSpec::of::<RegressionConfig>(),
+                TaskSpec::of::<AutoencoderConfig>(),
+                TaskSpec::of::<GanConfig>(),
+                TaskSpec::of::<LanguageConfig>(),
+                TaskSpec::of::<SpeechConfig>(),
+            ],
+        }
     }
 
     /// Adds a task.

@@ -103,12 +103,12 @@ impl TaskConfig for AutoencoderConfig {
         let mut layout = Layout::new();
         let shape = shape_of(&context.input);
         let (encoder, features) =
-            self.encoder.build(&mut layout, "encoder", &shape, || self.standard_encoder(&shape))?;
+            self.encoder.build(&mut layout, ("encoder", "encoder."), &shape, || self.standard_encoder(&shape))?;
         let features = features.iter().product();
         let width = if self.variational { 2 * self.code } else { self.code };
         let code = Linear::new(&mut layout, "code.", features, &LinearConfig::new(width))?;
         let standard = || self.standard_decoder(&shape);
-        let (decoder, restored) = self.decoder.build(&mut layout, "decoder", &[self.code], standard)?;
+        let (decoder, restored) = self.decoder.build(&mut layout, ("decoder", "decoder."), &[self.code], standard)?;
         let numbers = |shape: &[i64]| shape.iter().product::<i64>();
         if numbers(&restored) != numbers(&shape) {
             return Err(TaskError::Config(format!(

@@ -140,6 +140,12 @@ impl Learner {
         Ok(Self { trainable, config: config.clone(), mean, plateau, rate: 0.0 })
     }
 
+    /// The same with its learning rates multiplied.
+    pub fn with_rate_factor(mut self, factor: f64) -> Self {
+        self.plateau.factor = factor;
+        self
+    }
+
     /// One update along the gradients that `accumulate` leaves, at this share of the fit.
     ///
     /// # Errors
