@@ -11,7 +11,13 @@
 mod batch;
 mod dataset;
 mod error;
+mod sound;
+mod text;
 
 pub use batch::Batch;
 pub use dataset::{Dataset, Input, SampleMut, Target};
 pub use error::DataError;
+pub use text::{
+    PADDING, SentenceDataset, SentenceOptions, TextDataset, TextOptions, TokenKind, UNKNOWN, Vocabulary,
+    generated_text,
+};
