@@ -17,6 +17,11 @@ mod text;
 pub use batch::Batch;
 pub use dataset::{Dataset, Input, SampleMut, Target};
 pub use error::DataError;
+pub use sound::{
+    BackgroundNoise, BackgroundNoiseConfig, Gain, GainConfig, LogMel, LogMelConfig, SoundDataset,
+    SoundOptions, SoundTransform, SpecAugment, SpecAugmentConfig, TimeShift, TimeShiftConfig, ToneDataset,
+    ToneOptions, WavHeader, read_wav, resample, wav_header,
+};
 pub use text::{
     PADDING, SentenceDataset, SentenceOptions, TextDataset, TextOptions, TokenKind, UNKNOWN, Vocabulary,
     generated_text,

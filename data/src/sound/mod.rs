@@ -1,1 +1,31 @@
-//! Sounds.
+//! Sounds: recordings in folders ([`SoundDataset`]), generated words ([`ToneDataset`]), and their transforms.
+
+mod augment;
+mod files;
+mod mel;
+mod resample;
+mod tones;
+mod transform;
+mod voice;
+mod wav;
+
+pub use augment::{
+    BackgroundNoise, BackgroundNoiseConfig, Gain, GainConfig, SpecAugment, SpecAugmentConfig, TimeShift,
+    TimeShiftConfig,
+};
+pub use files::{SoundDataset, SoundOptions};
+pub use mel::{LogMel, LogMelConfig};
+pub use resample::resample;
+pub use tones::{ToneDataset, ToneOptions};
+pub use transform::SoundTransform;
+pub use wav::{WavHeader, read_wav, wav_header};
+
+/// A number from -1 to 1 in 16 bits, as sounds are kept in memory.
+fn to_bits(number: f32) -> i16 {
+    (number * 32_768.0).round().clamp(-32_768.0, 32_767.0) as i16
+}
+
+/// The number of [`to_bits`].
+fn from_bits(bits: i16) -> f32 {
+    f32::from(bits) / 32_768.0
+}

@@ -6,7 +6,7 @@
 mod grammar;
 mod messages;
 mod next;
-mod reading;
+pub(crate) mod reading;
 mod sentences;
 mod vocabulary;
 mod words;
