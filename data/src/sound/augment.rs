@@ -99,7 +99,7 @@ impl BackgroundNoise {
         sound("background_noise", input)?;
         if !(config.low >= 0.0 && config.low <= config.high && config.high <= 1.0) {
             return Err(DataError::Config(format!(
-                "the transform `background_noise` has `low` = {} and `high` = {}: they have to rise from 0 to 1",
+                "the transform `background_noise` has `low` = {} and `high` = {}: give rising levels, 0 to 1",
                 config.low, config.high
             )));
         }
@@ -136,7 +136,8 @@ pub(super) fn normal(rng: &mut SeededRng) -> f32 {
     StandardNormal.sample(rng)
 }
 
-/// Pink noise from white: three filters whose sum falls by about 3 dB an octave (Paul Kellet's economy filter).
+/// Pink noise from white: three filters whose sum falls by about 3 dB an octave (Paul Kellet's economy
+/// filter).
 #[derive(Default)]
 pub(super) struct Pink([f32; 3]);
 
@@ -226,8 +227,8 @@ impl Default for SpecAugmentConfig {
     }
 }
 
-/// Covers bands of frequencies and stretches of time of a spectrogram with its mean (Park et al. 2019, without
-/// the warping of time). Widths are drawn uniformly from 0 on, and then the places.
+/// Covers bands of frequencies and stretches of time of a spectrogram with its mean (Park et al. 2019,
+/// without the warping of time). Widths are drawn uniformly from 0 on, and then the places.
 #[derive(Debug)]
 pub struct SpecAugment {
     input: Input,

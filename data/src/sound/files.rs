@@ -61,8 +61,8 @@ struct Entry {
 
 /// Recordings with classes ([`Target::Class`]), one channel, numbers from -1 to 1 with 16 bits of precision.
 ///
-/// The samples of `validation_list.txt` follow the others, those of `testing_list.txt` come last and are the test
-/// samples. The identity of a sample is its speaker's, where the file is named as in Speech Commands
+/// The samples of `validation_list.txt` follow the others, those of `testing_list.txt` come last and are the
+/// test samples. The identity of a sample is its speaker's, where the file is named as in Speech Commands
 /// (`SPEAKER_nohash_0.wav`), so that a speaker is in one split only; else it is made from its path.
 #[derive(Debug)]
 pub struct SoundDataset {
@@ -78,12 +78,13 @@ pub struct SoundDataset {
 }
 
 impl SoundDataset {
-    /// The data set of a folder with a folder of WAV files for each class; the files may lie in folders below.
-    /// The headers of all files are read.
+    /// The data set of a folder with a folder of WAV files for each class; the files may lie in folders
+    /// below. The headers of all files are read.
     ///
     /// # Errors
-    /// [`DataError`] if there is no path, an option is unknown or makes no sense, a class has no WAV file, there
-    /// are not at least two classes, or a file is no WAV file, truncated or empty; the message names it.
+    /// [`DataError`] if there is no path, an option is unknown or makes no sense, a class has no WAV file,
+    /// there are not at least two classes, or a file is no WAV file, truncated or empty; the message names
+    /// it.
     pub fn open(path: Option<&Path>, options: &Table) -> Result<Arc<dyn Dataset>, DataError> {
         let options: SoundOptions =
             typed(options.clone()).map_err(|wrong| DataError::Config(format!("sounds: {wrong}")))?;

@@ -43,11 +43,11 @@ impl Default for LogMelConfig {
 
 /// A sound as the logarithm of its power in mel bands, `[1, mels, frames]` with `frames = 1 + samples / hop`.
 ///
-/// The definition is that of torchaudio's `MelSpectrogram` with its defaults: windows centred on multiples of the
-/// hop, the sound mirrored at its ends, a periodic Hann window, the squared magnitude of the Fourier transform,
-/// triangular bands of height 1 that are equally wide on the mel scale `2595 log10(1 + f / 700)`. The transform is
-/// over the power of two from the window's length on (`n_fft`, with `win_length` the window's length). Then the
-/// natural logarithm of `x + floor`.
+/// The definition is that of torchaudio's `MelSpectrogram` with its defaults: windows centred on multiples of
+/// the hop, the sound mirrored at its ends, a periodic Hann window, the squared magnitude of the Fourier
+/// transform, triangular bands of height 1 that are equally wide on the mel scale `2595 log10(1 + f / 700)`.
+/// The transform is over the power of two from the window's length on (`n_fft`, with `win_length` the
+/// window's length). Then the natural logarithm of `x + floor`.
 #[derive(Debug)]
 pub struct LogMel {
     output: Input,
@@ -92,7 +92,8 @@ impl LogMel {
     /// The transform of sounds like this.
     ///
     /// # Errors
-    /// [`DataError::Config`] if the input is no sound, or too short for a window, or a setting makes no sense.
+    /// [`DataError::Config`] if the input is no sound, or too short for a window, or a setting makes no
+    /// sense.
     pub fn new(input: &Input, config: &LogMelConfig) -> Result<Self, DataError> {
         let Input::Sound { samples, rate } = *input else {
             return Err(DataError::Config(

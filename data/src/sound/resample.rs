@@ -29,8 +29,8 @@ pub fn resample(sound: &[f32], from: u32, to: u32) -> Result<Vec<f32>, DataError
     let failed = |error: &dyn std::fmt::Display| {
         DataError::Data(format!("a sound cannot be resampled from {from} to {to} per second: {error}"))
     };
-    // The resampler works on whole periods of both rates. An even number of them makes its filter symmetric about one
-    // number: an odd one would shift the sound by half a number.
+    // The resampler works on whole periods of both rates. An even number of them makes its filter symmetric
+    // about one number: an odd one would shift the sound by half a number.
     let period = from / gcd(from, to);
     let chunk = 2 * (CHUNK / 2).div_ceil(period) * period;
     let mut resampler = FftFixedInOut::<f32>::new(from as usize, to as usize, chunk as usize, 1)

@@ -1,9 +1,9 @@
 //! A voice that speaks made-up words: a source of pulses and noise, and resonators for the formants.
 //!
-//! The voice is a small formant synthesiser after Klatt (1980). Each sound of a word sets targets (how loud pulses and
-//! noise are, where the formants lie), the controls glide between the targets, and the resonators follow the
-//! controls. A speaker has a pitch, a length of the vocal tract, vowels that lie somewhat off, a breathiness and a
-//! speed; no two utterances of a speaker are alike either.
+//! The voice is a small formant synthesiser after Klatt (1980). Each sound of a word sets targets (how loud
+//! pulses and noise are, where the formants lie), the controls glide between the targets, and the resonators
+//! follow the controls. A speaker has a pitch, a length of the vocal tract, vowels that lie somewhat off, a
+//! breathiness and a speed; no two utterances of a speaker are alike either.
 
 use std::f32::consts::{PI, TAU};
 

@@ -30,14 +30,15 @@ pub struct WavHeader {
 /// Reads the header of a WAV file, and checks that the file is as long as it says.
 ///
 /// # Errors
-/// [`DataError::Io`] if the file cannot be read; [`DataError::Format`] if it is no WAV file, has numbers of a kind
-/// that is not read, is empty or ends too early.
+/// [`DataError::Io`] if the file cannot be read; [`DataError::Format`] if it is no WAV file, has numbers of a
+/// kind that is not read, is empty or ends too early.
 pub fn wav_header(path: &Path) -> Result<WavHeader, DataError> {
     let file = File::open(path).map_err(|source| DataError::io(path, source))?;
     open(BufReader::new(file)).map(|(header, _)| header).map_err(|error| error.at(path))
 }
 
-/// Reads a WAV file: the mean of its channels, numbers from -1 to 1, and its rate. `seconds` limits what is read.
+/// Reads a WAV file: the mean of its channels, numbers from -1 to 1, and its rate. `seconds` limits what is
+/// read.
 ///
 /// # Errors
 /// As [`wav_header`].
@@ -72,8 +73,8 @@ impl From<hound::Error> for WavError {
     fn from(error: hound::Error) -> Self {
         Self::Format(match error {
             hound::Error::Unsupported => {
-                "this kind of WAV file is not read: give integers of 8, 16, 24 or 32 bits, or floating point numbers \
-                 of 32 bits"
+                "this kind of WAV file is not read: give integers of 8, 16, 24 or 32 bits, or floating point \
+                 numbers of 32 bits"
                     .to_owned()
             }
             // A reader that met the end of the file says no more than that.
@@ -223,7 +224,9 @@ mod tests {
         }
 
         #[test]
-        fn changed_bytes_are_a_sound_or_an_error(changes in prop::collection::vec((0..60_usize, any::<u8>()), 1..6)) {
+        fn changed_bytes_are_a_sound_or_an_error(
+            changes in prop::collection::vec((0..60_usize, any::<u8>()), 1..6),
+        ) {
             let mut bytes = written(16, 2, SampleFormat::Int, &[7_i32; 40]);
             for (at, byte) in changes {
                 bytes[at] = byte;

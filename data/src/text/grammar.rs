@@ -1,8 +1,8 @@
 //! A text that a small grammar makes: paragraphs of English sentences about people, things and places.
 //!
-//! What a model can learn of it: the spelling of some six hundred word forms; `a` and `an`; that verbs agree with
-//! their subjects, and the tense with the time; that `she` follows Anna and `he` Hugo; capital letters, commas,
-//! quotation marks that open and close, question marks after questions.
+//! What a model can learn of it: the spelling of some six hundred word forms; `a` and `an`; that verbs agree
+//! with their subjects, and the tense with the time; that `she` follows Anna and `he` Hugo; capital letters,
+//! commas, quotation marks that open and close, question marks after questions.
 
 use pavlov_common::{SeededRng, derive_seed};
 use rand::RngExt;

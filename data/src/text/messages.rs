@@ -1,7 +1,8 @@
 //! Generated messages to a shop, to be told apart: complaints, orders, praise and questions.
 //!
-//! No single word gives a class away: `excellent` stands in complaints too ("I had hoped for an excellent lamp"), and
-//! `could you` begins orders and questions. Some messages lack their punctuation, or are in lower case.
+//! No single word gives a class away: `excellent` stands in complaints too ("I had hoped for an excellent
+//! lamp"), and `could you` begins orders and questions. Some messages lack their punctuation, or are in lower
+//! case.
 
 use std::collections::HashSet;
 

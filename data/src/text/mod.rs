@@ -1,7 +1,8 @@
-//! Texts as sequences of tokens: [`TextDataset`] to learn the next token from, [`SentenceDataset`] to classify.
+//! Texts as sequences of tokens: [`TextDataset`] to learn the next token from, [`SentenceDataset`] to
+//! classify.
 //!
-//! A [`Vocabulary`] turns texts into tokens and back. It is small and serialises, so that it can be kept beside a
-//! trained language model.
+//! A [`Vocabulary`] turns texts into tokens and back. It is small and serialises, so that it can be kept
+//! beside a trained language model.
 
 mod grammar;
 mod messages;

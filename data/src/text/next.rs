@@ -29,8 +29,8 @@ pub struct TextOptions {
     pub tokens: TokenKind,
     /// The number of tokens that a model reads of one sample.
     pub length: usize,
-    /// The most tokens of a vocabulary of words, `<unk>` among them; 10,000 if it is not given. Characters all
-    /// have a token.
+    /// The most tokens of a vocabulary of words, `<unk>` among them; 10,000 if it is not given. Characters
+    /// all have a token.
     pub vocabulary: Option<usize>,
     /// The least number of characters of the generated text; 400,000 if it is not given. Without a path only.
     pub characters: Option<usize>,
@@ -46,9 +46,9 @@ impl Default for TextOptions {
 
 /// A text, as windows of tokens that follow each other; the target is the next token ([`Target::Next`]).
 ///
-/// Sample `i` is the `length + 1` tokens from token `i * length` on. The last tenth of the windows is set apart for
-/// testing. Blocks of up to 50 neighbouring windows have the same identity, so that a split never puts windows for
-/// validation between windows for training.
+/// Sample `i` is the `length + 1` tokens from token `i * length` on. The last tenth of the windows is set
+/// apart for testing. Blocks of up to 50 neighbouring windows have the same identity, so that a split never
+/// puts windows for validation between windows for training.
 #[derive(Debug)]
 pub struct TextDataset {
     input: Input,
@@ -61,12 +61,12 @@ pub struct TextDataset {
 }
 
 impl TextDataset {
-    /// The data set of a UTF-8 text file, of the `.txt` files of a folder in the order of their names, or without a
-    /// path of a generated text ([`generated_text`]).
+    /// The data set of a UTF-8 text file, of the `.txt` files of a folder in the order of their names, or
+    /// without a path of a generated text ([`generated_text`]).
     ///
     /// # Errors
-    /// [`DataError`] if an option is unknown or makes no sense, a file cannot be read or is not UTF-8, a folder has
-    /// no `.txt` file, or the text is shorter than one sample.
+    /// [`DataError`] if an option is unknown or makes no sense, a file cannot be read or is not UTF-8, a
+    /// folder has no `.txt` file, or the text is shorter than one sample.
     pub fn open(path: Option<&Path>, options: &Table) -> Result<Arc<dyn Dataset>, DataError> {
         let options: TextOptions =
             typed(options.clone()).map_err(|wrong| DataError::Config(format!("text: {wrong}")))?;
@@ -112,17 +112,17 @@ impl TextDataset {
         let windows = count.saturating_sub(1) / length;
         if windows == 0 {
             return Err(DataError::Data(format!(
-                "the text has {count} tokens, and one sample needs {}: give a longer text, or set a smaller `length`",
+                "the text has {count} tokens, and one sample needs {}: give a longer text or a smaller `length`",
                 length + 1
             )));
         }
         let trained = (windows - windows / TEST_PART) * length;
         let vocabulary = match options.tokens {
-            // Characters come from the whole text: one that only the end has would otherwise have no token at all,
-            // and the list tells a model no more than the script that the text is written in.
+            // Characters come from the whole text: one that only the end has would otherwise have no token at
+            // all, and the list tells a model no more than the script that the text is written in.
             TokenKind::Characters => Vocabulary::characters(text, &[]),
-            // The most frequent words come from the part for training: a model is tested on words that it could
-            // not know, as it is used.
+            // The most frequent words come from the part for training: a model is tested on words that it
+            // could not know, as it is used.
             TokenKind::Words => {
                 let pieces = TokenKind::Words.pieces(text).take(trained);
                 Vocabulary::words(pieces, &[UNKNOWN], bound)

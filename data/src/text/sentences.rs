@@ -41,8 +41,8 @@ impl Default for SentenceOptions {
 
 /// Texts with classes ([`Target::Class`]). Token 0 is [`PADDING`], token 1 [`UNKNOWN`].
 ///
-/// The vocabulary comes from all texts, as the splits are not known here. The identity of a sample is made from its
-/// text, so that texts that repeat are in one split only.
+/// The vocabulary comes from all texts, as the splits are not known here. The identity of a sample is made
+/// from its text, so that texts that repeat are in one split only.
 #[derive(Debug)]
 pub struct SentenceDataset {
     input: Input,
@@ -64,13 +64,13 @@ impl SentenceDataset {
     ///
     /// * a folder with a folder for each class, in which every `.txt` file is a sample;
     /// * a folder with a `.txt` file for each class, in which every line is a sample;
-    /// * a `.csv` file with the columns label and text, or a file of any other name with a label, a tab and a text
-    ///   in each line; none has a line of headings;
+    /// * a `.csv` file with the columns label and text, or a file of any other name with a label, a tab and a
+    ///   text in each line; none has a line of headings;
     /// * without a path, generated messages to a shop: complaints, orders, praise and questions.
     ///
     /// # Errors
-    /// [`DataError`] if an option is unknown or makes no sense, a file cannot be read, is not UTF-8 or has a line
-    /// without two columns, or if there are not at least two classes.
+    /// [`DataError`] if an option is unknown or makes no sense, a file cannot be read, is not UTF-8 or has a
+    /// line without two columns, or if there are not at least two classes.
     pub fn open(path: Option<&Path>, options: &Table) -> Result<Arc<dyn Dataset>, DataError> {
         let options: SentenceOptions =
             typed(options.clone()).map_err(|wrong| DataError::Config(format!("sentences: {wrong}")))?;
@@ -111,7 +111,8 @@ impl SentenceDataset {
     /// options have no effect.
     ///
     /// # Errors
-    /// [`DataError::Config`] if an option makes no sense, [`DataError::Data`] if there are not at least two classes.
+    /// [`DataError::Config`] if an option makes no sense, [`DataError::Data`] if there are not at least two
+    /// classes.
     pub fn of_texts(labelled: &[(String, String)], options: &SentenceOptions) -> Result<Self, DataError> {
         check_length(options.length)?;
         let bound = vocabulary_bound(options.tokens, options.vocabulary)?;
@@ -222,7 +223,8 @@ fn parse_table(bytes: Vec<u8>, comma: bool) -> Result<Labelled, String> {
                 (2, Some(label), Some(text)) => add(line, label, text)?,
                 (columns, ..) => {
                     return Err(format!(
-                        "line {line} has {columns} columns, not label and text: a text with commas stands in quotation marks"
+                        "line {line} has {columns} columns, not label and text: a text with commas stands in \
+                         quotation marks"
                     ));
                 }
             }

@@ -19,8 +19,8 @@ pub enum TokenKind {
     /// A character (a Unicode scalar value).
     #[default]
     Characters,
-    /// A word, a single punctuation mark or a line break. A word is a run of letters and digits, with apostrophes
-    /// and hyphens inside; upper and lower case differ; spaces are no tokens.
+    /// A word, a single punctuation mark or a line break. A word is a run of letters and digits, with
+    /// apostrophes and hyphens inside; upper and lower case differ; spaces are no tokens.
     Words,
 }
 
@@ -134,8 +134,8 @@ impl Vocabulary {
         Self::trusted(TokenKind::Characters, special, characters.into_iter().map(String::from))
     }
 
-    /// The special tokens, then the most frequent words of the texts, `bound` tokens at most. Words of the same
-    /// frequency stand by their letters.
+    /// The special tokens, then the most frequent words of the texts, `bound` tokens at most. Words of the
+    /// same frequency stand by their letters.
     pub fn words<'a>(texts: impl IntoIterator<Item = &'a str>, special: &[&str], bound: usize) -> Self {
         let mut counts: HashMap<&str, usize> = HashMap::new();
         for piece in texts.into_iter().flat_map(|text| TokenKind::Words.pieces(text)) {
@@ -183,8 +183,8 @@ impl Vocabulary {
     /// The tokens of a text. What has no token becomes [`UNKNOWN`] where the vocabulary has that.
     ///
     /// # Errors
-    /// [`DataError::Data`] if something has no token and the vocabulary has no [`UNKNOWN`]; the message names it
-    /// and its place.
+    /// [`DataError::Data`] if something has no token and the vocabulary has no [`UNKNOWN`]; the message names
+    /// it and its place.
     pub fn encode(&self, text: &str) -> Result<Vec<i64>, DataError> {
         Ok(self.places_of(text)?.into_iter().map(i64::from).collect())
     }
@@ -200,8 +200,8 @@ impl Vocabulary {
         self.kind.pieces(text).enumerate().map(place).collect()
     }
 
-    /// The text of tokens. Words are joined by spaces, but for punctuation marks and line breaks. Padding is left
-    /// out; a number that is no token becomes `U+FFFD`.
+    /// The text of tokens. Words are joined by spaces, but for punctuation marks and line breaks. Padding is
+    /// left out; a number that is no token becomes `U+FFFD`.
     pub fn decode(&self, tokens: &[i64]) -> String {
         let mut text = String::new();
         let mut quoted = false;
