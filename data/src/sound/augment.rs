@@ -375,7 +375,7 @@ mod tests {
         wrong(TimeShift::new(&SOUND, &TimeShiftConfig { seconds: 1.5 }).err(), "`seconds` = 1.5");
         wrong(TimeShift::new(&SOUND, &TimeShiftConfig { seconds: f64::NAN }).err(), "`seconds` = NaN");
         wrong(TimeShift::new(&image, &TimeShiftConfig::default()).err(), "before `log_mel`");
-        wrong(BackgroundNoise::new(&SOUND, &BackgroundNoiseConfig { low: 0.5, high: 0.1 }).err(), "rise");
+        wrong(BackgroundNoise::new(&SOUND, &BackgroundNoiseConfig { low: 0.5, high: 0.1 }).err(), "rising");
         wrong(Gain::new(&SOUND, &GainConfig { decibels: -1.0 }).err(), "`decibels` = -1");
         wrong(SpecAugment::new(&SOUND, &SpecAugmentConfig::default()).err(), "after `log_mel`");
         wrong(SpecAugment::new(&image, &SpecAugmentConfig::default()).err(), "`frequency_width` = 8");

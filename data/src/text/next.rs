@@ -112,7 +112,7 @@ impl TextDataset {
         let windows = count.saturating_sub(1) / length;
         if windows == 0 {
             return Err(DataError::Data(format!(
-                "the text has {count} tokens, and one sample needs {}: give a longer text or a smaller `length`",
+                "the text has {count} tokens, and one sample needs {}: give more text or a smaller `length`",
                 length + 1
             )));
         }
