@@ -17,7 +17,7 @@ pub(super) const RATE: u32 = 8_000;
 
 /// The words, sorted. A capital `S` in [`phones`] is the sound `sh`.
 pub(super) const WORDS: [&str; 10] =
-    ["baka", "dako", "foru", "kasita", "lomani", "misu", "neda", "shela", "sumi", "tilo"];
+    ["banu", "danu", "kafita", "lami", "mila", "misu", "shumi", "sumi", "taro", "tilo"];
 
 /// The controls change at most once in so many numbers.
 const STEP: usize = 20;
@@ -132,7 +132,7 @@ impl Speaker {
             // Small speakers have high voices and short vocal tracts, as a rule.
             pitch: 85.0 * (270.0_f32 / 85.0).powf(height) * spread(rng, 0.08),
             tract: (0.88 + 0.27 * height) * spread(rng, 0.03),
-            vowels: std::array::from_fn(|_| std::array::from_fn(|_| spread(rng, 0.05))),
+            vowels: std::array::from_fn(|_| std::array::from_fn(|_| spread(rng, 0.07))),
             breath: rng.uniform(0.02, 0.25) as f32,
             softness: rng.uniform(0.55, 0.9) as f32,
             speed: rng.uniform(0.8, 1.3) as f32,
@@ -184,7 +184,7 @@ impl Utterance {
                 let mut controls = segment.controls;
                 for (place, formant) in controls.formants.iter_mut().enumerate() {
                     let habit = vowel.map_or(1.0, |vowel| speaker.vowels[vowel][place]);
-                    *formant *= speaker.tract * habit * (1.0 + 0.03 * normal(rng).clamp(-2.0, 2.0));
+                    *formant *= speaker.tract * habit * (1.0 + 0.04 * normal(rng).clamp(-2.0, 2.0));
                 }
                 controls.place *= speaker.tract.powf(0.5) * rng.uniform(0.93, 1.07) as f32;
                 controls.noise *= rng.uniform(0.6, 1.4) as f32;
@@ -276,10 +276,10 @@ pub(super) fn utter(seed: u64, speaker: u64, index: u64, word: &str, output: &mu
     speak(&utterance, &who, begin, output, &mut rng);
     let said = utterance.len().clamp(1, output.len());
     let power = output.iter().map(|number| number * number).sum::<f32>() / said as f32;
-    // The level is that of the word, -30 to -14 dB below full scale; the noise is 8 to 35 dB below the word.
+    // The level is that of the word, -30 to -14 dB below full scale; the noise is 4 to 30 dB below the word.
     let level = 10.0_f32.powf(rng.uniform(-30.0, -14.0) as f32 / 20.0);
     let factor = level / power.sqrt().max(1e-9);
-    let noise = level * 10.0_f32.powf(-rng.uniform(8.0, 35.0) as f32 / 20.0);
+    let noise = level * 10.0_f32.powf(-rng.uniform(4.0, 30.0) as f32 / 20.0);
     let (mut pink, white) = (Pink::default(), rng.random::<f32>());
     for number in output {
         let background = white * normal(&mut rng) + (1.0 - white) * pink.next(normal(&mut rng));
