@@ -25,7 +25,8 @@ pub struct LogMelConfig {
     pub window: f64,
     /// The time from one window to the next in seconds.
     pub hop: f64,
-    /// The number of mel bands, the height of the output.
+    /// The number of mel bands, the height of the output. Bands that are so narrow that they lie between two
+    /// frequencies of the transform stay at the floor: a longer window has more frequencies.
     pub mels: usize,
     /// The lower edge of the lowest band in hertz.
     pub low: f64,

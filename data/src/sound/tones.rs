@@ -45,9 +45,9 @@ impl Default for ToneOptions {
 /// ([`Target::Class`]).
 ///
 /// Speakers, who say each word twice, differ in pitch, vocal tract, vowels, breath and speed; utterances in
-/// their place, loudness and background noise. Two words, `misu` and `sumi`, differ only in the order of
-/// their syllables. A sample depends on the seed and its place alone, not on the count. The identity is the
-/// speaker's, and the last tenth of the speakers is set apart for testing.
+/// their place, loudness and background noise. Some words (`banu`, `danu`) differ in one consonant, some
+/// (`misu`, `sumi`) in the order of their syllables. A sample depends on the seed and its place alone, not on
+/// the count. The identity is the speaker's, and the last tenth of the speakers is set apart for testing.
 #[derive(Debug)]
 pub struct ToneDataset {
     input: Input,
