@@ -88,7 +88,9 @@ mod identity;
 mod loader;
 mod registry;
 mod sets;
+mod sound;
 mod split;
+mod text;
 mod transforms;
 
 pub use batch::Batch;
@@ -98,5 +100,14 @@ pub use identity::content_hash;
 pub use loader::{Loader, LoaderConfig, Pass, Position};
 pub use registry::{DatasetConstructor, DatasetOptions, DatasetRegistry, DatasetSpec};
 pub use sets::ByteImages;
+pub use sound::{
+    BackgroundNoise, BackgroundNoiseConfig, Gain, GainConfig, LogMel, LogMelConfig, SoundDataset,
+    SoundOptions, SpecAugment, SpecAugmentConfig, TimeShift, TimeShiftConfig, ToneDataset, ToneOptions,
+    WavHeader, read_wav, resample, wav_header,
+};
 pub use split::{SplitConfig, Splits};
+pub use text::{
+    PADDING, SentenceDataset, SentenceOptions, TextDataset, TextOptions, TokenKind, UNKNOWN, Vocabulary,
+    generated_text,
+};
 pub use transforms::{Pipeline, Scratch, Statistics, Transform, TransformConfig};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use pavlov_common::{did_you_mean, tables};
 use serde::de::DeserializeOwned;
 
-use crate::{DataError, Dataset, sets};
+use crate::{DataError, Dataset, sets, sound, text};
 
 /// How a data set is to be opened.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -118,7 +118,7 @@ impl DatasetRegistry {
 
     /// The data sets of this crate.
     pub fn bundled() -> Self {
-        let families = [sets::specs()];
+        let families = [sets::specs(), text::specs(), sound::specs()];
         let specs = families.into_iter().flatten();
         Self { specs: specs.map(|spec| (spec.name.clone(), spec)).collect() }
     }

@@ -1,6 +1,6 @@
 //! Samples to train on, to validate with and to test with.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use pavlov_common::derive_seed;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,8 @@ impl Default for SplitConfig {
 ///
 /// A sample's part depends on the seed and on its [`Dataset::identity`], not on its place: a data set whose
 /// files were listed in another order is split alike, and each part lists its samples in an order that
-/// depends on the same two numbers. Samples of the same class and identity, duplicates, go to the same part.
+/// depends on the same two numbers. Samples of one identity, duplicates or the words of one speaker, go to the
+/// same part, whatever their classes.
 /// Each class gives its share to each part. The samples of [`Dataset::test_begin`] keep their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Splits {
@@ -69,7 +70,7 @@ impl Splits {
             parts.add(samples, &shares);
         }
         parts.check(&shares)?;
-        let [train, validation, mut test] = parts.0.map(|mut part| {
+        let [train, validation, mut test] = parts.samples.map(|mut part| {
             part.sort_unstable();
             part.into_iter().map(|(_, _, index)| index).collect::<Vec<_>>()
         });
@@ -143,32 +144,39 @@ impl Shares {
 
 /// The samples of training, validation and testing.
 #[derive(Default)]
-struct Parts([Vec<Keyed>; 3]);
+struct Parts {
+    samples: [Vec<Keyed>; 3],
+    /// The part of each identity that was dealt: a speaker's words of all classes go to one part.
+    dealt: HashMap<u64, usize>,
+}
 
 impl Parts {
     /// Deals the samples of one class. Samples of one identity stay together: they go to the first part that
-    /// has room for all of them, and to training when none has.
+    /// has room for all of them, and to training when none has. Those whose identity another class had go
+    /// where that class's went.
     fn add(&mut self, mut samples: Vec<Keyed>, shares: &Shares) {
         samples.sort_unstable();
-        let (mut validation, mut test) = shares.counts(samples.len());
+        let (validation, test) = shares.counts(samples.len());
+        let mut room = [0, validation, test];
+        for (_, identity, _) in &samples {
+            if let Some(&part) = self.dealt.get(identity) {
+                room[part] = usize::saturating_sub(room[part], 1);
+            }
+        }
         for same in samples.chunk_by(|a, b| a.1 == b.1) {
-            let count = same.len();
-            let part = if count <= test {
-                test -= count;
-                2
-            } else if count <= validation {
-                validation -= count;
-                1
-            } else {
-                0
-            };
-            self.0[part].extend_from_slice(same);
+            let (identity, count) = (same[0].1, same.len());
+            let part = *self.dealt.entry(identity).or_insert_with(|| {
+                let part = [2, 1].into_iter().find(|&part| count <= room[part]).unwrap_or(0);
+                room[part] = usize::saturating_sub(room[part], count);
+                part
+            });
+            self.samples[part].extend_from_slice(same);
         }
     }
 
     fn check(&self, shares: &Shares) -> Result<(), DataError> {
         let wanted = [("train", true), ("validation", shares.validation > 0.0), ("test", shares.test > 0.0)];
-        for ((name, wanted), part) in wanted.into_iter().zip(&self.0) {
+        for ((name, wanted), part) in wanted.into_iter().zip(&self.samples) {
             if wanted && part.is_empty() {
                 let message = format!(
                     "no sample is left for the part `{name}`: too many samples have the same identity"

@@ -21,7 +21,10 @@ const FILES: &[(&str, &str)] = &[
 /// The presets of tasks, each with `datasets` where an agent's has `environments`. The entry for `*` is for all
 /// data sets; that of a data set itself comes on top of it.
 const TASK_FILES: &[(&str, &str)] = &[
+    ("autoencoder", include_str!("../presets/tasks/autoencoder.toml")),
     ("classifier", include_str!("../presets/tasks/classifier.toml")),
+    ("gan", include_str!("../presets/tasks/gan.toml")),
+    ("language", include_str!("../presets/tasks/language.toml")),
     ("speech", include_str!("../presets/tasks/speech.toml")),
 ];
 

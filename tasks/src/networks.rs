@@ -38,8 +38,7 @@ impl NetConfig {
         standard: impl FnOnce() -> Result<Layers, TaskError>,
     ) -> Result<(Sequential, Vec<i64>), TaskError> {
         let layers = if self.layers.is_empty() { standard()? } else { self.layers.clone() };
-        build(layout, prefix, shape, &layers, self.defaults())
-            .map_err(in_key(&format!("{key}.layers")))
+        build(layout, prefix, shape, &layers, self.defaults()).map_err(in_key(&format!("{key}.layers")))
     }
 
     /// The same under the key `net`, with a linear layer named `head.` after it that gives rows of this width:
@@ -156,4 +155,20 @@ pub fn reader(input: &Input) -> Result<Layers, TaskError> {
     };
     let count = vocabulary.len();
     layers(&format!(r#"{{ embedding = {{ vocabulary = {count}, width = 64 }} }}, {{ lstm = 256 }}"#))
+}
+
+/// The channels of pictures, and a quarter of each side.
+///
+/// # Errors
+/// [`TaskError::Config`] when a side is no multiple of 4.
+pub fn quarter(shape: &[i64]) -> Result<[i64; 3], TaskError> {
+    match *shape {
+        [channels, height, width] if height % 4 == 0 && width % 4 == 0 && height > 0 && width > 0 => {
+            Ok([channels, height / 4, width / 4])
+        }
+        _ => Err(TaskError::Config(format!(
+            "the standard convolutional networks take pictures whose sides are multiples of 4, and the data's \
+             samples have the shape {shape:?}: give layers of your own"
+        ))),
+    }
 }

@@ -46,8 +46,10 @@ proptest! {
     }
 
     #[test]
-    fn duplicates_stay_together(count in 40..120usize, copies in 2..5u64, seed: u64) {
-        let mut toy = Toy::new(count, 1, seed);
+    fn duplicates_stay_together(
+        count in 60..120usize, copies in 2..5u64, classes in 1..4usize, seed: u64,
+    ) {
+        let mut toy = Toy::new(count, classes, seed);
         for (index, identity) in toy.identities.iter_mut().enumerate() {
             *identity = index as u64 / copies;
         }

@@ -6,6 +6,10 @@ use super::geometry::{FlipHorizontal, Rotate, Shift};
 use super::normalize::Normalize;
 use super::values::{Brightness, Contrast, Cutout, Noise};
 use super::{Size, Transform};
+use crate::sound::{
+    BackgroundNoise, BackgroundNoiseConfig, Gain, GainConfig, LogMel, LogMelConfig, SpecAugment,
+    SpecAugmentConfig, TimeShift, TimeShiftConfig,
+};
 use crate::{DataError, Input};
 
 /// A transform of inputs, with its settings.
@@ -54,6 +58,16 @@ pub enum TransformConfig {
         /// The largest change of the factor, from 0 to 1.
         amount: f64,
     },
+    /// Turns a sound into its log-mel spectrogram, an image of one channel.
+    LogMel(LogMelConfig),
+    /// Moves a sound in time. Augments.
+    TimeShift(TimeShiftConfig),
+    /// Adds noise of a loudness that is drawn uniformly to a sound. Augments.
+    BackgroundNoise(BackgroundNoiseConfig),
+    /// Makes a sound louder or softer. Augments.
+    Gain(GainConfig),
+    /// Masks bands of a spectrogram and stretches of its time (Park et al. 2019). Augments.
+    SpecAugment(SpecAugmentConfig),
     /// Adds Gaussian noise to every number. Augments.
     Noise {
         /// The noise's standard deviation.
@@ -91,6 +105,11 @@ impl TransformConfig {
             Self::Contrast { .. } => "contrast",
             Self::Noise { .. } => "noise",
             Self::Cutout { .. } => "cutout",
+            Self::LogMel(_) => "log_mel",
+            Self::TimeShift(_) => "time_shift",
+            Self::BackgroundNoise(_) => "background_noise",
+            Self::Gain(_) => "gain",
+            Self::SpecAugment(_) => "spec_augment",
             Self::Normalize { .. } => "normalize",
         }
     }
@@ -141,6 +160,11 @@ impl TransformConfig {
                 Box::new(Cutout::new(input, size, *side))
             }
             Self::Normalize { mean, std } => Box::new(Normalize::new(input, mean, std)?),
+            Self::LogMel(config) => Box::new(LogMel::new(input, config)?),
+            Self::TimeShift(config) => Box::new(TimeShift::new(input, config)?),
+            Self::BackgroundNoise(config) => Box::new(BackgroundNoise::new(input, config)?),
+            Self::Gain(config) => Box::new(Gain::new(input, config)?),
+            Self::SpecAugment(config) => Box::new(SpecAugment::new(input, config)?),
         })
     }
 

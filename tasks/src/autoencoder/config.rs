@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::Autoencoder;
 use crate::core::{Supervised, Task, TaskConfig, TaskContext, TaskError};
-use crate::networks::{NetConfig, layers, shape_of};
+use crate::networks::{NetConfig, layers, quarter, shape_of};
 
 /// The standard networks of an autoencoder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,13 +102,15 @@ impl TaskConfig for AutoencoderConfig {
         }
         let mut layout = Layout::new();
         let shape = shape_of(&context.input);
-        let (encoder, features) =
-            self.encoder.build(&mut layout, ("encoder", "encoder."), &shape, || self.standard_encoder(&shape))?;
+        let (encoder, features) = self
+            .encoder
+            .build(&mut layout, ("encoder", "encoder."), &shape, || self.standard_encoder(&shape))?;
         let features = features.iter().product();
         let width = if self.variational { 2 * self.code } else { self.code };
         let code = Linear::new(&mut layout, "code.", features, &LinearConfig::new(width))?;
         let standard = || self.standard_decoder(&shape);
-        let (decoder, restored) = self.decoder.build(&mut layout, ("decoder", "decoder."), &[self.code], standard)?;
+        let (decoder, restored) =
+            self.decoder.build(&mut layout, ("decoder", "decoder."), &[self.code], standard)?;
         let numbers = |shape: &[i64]| shape.iter().product::<i64>();
         if numbers(&restored) != numbers(&shape) {
             return Err(TaskError::Config(format!(
@@ -116,7 +118,8 @@ impl TaskConfig for AutoencoderConfig {
                  it give as many numbers"
             )));
         }
-        let model = Autoencoder { config: self.clone(), encoder, code, decoder, input: context.input.clone() };
+        let model =
+            Autoencoder { config: self.clone(), encoder, code, decoder, input: context.input.clone() };
         Ok(Box::new(Supervised::new(model, &layout, context)?))
     }
 }
@@ -126,7 +129,8 @@ impl AutoencoderConfig {
         match self.form {
             Form::Dense => {
                 let hidden = self.hidden_sizes.iter();
-                let hidden: String = hidden.map(|size| format!(r#", {{ linear = {size} }}, "relu""#)).collect();
+                let hidden: String =
+                    hidden.map(|size| format!(r#", {{ linear = {size} }}, "relu""#)).collect();
                 layers(&format!(r#""flatten"{hidden}"#))
             }
             Form::Convolutional => {
@@ -143,7 +147,8 @@ impl AutoencoderConfig {
         match self.form {
             Form::Dense => {
                 let hidden = self.hidden_sizes.iter().rev();
-                let hidden: String = hidden.map(|size| format!(r#"{{ linear = {size} }}, "relu", "#)).collect();
+                let hidden: String =
+                    hidden.map(|size| format!(r#"{{ linear = {size} }}, "relu", "#)).collect();
                 layers(&format!("{hidden} {{ linear = {} }}", shape.iter().product::<i64>()))
             }
             Form::Convolutional => {
@@ -156,18 +161,5 @@ impl AutoencoderConfig {
                 ))
             }
         }
-    }
-}
-
-/// The channels of pictures, and a quarter of each side.
-pub(crate) fn quarter(shape: &[i64]) -> Result<[i64; 3], TaskError> {
-    match *shape {
-        [channels, height, width] if height % 4 == 0 && width % 4 == 0 && height > 0 && width > 0 => {
-            Ok([channels, height / 4, width / 4])
-        }
-        _ => Err(TaskError::Config(format!(
-            "the standard convolutional networks take pictures whose sides are multiples of 4, and the data's \
-             samples have the shape {shape:?}: give layers of your own"
-        ))),
     }
 }

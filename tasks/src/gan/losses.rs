@@ -27,7 +27,8 @@ pub fn gradient_penalty(
     };
     let squares = slope.f_flatten(1, -1)?.f_square()?;
     // The root's derivative at 0 is infinite.
-    let norm = squares.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?.f_add_scalar(1e-12)?.f_sqrt()?;
+    let norm =
+        squares.f_sum_dim_intlist([1i64].as_slice(), false, Kind::Float)?.f_add_scalar(1e-12)?.f_sqrt()?;
     Ok(norm.f_sub_scalar(1.0)?.f_square()?.f_mean(Kind::Float)?)
 }
 
@@ -37,9 +38,8 @@ pub fn gradient_penalty(
 /// # Errors
 /// [`TaskError::Nn`] when the shapes do not fit.
 pub fn sliced_wasserstein(one: &Tensor, other: &Tensor, seed: u64) -> Result<f64, TaskError> {
-    let flat = |samples: &Tensor| -> Result<Tensor, TaskError> {
-        Ok(samples.f_flatten(1, -1)?.f_to(Device::Cpu)?)
-    };
+    let flat =
+        |samples: &Tensor| -> Result<Tensor, TaskError> { Ok(samples.f_flatten(1, -1)?.f_to(Device::Cpu)?) };
     let (one, other) = (flat(one)?, flat(other)?);
     let directions = random(&[one.size()[1], DIRECTIONS], Device::Cpu, Draw::Normal, seed)?;
     let length = directions.f_square()?.f_sum_dim_intlist([0i64].as_slice(), true, Kind::Float)?.f_sqrt()?;

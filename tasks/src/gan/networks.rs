@@ -5,9 +5,8 @@ use pavlov_nn::{Layout, Module, Pass};
 use tch::{Kind, Tensor};
 
 use super::config::{Adversary, GanConfig};
-use crate::autoencoder::quarter;
 use crate::core::TaskError;
-use crate::networks::layers;
+use crate::networks::{layers, quarter};
 
 /// The two networks of a GAN.
 #[derive(Debug)]
@@ -33,7 +32,9 @@ impl Networks {
         let mut layouts = Layouts { generator: Layout::new(), discriminator: Layout::new() };
         let noise = [config.noise + classes];
         let (generator, made) =
-            config.generator.build(&mut layouts.generator, ("generator", "net."), &noise, || generator(image))?;
+            config
+                .generator
+                .build(&mut layouts.generator, ("generator", "net."), &noise, || generator(image))?;
         if made.iter().product::<i64>() != image.iter().product::<i64>() {
             return Err(TaskError::Config(format!(
                 "generator.layers: the generator gives samples of shape {made:?}, and a picture has {image:?}: let \
@@ -42,8 +43,12 @@ impl Networks {
         }
         let seen = [channels + classes, height, width];
         let standard = || discriminator(image, config.adversary);
-        let (discriminator, features) =
-            config.discriminator.build(&mut layouts.discriminator, ("discriminator", "net."), &seen, standard)?;
+        let (discriminator, features) = config.discriminator.build(
+            &mut layouts.discriminator,
+            ("discriminator", "net."),
+            &seen,
+            standard,
+        )?;
         let features = features.iter().product();
         let head = Linear::new(&mut layouts.discriminator, "score.", features, &LinearConfig::new(1))?;
         Ok((Self { generator, discriminator, head, image, classes }, layouts))

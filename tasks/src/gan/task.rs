@@ -86,14 +86,12 @@ impl Gan {
             let real_scores = networks.score(pass, &real, &batch.classes)?;
             let made_scores = networks.score(pass, &made, &batch.classes)?;
             let loss = match config.adversary {
-                Adversary::Standard => {
-                    cross_entropy(&real_scores, config.real_label)?.f_add(&cross_entropy(&made_scores, 0.0)?)?
-                }
+                Adversary::Standard => cross_entropy(&real_scores, config.real_label)?
+                    .f_add(&cross_entropy(&made_scores, 0.0)?)?,
                 Adversary::Wasserstein => {
                     let difference =
                         made_scores.f_mean(Kind::Float)?.f_sub(&real_scores.f_mean(Kind::Float)?)?;
-                    let shares =
-                        Tensor::f_rand([batch.rows, 1, 1, 1], (Kind::Float, context.device))?;
+                    let shares = Tensor::f_rand([batch.rows, 1, 1, 1], (Kind::Float, context.device))?;
                     let penalty = gradient_penalty(&real, &made, &shares, |between| {
                         networks.score(pass, between, &batch.classes)
                     })?;

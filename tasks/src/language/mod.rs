@@ -24,7 +24,8 @@ pub struct LanguageConfig {
 
 impl TaskConfig for LanguageConfig {
     const NAME: &'static str = "language";
-    const SUMMARY: &'static str = "Language models of characters or words, by the cross entropy of the next token";
+    const SUMMARY: &'static str =
+        "Language models of characters or words, by the cross entropy of the next token";
 
     fn validate(&self) -> Result<(), TaskError> {
         Ok(())
@@ -33,7 +34,8 @@ impl TaskConfig for LanguageConfig {
     fn build(&self, context: &TaskContext) -> Result<Box<dyn Task>, TaskError> {
         let (Input::Tokens { length, vocabulary }, Target::Next) = (&context.input, &context.target) else {
             return Err(TaskError::Unsupported(
-                "a language model learns the next token, and the data is no text: try the data set `text`".into(),
+                "a language model learns the next token, and the data is no text: try the data set `text`"
+                    .into(),
             ));
         };
         let mut layout = Layout::new();

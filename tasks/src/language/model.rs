@@ -41,7 +41,8 @@ impl LanguageModel {
         let steps = texts.iter().map(Vec::len).min().unwrap_or(0).min(self.length);
         let window: Vec<i64> = texts.iter().flat_map(|text| text[text.len() - steps..].to_vec()).collect();
         let tokens = Tensor::f_from_slice(&window)?.f_view([texts.len() as i64, steps as i64])?;
-        let outputs = self.network.forward(&mut Pass::eval(parameters), &tokens.f_to(parameters.device())?)?;
+        let outputs =
+            self.network.forward(&mut Pass::eval(parameters), &tokens.f_to(parameters.device())?)?;
         let last = outputs.f_select(1, steps as i64 - 1)?.f_div_scalar(temperature)?;
         let shares = last.f_softmax(1, Kind::Double)?.f_contiguous()?.f_view([-1])?;
         let shares = Vec::<f64>::try_from(shares)?;

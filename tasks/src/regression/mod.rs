@@ -46,7 +46,8 @@ impl TaskConfig for RegressionConfig {
     fn build(&self, context: &TaskContext) -> Result<Box<dyn Task>, TaskError> {
         let Target::Numbers { names } = &context.target else {
             return Err(TaskError::Unsupported(
-                "regression learns numbers, and the data's targets are none: `classifier` learns classes".into(),
+                "regression learns numbers, and the data's targets are none: `classifier` learns classes"
+                    .into(),
             ));
         };
         let mut layout = Layout::new();
