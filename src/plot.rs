@@ -1,4 +1,4 @@
-//! Learning curves: values of one tag over env steps, read from runs and drawn into one SVG.
+//! Learning curves: values of one tag over env steps or updates, read from runs and drawn into one SVG.
 
 use std::ops::Range;
 use std::path::Path;
@@ -9,13 +9,16 @@ use pavlov_nn::weights::write_atomically;
 use plotters::prelude::*;
 
 use crate::record::read_csv;
+use crate::run::Unit;
 
 /// One run's values of one tag.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
     /// The curve's name in the legend.
     pub name: String,
-    /// Env steps and value, in the order of the log.
+    /// The unit of the steps, in words.
+    pub unit: &'static str,
+    /// Step and value, in the order of the log.
     pub points: Vec<(u64, f64)>,
 }
 
@@ -35,10 +38,11 @@ pub fn read(run: &Path, tag: &str) -> Result<Curve> {
     let points = points.filter(|(_, value)| value.is_finite()).collect();
     let name =
         run.file_name().map_or_else(|| run.display().to_string(), |name| name.to_string_lossy().into());
-    Ok(Curve { name, points })
+    let unit = if columns[0] == Unit::Updates.column() { Unit::Updates } else { Unit::EnvSteps };
+    Ok(Curve { name, unit: unit.words(), points })
 }
 
-/// The mean of the curves at the env steps that all of them have.
+/// The mean of the curves at the steps that all of them have.
 pub fn mean(curves: &[Curve]) -> Vec<(u64, f64)> {
     let Some((first, others)) = curves.split_first() else { return Vec::new() };
     let value_at = |curve: &Curve, step| {
@@ -52,13 +56,13 @@ pub fn mean(curves: &[Curve]) -> Vec<(u64, f64)> {
     first.points.iter().filter_map(mean_at).collect()
 }
 
-/// The curves as CSV: the env steps, then one column per curve.
+/// The curves as CSV: the steps, then one column per curve.
 pub fn to_csv(curves: &[Curve]) -> String {
     let mut steps: Vec<u64> =
         curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.0)).collect();
     steps.sort_unstable();
     steps.dedup();
-    let mut text = "env_steps".to_string();
+    let mut text = curves.first().map_or("env steps", |curve| curve.unit).replace(' ', "_");
     curves.iter().for_each(|curve| text.push_str(&format!(",{}", curve.name)));
     text.push('\n');
     for step in steps {
@@ -122,7 +126,7 @@ fn draw_into(
         .build_cartesian_2d(steps, values)?;
     chart
         .configure_mesh()
-        .x_desc("env steps")
+        .x_desc(curves.first().map_or("", |curve| curve.unit))
         .y_desc(tag)
         .light_line_style(WHITE)
         .bold_line_style(BLACK.mix(0.12))
@@ -157,7 +161,7 @@ mod tests {
     use super::*;
 
     fn curve(name: &str, points: &[(u64, f64)]) -> Curve {
-        Curve { name: name.into(), points: points.to_vec() }
+        Curve { name: name.into(), unit: "env steps", points: points.to_vec() }
     }
 
     #[test]

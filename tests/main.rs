@@ -7,6 +7,7 @@ mod bad_input;
 mod command;
 mod documents;
 mod examples;
+mod fits;
 mod networks;
 mod probes;
 mod probes_networks;

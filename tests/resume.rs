@@ -21,7 +21,7 @@ fn moments() -> impl Iterator<Item = u64> {
 
 /// Trains with these arguments once without interruption, and once killed and resumed many times, and
 /// compares.
-fn killed_and_resumed(times: usize, train: &[&str]) {
+pub fn killed_and_resumed(times: usize, train: &[&str]) {
     let place = Workplace::new();
     let whole = place.pavlov(&[train, &["--run-dir", "whole"]].concat());
     assert!(whole.success, "{}", whole.err);

@@ -90,7 +90,7 @@ pub use recurrent::{Cell, Recurrent, Sequence, SequenceOutputs};
 pub use recurrent_stack::{RecurrentStack, RecurrentStackConfig};
 pub use schedule::Schedule;
 pub use shim::{
-    Draw, HostBuffer, HostElement, backward, divide_bytes, gather, generator_state, random,
+    Draw, HostBuffer, HostElement, backward, divide_bytes, gather, generator_state, keep_memory, random,
     set_generator_state, set_team_size,
 };
 pub use state::{Array, ArrayElement, ArrayKind, StateDict, StateView};

@@ -25,6 +25,7 @@ impl Compute<'_> {
     pub fn prepare(&self) -> Result<Device> {
         let device = pavlov_nn::device::parse(self.device)?;
         tch::manual_seed(derive_seed(self.seed, "libtorch", 0) as i64);
+        pavlov_nn::keep_memory();
         tch::set_num_threads(self.threads as i32);
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
         pavlov_nn::set_team_size(self.update_threads.min(cores));

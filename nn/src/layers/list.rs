@@ -23,6 +23,7 @@ use super::pool::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d,
     MaxPool1d, MaxPool2d,
 };
+use super::position::PositionEmbeddingConfig;
 use super::recurrent::{GruConfig, LstmConfig};
 use super::reduce::{Max, Mean};
 use super::shape::{Flatten, Reshape, Transpose, Unsqueeze};
@@ -154,6 +155,8 @@ layers! {
     Max(Max) = "max",
     /// `{ embedding = { vocabulary = 10, width = 16 } }`
     Embedding(EmbeddingConfig) = "embedding",
+    /// `"position_embedding"`
+    PositionEmbedding(PositionEmbeddingConfig) = "position_embedding",
     /// `{ attention = { heads = 4 } }`
     Attention(AttentionConfig) = "attention",
     /// `{ transformer_block = { heads = 4, feedforward = 128 } }`

@@ -17,6 +17,7 @@ mod list;
 mod norm;
 mod pair;
 mod pool;
+mod position;
 mod recurrent;
 mod reduce;
 mod sequential;
@@ -43,6 +44,7 @@ pub use pool::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d,
     MaxPool1d, MaxPool2d,
 };
+pub use position::{PositionEmbedding, PositionEmbeddingConfig};
 pub use recurrent::{GruConfig, LstmConfig, SequenceReader};
 pub use reduce::{Max, Mean};
 pub use sequential::Sequential;

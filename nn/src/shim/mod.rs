@@ -40,6 +40,7 @@ unsafe extern "C" {
     ) -> *mut c_char;
     fn pavlov_backward(output: *mut C_tensor, gradient: *mut C_tensor) -> *mut c_char;
     fn pavlov_set_team_size(threads: c_int);
+    fn pavlov_keep_memory();
     fn pavlov_set_generator_state(index: c_int, state: *const C_tensor) -> *mut c_char;
 }
 
@@ -172,6 +173,13 @@ pub fn random(shape: &[i64], device: Device, draw: Draw, seed: u64) -> Result<Te
 pub fn set_team_size(threads: u32) {
     // SAFETY: takes a number.
     unsafe { pavlov_set_team_size(threads.clamp(1, 64) as c_int) }
+}
+
+/// Has the C library keep freed memory for the next tensors instead of giving it back to the system: for
+/// programs that train. Without glibc it does nothing.
+pub fn keep_memory() {
+    // SAFETY: takes nothing, and changes thresholds of the allocator alone.
+    unsafe { pavlov_keep_memory() }
 }
 
 /// Runs the backward pass from `output`, given the loss's gradient with respect to it: every parameter's

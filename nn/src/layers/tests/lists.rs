@@ -1,7 +1,7 @@
 //! Lists of layers: text, errors, names and shapes.
 
 use super::*;
-use crate::{Module, Pass};
+use crate::{Cell, Init, Memory, Module, Pass, RecurrentStack, RecurrentStackConfig, Sequence};
 
 #[test]
 fn a_list_is_written_as_it_was_read() {
@@ -13,6 +13,8 @@ fn a_list_is_written_as_it_was_read() {
         r#"[{ concat = [[{ linear = 4 }], []] }, { add = [[], ["tanh"]] }, { dropout = 0.1 }, "rms_norm"]"#,
         r#"[{ conv2d = { filters = 4, kernel = [3, 5], padding = [1, 2], groups = 2, bias = false } }]"#,
         r#"[{ reshape = [4, -1] }, { transpose = [0, 1] }, { unsqueeze = -1 }, { group_norm = 2 }]"#,
+        r#"[{ lstm = 8 }, { gru = { size = 8, bidirectional = true } }, "position_embedding"]"#,
+        r#"[{ position_embedding = 12 }, { lstm = { size = 4, layers = 2, dropout = 0.5 } }]"#,
         &format!("[{nested}]"),
     ] {
         let file = File { layers: read(text).unwrap() };
@@ -175,4 +177,45 @@ fn errors_name_the_layer_by_its_place_and_say_what_to_do() {
         let message = built(text, &input).unwrap_err();
         assert!(parts.iter().all(|part| message.contains(part)), "{text}: {message}");
     }
+}
+
+/// A list reads each sequence from an empty memory, batch first: the same numbers as the stack itself gives.
+#[test]
+fn recurrent_layers_read_sequences_as_the_stack_does() {
+    for (text, config) in [
+        (r#"[{ lstm = 5 }]"#, RecurrentStackConfig::new(Cell::Lstm, 5)),
+        (
+            r#"[{ gru = { size = 4, layers = 2, bidirectional = true } }]"#,
+            RecurrentStackConfig {
+                layers: 2,
+                bidirectional: true,
+                ..RecurrentStackConfig::new(Cell::Gru, 4)
+            },
+        ),
+    ] {
+        let (network, parameters, shape) = built(text, &[7, 3]).unwrap();
+        let mut layout = crate::Layout::new();
+        let stack = RecurrentStack::new(&mut layout, "0.", 3, &config, Init::Torch).unwrap();
+        let x = Tensor::arange(6 * 7 * 3, FLOAT_CPU).sin().reshape([6, 7, 3]);
+        let by_list = network.forward(&mut Pass::eval(&parameters), &x).unwrap();
+        assert_eq!(by_list.size()[1..], shape);
+        let (starts, state) =
+            (Tensor::zeros([7, 6], FLOAT_CPU), Tensor::zeros([6, stack.state_width()], FLOAT_CPU));
+        let steps_first = x.transpose(0, 1).contiguous();
+        let sequence = Sequence { x: &steps_first, starts: &starts, state: &state };
+        let by_stack = stack.forward(&mut Pass::eval(&parameters), &sequence).unwrap().outputs;
+        assert_eq!(by_list, by_stack.transpose(0, 1));
+    }
+}
+
+#[test]
+fn a_position_embedding_adds_the_vector_of_each_place() {
+    let (network, parameters, shape) = built(r#"[{ position_embedding = 9 }]"#, &[4, 3]).unwrap();
+    assert_eq!(shape, [4, 3]);
+    let x = Tensor::arange(24, FLOAT_CPU).reshape([2, 4, 3]);
+    let y = network.forward(&mut Pass::eval(&parameters), &x).unwrap();
+    let places = parameters.get(parameters.layout().ids().next().unwrap()).narrow(0, 0, 4);
+    assert_eq!(y - &x, (&x + places) - &x);
+    let error = built(r#"[{ position_embedding = 3 }]"#, &[4, 3]).err().unwrap().to_string();
+    assert!(error.contains("layer 0 (position_embedding)") && error.contains("4 steps"), "{error}");
 }

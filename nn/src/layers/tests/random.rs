@@ -41,6 +41,9 @@ fn random_layer(rng: &mut SeededRng, longest: usize) -> String {
         format!("{{ mean = {{ dimension = {e}, keep = true }} }}"),
         format!("{{ max = {e} }}"),
         format!("{{ embedding = {{ vocabulary = {a}, width = {} }} }}", 2 * b),
+        r#""position_embedding""#.to_string(),
+        format!("{{ lstm = {{ size = {a}, layers = {c}, dropout = 0.5 }} }}"),
+        format!("{{ gru = {{ size = {a}, bidirectional = true }} }}"),
         format!("{{ attention = {{ heads = {c}, causal = true }} }}"),
         format!("{{ transformer_block = {{ heads = {c}, feedforward = {a} }} }}"),
         format!(
