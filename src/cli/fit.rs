@@ -34,13 +34,16 @@ pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {
         say!("{}", config.to_toml()?.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
-    if !config.data.path.as_os_str().is_empty() {
-        // The run is resumed and evaluated from any folder.
-        config.data.path = std::path::absolute(&config.data.path)?;
+    // The run is resumed and evaluated from any folder.
+    for path in [&mut config.data.path, &mut config.pretrained.path] {
+        if !path.as_os_str().is_empty() {
+            *path = std::path::absolute(&*path)?;
+        }
     }
     config.device = pavlov_nn::device::name(pavlov_nn::device::parse(&config.device)?);
     // Damaged data, or a task that cannot learn from it, must not leave a folder behind.
-    let job = Fit::new(config.clone(), registries)?;
+    let mut job = Fit::new(config.clone(), registries)?;
+    let pretrained = job.load_pretrained()?;
     let folder = RunFolder::create(args.run_dir.as_deref(), &config)?;
     let splits = job.data().splits();
     let (train, validation, test) = (splits.train.len(), splits.validation.len(), splits.test.len());
@@ -54,6 +57,9 @@ pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {
             shown(folder.path())
         ),
     );
+    if let Some(told) = pretrained {
+        tell(&args.output, &told);
+    }
     finish(Session::start(job, folder)?, &args.output)
 }
 

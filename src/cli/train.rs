@@ -41,13 +41,21 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
     let mut config = resolve(registries, &args.run)?;
     // An unknown device, or an agent that cannot play the environment, must not leave a folder behind.
     config.device = pavlov_nn::device::name(pavlov_nn::device::parse(&config.device)?);
+    if !config.pretrained.is_none() {
+        config.pretrained.path = std::path::absolute(&config.pretrained.path)?;
+    }
     Training::check(&config, registries)?;
+    let mut training = Training::new(config.clone(), registries)?;
+    let pretrained = training.load_pretrained()?;
     let folder = RunFolder::create(args.run_dir.as_deref(), &config)?;
     say(
         &args.output,
         &format!("training {} on {} in {}", config.agent, config.environment, shown(folder.path())),
     );
-    let session = Session::start(Training::new(config, registries)?, folder)?;
+    if let Some(told) = pretrained {
+        say(&args.output, &told);
+    }
+    let session = Session::start(training, folder)?;
     finish(session, &args.output)
 }
 

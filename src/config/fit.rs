@@ -11,11 +11,11 @@ use toml::Table;
 use super::error::ConfigError;
 use super::presets::fit_preset;
 use super::tables;
-use super::{Overrides, Registries, auto, one, two};
+use super::{Overrides, PretrainedConfig, Registries, auto, one, two};
 use crate::run::{Origin, Settings};
 
 /// The keys of a fit's configuration; `--set` takes any other for one of the task's own.
-const FIT_KEYS: [&str; 13] = [
+const FIT_KEYS: [&str; 14] = [
     "task",
     "seed",
     "epochs",
@@ -25,6 +25,7 @@ const FIT_KEYS: [&str; 13] = [
     "update_threads",
     "data",
     "learning",
+    "pretrained",
     "log",
     "validation",
     "checkpoint",
@@ -70,6 +71,9 @@ pub struct FitConfig {
     /// How the networks learn.
     #[serde(default)]
     pub learning: LearningConfig,
+    /// Weights that the network begins with.
+    #[serde(default, skip_serializing_if = "PretrainedConfig::is_none")]
+    pub pretrained: PretrainedConfig,
     /// The task's own configuration.
     #[serde(default)]
     pub hyperparameters: Table,

@@ -8,6 +8,7 @@ mod actors;
 mod error;
 mod fit;
 mod presets;
+mod pretrained;
 mod tables;
 
 use std::fs;
@@ -29,6 +30,7 @@ pub use actors::{ActorConfig, ActorMode, InferenceMode};
 pub use error::ConfigError;
 pub use fit::{DataConfig, FitCheckpointConfig, FitConfig, FitLogConfig, ValidationConfig};
 pub use presets::{pairs as presets, preset};
+pub use pretrained::PretrainedConfig;
 pub(crate) use tables::parse_option;
 
 /// What can be used by name.
@@ -49,12 +51,16 @@ pub struct Registries {
 impl Registries {
     /// What Pavlov brings along.
     pub fn bundled() -> Self {
+        let envs = Registry::bundled();
+        let mut datasets = DatasetRegistry::bundled();
+        // No other set has its name: the bundled ones are known.
+        let _ = datasets.register(crate::fitting::frames(&envs));
         Self {
-            envs: Registry::bundled(),
+            envs,
             agents: AgentRegistry::bundled(),
             networks: NetworkRegistry::new(),
             tasks: TaskRegistry::bundled(),
-            datasets: DatasetRegistry::bundled(),
+            datasets,
         }
     }
 }
@@ -109,6 +115,9 @@ pub struct RunConfig {
     /// The wrappers around the environment, the innermost first.
     #[serde(default)]
     pub wrappers: Vec<WrapperConfig>,
+    /// Weights that the policy's network begins with.
+    #[serde(default, skip_serializing_if = "PretrainedConfig::is_none")]
+    pub pretrained: PretrainedConfig,
     /// The agent's own configuration.
     #[serde(default)]
     pub hyperparameters: Table,

@@ -8,7 +8,7 @@ use toml::{Table, Value};
 use super::error::ConfigError;
 
 /// The keys of a run's configuration; `--set` takes any other for one of the agent's hyper-parameters.
-pub(super) const RUN_KEYS: [&str; 16] = [
+pub(super) const RUN_KEYS: [&str; 17] = [
     "agent",
     "environment",
     "seed",
@@ -24,6 +24,7 @@ pub(super) const RUN_KEYS: [&str; 16] = [
     "checkpoint",
     "environment_options",
     "wrappers",
+    "pretrained",
     "hyperparameters",
 ];
 
@@ -39,6 +40,8 @@ pub(super) fn parse_set(set: &str, run_keys: &[&str]) -> Result<Table, ConfigErr
     if key.is_empty() || key.split('.').any(str::is_empty) {
         return Err(ConfigError::Key(format!("--set {set}: the key is empty")));
     }
+    // The network's own key, by which one looks for it; its path belongs to the run, which reads files.
+    let key = if key == "net.pretrained" { "pretrained.path" } else { key };
     let mut value = parse_value(key, value)?;
     let mut path: Vec<&str> = key.split('.').collect();
     if !run_keys.contains(&path[0]) {

@@ -13,10 +13,10 @@ use super::data::{FitData, Measuring};
 use super::fitted::put_statistics;
 use super::pictures;
 use super::status::FitStatus;
-use crate::config::{FitConfig, Registries};
+use crate::config::{FitConfig, PretrainedConfig, Registries};
 use crate::run::{
     Advance, Compute, Description, Evaluated, Job, Log, Moment, Origin, Plan, Settings, Status, StopReason,
-    Unit, Values,
+    Unit, Values, pretrained,
 };
 
 /// Updates from one report of progress to the next.
@@ -37,6 +37,8 @@ pub struct Fit {
     batches: Vec<Batch>,
     /// The mean loss of the latest row of the log.
     loss: Option<f64>,
+    /// True if the model has got the weights that it begins with.
+    has_begun: bool,
 }
 
 /// What a fit remembers beside its model and its data. Part of a checkpoint.
@@ -70,13 +72,40 @@ impl Fit {
         let plan = plan(&config, training.batches_per_epoch(), validation.is_some(), task.criterion());
         let fingerprint = data.fingerprint();
         let progress = FitProgress { epoch: 0, batch: 0, fingerprint, best: None, since: 0 };
-        let batches = Vec::new();
-        Ok(Self { config, data, task, training, validation, device, plan, progress, batches, loss: None })
+        Ok(Self {
+            config,
+            data,
+            task,
+            training,
+            validation,
+            device,
+            plan,
+            progress,
+            batches: Vec::new(),
+            loss: None,
+            has_begun: false,
+        })
     }
 
     /// The fit's data.
     pub fn data(&self) -> &FitData {
         &self.data
+    }
+
+    /// Gives the model the weights that it is to begin with, once, and says what fitted. A fit that is resumed
+    /// does not ask for them.
+    ///
+    /// # Errors
+    /// When they cannot be read, or nothing fits.
+    pub fn load_pretrained(&mut self) -> Result<Option<String>> {
+        let PretrainedConfig { path, rename } = &self.config.pretrained;
+        if self.config.pretrained.is_none() || self.has_begun {
+            return Ok(None);
+        }
+        self.has_begun = true;
+        let given = pretrained::read(&self.config.pretrained)?;
+        let report = self.task.load_pretrained(&given.view(), rename)?;
+        pretrained::told(path, &report).map(Some)
     }
 
     /// Epochs that are done after so many updates.
@@ -142,6 +171,7 @@ impl Job for Fit {
     }
 
     fn start(&mut self) -> Result<()> {
+        self.load_pretrained()?;
         Ok(())
     }
 

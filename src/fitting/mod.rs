@@ -3,12 +3,14 @@
 
 mod data;
 mod fitted;
+mod frames;
 mod job;
 mod pictures;
 mod status;
 
 pub use data::FitData;
 pub use fitted::Fitted;
+pub use frames::frames;
 pub use job::Fit;
 pub use pictures::png;
 pub use status::FitStatus;

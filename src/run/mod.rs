@@ -7,6 +7,7 @@ mod compute;
 mod job;
 mod log;
 mod notes;
+pub(crate) mod pretrained;
 mod progress;
 mod session;
 

@@ -16,7 +16,7 @@ use super::evaluation::evaluate;
 use super::phase_log::PhaseLog;
 use super::report::{Report, ThreadsReport};
 use super::turns::Turns;
-use super::{normalized, trial};
+use super::{normalized, pretrained, trial};
 use crate::config::{Registries, RunConfig};
 use crate::parallel::Driver;
 use crate::play::{self, Film};
@@ -61,6 +61,8 @@ pub struct Training {
     device: Device,
     /// Metrics of the threads that are not logged yet.
     pending: Values,
+    /// True if the agent has got the weights that it begins with.
+    has_begun: bool,
 }
 
 impl Training {
@@ -87,7 +89,8 @@ impl Training {
             }
         };
         let episodes = Episodes::new(config.num_envs);
-        Ok(Self { device, config, factory, agent, engine, episodes, pending: BTreeMap::new() })
+        let pending = BTreeMap::new();
+        Ok(Self { device, config, factory, agent, engine, episodes, pending, has_begun: false })
     }
 
     /// Checks that a training of this configuration can start, by making its environment and its agent once,
@@ -115,6 +118,19 @@ impl Training {
     pub fn agent(config: &RunConfig, registries: &Registries) -> Result<Box<dyn Agent>> {
         let envs = config.factory(registries)?.make_vector(&VectorOptions::new(1))?;
         build_agent(config, registries, envs.observation_space(), envs.action_space())
+    }
+
+    /// Gives the agent the weights that it is to begin with, once, and says what fitted. A run that is resumed
+    /// does not ask for them.
+    ///
+    /// # Errors
+    /// When they cannot be read, or nothing fits.
+    pub fn load_pretrained(&mut self) -> Result<Option<String>> {
+        if self.config.pretrained.is_none() || self.has_begun {
+            return Ok(None);
+        }
+        self.has_begun = true;
+        pretrained::load(self.agent.as_mut(), &self.config.pretrained).map(Some)
     }
 
     /// A film of an episode for TensorBoard, if one is due.
@@ -158,6 +174,7 @@ impl Job for Training {
     }
 
     fn start(&mut self) -> Result<()> {
+        self.load_pretrained()?;
         match &mut self.engine {
             Engine::Turns(turns) => turns.start(self.config.seed),
             Engine::Actors(_) => Ok(()),

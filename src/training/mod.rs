@@ -5,6 +5,7 @@ mod evaluation;
 mod job;
 mod normalized;
 mod phase_log;
+mod pretrained;
 mod report;
 mod trained;
 mod trial;

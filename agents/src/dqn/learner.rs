@@ -257,7 +257,9 @@ impl OffPolicyLearner for DqnLearner {
     }
 
     fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError> {
-        Ok(self.online.load_weights(weights)?)
+        self.online.load_weights(weights)?;
+        // Learning goes on from these weights, and its targets with them.
+        Ok(self.target.copy_from(self.online.parameters())?)
     }
 
     fn state(&self) -> Result<StateDict<'_>, AgentError> {

@@ -240,7 +240,9 @@ impl OffPolicyLearner for Td3Learner {
     }
 
     fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), AgentError> {
-        Ok(self.trained.load_weights(weights)?)
+        self.trained.load_weights(weights)?;
+        // Learning goes on from these weights, and its targets with them.
+        Ok(self.target.copy_from(self.trained.parameters())?)
     }
 
     fn state(&self) -> Result<StateDict<'_>, AgentError> {

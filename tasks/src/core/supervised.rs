@@ -3,7 +3,7 @@
 use pavlov_common::{SeededRng, derive_seed};
 use pavlov_data::Batch;
 use pavlov_nn::means::check_losses;
-use pavlov_nn::{Layout, Means, Parameters, Pass, StateDict, StateView};
+use pavlov_nn::{Layout, LoadReport, Means, Parameters, Pass, Rename, StateDict, StateView};
 use tch::Tensor;
 
 use super::error::TaskError;
@@ -163,6 +163,14 @@ impl<M: Model> Task for Supervised<M> {
 
     fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), TaskError> {
         self.learner.load_weights(weights)
+    }
+
+    fn load_pretrained(
+        &mut self,
+        weights: &StateView<'_>,
+        renames: &[Rename],
+    ) -> Result<LoadReport, TaskError> {
+        self.learner.load_matching(weights, renames)
     }
 
     fn state(&self) -> Result<StateDict<'_>, TaskError> {

@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use pavlov_data::{Batch, Input, Target};
-use pavlov_nn::{StateDict, StateView};
+use pavlov_nn::{LoadReport, Rename, StateDict, StateView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tch::Device;
@@ -122,6 +122,17 @@ pub trait Task: Send {
     /// # Errors
     /// [`TaskError`] when they do not fit; nothing is changed then.
     fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), TaskError>;
+
+    /// Takes over those of some other network's weights that fit, by their names after these renames, and
+    /// reports what matched.
+    ///
+    /// # Errors
+    /// [`TaskError`] when two arrays come to the same name; nothing is changed then.
+    fn load_pretrained(
+        &mut self,
+        weights: &StateView<'_>,
+        renames: &[Rename],
+    ) -> Result<LoadReport, TaskError>;
 
     /// Everything to continue from.
     ///

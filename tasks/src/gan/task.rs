@@ -3,7 +3,7 @@
 use pavlov_common::{SeededRng, derive_seed};
 use pavlov_data::Batch;
 use pavlov_nn::means::check_losses;
-use pavlov_nn::{Draw, Means, Parameters, Pass, StateDict, StateView, random};
+use pavlov_nn::{Draw, LoadReport, Means, Parameters, Pass, Rename, StateDict, StateView, random};
 use rand::RngExt;
 use tch::{Kind, Reduction, Tensor};
 
@@ -257,6 +257,26 @@ impl Task for Gan {
     fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), TaskError> {
         self.generator.load_weights(&weights.part("generator"))?;
         self.discriminator.load_weights(&weights.part("discriminator"))
+    }
+
+    /// The generator's and the discriminator's weights stand under these names, as [`Task::weights`] gives them.
+    fn load_pretrained(
+        &mut self,
+        weights: &StateView<'_>,
+        renames: &[Rename],
+    ) -> Result<LoadReport, TaskError> {
+        let mut whole = LoadReport::default();
+        for (name, learner) in
+            [("generator", &mut self.generator), ("discriminator", &mut self.discriminator)]
+        {
+            let report = learner.load_matching(&weights.part(name), renames)?;
+            let named = |names: Vec<String>| names.into_iter().map(move |own| format!("{name}.{own}"));
+            whole.matched.extend(named(report.matched));
+            whole.missing.extend(named(report.missing));
+            whole.unexpected.extend(named(report.unexpected));
+            whole.other_shape.extend(report.other_shape);
+        }
+        Ok(whole)
     }
 
     fn state(&self) -> Result<StateDict<'_>, TaskError> {
