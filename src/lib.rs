@@ -5,6 +5,8 @@
 //! * [`envs`]: environments, spaces, wrappers, vector environments, their registry and laws;
 //! * [`nn`]: the network core on libtorch;
 //! * [`agents`]: policies, replay and algorithms;
+//! * [`data`]: data sets, readers, transforms, batches;
+//! * [`tasks`]: classifiers, autoencoders, GANs, language models;
 //! * [`common`]: generators of random numbers, tables of settings.
 //!
 //! Training in a program of your own, with an environment of your own, takes a few lines:
@@ -40,7 +42,8 @@ pub use pavlov_envs as envs;
 pub use pavlov_nn as nn;
 pub use pavlov_tasks as tasks;
 
-pub use config::{Overrides, Registries, RunConfig, presets};
+pub use config::{FitConfig, Overrides, Registries, RunConfig, presets};
+pub use fitting::{Fit, Fitted};
 pub use run::{Outcome, RunFolder, Session};
 pub use training::Training;
 
@@ -60,4 +63,26 @@ pub fn train(
     let folder = RunFolder::create(None, &config)?;
     let mut session = Session::start(Training::new(config, registries)?, folder)?;
     session.run(&AtomicBool::new(false), &mut run::Terminal::new())
+}
+
+/// Fits `task` to the data set `data` with the preset of the two and `key=value` settings. The run has a new folder
+/// below `runs/`, which is given back to be opened as [`fitting::Fitted`], and a line of progress on the standard
+/// error.
+///
+/// # Errors
+/// When a name or setting is wrong, or the fit fails; the message says what to do.
+pub fn fit(
+    registries: &Registries,
+    task: &str,
+    data: &str,
+    sets: &[&str],
+) -> anyhow::Result<(RunFolder, Outcome)> {
+    let sets = sets.iter().map(ToString::to_string).collect();
+    let config = FitConfig::resolve(registries, task, data, &Overrides { file: None, sets })?;
+    let config = config.anchored()?;
+    let job = Fit::new(config.clone(), registries)?;
+    let folder = RunFolder::create(None, &config)?;
+    let outcome =
+        Session::start(job, folder.clone())?.run(&AtomicBool::new(false), &mut run::Terminal::new())?;
+    Ok((folder, outcome))
 }

@@ -49,3 +49,33 @@ fn custom_policy_network() {
         said.contains("ppo follows the heaviest entity") && said.contains("dqn follows the heaviest entity")
     );
 }
+
+#[test]
+fn classifier_digits() {
+    assert!(run("classifier_digits").contains("accuracy on 400 test samples"));
+}
+
+#[test]
+fn autoencoder_digits() {
+    assert!(run("autoencoder_digits").contains("64 new digits"));
+}
+
+#[test]
+fn gan_digits() {
+    assert!(run("gan_digits").contains("forty threes"));
+}
+
+#[test]
+fn language_model() {
+    assert!(run("language_model").contains("bits a character"));
+}
+
+#[test]
+fn pretrained_backbone() {
+    assert!(run("pretrained_backbone").contains("trained for 1024 env steps with a pretrained backbone"));
+}
+
+#[test]
+fn custom_task() {
+    assert!(run("custom_task").contains("accuracy on 400 pairs"));
+}

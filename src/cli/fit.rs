@@ -19,6 +19,8 @@ fn resolve(registries: &Registries, args: &FitArgs) -> Result<FitConfig> {
     let flags = [
         args.data.as_ref().map(|path| format!("data.path={}", quoted(&path.to_string_lossy()))),
         args.epochs.map(|epochs| format!("epochs={epochs}")),
+        // A file's number of updates would count instead.
+        args.epochs.map(|_| "updates=0".to_string()),
         args.updates.map(|updates| format!("updates={updates}")),
         args.seed.map(|seed| format!("seed={seed}")),
         args.device.as_ref().map(|device| format!("device={device}")),
@@ -29,18 +31,12 @@ fn resolve(registries: &Registries, args: &FitArgs) -> Result<FitConfig> {
 }
 
 pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {
-    let mut config = resolve(registries, args)?;
+    let config = resolve(registries, args)?;
     if args.print_config {
         say!("{}", config.to_toml()?.trim_end());
         return Ok(ExitCode::SUCCESS);
     }
-    // The run is resumed and evaluated from any folder.
-    for path in [&mut config.data.path, &mut config.pretrained.path] {
-        if !path.as_os_str().is_empty() {
-            *path = std::path::absolute(&*path)?;
-        }
-    }
-    config.device = pavlov_nn::device::name(pavlov_nn::device::parse(&config.device)?);
+    let config = config.anchored()?;
     // Damaged data, or a task that cannot learn from it, must not leave a folder behind.
     let mut job = Fit::new(config.clone(), registries)?;
     let pretrained = job.load_pretrained()?;

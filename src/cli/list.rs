@@ -131,6 +131,7 @@ pub(super) fn runs(registries: &Registries, args: &RunsArgs) -> Result<ExitCode>
                 "task": config.task,
                 "data": config.data.name,
                 "updates": steps,
+                "total_updates": (config.updates > 0).then_some(config.updates),
                 "epoch": latest_of("train/epoch"),
                 "total_epochs": (config.updates == 0).then_some(config.epochs),
                 "loss": latest_of("train/loss"),
@@ -148,12 +149,13 @@ pub(super) fn runs(registries: &Registries, args: &RunsArgs) -> Result<ExitCode>
         let run = text(&row["run"]);
         match row["problem"].as_str() {
             Some(problem) => format!("{run}: {problem}"),
-            None if row["task"].is_string() => format!(
-                "{run:<56} {:>9} of {:>9} epochs loss {}",
-                number("epoch", 1),
-                number("total_epochs", 0),
-                number("loss", 4)
-            ),
+            None if row["task"].is_string() => {
+                let (done, total, unit) = match row["total_epochs"].is_null() {
+                    true => (number("updates", 0), number("total_updates", 0), "updates"),
+                    false => (number("epoch", 1), number("total_epochs", 0), "epochs"),
+                };
+                format!("{run:<56} {done:>9} of {total:>9} {unit}  loss {}", number("loss", 4))
+            }
             None => format!(
                 "{run:<56} {:>9} of {:>9} steps  return {}",
                 row["env_steps"],

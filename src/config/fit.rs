@@ -201,7 +201,13 @@ impl FitConfig {
     ) -> Result<Self, ConfigError> {
         registries.datasets.get(data)?;
         let defaults = registries.tasks.get(task)?.resolve(&Table::new())?;
-        let mut table = Table::from_iter([("hyperparameters".to_string(), defaults.into())]);
+        let learning = Table::try_from(LearningConfig::default());
+        let learning = learning.map_err(|error| ConfigError::Value(error.to_string()))?;
+        // Defaults lie below all else, so that one field of a nested table can be set alone.
+        let mut table = Table::from_iter([
+            ("hyperparameters".to_string(), defaults.into()),
+            ("learning".to_string(), learning.into()),
+        ]);
         merge_tables(&mut table, fit_preset(task, data));
         if let Some(given) = overrides.table()? {
             let name = overrides.file.as_ref().map_or("", |file| &file.name);
@@ -246,6 +252,20 @@ impl FitConfig {
             return Err(ConfigError::Value(message.into()));
         }
         Ok(self.learning.validate()?)
+    }
+
+    /// The same with absolute paths and the device's own name: a run is resumed from any folder.
+    ///
+    /// # Errors
+    /// When there is no such device, or the present folder is gone.
+    pub fn anchored(mut self) -> anyhow::Result<Self> {
+        for path in [&mut self.data.path, &mut self.pretrained.path] {
+            if !is_empty(path) {
+                *path = std::path::absolute(&*path)?;
+            }
+        }
+        self.device = pavlov_nn::device::name(pavlov_nn::device::parse(&self.device)?);
+        Ok(self)
     }
 
     /// True if there are validations.

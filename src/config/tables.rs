@@ -119,7 +119,7 @@ pub(super) fn explain(message: &str) -> String {
         let Some((name, known)) = quoted.split_first() else { continue };
         let hint = did_you_mean(name, known.iter().copied());
         let own = match known.contains(&"hyperparameters") {
-            true => "; an agent's own keys, such as those of net, stand under [hyperparameters]",
+            true => "; an agent's or a task's own keys, such as those of net, stand under [hyperparameters]",
             false => "",
         };
         return format!("{place}unknown {our_word} `{name}`{hint}; there are: {}{own}", known.join(", "));

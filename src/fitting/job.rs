@@ -69,6 +69,11 @@ impl Fit {
             true => Some(data.once(rows, &config)?),
             false => None,
         };
+        if config.validation.patience > 0 && validation.is_none() {
+            bail!(
+                "validation.patience needs samples to validate with, and there are none: set data.split.validation"
+            );
+        }
         let plan = plan(&config, training.batches_per_epoch(), validation.is_some(), task.criterion());
         let fingerprint = data.fingerprint();
         let progress = FitProgress { epoch: 0, batch: 0, fingerprint, best: None, since: 0 };
@@ -124,6 +129,7 @@ pub(super) fn build_task(
     let context = TaskContext {
         input: data.input().clone(),
         target: data.target().clone(),
+        is_normalized: data.statistics().is_some(),
         learning: config.learning.clone(),
         seed: config.seed,
         device,

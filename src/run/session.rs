@@ -195,7 +195,8 @@ impl Session {
     fn keep_if_best(&mut self, metric: f64) -> Result<()> {
         self.clock.last_evaluation = Some(metric);
         let better = |best: f64| if self.plan.highest_is_best { metric > best } else { metric < best };
-        if self.clock.best_evaluation.is_none_or(better) {
+        // A metric that is no number is never the best.
+        if !metric.is_nan() && self.clock.best_evaluation.is_none_or(better) {
             self.clock.best_evaluation = Some(metric);
             let path = self.folder.best_weights();
             let written = path.parent().map_or(Ok(()), fs::create_dir_all);

@@ -25,6 +25,11 @@ impl NetConfig {
         Defaults { init: self.init, precision: self.precision }
     }
 
+    /// A linear layer of these settings.
+    pub fn linear(&self, units: i64) -> LinearConfig {
+        LinearConfig { init: Some(self.init), precision: Some(self.precision), ..LinearConfig::new(units) }
+    }
+
     /// Describes the network that stands under this key of the configuration, for samples of `shape`, with
     /// parameters named `prefix` + `0.weight` and so on. Gives the network and the shape of one sample of its output.
     ///
@@ -55,8 +60,7 @@ impl NetConfig {
     ) -> Result<Sequential, TaskError> {
         let (network, shape) = self.build(layout, ("net", "net."), &shape_of(input), standard)?;
         let features = if each_step { last_of(&shape)? } else { shape.iter().product() };
-        let config = LinearConfig { init: Some(self.init), ..LinearConfig::new(outputs) };
-        let head = Linear::new(layout, "head.", features, &config)?;
+        let head = Linear::new(layout, "head.", features, &self.linear(outputs))?;
         // One list runs as one node where it can: the head belongs to it.
         let mut whole = Sequential::default();
         for module in network.modules() {

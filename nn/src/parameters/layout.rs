@@ -223,6 +223,14 @@ impl Layout {
         Ok(())
     }
 
+    /// Checks that a pattern names a parameter, as those of [`Layout::freeze`] must.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] with the nearest names when it names none.
+    pub fn check_name(&self, pattern: &str) -> Result<(), NnError> {
+        self.named(pattern).map(|_| ())
+    }
+
     /// The parameters that a pattern names, by their index.
     pub(crate) fn named(&self, pattern: &str) -> Result<Vec<usize>, NnError> {
         let parameters = || self.specs.iter().enumerate().filter(|(_, spec)| spec.role != Role::Buffer);

@@ -2,7 +2,7 @@
 
 use pavlov_data::Input;
 use pavlov_nn::Layout;
-use pavlov_nn::layers::{Layers, Linear, LinearConfig};
+use pavlov_nn::layers::{Layers, Linear};
 use serde::{Deserialize, Serialize};
 
 use super::model::Autoencoder;
@@ -100,6 +100,13 @@ impl TaskConfig for AutoencoderConfig {
                 "an autoencoder restores numbers, and the data is tokens: `language` learns texts".into(),
             ));
         }
+        if self.restoration == Restoration::Bernoulli && context.is_normalized {
+            return Err(TaskError::Config(
+                "restoration = \"bernoulli\" is for numbers from 0 to 1, and the data is normalised: set \
+                 data.normalize to false"
+                    .into(),
+            ));
+        }
         let mut layout = Layout::new();
         let shape = shape_of(&context.input);
         let (encoder, features) = self
@@ -107,7 +114,7 @@ impl TaskConfig for AutoencoderConfig {
             .build(&mut layout, ("encoder", "encoder."), &shape, || self.standard_encoder(&shape))?;
         let features = features.iter().product();
         let width = if self.variational { 2 * self.code } else { self.code };
-        let code = Linear::new(&mut layout, "code.", features, &LinearConfig::new(width))?;
+        let code = Linear::new(&mut layout, "code.", features, &self.encoder.linear(width))?;
         let standard = || self.standard_decoder(&shape);
         let (decoder, restored) =
             self.decoder.build(&mut layout, ("decoder", "decoder."), &[self.code], standard)?;

@@ -41,7 +41,7 @@ pub struct LearningConfig {
 pub struct PlateauConfig {
     /// The factor of the learning rate at each fall; 1 never lowers it.
     pub factor: f64,
-    /// Validations without progress before it falls.
+    /// Validations without progress that pass before it falls with the next one.
     pub patience: u64,
 }
 
@@ -92,6 +92,25 @@ impl LearningConfig {
             return wrong(format!("learning.unfreeze_at is {}: give 0 to 1", self.unfreeze_at));
         }
         Ok(())
+    }
+
+    /// The same for one of several networks: without the names of parameters, frozen or in groups, that it does not
+    /// have.
+    ///
+    /// # Errors
+    /// [`TaskError::Config`] for a name that none of the networks has.
+    pub fn for_network(&self, layout: &Layout, all: &[&Layout]) -> Result<Self, TaskError> {
+        self.optimizer.check_names(all)?;
+        let mut own = self.clone();
+        own.optimizer = self.optimizer.for_network(layout);
+        for name in &self.freeze {
+            let found: Vec<_> = all.iter().map(|layout| layout.check_name(name)).collect();
+            if let (true, Some(Err(error))) = (found.iter().all(Result::is_err), found.into_iter().next()) {
+                return Err(TaskError::Config(format!("learning.freeze: {error}")));
+            }
+        }
+        own.freeze.retain(|name| layout.check_name(name).is_ok());
+        Ok(own)
     }
 }
 
@@ -204,7 +223,8 @@ impl Learner {
         Ok(self.trainable.take_gradient_norm()?)
     }
 
-    /// Takes in a validation's value: the rate falls after `plateau.patience` of them without progress.
+    /// Takes in a validation's value: the rate falls when more than `plateau.patience` of them in a row made no
+    /// progress.
     pub fn validated(&mut self, value: f64, highest_is_best: bool) {
         let Plateau { factor, best, since } = &mut self.plateau;
         let better = best.is_none_or(|best| if highest_is_best { value > best } else { value < best });

@@ -66,6 +66,12 @@ pub struct SampleRequest {
     pub length: usize,
 }
 
+impl Default for SampleRequest {
+    fn default() -> Self {
+        Self { count: 64, seed: 0, class: None, temperature: 1.0, prompt: String::new(), length: 500 }
+    }
+}
+
 /// Samples that a model made.
 #[derive(Clone, Debug)]
 pub enum Samples {
@@ -154,6 +160,8 @@ pub struct TaskContext {
     pub input: Input,
     /// What is to be learned.
     pub target: Target,
+    /// True if inputs have been given the mean 0 and the deviation 1, so that pictures are not between 0 and 1.
+    pub is_normalized: bool,
     /// How it learns.
     pub learning: LearningConfig,
     /// The fit's seed, from which every generator of the task is derived.

@@ -55,4 +55,21 @@ impl Tensors {
             indices: batch.indices.clone(),
         })
     }
+
+    /// Several batches as one.
+    ///
+    /// # Errors
+    /// [`TaskError::Nn`] when there is no memory.
+    pub fn joined(batches: &[Self]) -> Result<Self, TaskError> {
+        let all = |of: fn(&Self) -> &Tensor| -> Result<Tensor, TaskError> {
+            Ok(Tensor::f_cat(&batches.iter().map(of).collect::<Vec<_>>(), 0)?)
+        };
+        Ok(Self {
+            rows: batches.iter().map(|batch| batch.rows).sum(),
+            inputs: all(|batch| &batch.inputs)?,
+            classes: all(|batch| &batch.classes)?,
+            targets: all(|batch| &batch.targets)?,
+            indices: batches.iter().flat_map(|batch| batch.indices.clone()).collect(),
+        })
+    }
 }

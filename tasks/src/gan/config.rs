@@ -89,6 +89,12 @@ impl TaskConfig for GanConfig {
         let Input::Image { channels, height, width } = context.input else {
             return Err(TaskError::Unsupported("a GAN makes pictures, and the data has none".into()));
         };
+        if context.is_normalized {
+            return Err(TaskError::Config(
+                "a GAN makes pictures from 0 to 1, and the data is normalised: set data.normalize to false"
+                    .into(),
+            ));
+        }
         let classes = match (&context.target, self.conditional) {
             (_, false) => 0,
             (Target::Class { names }, true) => names.len() as i64,

@@ -4,7 +4,7 @@
 //! The standard networks are DCGAN's (Radford et al. 2016). The loss is the non-saturating one, or Wasserstein's
 //! with a gradient penalty (Gulrajani et al. 2017). A conditional GAN (Mirza and Osindero 2014) makes pictures of
 //! the class that it is asked for. Each of the two networks has parameters, an optimiser and counts of its own; an
-//! update is a few steps of the discriminator and one of the generator.
+//! update is a step of the discriminator; the generator makes one after every `discriminator_steps` of them.
 
 mod config;
 mod losses;

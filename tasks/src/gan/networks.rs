@@ -1,6 +1,6 @@
 //! The generator and the discriminator.
 
-use pavlov_nn::layers::{Layers, Linear, LinearConfig, Sequential};
+use pavlov_nn::layers::{Layers, Linear, Sequential};
 use pavlov_nn::{Layout, Module, Pass};
 use tch::{Kind, Tensor};
 
@@ -50,7 +50,8 @@ impl Networks {
             standard,
         )?;
         let features = features.iter().product();
-        let head = Linear::new(&mut layouts.discriminator, "score.", features, &LinearConfig::new(1))?;
+        let head =
+            Linear::new(&mut layouts.discriminator, "score.", features, &config.discriminator.linear(1))?;
         Ok((Self { generator, discriminator, head, image, classes }, layouts))
     }
 

@@ -39,11 +39,13 @@ impl Gan {
         context: &TaskContext,
     ) -> Result<Self, TaskError> {
         let TaskContext { learning, seed, device, .. } = context;
-        let mut discriminating = learning.clone();
+        let all = [&layouts.generator, &layouts.discriminator];
+        let generating = learning.for_network(all[0], &all)?;
+        let mut discriminating = learning.for_network(all[1], &all)?;
         // The moving mean is of the network that is used, and that is the generator alone.
         discriminating.ema_decay = None;
         Ok(Self {
-            generator: Learner::new(&layouts.generator, learning, "generator", *seed, *device)?,
+            generator: Learner::new(&layouts.generator, &generating, "generator", *seed, *device)?,
             discriminator: Learner::new(
                 &layouts.discriminator,
                 &discriminating,
@@ -155,15 +157,14 @@ fn cross_entropy(scores: &Tensor, label: f64) -> Result<Tensor, TaskError> {
 
 impl Task for Gan {
     fn learn(&mut self, batches: &[Batch], progress: f64) -> Result<(), TaskError> {
-        for batch in batches {
-            let batch = self.tensors(batch)?;
-            self.discriminate(&batch, progress)?;
-            let steps = self.config.discriminator_steps as u64;
-            if self.discriminator.updates().is_multiple_of(steps) {
-                self.generate(&batch, progress)?;
-            }
+        let batches = batches.iter().map(|batch| self.tensors(batch)).collect::<Result<Vec<_>, _>>()?;
+        // Batch norm and the game look at the batch as a whole: batches that count together are one.
+        let batch = Tensors::joined(&batches)?;
+        self.discriminate(&batch, progress)?;
+        match self.discriminator.updates().is_multiple_of(self.config.discriminator_steps as u64) {
+            true => self.generate(&batch, progress),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn updates(&self) -> u64 {

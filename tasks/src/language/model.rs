@@ -1,6 +1,7 @@
 //! The language model: its loss, its measures and the texts that it writes.
 
 use pavlov_common::SeededRng;
+use pavlov_data::Vocabulary;
 use pavlov_nn::layers::Sequential;
 use pavlov_nn::{Module, Parameters, Pass};
 use rand::RngExt;
@@ -57,24 +58,6 @@ impl LanguageModel {
         Ok(shares.chunks_exact(self.vocabulary.len()).map(choose).collect())
     }
 
-    /// The tokens of a prompt: at each place the longest token that the text begins with there.
-    fn tokens_of(&self, prompt: &str) -> Result<Vec<i64>, TaskError> {
-        let (mut rest, mut tokens) = (prompt, Vec::new());
-        while !rest.is_empty() {
-            let fitting = self.vocabulary.iter().enumerate();
-            let fitting = fitting.filter(|(_, token)| !token.is_empty() && rest.starts_with(token.as_str()));
-            let Some((index, token)) = fitting.max_by_key(|(_, token)| token.len()) else {
-                let letter: String = rest.chars().take(1).collect();
-                return Err(TaskError::Unsupported(format!(
-                    "the prompt has `{letter}`, which the text that was learned does not have"
-                )));
-            };
-            tokens.push(index as i64);
-            rest = &rest[token.len()..];
-        }
-        Ok(tokens)
-    }
-
     /// True if every token is one character.
     fn of_characters(&self) -> bool {
         self.vocabulary.iter().all(|token| token.chars().count() <= 1)
@@ -118,7 +101,8 @@ impl Model for LanguageModel {
 
     fn samples(&self, parameters: &Parameters, request: &SampleRequest) -> Result<Samples, TaskError> {
         let mut rng = SeededRng::seeded(request.seed);
-        let prompt = self.tokens_of(&request.prompt)?;
+        let vocabulary = Vocabulary::of_list(&self.vocabulary)?;
+        let prompt = vocabulary.encode(&request.prompt)?;
         // Without a prompt each text begins with a token by chance.
         let begin = |rng: &mut SeededRng| match prompt.is_empty() {
             true => vec![rng.random_range(0..self.vocabulary.len()) as i64],
@@ -129,9 +113,6 @@ impl Model for LanguageModel {
             let next = self.draw(parameters, &texts, request.temperature, &mut rng)?;
             texts.iter_mut().zip(next).for_each(|(text, token)| text.push(token));
         }
-        let separator = if self.of_characters() { "" } else { " " };
-        let word = |token: &i64| self.vocabulary[*token as usize].as_str();
-        let text = |tokens: &Vec<i64>| tokens.iter().map(word).collect::<Vec<_>>().join(separator);
-        Ok(Samples::Texts(texts.iter().map(text).collect()))
+        Ok(Samples::Texts(texts.iter().map(|tokens| vocabulary.decode(tokens)).collect()))
     }
 }
