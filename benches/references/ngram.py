@@ -2,19 +2,19 @@
 
     python benches/references/ngram.py TEXT [--orders 6] [--length 64]
 
-Needs numpy. `scripts/fetch-texts` brings a text. The models learn from the first nine tenths and are measured on the
-last tenth, as Pavlov's data set `text` cuts it: in windows of `--length` characters, of which the last tenth is for
-testing, each character but the first of the tenth predicted once. Nothing is chosen by the tenth. The alphabet is that
-of the whole text, as Pavlov's is.
+Needs numpy. `scripts/fetch-texts` brings a text. The models learn from the first nine tenths and are measured
+on the last tenth, as Pavlov's data set `text` cuts it: in windows of `--length` characters, of which the last
+tenth is for testing, each character but the first of the tenth predicted once. Nothing is chosen by the
+tenth. The alphabet is that of the whole text, as Pavlov's is.
 
-An n-gram model predicts a character c from the n - 1 before it, the history h, and mixes in the model of the history
-without its first character, h', down to all characters alike. Two ways, both interpolated:
+An n-gram model predicts a character c from the n - 1 before it, the history h, and mixes in the model of the
+history without its first character, h', down to all characters alike. Two ways, both interpolated:
 
-* Witten and Bell 1991: P(c | h) = (count(hc) + T(h) P(c | h')) / (count(h) + T(h)), where T(h) is the number of
-  different characters that followed h.
-* Kneser and Ney 1995, modified by Chen and Goodman 1999: a discount of D1, D2 or D3 is taken off each count of 1, 2 or
-  more, and what was taken off is the weight of P(c | h'). Shorter histories than the longest count in how many
-  different contexts hc was seen, instead of how often.
+* Witten and Bell 1991: P(c | h) = (count(hc) + T(h) P(c | h')) / (count(h) + T(h)), where T(h) is the number
+  of different characters that followed h.
+* Kneser and Ney 1995, modified by Chen and Goodman 1999: a discount of D1, D2 or D3 is taken off each count
+  of 1, 2 or more, and what was taken off is the weight of P(c | h'). Shorter histories than the longest count
+  in how many different contexts hc was seen, instead of how often.
 
 The history goes on from window to window here, where a model that reads windows begins each without one.
 """
@@ -26,7 +26,7 @@ import numpy as np
 
 
 class Counts:
-    """The counts of all strings of `order` characters, as numbers in base `alphabet`, and sums over each history."""
+    """The counts of strings of one length, as numbers in base `alphabet`, and sums over each history."""
 
     def __init__(self, strings, counts, alphabet):
         self.strings, self.counts, self.alphabet = strings, counts, alphabet
@@ -120,7 +120,8 @@ def main():
     windows = (len(tokens) - 1) // options.length
     trained = (windows - windows // 10) * options.length
     tokens = tokens[: windows * options.length + 1].astype(np.int64)
-    print(f"{trained:,} characters to learn from, {len(tokens) - trained - 1:,} to test, {len(alphabet)} different ones")
+    tested = len(tokens) - trained - 1
+    print(f"{trained:,} characters to learn from, {tested:,} to test, {len(alphabet)} different ones")
     print(f"{'n':>2}{'Witten-Bell':>13}{'Kneser-Ney':>13}   bits per character")
     for order, wb, kn in bits(tokens, trained, len(alphabet), options.orders):
         print(f"{order:2}{wb:13.3f}{kn:13.3f}", flush=True)

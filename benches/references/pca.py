@@ -4,15 +4,17 @@
     python benches/references/pca.py pictures.npz [--components 2 8 16 32]
     python benches/references/pca.py --npy train.npy [--test test.npy]
 
-Needs numpy. The mean and the components of the largest variance are computed from the pictures to train on; each
-held-out picture is replaced by its projection on the mean and the first k components, and the error is the mean of
-(restored - original)^2 over all pixels of all held-out pictures. That is the least error of any linear autoencoder with
-a code of k numbers on the pictures to train on. k = 0 restores the mean picture alone.
+Needs numpy. The mean and the components of the largest variance are computed from the pictures to train on;
+each held-out picture is replaced by its projection on the mean and the first k components, and the error is
+the mean of (restored - original)^2 over all pixels of all held-out pictures. That is the least error of any
+linear autoencoder with a code of k numbers on the pictures to train on. k = 0 restores the mean picture
+alone.
 
-Files: a table of numbers without a header (`.csv`), a picture a row, the pixels first (`--pixels` of them, otherwise all
-columns but the last, the class); an `.npz` with the arrays `train` and `test`, or with one array; an `.npy` array
-[pictures, pixels], of more dimensions too. Without a test part a share of the pictures, drawn by `--seed`, is held out.
-Pixels are divided by `--scale`, so that errors are those of numbers from 0 to 1.
+Files: a table of numbers without a header (`.csv`), a picture a row, the pixels first (`--pixels` of them,
+otherwise all columns but the last, the class); an `.npz` with the arrays `train` and `test`, or with one
+array; an `.npy` array [pictures, pixels], of more dimensions too. Without a test part a share of the
+pictures, drawn by `--seed`, is held out. Pixels are divided by `--scale`, so that errors are those of numbers
+from 0 to 1.
 """
 
 import argparse
@@ -28,7 +30,8 @@ def read(path, pixels):
             if {"train", "test"} <= set(arrays.files):
                 return rows(arrays["train"]), rows(arrays["test"])
             if len(arrays.files) != 1:
-                raise SystemExit(f"{path.name} has the arrays {arrays.files}: give one, or `train` and `test`")
+                given = ", ".join(arrays.files)
+                raise SystemExit(f"{path.name} has the arrays {given}: give one, or `train` and `test`")
             return rows(arrays[arrays.files[0]]), None
     if path.suffix == ".npy":
         return rows(np.load(path)), None
@@ -66,7 +69,7 @@ def main():
     parser.add_argument("--pixels", type=int, help="the columns of a table that are pixels")
     parser.add_argument("--scale", type=float, default=1.0, help="what pixels are divided by")
     parser.add_argument("--components", type=int, nargs="+", default=[0, 2, 4, 8, 16, 32, 64])
-    parser.add_argument("--held-out", type=float, default=0.1, help="the share that is held out, without a test part")
+    parser.add_argument("--held-out", type=float, default=0.1, help="the share to test, without a test part")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     path = options.npy or options.file

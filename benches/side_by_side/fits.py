@@ -1,4 +1,4 @@
-"""Fits of models beside PyTorch, eager and compiled: the same networks, data and settings, one machine, one run.
+"""Fits of models beside PyTorch: the same networks, data and settings, the same machine, one run.
 
     make setup && cargo build --release
     python -m venv /tmp/side-by-side
@@ -6,18 +6,24 @@
     /tmp/side-by-side/bin/python benches/side_by_side/fits.py [--repeats 3] [--threads 1 2] [--scale 1]
         [--only cnn autoencoder gan lstm transformer] [--json fits.json]
 
-The data is made here from a seed and given to both: pictures of 28 x 28 of ten classes as IDX files, a text of made-up
-words as a text file. A repeat fits each rival once, one after the other, from new weights, for the same number of
-updates. The rate is that of the later updates alone: Pavlov fits twice, a shorter and a longer time, and the difference
-of the wall times of the two processes counts; PyTorch's clock starts behind the updates that the shorter fit has, its
-compilation among them. Figures are medians over the repeats; the losses are means over the last 50 updates of the whole
-fit. The numbers of parameters are compared before anything is timed.
+The data is made here from a seed and given to both: pictures of 28 x 28 of ten classes as IDX files, a text
+of made-up words as a text file. A repeat fits each rival once, one after the other, from new weights, for the
+same number of updates. The rate is that of the later updates alone: Pavlov fits twice, a shorter and a longer
+time, and the difference of the median wall times of the two processes counts; PyTorch's clock starts behind
+the updates that the shorter fit has, its compilation among them. Figures are medians over the repeats; the
+losses are means over the last 50 updates of the whole fit. Networks of different numbers of parameters end
+the comparison.
 
 With one thread a rival has one core, which Pavlov's reader of batches shares; with more it has them all.
 Pavlov pays for its batches, its checks and its log of every 50 updates, with validation and augmentation off.
-PyTorch has whatever makes it faster: tensors that are ready in memory, picked by a permutation, without a loader; Adam
-and its gradients fused (`fused=True`); no number read back before the end. `--keep-memory` lets PyTorch's C library
-keep freed memory by glibc's environment, as Pavlov has it by itself.
+PyTorch has whatever makes it faster: tensors that are ready in memory, picked by a permutation, without a
+loader; a fused Adam (`fused=True`); no number read back before the end; for convolutions the memory format
+`channels_last` as forms of their own. `--keep-memory` lets PyTorch's C library keep freed memory by glibc's
+environment, as Pavlov has it by itself.
+
+Of Pavlov's two ways to the same figure, the wall times and its own log, the table has the first, and says so
+where the second differs by more than a tenth: the machine was not quiet then, or the fit too short
+(`--scale`).
 """
 
 import argparse
@@ -26,7 +32,6 @@ import json
 import os
 import platform
 import random
-import statistics
 import struct
 import subprocess
 import sys
@@ -34,6 +39,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 
@@ -47,14 +53,20 @@ TRAINED = WINDOWS - WINDOWS // 10
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 VOCABULARY = len(LETTERS) * 2 + len(" .,?\n")
 LOGGED = 50
-FORMS = ["eager", "compile"]
+FORMS = ("eager", "compile")
+# The forms of networks of images.
+IMAGE_FORMS = (*FORMS, "eager, channels last", "compile, channels last")
 # glibc's words for what pavlov_nn::keep_memory sets.
-KEPT_MEMORY = {"MALLOC_MMAP_THRESHOLD_": "33554432", "MALLOC_TRIM_THRESHOLD_": "1073741824", "MALLOC_TOP_PAD_": "16777216"}
+KEPT_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    "MALLOC_TOP_PAD_": str(16 << 20),
+}
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One comparison: a task of Pavlov with its settings, and PyTorch's network of the same name in `networks`."""
+    """A task of Pavlov with its settings. `networks` has PyTorch's network of the same name."""
 
     title: str
     task: str
@@ -64,6 +76,7 @@ class Workload:
     updates: tuple[int, int]
     losses: tuple[str, ...]
     settings: str
+    forms: tuple[str, ...] = FORMS
     # What the rate counts, and how many of them an example has.
     unit: str = "samples/s"
     per_example: int = 1
@@ -73,12 +86,19 @@ class Workload:
 
 
 IMAGE = {"dataset": "idx", "batch": 64}
-TEXT = {"dataset": "text", "batch": 32, "unit": "characters/s", "per_example": STEPS, "losses": ("train/loss",)}
+TEXT = {
+    "dataset": "text",
+    "batch": 32,
+    "unit": "characters/s",
+    "per_example": STEPS,
+    "losses": ("train/loss",),
+}
 WORKLOADS = {
     "cnn": Workload(
         title="Classifier of 28 x 28: 2 convolutions of 3 x 3 (32, 64) with pools, 128, 10; batch 64",
         task="classifier",
-        updates=(50, 250),
+        forms=IMAGE_FORMS,
+        updates=(100, 500),
         losses=("train/loss",),
         settings="""
             [hyperparameters.net]
@@ -107,6 +127,7 @@ WORKLOADS = {
     "gan": Workload(
         title="DCGAN of 28 x 28: 2 transposed and 2 plain convolutions of 4 x 4 (128, 64; 64, 128); batch 64",
         task="gan",
+        forms=IMAGE_FORMS,
         updates=(50, 150),
         losses=("train/discriminator_loss", "train/generator_loss"),
         settings="""
@@ -133,7 +154,7 @@ WORKLOADS = {
         **TEXT,
     ),
     "transformer": Workload(
-        title="Characters: transformer of 4 layers, width 128, 4 heads, feedforward 512, causal; 64 steps, batch 32",
+        title="Characters: causal transformer, 4 layers of 128, 4 heads, feedforward 512; 64 steps, batch 32",
         task="language",
         updates=(50, 250),
         settings=f"""
@@ -141,8 +162,9 @@ WORKLOADS = {
             layers = [
                 {{ embedding = {{ vocabulary = {VOCABULARY}, width = 128 }} }},
                 "position_embedding",
-                {{ transformer = {{ layers = 4, heads = 4, feedforward = 512, causal = true, norm_first = true,
-                    dropout = 0.0 }} }},
+                {{ transformer = {{
+                    layers = 4, heads = 4, feedforward = 512, causal = true, norm_first = true, dropout = 0.0
+                }} }},
             ]
         """,
         clip=1.0,
@@ -155,7 +177,7 @@ WORKLOADS = {
 
 
 def pictures():
-    """Bytes [samples, 28, 28] and classes: ten smooth patterns, moved by up to 2 pixels, of uneven strength, noisy.
+    """Bytes [samples, 28, 28] and classes: ten smooth patterns, moved, of uneven strength, noisy.
 
     A fifth of the classes are drawn by chance, so that the loss has a floor that all must come to.
     """
@@ -166,13 +188,14 @@ def pictures():
     patterns /= patterns.max(axis=(1, 2), keepdims=True)
     kinds, moves = rng.integers(0, CLASSES, SAMPLES), rng.integers(0, 5, (SAMPLES, 2))
     cut = [patterns[kind, y : y + SIDE, x : x + SIDE] for kind, (y, x) in zip(kinds, moves, strict=True)]
-    images = np.stack(cut) * rng.uniform(0.5, 1.0, (SAMPLES, 1, 1)) + rng.normal(0.0, 0.1, (SAMPLES, SIDE, SIDE))
+    images = np.stack(cut) * rng.uniform(0.5, 1.0, (SAMPLES, 1, 1))
+    images += rng.normal(0.0, 0.1, images.shape)
     classes = np.where(rng.random(SAMPLES) < 0.2, rng.integers(0, CLASSES, SAMPLES), kinds)
     return (images.clip(0, 1) * 255).round().astype(np.uint8), classes.astype(np.uint8)
 
 
 def text():
-    """WINDOWS windows of 64 characters and one more: sentences of 600 made-up words, some far more frequent."""
+    """A text of WINDOWS windows and one character: sentences of 600 made-up words, some far more frequent."""
     rng = random.Random(0)
     syllables = [first + second for first in LETTERS for second in "aeiou"]
     words = ["".join(rng.choices(syllables, k=rng.randint(1, 3))) for _ in range(600)]
@@ -243,13 +266,15 @@ def pavlov_fit(work, folder, threads, seed, updates):
         subprocess.run(command, check=True, preexec_fn=lambda: pin(threads))
         seconds = time.perf_counter() - start
         with (run / "progress.csv").open() as file:
-            rows = [{name: float(value or "nan") for name, value in row.items()} for row in csv.DictReader(file)]
+            rows = [
+                {tag: float(value or "nan") for tag, value in row.items()} for row in csv.DictReader(file)
+            ]
         tensors = next((run / "checkpoints").glob("*/tensors.safetensors"))
         return seconds, rows, parameters_in(tensors)
 
 
 def parameters_in(path):
-    """Numbers that learn in a checkpoint, by the header of its tensors: all but the statistics of batch norms."""
+    """How many numbers of a checkpoint learn, by its header: all but the statistics of batch norms."""
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         header = json.loads(file.read(length))
@@ -266,8 +291,8 @@ def pavlov(work, folder, threads, seed, updates):
     times = {int(row["time/total_updates"]): row["time/time_elapsed"] for row in rows}
     return {
         "seconds": whole - short,
-        "seconds_by_log": times[after] - times[before],
         "walls": [short, whole],
+        "seconds_by_log": times[after] - times[before],
         "losses": [rows[-1][tag] for tag in work.losses],
         "parameters": parameters,
     }
@@ -283,7 +308,8 @@ def networks(name):
     if name == "cnn":
         layers = [nn.Conv2d(1, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
         layers += [nn.Conv2d(32, 64, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
-        return [nn.Sequential(*layers, nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, CLASSES))]
+        layers += [nn.Flatten(), nn.Linear(3136, 128), nn.ReLU(), nn.Linear(128, CLASSES)]
+        return [nn.Sequential(*layers)]
     if name == "autoencoder":
         encoder = [nn.Flatten(), nn.Linear(784, 128), nn.ReLU(), nn.Linear(128, 32)]
         return [nn.Sequential(*encoder, nn.Linear(32, 128), nn.ReLU(), nn.Linear(128, 784))]
@@ -379,7 +405,10 @@ class Rival:
         self.torch, self.name, self.work = torch, name, WORKLOADS[name]
         self.data = tensors(name)
         self.nets = networks(name)
-        build = torch.compile if form == "compile" else lambda function: function
+        if "channels last" in form:
+            self.data = self.data[0].contiguous(memory_format=torch.channels_last), self.data[1]
+            self.nets = [net.to(memory_format=torch.channels_last) for net in self.nets]
+        build = torch.compile if form.startswith("compile") else lambda function: function
         bce = F.binary_cross_entropy_with_logits
 
         def alike(scores, label):
@@ -406,8 +435,10 @@ class Rival:
         torch.manual_seed(seed)
         for net, new in zip(self.nets, networks(self.name), strict=True):
             net.load_state_dict(new.state_dict())
-        betas = (work.beta1, 0.999)
-        self.optimizers = [torch.optim.Adam(net.parameters(), work.rate, betas, fused=True) for net in self.nets]
+        self.optimizers = [
+            torch.optim.Adam(net.parameters(), work.rate, betas=(work.beta1, 0.999), fused=True)
+            for net in self.nets
+        ]
 
     def step(self, number, loss):
         optimizer, net = self.optimizers[number], self.nets[number]
@@ -498,8 +529,10 @@ def compare(name, threads, options, folder):
     before, after = (round(count * options.scale / LOGGED) * LOGGED for count in work.updates)
     # Whole rows of Pavlov's log.
     updates = (max(before, LOGGED), max(after, 2 * LOGGED))
-    servers = {form: Server(name, form, threads, options.keep_memory) for form in FORMS}
-    results = {rival: [] for rival in ["Pavlov", *FORMS]}
+    servers = {form: Server(name, form, threads, options.keep_memory) for form in work.forms}
+    results = {rival: [] for rival in ("Pavlov", *work.forms)}
+    # The first start of a program reads it from the disk.
+    pavlov_fit(work, folder, threads, 0, LOGGED)
     for seed in range(options.repeats):
         for rival, measured in results.items():
             load = os.getloadavg()[0]
@@ -507,30 +540,38 @@ def compare(name, threads, options, folder):
                 result = pavlov(work, folder, threads, seed, updates)
             else:
                 result = servers[rival].fit(seed, updates)
-            examples = (updates[1] - updates[0]) * work.batch
-            rate = examples * work.per_example / result["seconds"]
-            measured.append({"seed": seed, "load_before": load, "rate": rate, **result})
+            measured.append({"seed": seed, "load_before": load, **result})
     for server in servers.values():
         server.close()
     counts = {rival: measured[0]["parameters"] for rival, measured in results.items()}
     assert len(set(counts.values())) == 1, f"networks of different sizes: {counts}"
-    show(f"{work.title}, {threads} thread{'s' * (threads > 1)}", work, results, updates)
-    return {"workload": name, "threads": threads, "updates": updates, "unit": work.unit, "results": results}
+    amount = (updates[1] - updates[0]) * work.batch * work.per_example
+    rates = {rival: amount / seconds_of(measured) for rival, measured in results.items()}
+    show(f"{work.title}; {threads} thread{'s' * (threads > 1)}", work, amount, rates, results)
+    logged = amount / median(result["seconds_by_log"] for result in results["Pavlov"])
+    if not 0.9 < rates["Pavlov"] / logged < 1.1:
+        print(f"  by its own log Pavlov has {logged:.0f}: measure again on a quiet machine, or longer")
+    comparison = {"workload": name, "threads": threads, "updates": updates, "unit": work.unit}
+    return {**comparison, "rates": rates, "pavlov_by_log": logged, "results": results}
 
 
-def show(title, work, results, updates):
-    def medians(rival, of):
-        return statistics.median(map(of, results[rival]))
+def seconds_of(measured):
+    """The median time of the updates that count; of two processes the difference of the medians."""
+    if "walls" not in measured[0]:
+        return median(result["seconds"] for result in measured)
+    short, whole = (median(result["walls"][place] for result in measured) for place in (0, 1))
+    return whole - short
 
-    rates = {rival: medians(rival, lambda result: result["rate"]) for rival in results}
-    fastest = max(rates[form] for form in FORMS)
-    print(f"\n{title}\n{'':18}{work.unit:>14}{'x faster PyTorch':>18}  {f'loss after {updates[1]:,}':<20}all")
+
+def show(title, work, amount, rates, results):
+    fastest = max(rates[form] for form in work.forms)
+    print(f"\n{title}\n{'':32}{work.unit:>14}{'x fastest PyTorch':>19}  {'last loss':<17}all")
     for rival, rate in rates.items():
-        losses = [medians(rival, lambda result, place=place: result["losses"][place]) for place in range(len(work.losses))]
-        shown = " / ".join(f"{loss:.4f}" for loss in losses)
-        every = " ".join(f"{result['rate']:.0f}" for result in results[rival])
+        columns = zip(*(result["losses"] for result in results[rival]), strict=True)
+        losses = " / ".join(f"{median(column):.4f}" for column in columns)
+        every = " ".join(f"{amount / result['seconds']:.0f}" for result in results[rival])
         label = rival if rival == "Pavlov" else f"PyTorch, {rival}"
-        print(f"{label:18}{rate:14.0f}{rate / fastest:18.2f}  {shown:<20}{every}", flush=True)
+        print(f"{label:32}{rate:14.0f}{rate / fastest:19.2f}  {losses:<17}{every}", flush=True)
 
 
 def machine():
@@ -538,14 +579,15 @@ def machine():
     from importlib.metadata import version
 
     lines = Path("/proc/cpuinfo").read_text().splitlines()
-    model = next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
-    said = subprocess.run([TARGET / "release" / "pavlov", "--version"], capture_output=True, text=True, check=True)
+    models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    command = [TARGET / "release" / "pavlov", "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     return {
-        "processor": model,
+        "processor": models[0] if models else platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
         "torch": version("torch"),
-        "pavlov": said.stdout.strip(),
+        "pavlov": said.strip(),
     }
 
 

@@ -345,3 +345,7 @@ pub fn check_loss(loss: &Tensor, indices: &[usize]) -> Result<(), TaskError> {
 pub fn in_key(key: &str) -> impl Fn(NnError) -> TaskError + '_ {
     move |error| TaskError::Config(format!("{key}: {error}"))
 }
+
+#[cfg(test)]
+#[path = "learning_tests.rs"]
+mod tests;
