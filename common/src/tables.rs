@@ -19,7 +19,11 @@ pub fn merge_tables(base: &mut Table, over: Table) {
 }
 
 fn same_kind(below: &Table, above: &Table) -> bool {
-    above.get("kind").is_none_or(|kind| below.get("kind") == Some(kind))
+    match (below.get("kind"), above.get("kind")) {
+        (Some(below), Some(above)) => below == above,
+        // A table that has no kind yet gets one.
+        _ => true,
+    }
 }
 
 /// A table that is no `T`: the path of the key, and serde's message about it.
@@ -58,6 +62,14 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+
+    #[test]
+    fn a_kind_that_is_set_later_leaves_what_was_set_before() {
+        let mut base: Table = "[options]\nheader = false".parse().unwrap();
+        merge_tables(&mut base, "[options]\nkind = \"none\"".parse().unwrap());
+        assert_eq!(base["options"]["header"].as_bool(), Some(false));
+        assert_eq!(base["options"]["kind"].as_str(), Some("none"));
+    }
 
     #[test]
     fn another_kind_replaces_the_whole_table() {
