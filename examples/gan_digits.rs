@@ -11,7 +11,8 @@ use pavlov::{Fitted, Registries, fit};
 
 fn main() -> Result<()> {
     let registries = Registries::bundled();
-    // Networks of linear layers and pictures of 16 x 16, so that it takes seconds; the standard ones are DCGAN's.
+    // Networks of linear layers and pictures of 16 x 16, so that it takes seconds; the standard ones are
+    // DCGAN's.
     let sets = [
         "conditional=true",
         "data.options.count=3000",

@@ -65,9 +65,9 @@ pub fn train(
     session.run(&AtomicBool::new(false), &mut run::Terminal::new())
 }
 
-/// Fits `task` to the data set `data` with the preset of the two and `key=value` settings. The run has a new folder
-/// below `runs/`, which is given back to be opened as [`fitting::Fitted`], and a line of progress on the standard
-/// error.
+/// Fits `task` to the data set `data` with the preset of the two and `key=value` settings. The run has a new
+/// folder below `runs/`, which is given back to be opened as [`fitting::Fitted`], and a line of progress on
+/// the standard error.
 ///
 /// # Errors
 /// When a name or setting is wrong, or the fit fails; the message says what to do.

@@ -1,4 +1,5 @@
-//! Writes the pictures of a data set as NumPy arrays, split as a fit splits them: for comparisons with other programs.
+//! Writes the pictures of a data set as NumPy arrays, split as a fit splits them: for comparisons with other
+//! programs.
 //!
 //! ```text
 //! cargo run --release -p pavlov-data --example export digits FOLDER [SEED]

@@ -10,8 +10,8 @@
 //!
 //! # A data set of one's own
 //!
-//! A data set implements [`Dataset`] and is registered by a name; splits, transforms, statistics and the loader
-//! work on it as on the bundled ones.
+//! A data set implements [`Dataset`] and is registered by a name; splits, transforms, statistics and the
+//! loader work on it as on the bundled ones.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -28,9 +28,9 @@ impl Default for SplitConfig {
 ///
 /// A sample's part depends on the seed and on its [`Dataset::identity`], not on its place: a data set whose
 /// files were listed in another order is split alike, and each part lists its samples in an order that
-/// depends on the same two numbers. Samples of one identity, duplicates or the words of one speaker, go to the
-/// same part, whatever their classes.
-/// Each class gives its share to each part. The samples of [`Dataset::test_begin`] keep their order.
+/// depends on the same two numbers. Samples of one identity, duplicates or the words of one speaker, go to
+/// the same part, whatever their classes. Each class gives its share to each part. The samples of
+/// [`Dataset::test_begin`] keep their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Splits {
     /// The samples to train on.

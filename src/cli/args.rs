@@ -159,7 +159,8 @@ pub(super) struct SampleArgs {
     /// The seed of the samples
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
-    /// The class of all samples, by its number, for models that make samples of a class [default: all in turn]
+    /// The class of all samples, by its number, for models that make samples of a class [default: all in
+    /// turn]
     #[arg(long, value_name = "N")]
     pub(super) class: Option<usize>,
     /// How far texts depart from the likeliest one: 1 as learned, near 0 hardly

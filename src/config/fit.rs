@@ -32,7 +32,8 @@ const FIT_KEYS: [&str; 14] = [
     "hyperparameters",
 ];
 
-/// Everything that makes a fit what it is. Two fits of one configuration on one machine give the same numbers.
+/// Everything that makes a fit what it is. Two fits of one configuration on one machine give the same
+/// numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FitConfig {
@@ -53,8 +54,8 @@ pub struct FitConfig {
     /// Threads that libtorch may use within one operation. More than one pays for large networks only.
     #[serde(default = "one")]
     pub threads: usize,
-    /// Threads that share the passes of small networks, as many as there are cores at most. The numbers do not
-    /// depend on it.
+    /// Threads that share the passes of small networks, as many as there are cores at most. The numbers do
+    /// not depend on it.
     #[serde(default = "two")]
     pub update_threads: u32,
     /// The log.

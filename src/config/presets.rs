@@ -18,8 +18,8 @@ const FILES: &[(&str, &str)] = &[
     ("td3", include_str!("../presets/td3.toml")),
 ];
 
-/// The presets of tasks, each with `datasets` where an agent's has `environments`. The entry for `*` is for all
-/// data sets; that of a data set itself comes on top of it.
+/// The presets of tasks, each with `datasets` where an agent's has `environments`. The entry for `*` is for
+/// all data sets; that of a data set itself comes on top of it.
 const TASK_FILES: &[(&str, &str)] = &[
     ("autoencoder", include_str!("../presets/tasks/autoencoder.toml")),
     ("classifier", include_str!("../presets/tasks/classifier.toml")),

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PretrainedConfig {
-    /// A run's folder, whose best weights are taken, or a file of safetensors, PyTorch's names included; empty for
-    /// none.
+    /// A run's folder, whose best weights are taken, or a file of safetensors, PyTorch's names included;
+    /// empty for none.
     pub path: PathBuf,
     /// From the names in the file to the network's: one start of a name is taken for another.
     pub rename: Vec<Rename>,

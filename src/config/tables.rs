@@ -28,8 +28,8 @@ pub(super) const RUN_KEYS: [&str; 17] = [
     "hyperparameters",
 ];
 
-/// `a.b=1` as a table: at the top for the keys of a run, else below `hyperparameters`. The value is TOML, or else
-/// a string.
+/// `a.b=1` as a table: at the top for the keys of a run, else below `hyperparameters`. The value is TOML, or
+/// else a string.
 pub(super) fn parse_set(set: &str, run_keys: &[&str]) -> Result<Table, ConfigError> {
     let Some((key, value)) = set.split_once('=') else {
         return Err(ConfigError::Key(format!(

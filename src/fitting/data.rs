@@ -21,8 +21,8 @@ pub struct FitData {
 }
 
 impl FitData {
-    /// Opens the data of a fit. Inputs are normalised by these statistics, or if there are none by those of the
-    /// training samples.
+    /// Opens the data of a fit. Inputs are normalised by these statistics, or if there are none by those of
+    /// the training samples.
     ///
     /// # Errors
     /// When a file is damaged, or the settings do not fit the data.

@@ -97,8 +97,8 @@ impl Fit {
         &self.data
     }
 
-    /// Gives the model the weights that it is to begin with, once, and says what fitted. A fit that is resumed
-    /// does not ask for them.
+    /// Gives the model the weights that it is to begin with, once, and says what fitted. A fit that is
+    /// resumed does not ask for them.
     ///
     /// # Errors
     /// When they cannot be read, or nothing fits.

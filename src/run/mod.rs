@@ -1,5 +1,5 @@
-//! A run of any kind: its folder with configuration, log, checkpoints and best weights; the session that drives
-//! its [`Job`]; the progress that users see.
+//! A run of any kind: its folder with configuration, log, checkpoints and best weights; the session that
+//! drives its [`Job`]; the progress that users see.
 
 mod checkpoint;
 mod clock;

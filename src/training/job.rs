@@ -120,8 +120,8 @@ impl Training {
         build_agent(config, registries, envs.observation_space(), envs.action_space())
     }
 
-    /// Gives the agent the weights that it is to begin with, once, and says what fitted. A run that is resumed
-    /// does not ask for them.
+    /// Gives the agent the weights that it is to begin with, once, and says what fitted. A run that is
+    /// resumed does not ask for them.
     ///
     /// # Errors
     /// When they cannot be read, or nothing fits.

@@ -11,8 +11,8 @@ use crate::run::pretrained;
 const BACKBONES: [&str; 2] = ["backbone.", "features."];
 const ENCODERS: [&str; 3] = ["net.", "encoder.", ""];
 
-/// Gives the agent those of the weights that fit: by their names; else what an encoder or a classifier has in its
-/// layers for what the agent has in its backbone, layer by layer.
+/// Gives the agent those of the weights that fit: by their names; else what an encoder or a classifier has in
+/// its layers for what the agent has in its backbone, layer by layer.
 pub(super) fn load(agent: &mut dyn Agent, config: &PretrainedConfig) -> Result<String> {
     let given = pretrained::read(config)?;
     let mut own = agent.weights()?;

@@ -1,8 +1,8 @@
 //! Models that learn from data: classifiers, regression, autoencoders, GANs, language models.
 //!
-//! A [`Task`] takes batches and makes updates; the loop around it owns data, clock and files. Most tasks are a
-//! [`Model`], which says what its loss is and what is measured; [`Supervised`] is the rest. Nothing here starts
-//! threads, opens files or prints.
+//! A [`Task`] takes batches and makes updates; the loop around it owns data, clock and files. Most tasks are
+//! a [`Model`], which says what its loss is and what is measured; [`Supervised`] is the rest. Nothing here
+//! starts threads, opens files or prints.
 //!
 //! * [`core`]: the vocabulary, errors, how networks learn, pictures;
 //! * [`networks`]: the standard networks, and lists of layers of the user's own;

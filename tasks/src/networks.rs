@@ -31,7 +31,8 @@ impl NetConfig {
     }
 
     /// Describes the network that stands under this key of the configuration, for samples of `shape`, with
-    /// parameters named `prefix` + `0.weight` and so on. Gives the network and the shape of one sample of its output.
+    /// parameters named `prefix` + `0.weight` and so on. Gives the network and the shape of one sample of its
+    /// output.
     ///
     /// # Errors
     /// [`TaskError::Config`] naming the layer that does not fit.
@@ -46,8 +47,8 @@ impl NetConfig {
         build(layout, prefix, shape, &layers, self.defaults()).map_err(in_key(&format!("{key}.layers")))
     }
 
-    /// The same under the key `net`, with a linear layer named `head.` after it that gives rows of this width:
-    /// one of each sample, or one of each step of a sequence.
+    /// The same under the key `net`, with a linear layer named `head.` after it that gives rows of this
+    /// width: one of each sample, or one of each step of a sequence.
     ///
     /// # Errors
     /// [`TaskError::Config`] naming the layer that does not fit.

@@ -7,8 +7,9 @@ use super::item::{Built, Item, Short, Site};
 use super::{at_least, unfit, wrong_input};
 use crate::{Init, Layout, Module, NnError, ParameterId, Pass};
 
-/// Adds a learned vector to each step of a sequence, by its place (Vaswani et al. 2017, section 3.5). In a list
-/// of layers: `"position_embedding"`, or `{ position_embedding = 128 }` for sequences of up to 128 steps.
+/// Adds a learned vector to each step of a sequence, by its place (Vaswani et al. 2017, section 3.5). In a
+/// list of layers: `"position_embedding"`, or `{ position_embedding = 128 }` for sequences of up to 128
+/// steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PositionEmbeddingConfig {

@@ -105,7 +105,8 @@ macro_rules! recurrent_layers {
 }
 
 recurrent_layers! {
-    /// Long short-term memory. In a list of layers: `{ lstm = 128 }`, or `{ lstm = { size = 128, layers = 2 } }`.
+    /// Long short-term memory. In a list of layers: `{ lstm = 128 }`, or `{ lstm = { size = 128, layers = 2 }
+    /// }`.
     LstmConfig, Cell::Lstm;
     /// Gated recurrent units. In a list of layers: `{ gru = 128 }`, or `{ gru = { size = 64, bidirectional =
     /// true } }`.

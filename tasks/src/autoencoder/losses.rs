@@ -5,8 +5,8 @@ use tch::{Kind, Tensor};
 use super::config::Restoration;
 use crate::core::TaskError;
 
-/// The error of restored inputs, f32 `[rows]`: sums over a sample's numbers. For [`Restoration::Bernoulli`] the
-/// outputs are logits, and the error is `-ln p(x)` in nats.
+/// The error of restored inputs, f32 `[rows]`: sums over a sample's numbers. For [`Restoration::Bernoulli`]
+/// the outputs are logits, and the error is `-ln p(x)` in nats.
 ///
 /// # Errors
 /// [`TaskError::Nn`] when the shapes do not fit.

@@ -7,8 +7,8 @@ use tch::{Kind, Reduction, Tensor};
 
 use crate::core::TaskError;
 
-/// The mean cross entropy of logits, f32 `[rows, classes]`, and classes, i64 `[rows]`: `-sum_c q_c ln p_c`, where
-/// `q` is `1 - smoothing` at the label and `smoothing / classes` everywhere in addition.
+/// The mean cross entropy of logits, f32 `[rows, classes]`, and classes, i64 `[rows]`: `-sum_c q_c ln p_c`,
+/// where `q` is `1 - smoothing` at the label and `smoothing / classes` everywhere in addition.
 ///
 /// # Errors
 /// [`TaskError::Nn`] when the shapes do not fit.

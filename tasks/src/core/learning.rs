@@ -23,8 +23,8 @@ pub struct LearningConfig {
     pub gradient_clip_norm: Option<f64>,
     /// The factor of the sum of all weights' absolute values in the loss (biases and norms are left out).
     pub l1: f64,
-    /// The share of the weights' moving mean that each update keeps, or "off". Validation, and the weights that
-    /// are kept, are the mean's.
+    /// The share of the weights' moving mean that each update keeps, or "off". Validation, and the weights
+    /// that are kept, are the mean's.
     #[serde(with = "optional")]
     pub ema_decay: Option<f64>,
     /// Lowers the learning rate when validations no longer become better.
@@ -94,8 +94,8 @@ impl LearningConfig {
         Ok(())
     }
 
-    /// The same for one of several networks: without the names of parameters, frozen or in groups, that it does not
-    /// have.
+    /// The same for one of several networks: without the names of parameters, frozen or in groups, that it
+    /// does not have.
     ///
     /// # Errors
     /// [`TaskError::Config`] for a name that none of the networks has.
@@ -223,8 +223,8 @@ impl Learner {
         Ok(self.trainable.take_gradient_norm()?)
     }
 
-    /// Takes in a validation's value: the rate falls when more than `plateau.patience` of them in a row made no
-    /// progress.
+    /// Takes in a validation's value: the rate falls when more than `plateau.patience` of them in a row made
+    /// no progress.
     pub fn validated(&mut self, value: f64, highest_is_best: bool) {
         let Plateau { factor, best, since } = &mut self.plateau;
         let better = best.is_none_or(|best| if highest_is_best { value > best } else { value < best });

@@ -4,8 +4,8 @@
 //! loop { task.learn(batch, progress);  now and then: task.measure(validation) }
 //! ```
 //!
-//! The loop owns the data and the clock. Everything that a task holds is in its state, so that a fit continues
-//! from a checkpoint bit for bit.
+//! The loop owns the data and the clock. Everything that a task holds is in its state, so that a fit
+//! continues from a checkpoint bit for bit.
 
 use std::collections::BTreeMap;
 
@@ -160,7 +160,8 @@ pub struct TaskContext {
     pub input: Input,
     /// What is to be learned.
     pub target: Target,
-    /// True if inputs have been given the mean 0 and the deviation 1, so that pictures are not between 0 and 1.
+    /// True if inputs have been given the mean 0 and the deviation 1, so that pictures are not between 0 and
+    /// 1.
     pub is_normalized: bool,
     /// How it learns.
     pub learning: LearningConfig,
@@ -170,8 +171,8 @@ pub struct TaskContext {
     pub device: Device,
 }
 
-/// The configuration of a task, from which it is built. Implementing this and registering it is all that a new
-/// task needs to have the command line, recording, checkpoints and validation.
+/// The configuration of a task, from which it is built. Implementing this and registering it is all that a
+/// new task needs to have the command line, recording, checkpoints and validation.
 pub trait TaskConfig: Serialize + DeserializeOwned + Default + 'static {
     /// The name on the command line.
     const NAME: &'static str;

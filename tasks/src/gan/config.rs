@@ -39,7 +39,8 @@ pub struct GanConfig {
     pub real_label: f64,
     /// The factor of the learning rate for the discriminator.
     pub discriminator_rate: f64,
-    /// The generator: from noise, and the class as a one-hot code behind it, to as many numbers as a picture has.
+    /// The generator: from noise, and the class as a one-hot code behind it, to as many numbers as a picture
+    /// has.
     pub generator: NetConfig,
     /// The discriminator: from a picture, and a channel for each class behind its own, to features.
     pub discriminator: NetConfig,

@@ -8,8 +8,8 @@ use crate::core::TaskError;
 /// Directions in which samples are compared.
 const DIRECTIONS: i64 = 128;
 
-/// `mean((|slope| - 1)^2)` of a score's slopes at points between real and made pictures: f32 `[]`, recorded by
-/// autograd (Gulrajani et al. 2017).
+/// `mean((|slope| - 1)^2)` of a score's slopes at points between real and made pictures: f32 `[]`, recorded
+/// by autograd (Gulrajani et al. 2017).
 ///
 /// # Errors
 /// [`TaskError`] when the score fails.
@@ -32,8 +32,8 @@ pub fn gradient_penalty(
     Ok(norm.f_sub_scalar(1.0)?.f_square()?.f_mean(Kind::Float)?)
 }
 
-/// The sliced Wasserstein distance (Rabin et al. 2012) of two sets of equally many samples, f32 `[samples, ...]`:
-/// the mean distance of their sorted projections on directions drawn from `seed`.
+/// The sliced Wasserstein distance (Rabin et al. 2012) of two sets of equally many samples, f32 `[samples,
+/// ...]`: the mean distance of their sorted projections on directions drawn from `seed`.
 ///
 /// # Errors
 /// [`TaskError::Nn`] when the shapes do not fit.

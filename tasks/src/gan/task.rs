@@ -260,7 +260,8 @@ impl Task for Gan {
         self.discriminator.load_weights(&weights.part("discriminator"))
     }
 
-    /// The generator's and the discriminator's weights stand under these names, as [`Task::weights`] gives them.
+    /// The generator's and the discriminator's weights stand under these names, as [`Task::weights`] gives
+    /// them.
     fn load_pretrained(
         &mut self,
         weights: &StateView<'_>,

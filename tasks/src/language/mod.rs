@@ -1,7 +1,7 @@
 //! Language models: the probability of each next token, by the cross entropy.
 //!
-//! The network reads windows of a text, each from an empty memory. What it writes is drawn token by token from its
-//! probabilities; `temperature` divides the logits.
+//! The network reads windows of a text, each from an empty memory. What it writes is drawn token by token
+//! from its probabilities; `temperature` divides the logits.
 
 mod model;
 
@@ -17,8 +17,8 @@ use model::LanguageModel;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LanguageConfig {
-    /// The network: from tokens `[steps]` to `[steps, width]`. What it gives at a step must not depend on later
-    /// tokens.
+    /// The network: from tokens `[steps]` to `[steps, width]`. What it gives at a step must not depend on
+    /// later tokens.
     pub net: NetConfig,
 }
 

@@ -202,8 +202,8 @@ proptest! {
         assert_alike(&format!("[{}]", layers.collect::<Vec<_>>().join(", ")), &[3], batch);
     }
 
-    // Layers with a bias and several units: a norm of one or two numbers, or of the multiples of one number, takes
-    // the gradient away but for its rounding, which no two ways share.
+    // Layers with a bias and several units: a norm of one or two numbers, or of the multiples of one number,
+    // takes the gradient away but for its rounding, which no two ways share.
     #[test]
     fn any_mix_with_layer_norms_gives_the_numbers_of_its_modules(
         parts in prop::collection::vec(
