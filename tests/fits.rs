@@ -263,6 +263,23 @@ fn a_fit_that_diverges_names_the_samples_and_the_update() {
 }
 
 #[test]
+fn a_table_of_numbers_is_fitted_and_its_variance_explained() {
+    let place = Workplace::new();
+    let row = |index: u32| {
+        let (x, z) = (f64::from(index % 31) / 31.0, f64::from(index * 7 % 53) / 53.0);
+        format!("{x},{z},{}\n", x * x - 2.0 * z)
+    };
+    fs::write(place.path("table.csv"), format!("x,z,y\n{}", (0..1500).map(row).collect::<String>()))
+        .expect("a file");
+    let fit = ["fit", "regression", "csv", "--data", "table.csv", "--run-dir", "run", "--quiet"];
+    let said = place.pavlov(&[&fit[..], &["--epochs", "20", "--set", "learning.rate=lin_3e-3"]].concat());
+    assert!(said.success, "{}", said.err);
+    let said = place.pavlov(&["eval", "run", "--json"]);
+    let summary: Value = serde_json::from_str(&said.out).expect("JSON");
+    assert!(summary["metrics"]["r2"].as_f64().expect("a number") > 0.99, "{summary}");
+}
+
+#[test]
 fn a_fit_does_not_continue_on_other_data() {
     let place = Workplace::new();
     let table = |count: u32| (0..count).map(|row| format!("{row},{}\n", row % 3)).collect::<String>();
