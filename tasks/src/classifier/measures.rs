@@ -74,7 +74,7 @@ impl Confusion {
 mod tests {
     use super::*;
 
-    /// Recorded from scikit-learn 1.7's `precision_recall_fscore_support(average="macro", zero_division=0)`
+    /// Recorded from scikit-learn 1.9.1's `precision_recall_fscore_support(average="macro", zero_division=0)`
     /// on `y = [0,0,0,1,1,2,2,2,2,3]`, `p = [0,1,0,1,1,2,0,2,1,2]`.
     #[test]
     fn scores_are_scikit_learns() {
