@@ -54,6 +54,19 @@ impl Workplace {
         Self { folder: tempfile::tempdir().expect("a temporary folder") }
     }
 
+    /// Every command of the table fails, with a message that contains its words.
+    pub fn refuses(&self, table: &[(&[&str], &[&str])]) {
+        for (arguments, words) in table {
+            let said = self.pavlov(arguments);
+            assert!(!said.success, "{arguments:?} succeeded");
+            assert!(said.err.starts_with("error: "), "{arguments:?}: {}", said.err);
+            assert!(!said.err.contains("panicked"), "{arguments:?}: {}", said.err);
+            for word in *words {
+                assert!(said.err.contains(word), "{arguments:?} does not say `{word}`: {}", said.err);
+            }
+        }
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::DataError;
 
-/// What the input of every sample of a data set is.
+/// The kind of input that every sample of a data set has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
@@ -60,7 +60,7 @@ impl Input {
     }
 }
 
-/// What is to be learned of every sample of a data set.
+/// The kind of target that every sample of a data set has.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -103,10 +103,10 @@ pub struct SampleMut<'a> {
 
 /// A data set: samples by number. Threads read it at the same time.
 pub trait Dataset: std::fmt::Debug + Send + Sync {
-    /// What the inputs are.
+    /// The kind of the inputs.
     fn input(&self) -> &Input;
 
-    /// What is to be learned.
+    /// The kind of the targets.
     fn target(&self) -> &Target;
 
     /// The number of samples.

@@ -1,4 +1,4 @@
-//! What can be wrong with data.
+//! Errors of data.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,7 @@ pub enum DataError {
     Format {
         /// The file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The fault and its place.
         message: String,
     },
     /// The samples cannot be used as they were asked to be.

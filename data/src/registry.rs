@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{DataError, Dataset, sets, sound, text};
 
-/// How a data set is to be opened.
+/// The path and the settings that a data set is opened with.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DatasetOptions {
     /// The user's file or folder, for data sets that are read from one.

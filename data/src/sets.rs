@@ -4,7 +4,7 @@ mod bytes;
 mod cifar;
 mod csv;
 mod digits;
-mod files;
+pub(crate) mod files;
 mod folder;
 mod idx;
 

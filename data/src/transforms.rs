@@ -1,4 +1,4 @@
-//! What is done to an input on its way into a batch: augmentation and normalisation.
+//! Transforms of inputs on their way into a batch: augmentation and normalisation.
 
 mod config;
 mod geometry;
@@ -17,7 +17,7 @@ use crate::{DataError, Input};
 
 /// One step on an input's way into a batch. Threads apply it at the same time.
 pub trait Transform: std::fmt::Debug + Send + Sync {
-    /// What the input is afterwards.
+    /// The kind of the transformed input.
     fn output(&self) -> &Input;
 
     /// True if it is random, an augmentation for training alone. Such a transform keeps the input's shape,

@@ -92,7 +92,10 @@ pub(super) fn tasks(registries: &Registries, args: &ListArgs) -> Result<ExitCode
 }
 
 pub(super) fn datasets(registries: &Registries, args: &ListArgs) -> Result<ExitCode> {
-    let row = |spec: &pavlov_data::DatasetSpec| json!({ "name": spec.name, "summary": spec.summary, "needs_path": spec.needs_path });
+    let row = |spec: &pavlov_data::DatasetSpec| {
+        let (name, summary, needs_path) = (&spec.name, &spec.summary, spec.needs_path);
+        json!({ "name": name, "summary": summary, "needs_path": needs_path })
+    };
     let rows: Vec<_> = registries.datasets.specs().map(row).collect();
     print(args.json, &rows, |row| {
         let path = if row["needs_path"] == true { "  (--data PATH)" } else { "" };

@@ -38,12 +38,8 @@ pub(super) fn resolve(registries: &Registries, args: &RunArgs) -> Result<RunConf
 }
 
 pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCode> {
-    let mut config = resolve(registries, &args.run)?;
     // An unknown device, or an agent that cannot play the environment, must not leave a folder behind.
-    config.device = pavlov_nn::device::name(pavlov_nn::device::parse(&config.device)?);
-    if !config.pretrained.is_none() {
-        config.pretrained.path = std::path::absolute(&config.pretrained.path)?;
-    }
+    let config = resolve(registries, &args.run)?.anchored()?;
     Training::check(&config, registries)?;
     let mut training = Training::new(config.clone(), registries)?;
     let pretrained = training.load_pretrained()?;

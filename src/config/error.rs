@@ -35,3 +35,11 @@ pub enum ConfigError {
     #[error(transparent)]
     Data(#[from] DataError),
 }
+
+/// Refuses settings of this name that count something and are 0.
+pub(super) fn refuse_zeros(counts: &[(&str, u64)]) -> Result<(), ConfigError> {
+    match counts.iter().find(|(_, count)| *count == 0) {
+        Some((name, _)) => Err(ConfigError::Value(format!("{name} is 0: give at least 1"))),
+        None => Ok(()),
+    }
+}

@@ -8,10 +8,10 @@ use pavlov_tasks::{LearningConfig, TaskError};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::error::ConfigError;
+use super::error::{ConfigError, refuse_zeros};
 use super::presets::fit_preset;
 use super::tables;
-use super::{Overrides, PretrainedConfig, Registries, auto, one, two};
+use super::{Overrides, PretrainedConfig, Registries, anchor, auto, one, two};
 use crate::run::{Origin, Settings};
 
 /// The keys of a fit's configuration; `--set` takes any other for one of the task's own.
@@ -69,7 +69,7 @@ pub struct FitConfig {
     pub checkpoint: FitCheckpointConfig,
     /// The data.
     pub data: DataConfig,
-    /// How the networks learn.
+    /// The settings of learning.
     #[serde(default)]
     pub learning: LearningConfig,
     /// Weights that the network begins with.
@@ -242,9 +242,7 @@ impl FitConfig {
             ("log.every_updates", self.log.every_updates),
             ("checkpoint.keep_last", self.checkpoint.keep_last as u64),
         ];
-        if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return Err(ConfigError::Value(format!("{name} is 0: give at least 1")));
-        }
+        refuse_zeros(&counts)?;
         if self.epochs == 0 && self.updates == 0 {
             return Err(ConfigError::Value("epochs and updates are 0: give at least 1 of one".into()));
         }
@@ -260,12 +258,7 @@ impl FitConfig {
     /// # Errors
     /// When there is no such device, or the present folder is gone.
     pub fn anchored(mut self) -> anyhow::Result<Self> {
-        for path in [&mut self.data.path, &mut self.pretrained.path] {
-            if !is_empty(path) {
-                *path = std::path::absolute(&*path)?;
-            }
-        }
-        self.device = pavlov_nn::device::name(pavlov_nn::device::parse(&self.device)?);
+        anchor([&mut self.data.path, &mut self.pretrained.path], &mut self.device)?;
         Ok(self)
     }
 
@@ -289,9 +282,5 @@ impl Settings for FitConfig {
 
     fn seed(&self) -> u64 {
         self.seed
-    }
-
-    fn to_toml(&self) -> Result<String, ConfigError> {
-        toml::to_string(self).map_err(|error| ConfigError::Value(error.to_string()))
     }
 }

@@ -12,7 +12,7 @@ mod pretrained;
 mod tables;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pavlov_agents::{AgentRegistry, NetworkRegistry};
 use pavlov_common::optional;
@@ -33,7 +33,7 @@ pub use presets::{pairs as presets, preset};
 pub use pretrained::PretrainedConfig;
 pub(crate) use tables::parse_option;
 
-/// What can be used by name.
+/// The registries of everything that is used by name.
 #[derive(Clone, Debug)]
 pub struct Registries {
     /// The environments.
@@ -49,7 +49,7 @@ pub struct Registries {
 }
 
 impl Registries {
-    /// What Pavlov brings along.
+    /// The registries of everything that Pavlov brings along.
     pub fn bundled() -> Self {
         let envs = Registry::bundled();
         let mut datasets = DatasetRegistry::bundled();
@@ -191,6 +191,15 @@ impl Default for CheckpointConfig {
     }
 }
 
+/// Makes the paths that are given absolute, and the device the one that is there.
+fn anchor<'p>(paths: impl IntoIterator<Item = &'p mut PathBuf>, device: &mut String) -> anyhow::Result<()> {
+    for path in paths.into_iter().filter(|path| !path.as_os_str().is_empty()) {
+        *path = std::path::absolute(&*path)?;
+    }
+    *device = pavlov_nn::device::name(pavlov_nn::device::parse(device)?);
+    Ok(())
+}
+
 /// A configuration file that has been read.
 #[derive(Clone, Debug)]
 pub struct ConfigFile {
@@ -307,9 +316,7 @@ impl RunConfig {
             ("log.every_env_steps", self.log.every_env_steps),
             ("checkpoint.keep_last", self.checkpoint.keep_last as u64),
         ];
-        if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return Err(ConfigError::Value(format!("{name} is 0: give at least 1")));
-        }
+        error::refuse_zeros(&counts)?;
         self.actors.validate(self.num_envs)?;
         let evaluation = &self.evaluation;
         if evaluation.every_env_steps > 0 && evaluation.episodes == 0 {
@@ -326,6 +333,15 @@ impl RunConfig {
             return Err(ConfigError::Value(message.into()));
         }
         Ok(())
+    }
+
+    /// The same with an absolute path and the device's own name: a run is resumed from any folder.
+    ///
+    /// # Errors
+    /// When there is no such device, or the present folder is gone.
+    pub fn anchored(mut self) -> anyhow::Result<Self> {
+        anchor([&mut self.pretrained.path], &mut self.device)?;
+        Ok(self)
     }
 
     /// The factory of the run's environments.
@@ -346,9 +362,5 @@ impl Settings for RunConfig {
 
     fn seed(&self) -> u64 {
         self.seed
-    }
-
-    fn to_toml(&self) -> Result<String, ConfigError> {
-        toml::to_string(self).map_err(|error| ConfigError::Value(error.to_string()))
     }
 }

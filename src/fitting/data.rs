@@ -51,12 +51,12 @@ impl FitData {
         Ok(Self { dataset, splits, pipeline, statistics })
     }
 
-    /// What a model reads.
+    /// The kind of input that a model reads.
     pub fn input(&self) -> &Input {
         self.pipeline.output()
     }
 
-    /// What a model learns.
+    /// The kind of target that a model learns.
     pub fn target(&self) -> &Target {
         self.dataset.target()
     }

@@ -41,14 +41,13 @@ pub struct Fit {
     has_begun: bool,
 }
 
-/// What a fit remembers beside its model and its data. Part of a checkpoint.
+/// The state of a fit beside its model and its data. Part of a checkpoint.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct FitProgress {
     /// The next batch to learn from.
     epoch: u64,
     batch: u64,
     fingerprint: u64,
-    best: Option<f64>,
     /// Validations since the best one.
     since: u64,
 }
@@ -76,7 +75,7 @@ impl Fit {
         }
         let plan = plan(&config, training.batches_per_epoch(), validation.is_some(), task.criterion());
         let fingerprint = data.fingerprint();
-        let progress = FitProgress { epoch: 0, batch: 0, fingerprint, best: None, since: 0 };
+        let progress = FitProgress { epoch: 0, batch: 0, fingerprint, since: 0 };
         Ok(Self {
             config,
             data,
@@ -172,8 +171,7 @@ impl Job for Fit {
     }
 
     fn describe(&self) -> Result<Description> {
-        let table = toml::Table::try_from(&self.config)?;
-        Ok(Description { text: self.config.to_toml()?, table, metrics: METRICS.to_vec() })
+        Description::of(&self.config, &METRICS)
     }
 
     fn start(&mut self) -> Result<()> {
@@ -227,15 +225,11 @@ impl Job for Fit {
         let Some(validation) = &mut self.validation else { bail!("there are no samples to validate with") };
         validation.restart();
         let measured = self.task.measure(&mut Measuring(validation)).context("the validation failed")?;
-        let Criterion { metric, highest_is_best } = self.task.criterion();
-        let value = measured.metrics.get(metric).copied().unwrap_or(f64::NAN);
+        let criterion = self.task.criterion();
+        let value = measured.metrics.get(criterion.metric).copied().unwrap_or(f64::NAN);
         self.task.validated(value);
-        let FitProgress { best, since, .. } = &mut self.progress;
-        let better = |best: f64| if highest_is_best { value > best } else { value < best };
-        match !value.is_nan() && best.is_none_or(better) {
-            true => (*best, *since) = (Some(value), 0),
-            false => *since += 1,
-        }
+        let improves = criterion.improves(value, now.best_evaluation);
+        self.progress.since = if improves { 0 } else { self.progress.since + 1 };
         let mut notes = Vec::new();
         for (name, picture) in measured.pictures.iter().filter(|_| self.config.validation.pictures) {
             notes.push(pictures::note(format!("eval/{name}"), now.done, picture)?);

@@ -39,8 +39,7 @@ pub struct Recorder {
 
 impl Recorder {
     /// A recorder into `folder`, with a row's step in this column of the CSV: from the start, or from the
-    /// position in a checkpoint. Later entries are cut
-    /// off, since the resumed run writes them again.
+    /// position in a checkpoint. Later entries are cut off, since the resumed run writes them again.
     ///
     /// # Errors
     /// When the files cannot be opened.

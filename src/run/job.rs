@@ -9,6 +9,7 @@ use pavlov_nn::{StateDict, StateView};
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
+use super::Settings;
 use super::clock::Moment;
 use super::log::Log;
 use super::progress::Status;
@@ -103,6 +104,17 @@ pub struct Description {
     pub metrics: Vec<&'static str>,
 }
 
+impl Description {
+    /// The description of a run of this configuration.
+    ///
+    /// # Errors
+    /// When a number cannot be written as TOML.
+    pub fn of(config: &impl Settings, metrics: &[&'static str]) -> Result<Self> {
+        let table = toml::Table::try_from(config)?;
+        Ok(Self { text: config.to_toml()?, table, metrics: metrics.to_vec() })
+    }
+}
+
 /// The end of a stretch of work.
 #[derive(Debug, Default)]
 pub struct Advance {
@@ -176,7 +188,7 @@ pub trait Job {
     /// The reason to stop after an evaluation with this metric, if there is one.
     fn stops_after(&self, metric: f64) -> Option<StopReason>;
 
-    /// What is needed to use what was learned.
+    /// The weights that are needed to use what was learned.
     ///
     /// # Errors
     /// When a tensor cannot be copied.

@@ -28,14 +28,14 @@ pub(crate) use progress::shown;
 pub use progress::{Json, Progress, Quiet, Status, Terminal};
 pub use session::{Outcome, Session, StopReason};
 
-use crate::config::{AnyConfig, Registries, RunConfig};
+use crate::config::{AnyConfig, ConfigError, Registries, RunConfig};
 
 /// The folder for runs, unless the user gives another.
 pub const RUNS: &str = "runs";
 const CONFIG: &str = "config.toml";
 
 /// The configuration of a run, as its folder needs it.
-pub trait Settings {
+pub trait Settings: serde::Serialize {
     /// The run's kind and names.
     fn origin(&self) -> Origin;
     /// The run's seed.
@@ -43,8 +43,10 @@ pub trait Settings {
     /// The configuration as TOML, every key written out.
     ///
     /// # Errors
-    /// [`ConfigError`](crate::config::ConfigError) for a number that TOML cannot hold.
-    fn to_toml(&self) -> Result<String, crate::config::ConfigError>;
+    /// [`ConfigError::Value`] for a number that TOML cannot hold.
+    fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string(self).map_err(|error| ConfigError::Value(error.to_string()))
+    }
 }
 
 /// A run's folder.

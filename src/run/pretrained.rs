@@ -27,7 +27,7 @@ pub(crate) fn read(config: &PretrainedConfig) -> Result<StateDict<'static>> {
     weights::read(&file).with_context(|| format!("pretrained.path: the weights in {shown} cannot be read"))
 }
 
-/// What a load did, for the user.
+/// The report of a load in words, for the user.
 ///
 /// # Errors
 /// When nothing of the file fits the network.

@@ -169,8 +169,7 @@ impl Job for Training {
     }
 
     fn describe(&self) -> Result<Description> {
-        let table = toml::Table::try_from(&self.config)?;
-        Ok(Description { text: self.config.to_toml()?, table, metrics: METRICS.to_vec() })
+        Description::of(&self.config, &METRICS)
     }
 
     fn start(&mut self) -> Result<()> {

@@ -1,13 +1,13 @@
 //! Text files, with errors that name the byte.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::DataError;
+use crate::sets::files::entries;
 
 /// The text of a file: UTF-8, without its byte order mark, every line ended by `\n` alone.
 pub(crate) fn read_text(path: &Path) -> Result<String, DataError> {
-    let bytes = fs::read(path).map_err(|source| DataError::io(path, source))?;
+    let bytes = std::fs::read(path).map_err(|source| DataError::io(path, source))?;
     decode_text(bytes).map_err(|message| DataError::format(path, message))
 }
 
@@ -22,19 +22,9 @@ pub(crate) fn decode_text(bytes: Vec<u8>) -> Result<String, String> {
     Ok(if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text })
 }
 
-/// What is in a folder, by name: its files and its folders. Names that begin with a dot are left out.
+/// The files and the folders of a folder, by name. Names that begin with a dot are left out.
 pub(crate) fn list_folder(path: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DataError> {
-    let (mut files, mut folders) = (Vec::new(), Vec::new());
-    for entry in fs::read_dir(path).map_err(|source| DataError::io(path, source))? {
-        let entry = entry.map_err(|source| DataError::io(path, source))?;
-        if entry.file_name().to_string_lossy().starts_with('.') {
-            continue;
-        }
-        let path = entry.path();
-        if path.is_dir() { folders.push(path) } else { files.push(path) }
-    }
-    files.sort();
-    folders.sort();
+    let (folders, files) = entries(path)?.into_iter().partition(|entry| entry.is_dir());
     Ok((files, folders))
 }
 

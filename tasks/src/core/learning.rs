@@ -1,4 +1,4 @@
-//! How a network learns: its learning rate, its optimiser, what is frozen, the mean of its weights.
+//! The learning of a network: its learning rate, its optimiser, what is frozen, the mean of its weights.
 
 use pavlov_common::{SeededRng, derive_seed, optional};
 use pavlov_nn::{
@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use super::error::TaskError;
+use super::task::Criterion;
 
-/// How the networks of a task learn.
+/// The settings by which the networks of a task learn.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LearningConfig {
@@ -225,10 +226,9 @@ impl Learner {
 
     /// Takes in a validation's value: the rate falls when more than `plateau.patience` of them in a row made
     /// no progress.
-    pub fn validated(&mut self, value: f64, highest_is_best: bool) {
+    pub fn validated(&mut self, value: f64, criterion: Criterion) {
         let Plateau { factor, best, since } = &mut self.plateau;
-        let better = best.is_none_or(|best| if highest_is_best { value > best } else { value < best });
-        if better && !value.is_nan() {
+        if criterion.improves(value, *best) {
             (*best, *since) = (Some(value), 0);
             return;
         }

@@ -1,4 +1,4 @@
-//! How networks learn, held to its formulas.
+//! The learning of networks, held to its formulas.
 
 use pavlov_nn::layers::{Linear, LinearConfig};
 use pavlov_nn::optim::SgdConfig;
@@ -95,7 +95,7 @@ fn the_rate_falls_on_a_plateau_alone() {
     let (linear, mut learner) = learner(&LearningConfig { plateau, ..config() });
     let mut rates = Vec::new();
     for value in [1.0, 0.9, 0.95, f64::NAN, 0.91, 0.8, 0.9, 0.9, 0.9] {
-        learner.validated(value, false);
+        learner.validated(value, Criterion { metric: "loss", highest_is_best: false });
         update(&linear, &mut learner, 0.0);
         rates.push(learner.rate());
     }

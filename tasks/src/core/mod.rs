@@ -1,4 +1,4 @@
-//! What all tasks share: the vocabulary, errors, how networks learn, pictures. Nothing here knows a task.
+//! The parts that all tasks share: the vocabulary, errors, how networks learn, pictures. Nothing here knows a task.
 
 mod error;
 mod learning;

@@ -149,7 +149,7 @@ impl<M: Model> Task for Supervised<M> {
     }
 
     fn validated(&mut self, value: f64) {
-        self.learner.validated(value, M::CRITERION.highest_is_best);
+        self.learner.validated(value, M::CRITERION);
     }
 
     fn samples(&mut self, request: &SampleRequest) -> Result<Samples, TaskError> {

@@ -49,6 +49,14 @@ pub struct Criterion {
     pub highest_is_best: bool,
 }
 
+impl Criterion {
+    /// True if this value is better than the best one before it. One that is no number never is.
+    pub fn improves(&self, value: f64, best: Option<f64>) -> bool {
+        let better = |best: f64| if self.highest_is_best { value > best } else { value < best };
+        !value.is_nan() && best.is_none_or(better)
+    }
+}
+
 /// A wish for samples of what a model has learned to make.
 #[derive(Clone, Debug)]
 pub struct SampleRequest {
@@ -156,14 +164,14 @@ pub trait Task: Send {
 /// The circumstances that a task is made for.
 #[derive(Clone, Debug)]
 pub struct TaskContext {
-    /// What the inputs are.
+    /// The kind of the inputs.
     pub input: Input,
-    /// What is to be learned.
+    /// The kind of the targets.
     pub target: Target,
     /// True if inputs have been given the mean 0 and the deviation 1, so that pictures are not between 0 and
     /// 1.
     pub is_normalized: bool,
-    /// How it learns.
+    /// The settings of its learning.
     pub learning: LearningConfig,
     /// The fit's seed, from which every generator of the task is derived.
     pub seed: u64,

@@ -15,6 +15,7 @@ use crate::core::{
     Tensors, check_loss, sheet,
 };
 
+const CRITERION: Criterion = Criterion { metric: "sliced_wasserstein", highest_is_best: false };
 const LOSSES: [&str; 2] = ["train/discriminator_loss", "train/generator_loss"];
 const OTHERS: [&str; 3] = ["train/score_real", "train/score_made", "train/gradient_penalty"];
 /// Pictures that a measurement compares.
@@ -217,12 +218,12 @@ impl Task for Gan {
     }
 
     fn criterion(&self) -> Criterion {
-        Criterion { metric: "sliced_wasserstein", highest_is_best: false }
+        CRITERION
     }
 
     fn validated(&mut self, value: f64) {
-        self.generator.validated(value, false);
-        self.discriminator.validated(value, false);
+        self.generator.validated(value, CRITERION);
+        self.discriminator.validated(value, CRITERION);
     }
 
     fn samples(&mut self, request: &SampleRequest) -> Result<Samples, TaskError> {
