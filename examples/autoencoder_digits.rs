@@ -22,9 +22,9 @@ fn main() -> Result<()> {
 
     // New digits, from codes that are drawn at random.
     let request = SampleRequest { count: 64, ..SampleRequest::default() };
-    let Samples::Pictures(picture) = fitted.task.samples(&request)? else { bail!("these are no pictures") };
+    let Samples::Pictures(pictures) = fitted.task.samples(&request)? else { bail!("these are no pictures") };
     let path = folder.path().join("samples.png");
-    std::fs::write(&path, png(&picture)?)?;
+    std::fs::write(&path, png(&pictures.sheet())?)?;
     println!("64 new digits in {}", path.display());
     ensure!(bound > -275.0, "it has not learned to restore digits");
     Ok(())

@@ -26,9 +26,9 @@ fn main() -> Result<()> {
 
     let mut fitted = Fitted::open(&folder, &registries, false)?;
     let request = SampleRequest { count: 40, class: Some(3), ..SampleRequest::default() };
-    let Samples::Pictures(picture) = fitted.task.samples(&request)? else { bail!("these are no pictures") };
+    let Samples::Pictures(pictures) = fitted.task.samples(&request)? else { bail!("these are no pictures") };
     let path = folder.path().join("threes.png");
-    std::fs::write(&path, png(&picture)?)?;
+    std::fs::write(&path, png(&pictures.sheet())?)?;
     println!("forty threes in {}", path.display());
 
     // The distance of its pictures from those of the data, by their projections.

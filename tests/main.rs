@@ -8,6 +8,7 @@ mod command;
 mod documents;
 mod examples;
 mod fits;
+mod measures;
 mod networks;
 mod probes;
 mod probes_networks;

@@ -99,7 +99,7 @@ pub use error::DataError;
 pub use identity::content_hash;
 pub use loader::{Loader, LoaderConfig, Pass, Position};
 pub use registry::{DatasetConstructor, DatasetOptions, DatasetRegistry, DatasetSpec};
-pub use sets::ByteImages;
+pub use sets::{ByteImages, InMemory};
 pub use sound::{
     BackgroundNoise, BackgroundNoiseConfig, Gain, GainConfig, LogMel, LogMelConfig, SoundDataset,
     SoundOptions, SpecAugment, SpecAugmentConfig, TimeShift, TimeShiftConfig, ToneDataset, ToneOptions,

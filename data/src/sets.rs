@@ -7,8 +7,10 @@ mod digits;
 pub(crate) mod files;
 mod folder;
 mod idx;
+mod memory;
 
 pub use bytes::ByteImages;
+pub use memory::InMemory;
 
 use crate::DatasetSpec;
 

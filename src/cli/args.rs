@@ -201,9 +201,24 @@ pub(super) struct EvalArgs {
     /// The number of whole episodes to play with an agent
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub(super) episodes: usize,
-    /// The seed of the episodes
+    /// The seed of the episodes, or of the samples of --samples-of
     #[arg(long, default_value_t = 0)]
     pub(super) seed: u64,
+    /// Measure a fitted model on the data of this file or folder
+    #[arg(long, value_name = "PATH")]
+    pub(super) data: Option<PathBuf>,
+    /// Set a key of a fitted model's data, data.KEY=VALUE; can be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) sets: Vec<String>,
+    /// Measure a classifier on the pictures that another run's conditional GAN makes of each class
+    #[arg(long, value_name = "RUN")]
+    pub(super) samples_of: Option<PathBuf>,
+    /// The number of these pictures
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub(super) count: usize,
+    /// Write a fitted model's pictures, a confusion matrix for instance, as PNG files into this folder
+    #[arg(long, value_name = "DIR")]
+    pub(super) pictures: Option<PathBuf>,
     /// Act as in training, with exploration, instead of greedily
     #[arg(long)]
     pub(super) stochastic: bool,

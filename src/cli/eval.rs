@@ -19,6 +19,15 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
     if let AnyConfig::Fit(_) = folder.any_config(registries)? {
         return super::fit::eval(registries, &folder, args);
     }
+    let of_fits = [
+        ("--data", args.data.is_some()),
+        ("--set", !args.sets.is_empty()),
+        ("--samples-of", args.samples_of.is_some()),
+        ("--pictures", args.pictures.is_some()),
+    ];
+    if let Some((flag, _)) = of_fits.iter().find(|(_, given)| *given) {
+        bail!("{flag} is for the fit of a model, and {} is the training of an agent", args.run.display());
+    }
     let Trained { mut policy, factory, config, source } = Trained::open(&folder, registries, args.last)?;
     let mode = if args.stochastic { ActMode::Explore } else { ActMode::Exploit };
     let result = evaluate(policy.as_mut(), &factory, args.episodes, mode, args.seed)?;

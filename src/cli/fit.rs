@@ -1,5 +1,6 @@
 //! `pavlov fit` and `pavlov sample`, and `pavlov eval` of a fitted model.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -13,11 +14,15 @@ use crate::config::{FitConfig, Overrides, Registries};
 use crate::fitting::{Fit, Fitted, png};
 use crate::run::{RunFolder, Session, Settings};
 
+/// `--data` as a setting.
+fn data_path(path: &Path) -> String {
+    format!("data.path={}", toml::Value::from(path.to_string_lossy().into_owned()))
+}
+
 /// The configuration that the arguments ask for.
 fn resolve(registries: &Registries, args: &FitArgs) -> Result<FitConfig> {
-    let quoted = |text: &str| toml::Value::from(text).to_string();
     let flags = [
-        args.data.as_ref().map(|path| format!("data.path={}", quoted(&path.to_string_lossy()))),
+        args.data.as_ref().map(|path| data_path(path)),
         args.epochs.map(|epochs| format!("epochs={epochs}")),
         // A file's number of updates would count instead.
         args.epochs.map(|_| "updates=0".to_string()),
@@ -60,8 +65,27 @@ pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {
 }
 
 pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs) -> Result<ExitCode> {
-    let mut fitted = Fitted::open(folder, registries, args.last)?;
-    let (part, count, measured) = fitted.test()?;
+    let path = args.data.as_ref().map(|path| data_path(path));
+    let sets: Vec<_> = path.into_iter().chain(args.sets.iter().cloned()).collect();
+    let mut fitted = Fitted::open_on(folder, registries, args.last, &sets)?;
+    let (part, of, count, measured) = match &args.samples_of {
+        None => {
+            let (part, count, measured) = fitted.test()?;
+            (part, fitted.config.data.name.clone(), count, measured)
+        }
+        Some(run) => {
+            let mut maker = Fitted::open(&RunFolder::open(run)?, registries, false)?;
+            let request = SampleRequest { count: args.count, seed: args.seed, ..SampleRequest::default() };
+            let measured = fitted.judge(&mut maker, &request)?;
+            ("made", run.display().to_string(), args.count, measured)
+        }
+    };
+    if let Some(folder) = &args.pictures {
+        std::fs::create_dir_all(folder).with_context(|| format!("--pictures {}", folder.display()))?;
+        for (name, picture) in &measured.pictures {
+            write_png(picture, &folder.join(format!("{name}.png")))?;
+        }
+    }
     if args.json {
         let summary = serde_json::json!({
             "run": folder.path(),
@@ -73,8 +97,8 @@ pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs)
         say!("{summary}");
         return Ok(ExitCode::SUCCESS);
     }
-    let (task, data, source) = (&fitted.config.task, &fitted.config.data.name, fitted.source.display());
-    say!("{task} on {count} {part} samples of {data} with {source}");
+    let (task, source) = (&fitted.config.task, fitted.source.display());
+    say!("{task} on {count} {part} samples of {of} with {source}");
     for (name, value) in &measured.metrics {
         say!("{name:<20} {value:.5}");
     }
@@ -100,7 +124,7 @@ pub(super) fn sample(registries: &Registries, args: &SampleArgs) -> Result<ExitC
         length: *length,
     };
     match fitted.task.samples(&request)? {
-        Samples::Pictures(picture) => write(&picture, args)?,
+        Samples::Pictures(pictures) => write(&pictures.sheet(), args)?,
         Samples::Texts(texts) if args.json => {
             say!("{}", serde_json::json!({ "run": folder.path(), "weights": fitted.source, "texts": texts }));
         }
@@ -114,13 +138,17 @@ fn write(picture: &Picture, args: &SampleArgs) -> Result<()> {
     if out.extension().is_none_or(|extension| extension != "png") {
         bail!("--out {}: the samples are a PNG, give a name that ends in .png", out.display());
     }
-    let encoded = png(picture)?;
-    write_atomically(out, |beside| std::fs::write(beside, &encoded))
-        .with_context(|| format!("{} cannot be written", out.display()))?;
+    write_png(picture, out)?;
     if args.json {
         say!("{}", serde_json::json!({ "picture": out, "samples": args.count }));
     } else {
         say!("{} samples in {}", args.count, out.display());
     }
     Ok(())
+}
+
+fn write_png(picture: &Picture, path: &Path) -> Result<()> {
+    let encoded = png(picture)?;
+    write_atomically(path, |beside| std::fs::write(beside, &encoded))
+        .with_context(|| format!("{} cannot be written", path.display()))
 }

@@ -224,6 +224,24 @@ impl FitConfig {
         Self::from_table(registries, table)
     }
 
+    /// The same with other data: each of `sets` is `data.KEY=VALUE`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] that names the key and the remedy; a key that does not belong to the data is refused.
+    pub fn with_data(&self, registries: &Registries, sets: &[String]) -> Result<Self, ConfigError> {
+        let mut table = Table::try_from(self).map_err(|error| ConfigError::Value(error.to_string()))?;
+        for set in sets {
+            let given = tables::parse_set(set, &FIT_KEYS)?;
+            if !given.contains_key("data") || set.trim_start().starts_with("data.name") {
+                return Err(ConfigError::Key(format!(
+                    "--set {set}: a fitted model is as it was fitted; its data can be set, data.KEY=VALUE"
+                )));
+            }
+            merge_tables(&mut table, given);
+        }
+        Self::from_table(registries, table)
+    }
+
     pub(super) fn from_table(registries: &Registries, table: Table) -> Result<Self, ConfigError> {
         let mut config: Self = tables::typed(table)?;
         let spec = registries.tasks.get(&config.task)?;

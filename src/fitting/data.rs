@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use pavlov_common::derive_seed;
 use pavlov_data::{
     Batch, Dataset, Input, Loader, LoaderConfig, Pass, Pipeline, Splits, Statistics, Target, TransformConfig,
@@ -10,6 +10,9 @@ use pavlov_data::{
 use pavlov_tasks::{Batches, TaskError};
 
 use crate::config::{FitConfig, Registries};
+
+/// Samples of a batch of measuring, at least.
+const MEASURED_TOGETHER: usize = 64;
 
 /// The samples of a fit.
 #[derive(Debug)]
@@ -56,6 +59,11 @@ impl FitData {
         self.pipeline.output()
     }
 
+    /// The data set itself, before its transforms.
+    pub fn dataset(&self) -> &Arc<dyn Dataset> {
+        &self.dataset
+    }
+
     /// The kind of target that a model learns.
     pub fn target(&self) -> &Target {
         self.dataset.target()
@@ -95,12 +103,31 @@ impl FitData {
         Loader::new(self.dataset.clone(), rows, self.pipeline.clone(), loader, seed).context("data")
     }
 
+    /// All samples of another data set once, through the transforms of this one.
+    ///
+    /// # Errors
+    /// When its inputs or targets are of another kind; without targets it may be.
+    pub(super) fn pass_over(&self, other: Arc<dyn Dataset>) -> Result<Pass> {
+        let (own, given) = (self.dataset.input(), other.input());
+        if own != given {
+            let (own, given) = (own.shape(), given.shape());
+            bail!(
+                "the model reads samples of the shape {own:?}, and these have {given:?} or are of another kind"
+            );
+        }
+        if *other.target() != Target::None && other.target() != self.target() {
+            bail!("the targets of these samples are not those that the model learned");
+        }
+        let rows = (0..other.len()).collect();
+        Pass::new(other, rows, self.pipeline.clone(), MEASURED_TOGETHER, 1).context("data")
+    }
+
     /// These samples once, in order.
     ///
     /// # Errors
     /// When there are none.
     pub fn once(&self, rows: &[usize], config: &FitConfig) -> Result<Pass> {
-        let (size, threads) = (config.data.batch_size.max(64), config.data.loader_threads);
+        let (size, threads) = (config.data.batch_size.max(MEASURED_TOGETHER), config.data.loader_threads);
         Pass::new(self.dataset.clone(), rows.to_vec(), self.pipeline.clone(), size, threads).context("data")
     }
 }

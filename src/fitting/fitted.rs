@@ -1,11 +1,12 @@
 //! The fitted model of a run, ready for use.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
-use pavlov_data::Statistics;
+use anyhow::{Context, Result, anyhow, bail};
+use pavlov_data::{Dataset, InMemory, Pass, Statistics, Target};
 use pavlov_nn::{StateDict, StateView, device, weights};
-use pavlov_tasks::{Measured, Task};
+use pavlov_tasks::{Measured, Pictures, SampleRequest, Samples, Task};
 
 use super::data::{FitData, Measuring};
 use super::job::build_task;
@@ -14,6 +15,7 @@ use crate::run::RunFolder;
 
 const MEAN: &str = "normalizer.mean";
 const STD: &str = "normalizer.std";
+const FINGERPRINT: &str = "data.fingerprint";
 
 /// A run's model, with its data and its configuration.
 pub struct Fitted {
@@ -25,6 +27,8 @@ pub struct Fitted {
     pub config: FitConfig,
     /// The file or folder from which the weights were read.
     pub source: PathBuf,
+    /// The fingerprint of the samples that it was fitted to, where the data should still be the same.
+    fingerprint: Option<u64>,
 }
 
 impl Fitted {
@@ -34,9 +38,18 @@ impl Fitted {
     /// # Errors
     /// When the run has neither, or they are damaged or do not fit.
     pub fn open(folder: &RunFolder, registries: &Registries, last: bool) -> Result<Self> {
+        Self::open_on(folder, registries, last, &[])
+    }
+
+    /// [`Fitted::open`] on other data: each of `sets` is `data.KEY=VALUE` of the configuration.
+    ///
+    /// # Errors
+    /// As [`Fitted::open`], and when a key is unknown or the model does not take such data.
+    pub fn open_on(folder: &RunFolder, registries: &Registries, last: bool, sets: &[String]) -> Result<Self> {
         let AnyConfig::Fit(config) = folder.any_config(registries)? else {
             bail!("{} is the training of an agent, not the fit of a model", folder.path().display());
         };
+        let config = config.with_data(registries, sets)?;
         let best = folder.best_weights();
         let (mut state, source, whole) = if best.exists() && !last {
             (weights::read(&best)?, best, false)
@@ -47,8 +60,8 @@ impl Fitted {
             };
             (latest.read()?, latest.path, true)
         };
-        let known = take_statistics(&mut state)?;
-        let data = FitData::open(&config, registries, known)?;
+        let Origin { statistics, fingerprint } = Origin::taken_from(&mut state)?;
+        let data = FitData::open(&config, registries, statistics)?;
         let mut task = build_task(&config, registries, &data, device::parse(&config.device)?)?;
         let view: StateView<'_> = state.view();
         match whole {
@@ -56,15 +69,23 @@ impl Fitted {
             false => task.load_weights(&view),
         }
         .with_context(|| format!("{} does not fit the task", source.display()))?;
-        Ok(Self { task, data, config: *config, source })
+        Ok(Self { task, data, config, source, fingerprint: fingerprint.filter(|_| sets.is_empty()) })
     }
 
     /// Measures the model on the samples to test with; where there are none, on those to validate with.
     /// Gives the part's name and its size too.
     ///
     /// # Errors
-    /// When there are no such samples, or the data cannot be read.
+    /// When there are no such samples, they cannot be read, or the data is no longer that of the fit: what is
+    /// tested with now could have been trained on.
     pub fn test(&mut self) -> Result<(&'static str, usize, Measured)> {
+        if self.fingerprint.is_some_and(|fitted| fitted != self.data.fingerprint()) {
+            let name = &self.config.data.name;
+            bail!(
+                "the samples of `{name}` are not those of the fit, and some that it was trained on could now be to test \
+                 with: put the data back as it was, or name the data to measure on (--data, --set data.KEY=VALUE)"
+            );
+        }
         let splits = self.data.splits();
         let (name, rows) = match (splits.test.is_empty(), splits.validation.is_empty()) {
             (false, _) => ("test", &splits.test),
@@ -75,22 +96,86 @@ impl Fitted {
         let mut pass = self.data.once(rows, &self.config)?;
         Ok((name, count, self.task.measure(&mut Measuring(&mut pass))?))
     }
+
+    /// Measures the model on all samples of a data set of the program's own, whose inputs and targets are as
+    /// those of the fit's data, before its transforms.
+    ///
+    /// # Errors
+    /// When the samples are of another kind.
+    pub fn measure(&mut self, dataset: Arc<dyn Dataset>) -> Result<Measured> {
+        let mut pass = self.data.pass_over(dataset)?;
+        Ok(self.task.measure(&mut Measuring(&mut pass))?)
+    }
+
+    /// The outputs for inputs as those of the fit's data ([`Task::predict`]), one after the other. `inputs`
+    /// has the numbers of one sample after the other, before the fit's transforms and normalisation, which
+    /// they go through here.
+    ///
+    /// # Errors
+    /// When the numbers are not those of whole samples, or the model gives nothing for an input.
+    pub fn predict(&mut self, inputs: &[f32]) -> Result<Vec<f32>> {
+        let samples = InMemory::new(self.data.dataset().input().clone(), inputs.to_vec())?;
+        let mut pass: Pass = self.data.pass_over(Arc::new(samples))?;
+        let mut outputs = Vec::new();
+        while let Some(batch) = pass.next_batch()? {
+            let rows = self.task.predict(&batch)?.f_to(tch::Device::Cpu)?.f_contiguous()?;
+            outputs.extend(Vec::<f32>::try_from(rows.f_view([-1])?)?);
+        }
+        Ok(outputs)
+    }
+
+    /// Measures how this classifier recognises the pictures that a conditional model makes: a class's
+    /// pictures should be taken for that class.
+    ///
+    /// # Errors
+    /// When the maker makes no pictures of given classes, or they are not of the size or of the classes that
+    /// the classifier knows.
+    pub fn judge(&mut self, maker: &mut Self, request: &SampleRequest) -> Result<Measured> {
+        let Samples::Pictures(Pictures { shape, numbers, classes, .. }) = maker.task.samples(request)? else {
+            bail!("the samples are no pictures");
+        };
+        if classes.is_empty() {
+            bail!("the model makes no pictures of a given class: fit one with --set conditional=true");
+        }
+        let task = self.config.task.clone();
+        let no_judge = || anyhow!("{task} is no classifier: it cannot tell what a picture shows");
+        let Target::Class { names } = self.data.target().clone() else { return Err(no_judge()) };
+        let [channels, height, width] = shape;
+        let input = pavlov_data::Input::Image { channels, height, width };
+        let samples = InMemory::new(input, numbers)?.with_classes(classes, names)?;
+        let measured = self.measure(Arc::new(samples))?;
+        measured.metrics.contains_key("accuracy").then_some(measured).ok_or_else(no_judge)
+    }
 }
 
-/// Adds the statistics of inputs to what is saved.
-pub(super) fn put_statistics<'a>(state: &mut StateDict<'a>, statistics: Option<&'a Statistics>) {
-    if let Some(Statistics { mean, std }) = statistics {
+/// Adds to what is saved how inputs are normalised, and the fingerprint of the samples that are learned from.
+pub(super) fn put_origin<'a>(state: &mut StateDict<'a>, data: &'a FitData) {
+    if let Some(Statistics { mean, std }) = data.statistics() {
         state.put_slice(MEAN, &[mean.len()], mean);
         state.put_slice(STD, &[std.len()], std);
     }
+    state.put_bytes(FINGERPRINT, data.fingerprint().to_le_bytes().to_vec());
 }
 
-fn take_statistics(state: &mut StateDict<'static>) -> Result<Option<Statistics>> {
-    let view = state.view();
-    if !view.has_array(MEAN) {
-        return Ok(None);
+/// What is saved of the data beside the weights.
+struct Origin {
+    statistics: Option<Statistics>,
+    fingerprint: Option<u64>,
+}
+
+impl Origin {
+    /// Takes it out: the rest belongs to the task.
+    fn taken_from(state: &mut StateDict<'static>) -> Result<Self> {
+        let view = state.view();
+        let fingerprint = match view.has_array(FINGERPRINT) {
+            true => view.vec::<u8>(FINGERPRINT)?.try_into().ok().map(u64::from_le_bytes),
+            false => None,
+        };
+        let statistics = match view.has_array(MEAN) {
+            true => Some(Statistics { mean: view.vec(MEAN)?, std: view.vec(STD)? }),
+            false => None,
+        };
+        state.arrays.retain(|name, _| ![MEAN, STD, FINGERPRINT].contains(&name.as_str()));
+        Ok(Self { statistics, fingerprint })
     }
-    let statistics = Statistics { mean: view.vec(MEAN)?, std: view.vec(STD)? };
-    state.arrays.retain(|name, _| name != MEAN && name != STD);
-    Ok(Some(statistics))
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use super::data::{FitData, Measuring};
-use super::fitted::put_statistics;
+use super::fitted::put_origin;
 use super::pictures;
 use super::status::FitStatus;
 use crate::config::{FitConfig, PretrainedConfig, Registries};
@@ -246,7 +246,7 @@ impl Job for Fit {
 
     fn weights(&self) -> Result<StateDict<'_>> {
         let mut weights = self.task.weights()?;
-        put_statistics(&mut weights, self.data.statistics());
+        put_origin(&mut weights, &self.data);
         Ok(weights)
     }
 
@@ -254,7 +254,7 @@ impl Job for Fit {
         let Position { epoch, batch } = self.training.position();
         state.nest("task", self.task.state()?);
         state.put_value("fit", &FitProgress { epoch, batch, ..self.progress.clone() })?;
-        put_statistics(state, self.data.statistics());
+        put_origin(state, &self.data);
         Ok(())
     }
 

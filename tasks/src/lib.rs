@@ -19,7 +19,7 @@ mod registry;
 pub mod regression;
 
 pub use core::{
-    Batches, Criterion, Learner, LearningConfig, Loss, Measured, Metrics, Model, Picture, SampleRequest,
-    Samples, Supervised, Task, TaskConfig, TaskContext, TaskError, Tensors,
+    Batches, Criterion, Learner, LearningConfig, Loss, Measured, Metrics, Model, Picture, Pictures,
+    SampleRequest, Samples, Supervised, Task, TaskConfig, TaskContext, TaskError, Tensors,
 };
 pub use registry::{TaskRegistry, TaskSpec};

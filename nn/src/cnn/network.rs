@@ -194,6 +194,7 @@ impl Cnn {
                 bias: parameter(conv.bias),
                 stride: conv.layer.stride,
                 padding: conv.layer.padding,
+                pool: 1,
             }),
             Stage::Residual { .. } => None,
         };

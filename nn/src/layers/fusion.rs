@@ -68,7 +68,15 @@ pub enum Fusible {
         /// The type of number of the products.
         precision: Precision,
     },
+    /// The largest numbers of squares of an image, side by side, without padding.
+    MaxPool2d {
+        /// The side of a square, in pixels.
+        side: i64,
+    },
 }
+
+/// Largest side of the squares that the convolutions' node pools.
+const LARGEST_POOL: i64 = 15;
 
 /// Largest window, in numbers, for the convolutions' node. The node copies windows to multiply them: with
 /// larger ones, or around padding, libtorch's own convolutions are faster (Xeon with AMX, batches of 32, both
@@ -216,12 +224,14 @@ impl Parts<'_> {
         else {
             return None;
         };
-        match self.activation(end)? {
-            (Activation::Relu, end) if padding == 0 && channels * kernel * kernel <= LARGEST_WINDOW => {
-                Some((Conv { weight, bias, channels, filters, kernel, stride }, precision, end))
-            }
-            _ => None,
-        }
+        let (Activation::Relu, end) = self.activation(end)? else { return None };
+        let (pool, end) = match self.after_dropouts(end) {
+            Some((Fusible::MaxPool2d { side }, end)) if (2..=LARGEST_POOL).contains(&side) => (side, end),
+            _ => (1, end),
+        };
+        let is_faster = (padding == 0 || pool > 1) && channels * kernel * kernel <= LARGEST_WINDOW;
+        let layer = Conv { weight, bias, channels, filters, kernel, stride, padding, pool };
+        is_faster.then_some((layer, precision, end))
     }
 }
 
@@ -286,9 +296,12 @@ struct Conv {
     filters: i64,
     kernel: i64,
     stride: i64,
+    padding: i64,
+    /// The side of the squares that are pooled; 1 for none.
+    pool: i64,
 }
 
-/// Convolutions without padding, with a ReLU after each.
+/// Convolutions with a ReLU after each, and perhaps a pooling after that.
 #[derive(Clone, Debug)]
 pub(super) struct Convolutions {
     layers: Vec<Conv>,
@@ -315,11 +328,11 @@ impl Convolutions {
     /// The sides of the images that come out; `None` where they are too small.
     fn output_size(&self, mut size: [i64; 2]) -> Option<[i64; 2]> {
         for layer in &self.layers {
-            let room = size.map(|side| side - layer.kernel);
-            if room.iter().any(|&room| room < 0) {
+            let room = size.map(|side| side + 2 * layer.padding - layer.kernel);
+            size = room.map(|room| (room / layer.stride + 1) / layer.pool);
+            if room.iter().any(|&room| room < 0) || size.contains(&0) {
                 return None;
             }
-            size = room.map(|room| room / layer.stride + 1);
         }
         Some(size)
     }
@@ -332,7 +345,8 @@ impl Convolutions {
                 weight: shim::Parameter::of(parameters, layer.weight),
                 bias: shim::Parameter::of(parameters, layer.bias),
                 stride: layer.stride,
-                padding: 0,
+                padding: layer.padding,
+                pool: layer.pool,
             })
             .collect();
         shim::cnn::forward(&x.f_flatten(1, -1)?, size, true, &layers, self.precision)

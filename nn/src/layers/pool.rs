@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::fusion::Fusible;
 use super::item::{Built, Item, Short, Site};
 use super::pair::Pair;
 use super::{at_least, is_one, is_yes, is_zero, one, unfit, wrong_input, yes};
@@ -241,6 +242,12 @@ impl Module for MaxPool2d {
         windows.check(x)?;
         let Windows { kernel, stride, padding, dilation } = &windows;
         Ok(x.f_max_pool2d(kernel, stride, padding, dilation, false)?)
+    }
+
+    fn fusible(&self) -> Option<Fusible> {
+        let [side, _] = self.kernel.sizes();
+        let tiles = Self { stride: self.stride.filter(|&stride| stride != self.kernel), ..*self };
+        (tiles == Self::new(side)).then_some(Fusible::MaxPool2d { side })
     }
 }
 

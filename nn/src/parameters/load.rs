@@ -124,9 +124,19 @@ impl Parameters {
     /// [`NnError::State`] when arrays are missing, have other shapes, or are none of the network's, naming
     /// them.
     pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), NnError> {
-        let (report, found) = self.compare(state, &[])?;
+        self.check_state(state)?;
+        let (_, found) = self.compare(state, &[])?;
+        self.take_over(state, &found)
+    }
+
+    /// Checks that [`Parameters::load_state`] would take this state, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Parameters::load_state`].
+    pub fn check_state(&self, state: &StateView<'_>) -> Result<(), NnError> {
+        let (report, _) = self.compare(state, &[])?;
         if report.is_complete() && report.unexpected.is_empty() {
-            return self.take_over(state, &found);
+            return Ok(());
         }
         let complaints = report.complaints().join("; ");
         Err(NnError::State(format!("the arrays are not those of the network; {complaints}{}", state.place())))

@@ -1,4 +1,4 @@
-// A stack of convolutions, each with a bias and a ReLU, as one node of the autograd graph: on the CPU, over
+// A stack of convolutions, each with a bias, a ReLU and perhaps a max pooling, as one node of the autograd graph: on the CPU, over
 // plain memory (convolution.h). The backward pass accumulates straight into the gradient views of the
 // parameter arena (node.h).
 
@@ -28,6 +28,7 @@ struct Stack {
   std::vector<ConvLayer> layers;
   std::vector<Tensor>
       outputs;  // of each layer but the last, [batch, positions, filters], where they are kept
+  std::vector<Tensor> winners;  // of each pooling the places of its outputs, likewise
   bool channels_first;
   bool bf16;
   Tensor images;  // [batch, numbers], rows contiguous
@@ -64,15 +65,17 @@ ConvLayer layer_of(const Tensor& weight, const Tensor& bias, int64_t height, int
 
 // `parameters` are the weight and the bias of each layer.
 void describe(Stack& stack, const Parameters& parameters, int64_t height, int64_t width,
-              const int64_t* strides, const int64_t* paddings) {
+              const int64_t* strides, const int64_t* paddings, const int64_t* pools) {
   for (size_t i = 0; i < parameters.size() / 2; ++i) {
     ConvLayer layer = layer_of(parameters[2 * i].value, parameters[2 * i + 1].value, height, width);
     layer.stride = strides[i];
     layer.padding = paddings[i];
+    layer.pool = pools[i];
+    TORCH_CHECK(layer.pool > 0 && layer.pool < 16, "squares of 1 to 15 pixels are pooled");
     TORCH_CHECK(i == 0 || layer.channels == stack.layers.back().filters,
                 "a layer takes what the one before it gives");
-    height = layer.out_height();
-    width = layer.out_width();
+    height = layer.given_height();
+    width = layer.given_width();
     TORCH_CHECK(height > 0 && width > 0, "the image is too small");
     stack.layers.push_back(layer);
   }
@@ -91,6 +94,12 @@ void forward(Stack& stack, bool recorded) {
     ConvLayer& layer = stack.layers[i];
     stack.outputs.push_back(at::empty({batch, layer.positions(), layer.filters}, stack.images.options()));
     layer.output = stack.outputs.back().data_ptr<float>();
+  }
+  for (ConvLayer& layer : stack.layers) {
+    if (!recorded || layer.pool == 1) continue;
+    stack.winners.push_back(
+        at::empty({batch, layer.positions(), layer.filters}, stack.images.options().dtype(at::kByte)));
+    layer.winners = stack.winners.back().data_ptr<uint8_t>();
   }
   pavlov::convolution_forward(stack.layers, stack.batch());
 }
@@ -133,6 +142,7 @@ class CnnNode final : public FusedNode {
       const ConvLayer& layer = stack_.layers[i];
       y = at::relu(at::conv2d(y, in_kind(values[2 * i]), in_kind(values[2 * i + 1]),
                               {layer.stride, layer.stride}, {layer.padding, layer.padding}));
+      if (layer.pool > 1) y = at::max_pool2d(y, {layer.pool, layer.pool});
     }
     return y.flatten(1).to(at::kFloat);
   }
@@ -152,10 +162,10 @@ extern "C" {
 bool pavlov_cnn_is_available(bool bf16) { return bf16 ? pavlov::has_bf16() : pavlov::has_blas(); }
 
 // `out` = the network's output [batch, numbers] for the images `x` [batch, numbers]. `handles` are the weight
-// and the bias of each of `count` layers.
+// and the bias of each of `count` layers; a pool of 1 is none.
 char* pavlov_cnn_forward(Handle* out, Handle x, int64_t height, int64_t width, int channels_first, int count,
                          const ParameterHandle* handles, const int64_t* strides, const int64_t* paddings,
-                         bool bf16) {
+                         const int64_t* pools, bool bf16) {
   return guarded([&] {
     Parameters parameters(handles, handles + 2 * count);
     const bool recorded = pavlov::is_recorded(*x, parameters);
@@ -165,7 +175,7 @@ char* pavlov_cnn_forward(Handle* out, Handle x, int64_t height, int64_t width, i
     {
       at::AutoDispatchBelowADInplaceOrView guard;
       stack.images = with_contiguous_rows(*x);
-      describe(stack, parameters, height, width, strides, paddings);
+      describe(stack, parameters, height, width, strides, paddings, pools);
       forward(stack, recorded);
     }
     Tensor y = stack.output;

@@ -20,6 +20,7 @@ unsafe extern "C" {
         parameters: *const RawParameter,
         strides: *const i64,
         paddings: *const i64,
+        pools: *const i64,
         bf16: bool,
     ) -> *mut c_char;
 }
@@ -34,6 +35,8 @@ pub struct Layer<'a> {
     pub stride: i64,
     /// In pixels.
     pub padding: i64,
+    /// The side of the squares whose largest number is given; 1 gives all, and 15 is the most.
+    pub pool: i64,
 }
 
 /// True if [`forward`] can run with this libtorch on this processor.
@@ -42,7 +45,7 @@ pub fn is_available(precision: Precision) -> bool {
     unsafe { pavlov_cnn_is_available(precision == Precision::Bf16) }
 }
 
-/// The output of these layers, a ReLU after each, for `x`: f32 `[batch, numbers]` on the CPU, each row an
+/// The output of these layers, a ReLU and then their pooling after each, for `x`: f32 `[batch, numbers]` on the CPU, each row an
 /// image of `size` (height, width).
 ///
 /// # Errors
@@ -57,6 +60,7 @@ pub fn forward(
     let parameters: Vec<_> = layers.iter().flat_map(|layer| [layer.weight.raw(), layer.bias.raw()]).collect();
     let numbers = |pick: fn(&Layer<'_>) -> i64| layers.iter().map(pick).collect::<Vec<_>>();
     let (strides, paddings) = (numbers(|layer| layer.stride), numbers(|layer| layer.padding));
+    let pools = numbers(|layer| layer.pool);
     if layers.is_empty() {
         return Err(NnError::Shape("a convolutional network without layers".into()));
     }
@@ -75,6 +79,7 @@ pub fn forward(
             parameters.as_ptr(),
             strides.as_ptr(),
             paddings.as_ptr(),
+            pools.as_ptr(),
             precision == Precision::Bf16,
         ))?;
         Ok(Tensor::from_ptr(out))

@@ -84,8 +84,13 @@ constexpr int64_t kBlock = 65536;
 // And so many numbers of a weight, which products take as a small factor (product.cpp).
 constexpr int64_t kPiece = 32768;
 
+// Channels that a pooling looks at together.
+constexpr int64_t kChannels = 64;
+
+// Whole rows of squares.
 int64_t rows_at_a_time(const ConvLayer& layer) {
-  return std::clamp<int64_t>(kBlock / (layer.out_width() * layer.window()), 1, layer.out_height());
+  const int64_t fitting = kBlock / (layer.out_width() * layer.window()) / layer.pool;
+  return std::clamp<int64_t>(fitting, 1, layer.given_height()) * layer.pool;
 }
 
 // So much of each window goes into one product: whole vectors.
@@ -136,6 +141,49 @@ VECTORISED void relu_backward(float* out, const float* gradient, const float* y,
   for (int64_t i = 0; i < count; ++i) out[i] = y[i] <= 0.0f ? 0.0f : gradient[i];
 }
 
+// The largest numbers of the squares of `count` rows of outputs ([count, width, filters]), and their places in
+// the squares where `winners` has room. The first NaN wins, so that it passes through here too.
+VECTORISED void pool_rows(const ConvLayer& layer, const float* rows, int64_t count, float* out,
+                          uint8_t* winners) {
+  const int64_t width = layer.out_width(), filters = layer.filters, pool = layer.pool;
+  int32_t places[kChannels];
+  for (int64_t y = 0; y + pool <= count; y += pool)
+    for (int64_t x = 0; x + pool <= width; x += pool)
+      for (int64_t begin = 0; begin < filters; begin += kChannels) {
+        const int64_t channels = std::min(kChannels, filters - begin);
+        const float* square = rows + (y * width + x) * filters + begin;
+        float* best = out + ((y / pool) * (width / pool) + x / pool) * filters + begin;
+        std::copy_n(square, channels, best);
+        std::fill_n(places, channels, 0);
+        for (int64_t place = 1; place < pool * pool; ++place) {
+          const float* other = square + ((place / pool) * width + place % pool) * filters;
+          for (int64_t c = 0; c < channels; ++c) {
+            const bool wins = other[c] > best[c] || (other[c] != other[c] && best[c] == best[c]);
+            best[c] = wins ? other[c] : best[c];
+            places[c] = wins ? static_cast<int32_t>(place) : places[c];
+          }
+        }
+        if (!winners) continue;
+        uint8_t* kept = winners + (best - out);
+        for (int64_t c = 0; c < channels; ++c) kept[c] = static_cast<uint8_t>(places[c]);
+      }
+}
+
+// The gradient of those rows: that of what was given at its place, 0 elsewhere.
+VECTORISED void unpool_rows(const ConvLayer& layer, const float* gradient, const uint8_t* winners,
+                            int64_t count, float* rows) {
+  const int64_t width = layer.out_width(), filters = layer.filters, pool = layer.pool;
+  std::fill_n(rows, count * width * filters, 0.0f);
+  for (int64_t y = 0; y + pool <= count; y += pool)
+    for (int64_t x = 0; x + pool <= width; x += pool) {
+      const int64_t at = ((y / pool) * (width / pool) + x / pool) * filters;
+      for (int64_t place = 0; place < pool * pool; ++place) {
+        float* to = rows + ((y + place / pool) * width + x + place % pool) * filters;
+        for (int64_t c = 0; c < filters; ++c) to[c] = winners[at + c] == place ? gradient[at + c] : 0.0f;
+      }
+    }
+}
+
 VECTORISED void add_rows(float* sums, const float* rows, int64_t count, int64_t width) {
   for (int64_t r = 0; r < count; ++r)
     for (int64_t c = 0; c < width; ++c) sums[c] += rows[r * width + c];
@@ -149,13 +197,13 @@ int parts_of(const std::vector<ConvLayer>& layers, int64_t batch) {
   constexpr int64_t kParts = 4;
   int64_t products = 0;
   for (const ConvLayer& layer : layers)
-    products += batch * layer.positions() * layer.window() * layer.filters;
+    products += batch * layer.used_height() * layer.out_width() * layer.window() * layer.filters;
   return static_cast<int>(std::clamp<int64_t>(std::min(batch, products / kWorthwhile), 1, kParts));
 }
 
 // The memory that one thread needs besides the tensors. Kept from call to call.
 struct Workspace {
-  Numbers windows, frame, image;
+  Numbers windows, outputs, frame, image;
   Numbers between[2];
 };
 
@@ -181,35 +229,46 @@ const float* image_of(const ConvLayer& first, const ConvBatch& batch, int64_t in
 
 using Product = decltype(&product);
 
-// `weight` by window.
+// `weight` by window. `winners` may be null.
 void forward(const ConvLayer& layer, Product multiply, const Numbers& weight, const float* input,
-             float* output, Numbers& room) {
+             float* output, uint8_t* winners, Workspace& room) {
   const int64_t rows = rows_at_a_time(layer), width = layer.out_width(), window = layer.window();
-  const int64_t piece = piece_of(layer);
-  float* windows = room_for(room, rows * width * window);
-  for (int64_t y = 0; y < layer.out_height(); y += rows) {
-    const int64_t count = std::min(rows, layer.out_height() - y), positions = count * width;
-    float* out = output + y * width * layer.filters;
+  const int64_t piece = piece_of(layer), pool = layer.pool;
+  float* windows = room_for(room.windows, rows * width * window);
+  float* pooled = pool > 1 ? room_for(room.outputs, rows * width * layer.filters) : nullptr;
+  for (int64_t y = 0; y < layer.used_height(); y += rows) {
+    const int64_t count = std::min(rows, layer.used_height() - y), positions = count * width;
+    const int64_t given = y / pool * layer.given_width() * layer.filters;
+    float* out = pooled ? pooled : output + given;
     gather(layer, input, y, count, windows);
     for (int64_t k = 0; k < window; k += piece)
       multiply(positions, layer.filters, std::min(piece, window - k), {windows + k, window},
                {weight.data() + k * layer.filters, layer.filters}, k == 0 ? Start::kRow : Start::kItself,
                layer.bias, out, layer.filters, {});
-    relu(out, positions * layer.filters);
+    if (pooled) pool_rows(layer, pooled, count, output + given, winners ? winners + given : nullptr);
+    // The largest number of a square is the same before and after the ReLU, and there are fewer behind it.
+    relu(output + given, count / pool * layer.given_width() * layer.filters);
   }
 }
 
-// `weight` by filter. Adds to `sums` ([window, filters]) and to the gradient of the framed input; either may
-// be null.
+// `weight` by filter; `gradient` is that of what the ReLU was given. Adds to `sums` ([window, filters]) and to
+// the gradient of the framed input; either may be null.
 void backward(const ConvLayer& layer, Product multiply, const Numbers& weight, const float* input,
-              const float* gradient, float* sums, float* input_gradient, Numbers& room) {
+              const float* gradient, const uint8_t* winners, float* sums, float* input_gradient,
+              Workspace& room) {
   const int64_t rows = rows_at_a_time(layer), width = layer.out_width(), window = layer.window();
-  const int64_t filters = layer.filters;
+  const int64_t filters = layer.filters, pool = layer.pool;
   const int64_t piece = piece_of(layer);
-  float* windows = room_for(room, rows * width * window);
-  for (int64_t y = 0; y < layer.out_height(); y += rows) {
-    const int64_t count = std::min(rows, layer.out_height() - y), positions = count * width;
-    const float* g = gradient + y * width * filters;
+  float* windows = room_for(room.windows, rows * width * window);
+  float* unpooled = pool > 1 ? room_for(room.outputs, rows * width * filters) : nullptr;
+  for (int64_t y = 0; y < layer.used_height(); y += rows) {
+    const int64_t count = std::min(rows, layer.used_height() - y), positions = count * width;
+    const int64_t given = y / pool * layer.given_width() * filters;
+    const float* g = gradient + given;
+    if (unpooled) {
+      unpool_rows(layer, g, winners + given, count, unpooled);
+      g = unpooled;
+    }
     if (sums) {
       gather(layer, input, y, count, windows);
       multiply(window, filters, positions, {windows, window, true}, {g, filters}, Start::kItself, nullptr,
@@ -263,8 +322,8 @@ class Backward {
       const Frame frame = frame_of(layer);
       if (wanted) std::fill_n(other, frame.size(), 0.0f);
       backward(layer, batch_.bf16 ? product_bf16 : product, weights_[i], framed(layer, input, room.frame),
-               gradient, layer.weight_gradient ? sums.weights[i].data() : nullptr, wanted ? other : nullptr,
-               room.windows);
+               gradient, layer.winners ? layer.winners + index * layer.positions() * layer.filters : nullptr,
+               layer.weight_gradient ? sums.weights[i].data() : nullptr, wanted ? other : nullptr, room);
       if (layer.bias_gradient) add_rows(sums.biases[i].data(), gradient, layer.positions(), layer.filters);
       if (!wanted) return;
       unframe(layer, frame, other);
@@ -316,7 +375,7 @@ void convolution_forward(const std::vector<ConvLayer>& layers, const ConvBatch& 
         float* output =
             layer.output ? layer.output + index * outputs : room_for(room.between[i % 2], outputs);
         forward(layer, batch.bf16 ? product_bf16 : product, weights[i], framed(layer, input, room.frame),
-                output, room.windows);
+                output, layer.winners ? layer.winners + index * outputs : nullptr, room);
         input = output;
       }
       const ConvLayer& last = layers.back();

@@ -9,7 +9,9 @@ use tch::{Kind, Tensor};
 
 use super::config::{AutoencoderConfig, Restoration};
 use super::losses::{kl_from_standard_normal, restoration_error};
-use crate::core::{Criterion, Loss, Measured, Model, SampleRequest, Samples, TaskError, Tensors, sheet};
+use crate::core::{
+    Criterion, Loss, Measured, Model, Pictures, SampleRequest, Samples, TaskError, Tensors, sheet,
+};
 
 /// Inputs that are shown beside what became of them.
 const SHOWN: i64 = 16;
@@ -184,6 +186,12 @@ impl Model for Autoencoder {
         Ok(Measured { metrics, pictures })
     }
 
+    fn predict(&self, pass: &mut Pass<'_>, inputs: &Tensor) -> Result<Tensor, TaskError> {
+        let code = self.encode(pass, inputs)?.mean;
+        let restored = self.decode(pass, &code)?;
+        self.seen(&restored)
+    }
+
     fn samples(&self, parameters: &Parameters, request: &SampleRequest) -> Result<Samples, TaskError> {
         if !self.config.variational {
             return Err(TaskError::Unsupported(
@@ -196,6 +204,6 @@ impl Model for Autoencoder {
             return Err(TaskError::Unsupported("the samples are no pictures: they cannot be drawn".into()));
         }
         let images = self.drawn(&mut Pass::eval(parameters), request.count as i64, request.seed)?;
-        Ok(Samples::Pictures(sheet(&images, (request.count as f64).sqrt().ceil() as usize)?))
+        Ok(Samples::Pictures(Pictures::of(&images, (request.count as f64).sqrt().ceil() as usize)?))
     }
 }

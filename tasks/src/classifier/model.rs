@@ -102,6 +102,10 @@ impl Model for Classifier {
         let metrics = metrics.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
         Ok(Measured { metrics, pictures })
     }
+
+    fn predict(&self, pass: &mut Pass<'_>, inputs: &Tensor) -> Result<Tensor, TaskError> {
+        Ok(self.network.forward(pass, inputs)?.f_softmax(1, Kind::Float)?)
+    }
 }
 
 /// Images stretched to the range from 0 to 1, whatever their normalisation was.

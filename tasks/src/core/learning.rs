@@ -255,6 +255,14 @@ impl Learner {
         self.begin_mean()
     }
 
+    /// Checks that [`Learner::load_weights`] would take these weights, and changes nothing.
+    ///
+    /// # Errors
+    /// [`TaskError::Nn`] when they do not fit.
+    pub fn check_weights(&self, weights: &StateView<'_>) -> Result<(), TaskError> {
+        Ok(self.parameters().check_state(weights)?)
+    }
+
     /// Takes over the weights that fit, by name.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ mod tensors;
 
 pub use error::TaskError;
 pub use learning::{Learner, LearningConfig, PlateauConfig, check_loss, in_key};
-pub use picture::{Picture, confusion, sheet};
+pub use picture::{Picture, Pictures, confusion, sheet};
 pub use supervised::{Loss, Model, Supervised};
 pub use task::{
     Batches, Criterion, Measured, Metrics, SampleRequest, Samples, Task, TaskConfig, TaskContext,

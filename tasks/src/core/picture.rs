@@ -16,6 +16,35 @@ pub struct Picture {
     pub rgb: Vec<u8>,
 }
 
+/// Pictures that a model made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Pictures {
+    /// Channels (1 or 3), height and width of each.
+    pub shape: [usize; 3],
+    /// The numbers of one after the other, `[channels, height, width]`, from 0 to 1.
+    pub numbers: Vec<f32>,
+    /// The class that each was made of; empty for models that make none of a given class.
+    pub classes: Vec<usize>,
+    /// Columns of the sheet that shows them.
+    pub columns: usize,
+}
+
+impl Pictures {
+    /// The pictures `[count, channels, height, width]`, with this number of columns on a sheet.
+    ///
+    /// # Errors
+    /// [`TaskError::Nn`] when the tensor cannot be copied.
+    pub fn of(images: &Tensor, columns: usize) -> Result<Self, TaskError> {
+        let (shape, numbers) = numbers_of(images)?;
+        Ok(Self { shape, numbers, classes: Vec::new(), columns })
+    }
+
+    /// All of them on one sheet.
+    pub fn sheet(&self) -> Picture {
+        drawn(self.shape, &self.numbers, self.columns)
+    }
+}
+
 /// Pixels between the images of a sheet.
 const GAP: usize = 2;
 /// The side of a cell of a matrix.
@@ -59,12 +88,22 @@ impl Picture {
 /// # Errors
 /// [`TaskError::Nn`] when the tensor has another shape.
 pub fn sheet(images: &Tensor, columns: usize) -> Result<Picture, TaskError> {
-    let (count, channels, height, width) = images.size4().map_err(|error| {
+    let (shape, numbers) = numbers_of(images)?;
+    Ok(drawn(shape, &numbers, columns))
+}
+
+/// The shape of each image, and the numbers of all.
+fn numbers_of(images: &Tensor) -> Result<([usize; 3], Vec<f32>), TaskError> {
+    let (_, channels, height, width) = images.size4().map_err(|error| {
         TaskError::Unsupported(format!("a sheet is drawn of [count, channels, height, width]: {error}"))
     })?;
     let numbers = images.f_detach()?.f_to(Device::Cpu)?.f_to_kind(Kind::Float)?.f_contiguous()?;
     let numbers = Vec::<f32>::try_from(numbers.f_view([-1])?)?;
-    let [count, channels, height, width] = [count, channels, height, width].map(|size| size as usize);
+    Ok(([channels, height, width].map(|size| size as usize), numbers))
+}
+
+fn drawn([channels, height, width]: [usize; 3], numbers: &[f32], columns: usize) -> Picture {
+    let count = numbers.len() / (channels * height * width).max(1);
     let columns = columns.clamp(1, count.max(1));
     let rows = count.div_ceil(columns);
     let scale = (56 / height.max(width).max(1)).max(1);
@@ -83,7 +122,7 @@ pub fn sheet(images: &Tensor, columns: usize) -> Result<Picture, TaskError> {
             }
         }
     }
-    Ok(picture)
+    picture
 }
 
 /// How often each class (row) was taken for each class (column), with the counts: dark where a class's

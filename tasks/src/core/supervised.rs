@@ -56,6 +56,14 @@ pub trait Model: Send {
     /// [`TaskError`] when a picture cannot be made.
     fn measured(&self, pass: &mut Pass<'_>, sums: Self::Sums) -> Result<Measured, TaskError>;
 
+    /// The outputs for these inputs, as [`Task::predict`] gives them.
+    ///
+    /// # Errors
+    /// [`TaskError::Unsupported`] for a model that says nothing of a single input.
+    fn predict(&self, _: &mut Pass<'_>, _: &Tensor) -> Result<Tensor, TaskError> {
+        Err(TaskError::Unsupported("this task's model does not say what it gives for an input".into()))
+    }
+
     /// Samples of what was learned.
     ///
     /// # Errors
@@ -150,6 +158,12 @@ impl<M: Model> Task for Supervised<M> {
 
     fn validated(&mut self, value: f64) {
         self.learner.validated(value, M::CRITERION);
+    }
+
+    fn predict(&mut self, batch: &Batch) -> Result<Tensor, TaskError> {
+        let _guard = tch::no_grad_guard();
+        let inputs = self.tensors(batch)?.inputs;
+        self.model.predict(&mut Pass::eval(self.learner.best_parameters()), &inputs)
     }
 
     fn samples(&mut self, request: &SampleRequest) -> Result<Samples, TaskError> {

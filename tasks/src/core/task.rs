@@ -13,11 +13,11 @@ use pavlov_data::{Batch, Input, Target};
 use pavlov_nn::{LoadReport, Rename, StateDict, StateView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::error::TaskError;
 use super::learning::LearningConfig;
-use super::picture::Picture;
+use super::picture::{Picture, Pictures};
 
 /// Named numbers to log.
 pub type Metrics = BTreeMap<String, f64>;
@@ -83,8 +83,8 @@ impl Default for SampleRequest {
 /// Samples that a model made.
 #[derive(Clone, Debug)]
 pub enum Samples {
-    /// Pictures on one sheet.
-    Pictures(Picture),
+    /// Pictures.
+    Pictures(Pictures),
     /// Texts.
     Texts(Vec<String>),
 }
@@ -118,6 +118,14 @@ pub trait Task: Send {
 
     /// Takes in that a validation gave this value of the criterion: learning rates may fall on a plateau.
     fn validated(&mut self, value: f64);
+
+    /// The outputs for the inputs of a batch, f32, a row for each sample: the chances of the classes
+    /// `[rows, classes]`, the numbers `[rows, numbers]` of a regression, the restored inputs of an
+    /// autoencoder, the chances of each next token `[rows, length, vocabulary]`.
+    ///
+    /// # Errors
+    /// [`TaskError::Unsupported`] for a task whose model has no inputs.
+    fn predict(&mut self, batch: &Batch) -> Result<Tensor, TaskError>;
 
     /// Makes samples.
     ///

@@ -11,8 +11,8 @@ use super::config::{Adversary, GanConfig};
 use super::losses::{gradient_penalty, sliced_wasserstein};
 use super::networks::{Layouts, Networks};
 use crate::core::{
-    Batches, Criterion, Learner, Measured, Metrics, SampleRequest, Samples, Task, TaskContext, TaskError,
-    Tensors, check_loss, sheet,
+    Batches, Criterion, Learner, Measured, Metrics, Pictures, SampleRequest, Samples, Task, TaskContext,
+    TaskError, Tensors, check_loss, sheet,
 };
 
 const CRITERION: Criterion = Criterion { metric: "sliced_wasserstein", highest_is_best: false };
@@ -226,6 +226,12 @@ impl Task for Gan {
         self.discriminator.validated(value, CRITERION);
     }
 
+    fn predict(&mut self, _: &Batch) -> Result<Tensor, TaskError> {
+        Err(TaskError::Unsupported(
+            "a GAN makes pictures from noise and has no inputs: ask for samples".into(),
+        ))
+    }
+
     fn samples(&mut self, request: &SampleRequest) -> Result<Samples, TaskError> {
         let _guard = tch::no_grad_guard();
         let classes = self.networks.classes;
@@ -246,7 +252,12 @@ impl Task for Gan {
             (0, _) | (_, Some(_)) => (request.count as f64).sqrt().ceil() as usize,
             (classes, None) => classes as usize,
         };
-        Ok(Samples::Pictures(sheet(&self.drawn(&asked, request.seed)?, columns)?))
+        let mut pictures = Pictures::of(&self.drawn(&asked, request.seed)?, columns)?;
+        if classes > 0 {
+            pictures.classes =
+                Vec::<i64>::try_from(&asked)?.into_iter().map(|class| class as usize).collect();
+        }
+        Ok(Samples::Pictures(pictures))
     }
 
     fn weights(&self) -> Result<StateDict<'static>, TaskError> {
@@ -257,6 +268,8 @@ impl Task for Gan {
     }
 
     fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), TaskError> {
+        // Of two networks the first must not be changed by weights that the second refuses.
+        self.discriminator.check_weights(&weights.part("discriminator"))?;
         self.generator.load_weights(&weights.part("generator"))?;
         self.discriminator.load_weights(&weights.part("discriminator"))
     }

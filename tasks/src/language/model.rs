@@ -99,6 +99,10 @@ impl Model for LanguageModel {
         Ok(Measured { metrics, pictures: Vec::new() })
     }
 
+    fn predict(&self, pass: &mut Pass<'_>, inputs: &Tensor) -> Result<Tensor, TaskError> {
+        Ok(self.network.forward(pass, inputs)?.f_softmax(-1, Kind::Float)?)
+    }
+
     fn samples(&self, parameters: &Parameters, request: &SampleRequest) -> Result<Samples, TaskError> {
         let mut rng = SeededRng::seeded(request.seed);
         let vocabulary = Vocabulary::of_list(&self.vocabulary)?;

@@ -124,4 +124,8 @@ impl Model for Regression {
         let metrics = metrics.map(|(name, value)| (name.to_string(), value)).into();
         Ok(Measured { metrics, pictures: Vec::new() })
     }
+
+    fn predict(&self, pass: &mut Pass<'_>, inputs: &Tensor) -> Result<Tensor, TaskError> {
+        Ok(self.network.forward(pass, inputs)?)
+    }
 }

@@ -63,6 +63,32 @@ fn runs_are_found() {
             true,
             "mlp 0..1, mlp 1..2",
         ),
+        // Pooling is part of the node where its squares are side by side.
+        (
+            r#"[{ conv2d = { filters = 4, kernel = 3, padding = 1 } }, "relu", { max_pool2d = 2 },
+            { conv2d = { filters = 4, kernel = 3 } }, "relu", { max_pool2d = { kernel = 3, stride = 3 } }, "flatten"]"#,
+            vec![1, 16, 16],
+            true,
+            "cnn 0..6, 6",
+        ),
+        (
+            r#"[{ conv2d = { filters = 4, kernel = 3 } }, "relu", { max_pool2d = { kernel = 3, stride = 2 } }]"#,
+            vec![1, 16, 16],
+            true,
+            "cnn 0..2, 2",
+        ),
+        (
+            r#"[{ conv2d = { filters = 4, kernel = 3 } }, "relu", { max_pool2d = { kernel = 2, padding = 1 } }]"#,
+            vec![1, 16, 16],
+            true,
+            "cnn 0..2, 2",
+        ),
+        (
+            r#"[{ conv2d = { filters = 4, kernel = 3 } }, "relu", { max_pool2d = [2, 3] }]"#,
+            vec![1, 9, 9],
+            true,
+            "cnn 0..2, 2",
+        ),
         // Convolutions that libtorch is faster at, and such that the node does not know.
         (r#"[{ conv2d = { filters = 4, kernel = 3, padding = 1 } }, "relu"]"#, vec![1, 8, 8], true, "0, 1"),
         (r#"[{ conv2d = { filters = 4, kernel = [3, 2] } }, "relu"]"#, vec![1, 8, 8], true, "0, 1"),
@@ -124,6 +150,15 @@ fn runs_give_the_numbers_of_their_modules() {
             vec![3, 11, 9],
         ),
         (r#"["tanh", { conv2d = { filters = 7, kernel = 3 } }, "relu", "batch_norm"]"#, vec![3, 5, 9]),
+        (
+            r#"[{ conv2d = { filters = 7, kernel = 3, padding = 1 } }, "relu", { max_pool2d = 2 },
+            { conv2d = { filters = 70, kernel = 2 } }, "relu", { max_pool2d = 3 }, "flatten", { linear = 3 }]"#,
+            vec![3, 15, 13],
+        ),
+        (
+            r#"[{ conv2d = { filters = 5, kernel = 3, stride = 2, padding = 2 } }, "relu", { max_pool2d = 2 }]"#,
+            vec![2, 9, 12],
+        ),
         (
             r#"[{ residual = [{ linear = 5 }, "relu", { linear = 5 }] },
             { concat = [[{ linear = 8 }, "elu"], []] }]"#,
