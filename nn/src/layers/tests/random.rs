@@ -55,6 +55,7 @@ fn random_layer(rng: &mut SeededRng, longest: usize) -> String {
         format!("{{ group_norm = {c} }}"),
         r#""rms_norm""#.to_string(),
         r#"{ dropout = 0.2 }"#.to_string(),
+        format!("{{ leaky_relu = 0.{a} }}"),
         format!("{{ flatten = {{ first = {e} }} }}"),
         format!("{{ reshape = [{a}, -1, {c}] }}"),
         format!("{{ unsqueeze = {e} }}"),
