@@ -42,6 +42,7 @@ const FITS: &[(&str, &str, &[&str])] = &[
             "generator.layers=[{ linear = 64 }, \"batch_norm\", \"relu\", { linear = 64 }]",
             "discriminator.layers=[\"flatten\", { linear = 32 }, \"leaky_relu\"]",
             "adversary=wasserstein",
+            "discriminator.spectral_norm=true",
             "discriminator_steps=2",
         ],
     ),

@@ -25,6 +25,7 @@ mod sequential;
 mod shape;
 mod transformer;
 mod upsample;
+mod walk;
 
 use tch::Tensor;
 
@@ -63,6 +64,8 @@ pub struct Defaults {
     pub init: Init,
     /// Number type of products.
     pub precision: Precision,
+    /// Spectral normalisation of linear and convolution layers.
+    pub spectral_norm: bool,
 }
 
 /// PyTorch's default for the number that normalisations add to the variance.

@@ -21,6 +21,7 @@ fn random_layer(rng: &mut SeededRng, longest: usize) -> String {
     let each = [
         r#""relu""#.to_string(),
         format!("{{ linear = {} }}", 2 * a),
+        format!("{{ linear = {{ units = {a}, spectral_norm = true }} }}"),
         format!(
             "{{ conv1d = {{ filters = {}, kernel = {b}, stride = {c}, padding = {d}, dilation = {c} }} }}",
             2 * a
