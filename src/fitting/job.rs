@@ -207,7 +207,8 @@ impl Job for Fit {
     }
 
     fn status(&self, now: &Moment) -> Box<dyn Status> {
-        let total_epochs = self.epochs(self.plan.total).ceil() as u64;
+        let (accumulate, per_epoch) = (self.config.data.accumulate as u64, self.training.batches_per_epoch());
+        let (done, total) = (now.done * accumulate, self.plan.total * accumulate);
         Box::new(FitStatus {
             updates: now.done,
             total_updates: self.plan.total,
@@ -218,6 +219,7 @@ impl Job for Fit {
             metric: self.task.criterion().metric.into(),
             validation: now.last_evaluation,
             best: now.best_evaluation,
+            ..FitStatus::in_epoch(done, total, per_epoch)
         })
     }
 
