@@ -9,7 +9,9 @@ use tch::{Kind, Tensor};
 
 use super::config::{AutoencoderConfig, Restoration};
 use super::losses::{kl_from_standard_normal, restoration_error};
-use crate::core::{Criterion, Loss, Measured, Model, SampleRequest, Samples, TaskError, Tensors, sheet};
+use crate::core::{
+    Criterion, Loss, Measured, Model, SampleRequest, Samples, TaskError, Tensors, first_filters, sheet,
+};
 
 /// Inputs that are shown beside what became of them.
 const SHOWN: i64 = 16;
@@ -180,6 +182,8 @@ impl Model for Autoencoder {
                 pictures.push(("traversal".to_string(), sheet(&self.traversal(pass)?, STEPS as usize)?));
             }
         }
+        let filters = first_filters(pass.parameters(), "encoder.", &self.input)?;
+        pictures.extend(filters.map(|sheet| ("filters".to_string(), sheet)));
         let metrics = metrics.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
         Ok(Measured { metrics, pictures })
     }
