@@ -11,7 +11,7 @@ use super::args::FitArgs;
 use super::say::say;
 use super::train::say as tell;
 use crate::config::{FitConfig, Registries};
-use crate::fitting::{FoundRates, RateSearch, find_learning_rate};
+use crate::fitting::{FoundRates, RateFinder, RateSearch};
 use crate::plot::draw_rates;
 use crate::run::Settings;
 
@@ -24,8 +24,9 @@ pub(super) fn find(
     let search = search(range, args.updates)?;
     let title = config.origin().to_string();
     let RateSearch { from, to, updates } = search;
+    let finder = RateFinder::new(config, registries, search)?;
     tell(&args.output, &format!("{title}: {updates} updates with learning rates from {from:e} to {to:e}"));
-    let found = find_learning_rate(config, registries, search)?;
+    let found = finder.run()?;
     let folder = args.run_dir.as_deref().unwrap_or(Path::new(""));
     let (drawing, table) = (folder.join("learning-rate.svg"), folder.join("learning-rate.csv"));
     if !folder.as_os_str().is_empty() {

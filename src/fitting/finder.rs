@@ -72,50 +72,64 @@ pub struct FoundRates {
     pub tenth_of_lowest: Option<f64>,
 }
 
-/// Searches for a learning rate: makes updates of a new model with rates that rise from the first of `search`
-/// to its last, until the loss breaks or all are made. The configuration's own rate is not used, all its other
-/// settings are. The model is thrown away, and nothing is written.
-///
-/// # Errors
-/// When the data is damaged, the task cannot learn from it or has no single loss, or a setting makes no sense.
-pub fn find_learning_rate(
-    mut config: FitConfig,
-    registries: &Registries,
+/// A search that is ready to begin.
+pub struct RateFinder {
+    fit: Fit,
+    rate: Schedule,
     search: RateSearch,
-) -> Result<FoundRates> {
-    search.validate()?;
-    config.learning.rate = Schedule::exponential(search.from, search.to);
-    // Parameters that are frozen at first stay so: the search is for the start of the fit.
-    if config.learning.unfreeze_at > 0.0 {
-        config.learning.unfreeze_at = 1.0;
-    }
-    let rate = config.learning.rate;
-    let mut fit = Fit::new(config, registries)?;
-    if !fit.has_one_loss() {
-        bail!(
-            "there is no search for the learning rate of this task: its networks learn against each other, and no \
-             loss of theirs falls as they become better"
-        );
-    }
-    fit.load_pretrained()?;
-    let mut losses: Vec<(f64, f64)> = Vec::new();
-    let mut lowest = f64::INFINITY;
-    for update in 0..search.updates {
-        let progress = update as f64 / (search.updates - 1) as f64;
-        let loss = match fit.update(update, progress).and_then(|()| fit.take_loss()) {
-            Ok(loss) => loss,
-            Err(error) if has_diverged(&error) && !losses.is_empty() => break,
-            Err(error) => return Err(error),
-        };
-        losses.push((rate.value(progress), loss));
-        let latest = &losses[losses.len().saturating_sub(search.window())..];
-        let mean = latest.iter().map(|(_, loss)| loss).sum::<f64>() / latest.len() as f64;
-        lowest = lowest.min(mean);
-        if mean > limit(lowest) {
-            break;
+}
+
+impl RateFinder {
+    /// A search on a new model of this configuration, whose own rate is not used; all its other settings are.
+    ///
+    /// # Errors
+    /// When the data is damaged, the task cannot learn from it or has no single loss, or a setting makes no
+    /// sense.
+    pub fn new(mut config: FitConfig, registries: &Registries, search: RateSearch) -> Result<Self> {
+        search.validate()?;
+        let rate = Schedule::exponential(search.from, search.to);
+        config.learning.rate = rate;
+        // Parameters that are frozen at first stay so: the search is for the start of the fit.
+        if config.learning.unfreeze_at > 0.0 {
+            config.learning.unfreeze_at = 1.0;
         }
+        let mut fit = Fit::new(config, registries)?;
+        if !fit.has_one_loss() {
+            bail!(
+                "there is no search for the learning rate of this task: its networks learn against each other, and \
+                 no loss of theirs falls as they become better"
+            );
+        }
+        fit.load_pretrained()?;
+        Ok(Self { fit, rate, search })
     }
-    Ok(read(&losses, search.window()))
+
+    /// Makes updates with rates that rise from the first to the last, until the loss breaks or all are made.
+    /// The model is thrown away, and nothing is written.
+    ///
+    /// # Errors
+    /// When the data cannot be read, or the first loss is not finite.
+    pub fn run(self) -> Result<FoundRates> {
+        let Self { mut fit, rate, search } = self;
+        let mut losses: Vec<(f64, f64)> = Vec::new();
+        let mut lowest = f64::INFINITY;
+        for update in 0..search.updates {
+            let progress = update as f64 / (search.updates - 1) as f64;
+            let loss = match fit.update(update, progress).and_then(|()| fit.take_loss()) {
+                Ok(loss) => loss,
+                Err(error) if has_diverged(&error) && !losses.is_empty() => break,
+                Err(error) => return Err(error),
+            };
+            losses.push((rate.value(progress), loss));
+            let latest = &losses[losses.len().saturating_sub(search.window())..];
+            let mean = latest.iter().map(|(_, loss)| loss).sum::<f64>() / latest.len() as f64;
+            lowest = lowest.min(mean);
+            if mean > limit(lowest) {
+                break;
+            }
+        }
+        Ok(read(&losses, search.window()))
+    }
 }
 
 /// The loss above which learning counts as broken. Losses may be negative.

@@ -10,7 +10,7 @@ mod pictures;
 mod status;
 
 pub use data::FitData;
-pub use finder::{FoundRates, RatePoint, RateSearch, find_learning_rate};
+pub use finder::{FoundRates, RateFinder, RatePoint, RateSearch};
 pub use fitted::Fitted;
 pub use frames::frames;
 pub use job::Fit;
