@@ -219,7 +219,31 @@ def schedules():
     yield {"kind": "step", "start": 0.01, "factor": 0.3, "every_fraction": 0.1}, rates(
         0.01, lambda o: s.StepLR(o, step_size=STEPS // 10, gamma=0.3)
     )
+    yield {"kind": "exponential", "start": 0.01, "end": 0.01 * 0.95**STEPS}, rates(
+        0.01, lambda o: s.ExponentialLR(o, gamma=0.95)
+    )
     yield 0.02, rates(0.02, lambda o: s.ConstantLR(o, factor=1.0))
+
+
+def cycles():
+    """One cycle as a Pavlov file has it, with the rates of PyTorch's `OneCycleLR` at each of its steps and the share of the
+    curve that each stands for: its rise ends at step `rise_fraction * steps - 1`, its fall at the last step."""
+    for steps, options, names in [
+        (50, {}, {}),
+        (40, {"pct_start": 0.5, "div_factor": 10.0, "final_div_factor": 100.0},
+         {"rise_fraction": 0.5, "start_divisor": 10.0, "end_divisor": 100.0}),
+    ]:  # fmt: skip
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.02, total_steps=steps, cycle_momentum=False, **options)
+        rise = options.get("pct_start", 0.3)
+        top, points = rise * steps - 1, []
+        for step in range(steps):
+            share = rise * step / top if step <= top else rise + (1 - rise) * (step - top) / (steps - 1 - top)
+            points.append([share, schedule.get_last_lr()[0]])
+            optimizer.step()
+            if step + 1 < steps:
+                schedule.step()
+        yield {"schedule": {"kind": "one_cycle", "max": 0.02, **names}, "points": points}
 
 
 def main():
@@ -238,7 +262,7 @@ def main():
     FIXTURES.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.float() for name, tensor in tensors.items()}, FIXTURES / "optimizers.safetensors")
     curves = [{"schedule": schedule, "values": values} for schedule, values in schedules()]
-    text = json.dumps({"cases": recorded, "grouped": grouped, "schedules": curves}, indent=1)
+    text = json.dumps({"cases": recorded, "grouped": grouped, "schedules": curves, "cycles": list(cycles())}, indent=1)
     (FIXTURES / "optimizers.json").write_text(text + "\n")
 
 

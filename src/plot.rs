@@ -8,6 +8,7 @@ use pavlov_common::did_you_mean;
 use pavlov_nn::weights::write_atomically;
 use plotters::prelude::*;
 
+use crate::fitting::RatePoint;
 use crate::record::read_csv;
 use crate::run::Unit;
 
@@ -95,6 +96,76 @@ pub fn draw(curves: &[Curve], title: &str, tag: &str, path: &Path) -> Result<()>
         .map_err(|error| anyhow::anyhow!("the curve cannot be drawn: {error}"))?;
     write_atomically(path, |beside| std::fs::write(beside, &svg))
         .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Draws a loss over learning rates into an SVG file: the loss of each update as a thin line, its mean as a
+/// thick one, and a vertical line at each of the rates in `marks`.
+///
+/// # Errors
+/// When there is nothing to draw or the file cannot be written.
+pub fn draw_rates(points: &[RatePoint], marks: &[(&str, f64)], title: &str, path: &Path) -> Result<()> {
+    let (Some(first), Some(last)) = (points.first(), points.last()) else {
+        bail!("there are no updates: nothing can be drawn");
+    };
+    let smoothed = || points.iter().map(|point| point.smoothed);
+    let (low, high) =
+        smoothed().fold((f64::MAX, f64::MIN), |(low, high), loss| (low.min(loss), high.max(loss)));
+    let margin = ((high - low) * 0.05).max(1e-9);
+    let (rates, losses) = (first.rate..last.rate.max(first.rate * 1.01), low - margin..high + margin);
+    let mut svg = String::new();
+    draw_rates_into(&mut svg, points, marks, title, rates, losses)
+        .map_err(|error| anyhow::anyhow!("the curve cannot be drawn: {error}"))?;
+    write_atomically(path, |beside| std::fs::write(beside, &svg))
+        .with_context(|| format!("{} cannot be written", path.display()))
+}
+
+fn draw_rates_into(
+    svg: &mut String,
+    points: &[RatePoint],
+    marks: &[(&str, f64)],
+    title: &str,
+    rates: Range<f64>,
+    losses: Range<f64>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let area = SVGBackend::with_string(svg, (800, 450)).into_drawing_area();
+    area.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&area)
+        .caption(title, ("sans-serif", 22))
+        .margin(12)
+        .x_label_area_size(42)
+        .y_label_area_size(64)
+        .build_cartesian_2d(rates.log_scale(), losses.clone())?;
+    chart
+        .configure_mesh()
+        .x_desc("learning rate")
+        .x_label_formatter(&|rate| format!("{rate:.0e}"))
+        .y_desc("train/loss")
+        .light_line_style(WHITE)
+        .bold_line_style(BLACK.mix(0.12))
+        .draw()?;
+    let held = |loss: f64| loss.clamp(losses.start, losses.end);
+    let thin = COLORS[0].mix(0.4).stroke_width(1);
+    chart.draw_series(LineSeries::new(points.iter().map(|point| (point.rate, held(point.loss))), thin))?;
+    let thick = COLORS[0].stroke_width(2);
+    chart
+        .draw_series(LineSeries::new(points.iter().map(|point| (point.rate, point.smoothed)), thick))?
+        .label("mean of neighbours")
+        .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], thick));
+    for (index, (name, rate)) in marks.iter().enumerate() {
+        let style = COLORS[1 + index % (COLORS.len() - 1)].stroke_width(2);
+        chart
+            .draw_series(LineSeries::new([(*rate, losses.start), (*rate, losses.end)], style))?
+            .label(format!("{name}: {rate:.1e}"))
+            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::LowerLeft)
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK.mix(0.3))
+        .draw()?;
+    area.present()?;
+    Ok(())
 }
 
 /// Colours that colour-blind people can tell apart, and dark enough for thin lines (after Okabe and Ito

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::command::Workplace;
+use crate::command::{Workplace, files};
 use crate::reproducible::{log, tensors};
 use crate::resume::killed_and_resumed;
 
@@ -42,6 +42,7 @@ const FITS: &[(&str, &str, &[&str])] = &[
             "generator.layers=[{ linear = 64 }, \"batch_norm\", \"relu\", { linear = 64 }]",
             "discriminator.layers=[\"flatten\", { linear = 32 }, \"leaky_relu\"]",
             "adversary=wasserstein",
+            "discriminator.spectral_norm=true",
             "discriminator_steps=2",
         ],
     ),
@@ -218,6 +219,18 @@ const MISTAKES: &[(&[&str], &[&str])] = &[
     (&["fit", "classifier", "csv", "--data", "words.csv"], &["words.csv"]),
     (&["fit", "language", "text", "--data", "latin.txt"], &["latin.txt", "UTF-8"]),
     (&["fit", "speech", "sounds", "--data", "cut-sounds"], &["one.wav"]),
+    (
+        &["fit", "classifier", "digits", "--find-learning-rate=1e-3"],
+        &["--find-learning-rate=1e-3", "two rates"],
+    ),
+    (&["fit", "classifier", "digits", "--find-learning-rate=1..1e-3"], &["the smaller one first"]),
+    (&["fit", "classifier", "digits", "--find-learning-rate", "--updates", "3"], &["at least 10"]),
+    (&["fit", "classifier", "digits", "--find-learning-rate", "--epochs", "3"], &["--epochs"]),
+    (&["fit", "gan", "digits", "--find-learning-rate"], &["learn against each other"]),
+    (
+        &["fit", "classifier", "digits", "--set", "learning.rate={ kind = \"one_cycle\", max = -1.0 }"],
+        &["learning.rate", "max is -1"],
+    ),
     (&["sample", "nowhere"], &["nowhere", "pavlov runs"]),
     (&["fit", "classifier", "digits", "--set", "learning.freeze=[\"nothing.*\"]"], &["nothing.*"]),
 ];
@@ -241,6 +254,29 @@ fn every_mistake_is_found_before_the_fit_begins() {
     }
     place.refuses(MISTAKES);
     assert!(!place.path("runs").exists(), "a refused fit leaves no folder");
+}
+
+#[test]
+fn a_search_for_a_learning_rate_draws_its_curve_and_leaves_no_run() {
+    let place = Workplace::new();
+    for (task, data, sets) in FITS.iter().filter(|(task, _, _)| *task != "gan") {
+        let arguments = ["fit", task, data, "--find-learning-rate", "--json", "--run-dir", task];
+        let sets = sets.iter().flat_map(|set| ["--set", set]).collect::<Vec<_>>();
+        let said = place.pavlov(&[&arguments[..], &["--updates", "60"], &sets].concat());
+        assert!(said.success, "{task}: {}", said.err);
+        let summary: Value = serde_json::from_str(&said.out).expect("JSON");
+        let steepest = summary["steepest"].as_f64().expect("a rate");
+        assert!((1e-5..3.0).contains(&steepest), "{task}: {steepest}");
+        let made = summary["updates"].as_u64().expect("a count") as usize;
+        let table = fs::read_to_string(place.path(task).join("learning-rate.csv")).expect("a table");
+        assert_eq!(table.lines().count(), made + 1, "{task}");
+        let drawing = fs::read_to_string(place.path(task).join("learning-rate.svg")).expect("a drawing");
+        assert!(["learning rate", "steepest fall"].iter().all(|word| drawing.contains(word)), "{task}");
+        assert_eq!(files(&place.path(task)).len(), 2, "{task}");
+    }
+    let said = place.pavlov(&["fit", "classifier", "digits", "--find-learning-rate=1e-4..1"]);
+    assert!(said.success && said.out.contains("--set learning.rate="), "{}{}", said.out, said.err);
+    assert!(place.path("learning-rate.svg").is_file() && !place.path("runs").exists());
 }
 
 #[test]

@@ -33,8 +33,8 @@ def networks(name):
         generator = [nn.Linear(64, 6272), nn.Unflatten(1, (128, 7, 7)), nn.BatchNorm2d(128), nn.ReLU()]
         generator += [nn.ConvTranspose2d(128, 64, 4, 2, 1), nn.BatchNorm2d(64), nn.ReLU()]
         generator += [nn.ConvTranspose2d(64, 1, 4, 2, 1), nn.Tanh()]
-        discriminator = [nn.Conv2d(1, 64, 4, 2, 1), nn.LeakyReLU(), nn.Conv2d(64, 128, 4, 2, 1)]
-        discriminator += [nn.BatchNorm2d(128), nn.LeakyReLU(), nn.Flatten(), nn.Linear(6272, 1)]
+        discriminator = [nn.Conv2d(1, 64, 4, 2, 1), nn.LeakyReLU(0.2), nn.Conv2d(64, 128, 4, 2, 1)]
+        discriminator += [nn.BatchNorm2d(128), nn.LeakyReLU(0.2), nn.Flatten(), nn.Linear(6272, 1)]
         return [nn.Sequential(*discriminator), nn.Sequential(*generator)]
     return [reader(name)]
 

@@ -69,6 +69,7 @@ mod recurrent;
 mod recurrent_stack;
 mod schedule;
 mod shim;
+mod spectral;
 mod state;
 mod trainable;
 pub mod weights;

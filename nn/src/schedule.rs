@@ -67,6 +67,35 @@ pub enum Schedule {
         #[serde(default)]
         warmup_fraction: f64,
     },
+    /// From `start` to `end` by the same factor over equal shares of the curve.
+    Exponential {
+        /// The value at the start, above 0.
+        start: f64,
+        /// The value at the end, above 0.
+        end: f64,
+        /// The share of training over which the value rises from 0.
+        #[serde(default)]
+        warmup_fraction: f64,
+    },
+    /// One cycle (Smith and Topin 2018): half a cosine from `max / start_divisor` up to `max` over the first
+    /// `rise_fraction` of the curve, then half a cosine down to `max / start_divisor / end_divisor`. PyTorch's
+    /// `OneCycleLR` with its defaults; momentum stays as it is.
+    OneCycle {
+        /// The largest value.
+        max: f64,
+        /// The share of the curve over which the value rises.
+        #[serde(default = "rise_fraction")]
+        rise_fraction: f64,
+        /// The largest value over the one at the start.
+        #[serde(default = "start_divisor")]
+        start_divisor: f64,
+        /// The value at the start over the one at the end.
+        #[serde(default = "end_divisor")]
+        end_divisor: f64,
+        /// The share of training over which the value rises from 0.
+        #[serde(default)]
+        warmup_fraction: f64,
+    },
     /// A staircase: the value is multiplied by `factor` after every `every_fraction` of the curve.
     Step {
         /// The value at the start.
@@ -79,6 +108,22 @@ pub enum Schedule {
         #[serde(default)]
         warmup_fraction: f64,
     },
+}
+
+const RISE_FRACTION: f64 = 0.3;
+const START_DIVISOR: f64 = 25.0;
+const END_DIVISOR: f64 = 1e4;
+
+fn rise_fraction() -> f64 {
+    RISE_FRACTION
+}
+
+fn start_divisor() -> f64 {
+    START_DIVISOR
+}
+
+fn end_divisor() -> f64 {
+    END_DIVISOR
 }
 
 impl Schedule {
@@ -97,6 +142,22 @@ impl Schedule {
         Self::Cosine { start, end, warmup_fraction: 0.0 }
     }
 
+    /// A curve from `start` to `end` that is a straight line over the logarithm of the value.
+    pub const fn exponential(start: f64, end: f64) -> Self {
+        Self::Exponential { start, end, warmup_fraction: 0.0 }
+    }
+
+    /// One cycle up to `max` and down again, with PyTorch's defaults.
+    pub const fn one_cycle(max: f64) -> Self {
+        Self::OneCycle {
+            max,
+            rise_fraction: RISE_FRACTION,
+            start_divisor: START_DIVISOR,
+            end_divisor: END_DIVISOR,
+            warmup_fraction: 0.0,
+        }
+    }
+
     /// A staircase that starts at `start` and multiplies by `factor` after every `every_fraction` of
     /// training.
     pub const fn step(start: f64, factor: f64, every_fraction: f64) -> Self {
@@ -109,6 +170,8 @@ impl Schedule {
             Self::Constant { warmup_fraction, .. }
             | Self::Linear { warmup_fraction, .. }
             | Self::Cosine { warmup_fraction, .. }
+            | Self::Exponential { warmup_fraction, .. }
+            | Self::OneCycle { warmup_fraction, .. }
             | Self::Step { warmup_fraction, .. } => *warmup_fraction = fraction,
         }
         self
@@ -131,9 +194,18 @@ impl Schedule {
         match *self {
             Self::Constant { value, .. } => value,
             Self::Linear { start, end, .. } => start * (1.0 - share) + end * share,
-            Self::Cosine { start, end, .. } => {
-                let weight = (1.0 + (PI * share).cos()) / 2.0;
-                start * weight + end * (1.0 - weight)
+            Self::Cosine { start, end, .. } => half_cosine(start, end, share),
+            Self::Exponential { start, end, .. } => start * (end / start).powf(share),
+            Self::OneCycle { max, rise_fraction, start_divisor, end_divisor, .. } => {
+                let start = max / start_divisor;
+                match share < rise_fraction {
+                    true => half_cosine(start, max, share / rise_fraction),
+                    // A curve that is all rise ends at its top.
+                    false if rise_fraction == 1.0 => max,
+                    false => {
+                        half_cosine(max, start / end_divisor, (share - rise_fraction) / (1.0 - rise_fraction))
+                    }
+                }
             }
             Self::Step { start, factor, every_fraction, .. } => {
                 // 0.3 / 0.1 is a little less than 3: a stair must not begin late because of it.
@@ -148,6 +220,8 @@ impl Schedule {
             Self::Constant { warmup_fraction, .. }
             | Self::Linear { warmup_fraction, .. }
             | Self::Cosine { warmup_fraction, .. }
+            | Self::Exponential { warmup_fraction, .. }
+            | Self::OneCycle { warmup_fraction, .. }
             | Self::Step { warmup_fraction, .. } => warmup_fraction,
         }
     }
@@ -167,6 +241,21 @@ impl Schedule {
                 not_negative("start", start)?;
                 not_negative("end", end)?;
             }
+            Self::Exponential { start, end, .. } => {
+                for (field, value) in [("start", start), ("end", end)] {
+                    let sense = value.is_finite() && value > 0.0;
+                    check(sense, field, value, "a number above 0, which a factor can go on from")?;
+                }
+            }
+            Self::OneCycle { max, rise_fraction, start_divisor, end_divisor, .. } => {
+                not_negative("max", max)?;
+                let sense = (0.0..=1.0).contains(&rise_fraction);
+                check(sense, "rise_fraction", rise_fraction, "a share from 0 to 1")?;
+                for (field, value) in [("start_divisor", start_divisor), ("end_divisor", end_divisor)] {
+                    let sense = value.is_finite() && value >= 1.0;
+                    check(sense, field, value, "a number of at least 1")?;
+                }
+            }
             Self::Step { start, factor, every_fraction, .. } => {
                 not_negative("start", start)?;
                 not_negative("factor", factor)?;
@@ -177,6 +266,12 @@ impl Schedule {
         let warmup = self.warmup_fraction();
         check((0.0..=1.0).contains(&warmup), "warmup_fraction", warmup, "a share from 0 to 1")
     }
+}
+
+/// The value after this share of half a cosine from `start` to `end`, flat at both.
+fn half_cosine(start: f64, end: f64, share: f64) -> f64 {
+    let weight = (1.0 + (PI * share).cos()) / 2.0;
+    start * weight + end * (1.0 - weight)
 }
 
 fn check(makes_sense: bool, field: &str, value: f64, wanted: &str) -> Result<(), NnError> {

@@ -19,6 +19,8 @@ fn values_by_hand() {
     let constant = Schedule::constant(0.5);
     let linear = Schedule::linear(1.0, 0.2);
     let cosine = Schedule::cosine(1.0, 0.0);
+    let exponential = Schedule::exponential(1e-4, 1.0);
+    let one_cycle = Schedule::one_cycle(1.0);
     let step = Schedule::step(8.0, 0.5, 0.25);
     for (schedule, progress, expected) in [
         (constant, 0.0, 0.5),
@@ -30,6 +32,14 @@ fn values_by_hand() {
         (cosine, 1.0 / 3.0, 0.75),
         (cosine, 0.5, 0.5),
         (cosine, 1.0, 0.0),
+        (exponential, 0.0, 1e-4),
+        (exponential, 0.5, 1e-2),
+        (exponential, 1.0, 1.0),
+        (one_cycle, 0.0, 0.04),
+        (one_cycle, 0.15, 0.52),
+        (one_cycle, 0.3, 1.0),
+        (one_cycle, 0.65, 0.500_002),
+        (one_cycle, 1.0, 4e-6),
         (step, 0.0, 8.0),
         (step, 0.249, 8.0),
         (step, 0.25, 4.0),
@@ -51,6 +61,21 @@ fn a_warm_up_rises_to_the_start_of_the_curve() {
 }
 
 #[test]
+fn a_cycle_may_be_all_rise_or_all_fall() {
+    let cycle = |rise_fraction| Schedule::OneCycle {
+        max: 2.0,
+        rise_fraction,
+        start_divisor: 4.0,
+        end_divisor: 1.0,
+        warmup_fraction: 0.0,
+    };
+    let (rise, fall) = (cycle(1.0), cycle(0.0));
+    assert_eq!([0.0, 0.5, 1.0].map(|progress| rise.value(progress)), [0.5, 1.25, 2.0]);
+    assert_eq!([0.0, 0.5, 1.0].map(|progress| fall.value(progress)), [2.0, 1.25, 0.5]);
+    rise.validate().and(fall.validate()).unwrap();
+}
+
+#[test]
 fn the_last_update_is_near_the_end_whatever_the_number_of_environments() {
     let schedule = Schedule::linear(1e-3, 0.0);
     let total = 1_000_000u64;
@@ -69,6 +94,11 @@ fn files_may_hold_numbers_words_and_tables() {
     assert_eq!(read("'lin_0.001'").unwrap(), Schedule::linear(0.001, 0.0));
     assert_eq!(read("'lin_2.5e-4'").unwrap(), Schedule::linear(2.5e-4, 0.0));
     assert_eq!(read("{ kind = 'linear', start = 1 }").unwrap(), Schedule::linear(1.0, 0.0));
+    assert_eq!(read("{ kind = 'one_cycle', max = 0.1 }").unwrap(), Schedule::one_cycle(0.1));
+    assert_eq!(
+        read("{ kind = 'exponential', start = 1e-4, end = 1.0 }").unwrap(),
+        Schedule::exponential(1e-4, 1.0)
+    );
     assert_eq!(
         read("{ kind = 'step', start = 1.0, factor = 0.1, every_fraction = 0.5, warmup_fraction = 0.1 }")
             .unwrap(),
@@ -83,7 +113,9 @@ fn what_is_no_schedule_is_explained() {
         assert!(error.contains("expected a schedule: a number, \"lin_0.001\""), "{word}: {error}");
     }
     for (table, complaint) in [
-        ("{ kind = 'exponential', start = 1.0 }", "expected one of `constant`, `linear`, `cosine`, `step`"),
+        ("{ kind = 'power', start = 1.0 }", "expected one of `constant`, `linear`, `cosine`, `exponential`"),
+        ("{ kind = 'one_cycle', start = 1.0 }", "unknown field `start`"),
+        ("{ kind = 'one_cycle' }", "missing field `max`"),
         ("{ start = 1.0 }", "missing field `kind`"),
         ("{ kind = 'linear', end = 1.0 }", "missing field `start`"),
         ("{ kind = 'linear', start = 1.0, stop = 0.0 }", "unknown field `stop`"),
@@ -95,11 +127,24 @@ fn what_is_no_schedule_is_explained() {
 
 #[test]
 fn nonsense_is_refused_by_name() {
+    let cycle = |rise_fraction, start_divisor, end_divisor| Schedule::OneCycle {
+        max: 1.0,
+        rise_fraction,
+        start_divisor,
+        end_divisor,
+        warmup_fraction: 0.0,
+    };
     for (schedule, field) in [
         (Schedule::constant(f64::NAN), "value"),
         (Schedule::constant(-1.0), "value"),
         (Schedule::linear(f64::INFINITY, 0.0), "start"),
         (Schedule::cosine(1.0, -0.1), "end"),
+        (Schedule::exponential(0.0, 1.0), "start"),
+        (Schedule::exponential(1.0, f64::INFINITY), "end"),
+        (Schedule::one_cycle(-1.0), "max"),
+        (cycle(1.1, 1.0, 1.0), "rise_fraction"),
+        (cycle(0.3, 0.5, 1.0), "start_divisor"),
+        (cycle(0.3, 1.0, f64::NAN), "end_divisor"),
         (Schedule::step(1.0, f64::NAN, 0.1), "factor"),
         (Schedule::step(1.0, 0.5, 0.0), "every_fraction"),
         (Schedule::step(1.0, 0.5, 1.5), "every_fraction"),
@@ -114,12 +159,20 @@ fn nonsense_is_refused_by_name() {
 fn schedules() -> impl Strategy<Value = Schedule> {
     let share = 0.0..=1.0f64;
     let any = 0.0..10.0f64;
-    (0..4, any.clone(), any, 0.01..=1.0f64, prop_oneof![Just(0.0), share]).prop_map(
+    (0..6, any.clone(), any, 0.01..=1.0f64, prop_oneof![Just(0.0), share]).prop_map(
         |(kind, a, b, every, warmup)| {
             let curve = match kind {
                 0 => Schedule::constant(a),
                 1 => Schedule::linear(a, b),
                 2 => Schedule::cosine(a, b),
+                3 => Schedule::exponential(a + 0.1, b + 0.1),
+                4 => Schedule::OneCycle {
+                    max: a,
+                    rise_fraction: every,
+                    start_divisor: 1.0 + b,
+                    end_divisor: 1e4,
+                    warmup_fraction: 0.0,
+                },
                 _ => Schedule::step(a, b / 10.0, every),
             };
             curve.with_warmup(warmup)
@@ -140,7 +193,10 @@ proptest! {
         rate.validate().unwrap();
         let largest = match rate {
             Schedule::Constant { value, .. } => value,
-            Schedule::Linear { start, end, .. } | Schedule::Cosine { start, end, .. } => start.max(end),
+            Schedule::Linear { start, end, .. }
+            | Schedule::Cosine { start, end, .. }
+            | Schedule::Exponential { start, end, .. } => start.max(end),
+            Schedule::OneCycle { max, .. } => max,
             Schedule::Step { start, .. } => start,
         };
         let value = rate.value(progress);

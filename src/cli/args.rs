@@ -142,6 +142,17 @@ pub(super) struct FitArgs {
     /// Print the whole configuration, as TOML, and do nothing else
     #[arg(long)]
     pub(super) print_config: bool,
+    /// Search for a learning rate instead: raise it from FROM to TO over --updates [default: 100] updates, draw
+    /// the loss into learning-rate.svg and .csv in --run-dir [default: here], and keep nothing else
+    #[arg(
+        long,
+        value_name = "FROM..TO",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1e-7..10",
+        conflicts_with_all = ["epochs", "print_config"]
+    )]
+    pub(super) find_learning_rate: Option<String>,
     /// The run's folder, new or empty [default: runs/<data set>/<task>-<seed>-<time>]
     #[arg(long, value_name = "DIR")]
     pub(super) run_dir: Option<PathBuf>,

@@ -42,6 +42,9 @@ pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let config = config.anchored()?;
+    if let Some(range) = &args.find_learning_rate {
+        return super::find::find(registries, config, range, args);
+    }
     // Damaged data, or a task that cannot learn from it, must not leave a folder behind.
     let mut job = Fit::new(config.clone(), registries)?;
     let pretrained = job.load_pretrained()?;

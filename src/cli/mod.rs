@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod eval;
+mod find;
 mod fit;
 mod list;
 mod play;

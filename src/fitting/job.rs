@@ -112,6 +112,35 @@ impl Fit {
         pretrained::told(path, &report).map(Some)
     }
 
+    /// The update after so many others, at this share of the fit.
+    ///
+    /// # Errors
+    /// When the data cannot be read or the loss is no longer finite.
+    pub(super) fn update(&mut self, updates: u64, progress: f64) -> Result<()> {
+        for _ in 0..self.config.data.accumulate {
+            self.batches.push(self.training.next_batch()?);
+        }
+        let epoch = self.epochs(updates);
+        self.task
+            .learn(&self.batches, progress)
+            .with_context(|| format!("update {}, epoch {epoch:.2}", updates + 1))?;
+        self.batches.drain(..).for_each(|batch| self.training.give_back(batch));
+        Ok(())
+    }
+
+    /// The mean loss since the last call.
+    ///
+    /// # Errors
+    /// When it is no longer finite.
+    pub(super) fn take_loss(&mut self) -> Result<f64> {
+        Ok(self.task.take_metrics()?.get("train/loss").copied().unwrap_or(f64::NAN))
+    }
+
+    /// True if the task's updates lower one loss.
+    pub(super) fn has_one_loss(&self) -> bool {
+        self.task.has_one_loss()
+    }
+
     /// Epochs that are done after so many updates.
     fn epochs(&self, updates: u64) -> f64 {
         (updates * self.config.data.accumulate as u64) as f64 / self.training.batches_per_epoch() as f64
@@ -182,15 +211,7 @@ impl Job for Fit {
     /// One update.
     fn advance(&mut self, _: u64, _: &AtomicBool, log: &mut Log<'_>) -> Result<Advance> {
         let updates = log.done();
-        for _ in 0..self.config.data.accumulate {
-            self.batches.push(self.training.next_batch()?);
-        }
-        let progress = updates as f64 / self.plan.total as f64;
-        let epoch = self.epochs(updates);
-        self.task
-            .learn(&self.batches, progress)
-            .with_context(|| format!("update {}, epoch {epoch:.2}", updates + 1))?;
-        self.batches.drain(..).for_each(|batch| self.training.give_back(batch));
+        self.update(updates, updates as f64 / self.plan.total as f64)?;
         Ok(Advance { done: updates + 1, failure: None })
     }
 
@@ -207,17 +228,19 @@ impl Job for Fit {
     }
 
     fn status(&self, now: &Moment) -> Box<dyn Status> {
-        let total_epochs = self.epochs(self.plan.total).ceil() as u64;
+        let (accumulate, per_epoch) = (self.config.data.accumulate as u64, self.training.batches_per_epoch());
+        let (done, total) = (now.done * accumulate, self.plan.total * accumulate);
         Box::new(FitStatus {
             updates: now.done,
             total_updates: self.plan.total,
-            epoch: (self.epochs(now.done) as u64 + 1).min(total_epochs),
-            total_epochs,
+            updates_per_second: now.per_second,
+            batches_per_second: now.per_second * accumulate as f64,
             samples_per_second: self.samples_per_second(now),
             loss: self.loss,
             metric: self.task.criterion().metric.into(),
             validation: now.last_evaluation,
             best: now.best_evaluation,
+            ..FitStatus::in_epoch(done, total, per_epoch)
         })
     }
 

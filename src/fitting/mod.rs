@@ -2,6 +2,7 @@
 //! fitted model.
 
 mod data;
+mod finder;
 mod fitted;
 mod frames;
 mod job;
@@ -9,6 +10,7 @@ mod pictures;
 mod status;
 
 pub use data::FitData;
+pub use finder::{FoundRates, RateFinder, RatePoint, RateSearch};
 pub use fitted::Fitted;
 pub use frames::frames;
 pub use job::Fit;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::run::{Status, shown};
+use crate::run::{Part, Status, shown};
 
 /// The progress of a fit at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -15,6 +15,14 @@ pub struct FitStatus {
     pub epoch: u64,
     /// Epochs in all.
     pub total_epochs: u64,
+    /// Batches of this epoch so far.
+    pub batches: u64,
+    /// Batches of this epoch in all; the last epoch may be cut short.
+    pub total_batches: u64,
+    /// Updates per second since this process began.
+    pub updates_per_second: f64,
+    /// Batches per second since this process began.
+    pub batches_per_second: f64,
     /// Samples per second since this process began.
     pub samples_per_second: f64,
     /// The mean loss of the latest row of the log.
@@ -25,6 +33,22 @@ pub struct FitStatus {
     pub validation: Option<f64>,
     /// The best validation's.
     pub best: Option<f64>,
+}
+
+impl FitStatus {
+    /// The place in the epochs after so many batches of so many.
+    pub(super) fn in_epoch(done: u64, total: u64, per_epoch: u64) -> Self {
+        let total_epochs = total.div_ceil(per_epoch);
+        // The end of the fit is the end of its last epoch.
+        let before = (done / per_epoch).min(total_epochs.saturating_sub(1));
+        Self {
+            epoch: before + 1,
+            total_epochs,
+            batches: done - before * per_epoch,
+            total_batches: per_epoch.min(total - before * per_epoch),
+            ..Self::default()
+        }
+    }
 }
 
 impl Status for FitStatus {
@@ -40,11 +64,23 @@ impl Status for FitStatus {
         "updates"
     }
 
+    fn per_second(&self) -> f64 {
+        self.updates_per_second
+    }
+
+    fn part(&self) -> Option<Part> {
+        Some(Part {
+            name: format!("epoch {}/{}", self.epoch, self.total_epochs),
+            unit: "batches",
+            done: self.batches,
+            total: self.total_batches,
+            per_second: self.batches_per_second,
+        })
+    }
+
     fn text(&self) -> String {
         format!(
-            "epoch {}/{}  loss {}  {} {} (best {})  {:.0} samples/s",
-            self.epoch,
-            self.total_epochs,
+            "loss {}  {} {} (best {})  {:.0} samples/s",
             shown(self.loss, 4),
             self.metric,
             shown(self.validation, 4),
@@ -55,5 +91,23 @@ impl Status for FitStatus {
 
     fn json(&self) -> serde_json::Value {
         serde_json::to_value(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_ends_where_the_next_begins_and_the_last_where_the_fit_does() {
+        for (done, place) in
+            [(0, (1, 0, 10)), (9, (1, 9, 10)), (10, (2, 0, 10)), (23, (3, 3, 5)), (25, (3, 5, 5))]
+        {
+            let FitStatus { epoch, total_epochs, batches, total_batches, .. } =
+                FitStatus::in_epoch(done, 25, 10);
+            assert_eq!((epoch, batches, total_batches), place, "after {done}");
+            assert_eq!(total_epochs, 3);
+        }
+        assert_eq!(FitStatus::in_epoch(20, 20, 10).batches, 10);
     }
 }

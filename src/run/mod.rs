@@ -25,7 +25,7 @@ pub use compute::Compute;
 pub use job::{Advance, Description, Evaluated, Job, Origin, Plan, Unit, Values};
 pub use log::Log;
 pub(crate) use progress::shown;
-pub use progress::{Json, Progress, Quiet, Status, Terminal};
+pub use progress::{Json, Part, Progress, Quiet, Status, Terminal};
 pub use session::{Outcome, Session, StopReason};
 
 use crate::config::{AnyConfig, ConfigError, Registries, RunConfig};

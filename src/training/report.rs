@@ -67,6 +67,10 @@ impl Status for Report {
         "steps"
     }
 
+    fn per_second(&self) -> f64 {
+        self.steps_per_second
+    }
+
     fn text(&self) -> String {
         let mut parts = vec![
             format!("return {}", shown(self.mean_return, 1)),

@@ -17,17 +17,25 @@ pub struct NetConfig {
     pub init: Init,
     /// Number type of products: `f32`, or `bf16` where the device has it.
     pub precision: Precision,
+    /// Divide the weights of linear and convolution layers by their largest singular value.
+    pub spectral_norm: bool,
 }
 
 impl NetConfig {
     /// The settings of all layers.
     pub fn defaults(&self) -> Defaults {
-        Defaults { init: self.init, precision: self.precision }
+        let Self { init, precision, spectral_norm, .. } = *self;
+        Defaults { init, precision, spectral_norm }
     }
 
     /// A linear layer of these settings.
     pub fn linear(&self, units: i64) -> LinearConfig {
-        LinearConfig { init: Some(self.init), precision: Some(self.precision), ..LinearConfig::new(units) }
+        LinearConfig {
+            init: Some(self.init),
+            precision: Some(self.precision),
+            spectral_norm: Some(self.spectral_norm),
+            ..LinearConfig::new(units)
+        }
     }
 
     /// Describes the network that stands under this key of the configuration, for samples of `shape`, with

@@ -202,7 +202,7 @@ impl NetConfig {
 
     /// The initial values of a list's layers, and the type of number in which they compute.
     pub(super) fn layer_defaults(&self) -> Defaults {
-        Defaults { init: self.hidden_init(), precision: self.precision }
+        Defaults { init: self.hidden_init(), precision: self.precision, ..Defaults::default() }
     }
 
     /// The code of an observation's discrete numbers for these networks.

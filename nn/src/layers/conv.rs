@@ -6,7 +6,9 @@ use tch::{Kind, Tensor};
 use super::fusion::Fusible;
 use super::item::{Built, Item, Site};
 use super::pair::Pair;
-use super::{at_least, is_one, is_yes, is_zero, one, unfit, wrong_input, yes};
+use super::walk::Walk;
+use super::{is_one, is_yes, is_zero, one, wrong_input, yes};
+use crate::spectral::Weight;
 use crate::{Init, Layout, Module, NnError, ParameterId, Pass, Precision};
 
 /// A convolution over sequences, as PyTorch's `nn.Conv1d`. In a list of layers:
@@ -39,6 +41,9 @@ pub struct Conv1dConfig {
     /// Number type of the products. Default: the list's, otherwise f32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
+    /// Divide the weight by its largest singular value. Default: the list's, otherwise false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spectral_norm: Option<bool>,
 }
 
 /// A convolution over images, as PyTorch's `nn.Conv2d`. In a list of layers:
@@ -71,6 +76,9 @@ pub struct Conv2dConfig {
     /// Number type of the products. Default: the list's, otherwise f32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
+    /// Divide the weight by its largest singular value. Default: the list's, otherwise false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spectral_norm: Option<bool>,
 }
 
 /// A transposed convolution over images, as PyTorch's `nn.ConvTranspose2d`: the way back through the shapes
@@ -108,13 +116,17 @@ pub struct ConvTranspose2dConfig {
     /// Number type of the products. Default: the list's, otherwise f32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
+    /// Divide the weight by its largest singular value. Default: the list's, otherwise false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spectral_norm: Option<bool>,
 }
 
 impl Conv1dConfig {
     /// This number of filters and this kernel, all other fields at their defaults.
     pub const fn new(filters: i64, kernel: i64) -> Self {
         let (stride, padding, dilation, groups) = (1, 0, 1, 1);
-        Self { filters, kernel, stride, padding, dilation, groups, bias: true, init: None, precision: None }
+        let (bias, init, precision, spectral_norm) = (true, None, None, None);
+        Self { filters, kernel, stride, padding, dilation, groups, bias, init, precision, spectral_norm }
     }
 
     fn walk(&self, channels: i64) -> Walk {
@@ -132,7 +144,8 @@ impl Conv1dConfig {
     }
 
     fn weights(&self) -> Weights {
-        Weights { bias: self.bias, init: self.init, precision: self.precision }
+        let Self { bias, init, precision, spectral_norm, .. } = *self;
+        Weights { bias, init, precision, spectral_norm }
     }
 }
 
@@ -149,6 +162,7 @@ impl Conv2dConfig {
             bias: true,
             init: None,
             precision: None,
+            spectral_norm: None,
         }
     }
 
@@ -167,7 +181,8 @@ impl Conv2dConfig {
     }
 
     fn weights(&self) -> Weights {
-        Weights { bias: self.bias, init: self.init, precision: self.precision }
+        let Self { bias, init, precision, spectral_norm, .. } = *self;
+        Weights { bias, init, precision, spectral_norm }
     }
 }
 
@@ -185,6 +200,7 @@ impl ConvTranspose2dConfig {
             bias: true,
             init: None,
             precision: None,
+            spectral_norm: None,
         }
     }
 
@@ -203,22 +219,9 @@ impl ConvTranspose2dConfig {
     }
 
     fn weights(&self) -> Weights {
-        Weights { bias: self.bias, init: self.init, precision: self.precision }
+        let Self { bias, init, precision, spectral_norm, .. } = *self;
+        Weights { bias, init, precision, spectral_norm }
     }
-}
-
-/// The geometry of a convolution; each list has one number for each dimension of space or time.
-#[derive(Clone, Debug, PartialEq)]
-struct Walk {
-    channels: i64,
-    filters: i64,
-    kernel: Vec<i64>,
-    stride: Vec<i64>,
-    padding: Vec<i64>,
-    dilation: Vec<i64>,
-    output_padding: Vec<i64>,
-    groups: i64,
-    transposed: bool,
 }
 
 /// The settings of a convolution's weights.
@@ -227,6 +230,7 @@ struct Weights {
     bias: bool,
     init: Option<Init>,
     precision: Option<Precision>,
+    spectral_norm: Option<bool>,
 }
 
 impl Weights {
@@ -234,95 +238,16 @@ impl Weights {
         Self {
             init: Some(self.init.unwrap_or(site.defaults.init)),
             precision: Some(self.precision.unwrap_or(site.defaults.precision)),
+            spectral_norm: Some(self.spectral_norm.unwrap_or(site.defaults.spectral_norm)),
             ..self
         }
     }
 }
 
-impl Walk {
-    fn validate(&self) -> Result<(), NnError> {
-        at_least("channels", self.channels, 1)?;
-        at_least("filters", self.filters, 1)?;
-        at_least("groups", self.groups, 1)?;
-        for index in 0..self.kernel.len() {
-            at_least("kernel", self.kernel[index], 1)?;
-            at_least("stride", self.stride[index], 1)?;
-            at_least("dilation", self.dilation[index], 1)?;
-            at_least("padding", self.padding[index], 0)?;
-            at_least("output_padding", self.output_padding[index], 0)?;
-            if self.output_padding[index] >= self.stride[index].max(self.dilation[index]).max(1) {
-                let (extra, stride) = (self.output_padding[index], self.stride[index]);
-                return Err(NnError::Config(format!(
-                    "output_padding is {extra}: give less than the stride of {stride}"
-                )));
-            }
-        }
-        let (channels, filters, groups) = (self.channels, self.filters, self.groups);
-        if channels % groups != 0 || filters % groups != 0 {
-            return Err(NnError::Config(format!(
-                "groups is {groups}: give a number that divides the {channels} channels and the {filters} \
-                 filters"
-            )));
-        }
-        Ok(())
-    }
-
-    /// The shape of one sample that comes out for one of `[channels, sizes ...]`.
-    fn output(&self, shape: &[i64]) -> Result<Vec<i64>, NnError> {
-        if shape.len() != 1 + self.kernel.len() {
-            return Err(unfit(self.takes(), shape));
-        }
-        let mut output = vec![self.filters];
-        for (index, &size) in shape[1..].iter().enumerate() {
-            let window = self.dilation[index] * (self.kernel[index] - 1) + 1;
-            let (stride, padding) = (self.stride[index], self.padding[index]);
-            let count = match self.transposed {
-                false if size + 2 * padding < window => return Err(self.too_small(shape)),
-                false => (size + 2 * padding - window) / stride + 1,
-                true => (size - 1) * stride - 2 * padding + window + self.output_padding[index],
-            };
-            if count < 1 {
-                let message = format!("nothing is left of {shape:?}: give less padding or a larger kernel");
-                return Err(NnError::Config(message));
-            }
-            output.push(count);
-        }
-        Ok(output)
-    }
-
-    fn too_small(&self, shape: &[i64]) -> NnError {
-        let (sizes, kernel, what) = (by(&shape[1..]), by(&self.kernel), self.things());
-        NnError::Config(format!(
-            "{what} too small: it gets {sizes} and looks at {kernel}; give a larger one, fewer layers before \
-             this one, smaller kernels, dilations or strides, or more padding"
-        ))
-    }
-
-    fn things(&self) -> &'static str {
-        match self.kernel.len() {
-            1 => "the sequence is",
-            _ => "the image is",
-        }
-    }
-
-    /// The input's form, in the words of an error.
-    fn takes(&self) -> &'static str {
-        match self.kernel.len() {
-            1 => "sequences [channels, steps]",
-            _ => "images [channels, height, width]",
-        }
-    }
-}
-
-/// Sizes in the words of an error: `84x84`.
-fn by(sizes: &[i64]) -> String {
-    sizes.iter().map(i64::to_string).collect::<Vec<_>>().join("x")
-}
-
 /// A convolution of any number of dimensions.
 #[derive(Clone, Debug)]
 struct Convolution {
-    weight: ParameterId,
+    weight: Weight,
     bias: Option<ParameterId>,
     walk: Walk,
     precision: Precision,
@@ -338,7 +263,10 @@ impl Convolution {
         };
         shape.extend(&walk.kernel);
         let init = weights.init.unwrap_or_default();
-        let weight = layout.add(format!("{prefix}weight"), &shape, init)?;
+        let weight = match weights.spectral_norm.unwrap_or_default() {
+            true => Weight::normalized(layout, prefix, &shape, init, walk.transposed)?,
+            false => Weight::plain(layout, prefix, &shape, init)?,
+        };
         let bias = match weights.bias {
             true => {
                 // PyTorch counts the second dimension here in both directions.
@@ -358,7 +286,7 @@ impl Convolution {
             return Err(wrong_input("a convolution", takes, x));
         }
         walk.output(&shape[1..])?;
-        let weight = self.precision.cast(pass.get(self.weight))?;
+        let weight = self.precision.cast(&self.weight.of(pass)?)?;
         let bias = self.bias.map(|bias| self.precision.cast(pass.get(bias))).transpose()?;
         let y = self.precision.cast(x)?.f_convolution(
             &weight,
@@ -383,7 +311,7 @@ impl Convolution {
         let plain = !transposed && *groups == 1 && dilation.iter().all(|&dilation| dilation == 1);
         let bias = self.bias.filter(|_| plain)?;
         Some(Fusible::Conv2d {
-            weight: self.weight,
+            weight: self.weight.as_plain()?,
             bias,
             channels: *channels,
             filters: *filters,

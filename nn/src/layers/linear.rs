@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 use super::fusion::Fusible;
 use super::item::{Built, Item, Short, Site};
 use super::{at_least, is_yes, unfit, wrong_input, yes};
+use crate::spectral::Weight;
 use crate::{Init, Layout, Module, NnError, ParameterId, Pass, Precision};
 
 /// A linear layer, as PyTorch's `nn.Linear`. In a list of layers: `{ linear = 64 }`, or `{ linear = { units =
@@ -24,23 +25,29 @@ pub struct LinearConfig {
     /// Number type of the product. Default: the list's, otherwise f32.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub precision: Option<Precision>,
+    /// Divide the weight by its largest singular value. Default: the list's, otherwise false.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spectral_norm: Option<bool>,
 }
 
 impl LinearConfig {
     /// This number of units, all other fields at their defaults.
     pub const fn new(units: i64) -> Self {
-        Self { units, bias: true, init: None, precision: None }
+        Self { units, bias: true, init: None, precision: None, spectral_norm: None }
     }
 }
 
 /// `y = x W^T + b`, over the last dimension.
 ///
-/// Parameters: `weight` (`[units, inputs]`) and, with a bias, `bias` (`[units]`).
+/// Parameters: `weight` (`[units, inputs]`) and, with a bias, `bias` (`[units]`). With spectral normalisation
+/// (Miyato et al. 2018) the weight is `parametrizations.weight.original`, with the buffers
+/// `parametrizations.weight.0._u` (`[units]`) and `parametrizations.weight.0._v` (`[inputs]`), which a pass in
+/// training writes, as those of PyTorch's `parametrizations.spectral_norm`.
 #[derive(Clone, Debug)]
 pub struct Linear {
     inputs: i64,
     units: i64,
-    weight: ParameterId,
+    weight: Weight,
     bias: Option<ParameterId>,
     precision: Precision,
 }
@@ -60,7 +67,11 @@ impl Linear {
         at_least("inputs", inputs, 1)?;
         at_least("units", config.units, 1)?;
         let init = config.init.unwrap_or_default();
-        let weight = layout.add(format!("{prefix}weight"), &[config.units, inputs], init)?;
+        let shape = [config.units, inputs];
+        let weight = match config.spectral_norm.unwrap_or_default() {
+            true => Weight::normalized(layout, prefix, &shape, init, false)?,
+            false => Weight::plain(layout, prefix, &shape, init)?,
+        };
         let bias = match config.bias {
             true => Some(layout.add(format!("{prefix}bias"), &[config.units], init.bias(inputs))?),
             false => None,
@@ -86,12 +97,12 @@ impl Module for Linear {
         if x.size().last() != Some(&self.inputs) || x.kind() != Kind::Float {
             return Err(wrong_input("a linear layer", format!("f32 [batch, ..., {}]", self.inputs), x));
         }
-        affine(x, pass.get(self.weight), self.bias.map(|id| pass.get(id)), self.precision)
+        affine(x, &self.weight.of(pass)?, self.bias.map(|id| pass.get(id)), self.precision)
     }
 
     fn fusible(&self) -> Option<Fusible> {
         let Self { inputs, units, weight, bias, precision } = *self;
-        bias.map(|bias| Fusible::Linear { weight, bias, inputs, units, precision })
+        Some(Fusible::Linear { weight: weight.as_plain()?, bias: bias?, inputs, units, precision })
     }
 }
 
@@ -128,6 +139,7 @@ impl Item for LinearConfig {
         let config = Self {
             init: Some(self.init.unwrap_or(site.defaults.init)),
             precision: Some(self.precision.unwrap_or(site.defaults.precision)),
+            spectral_norm: Some(self.spectral_norm.unwrap_or(site.defaults.spectral_norm)),
             ..*self
         };
         let linear = Linear::new(site.layout, site.prefix, *inputs, &config)?;

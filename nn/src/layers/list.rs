@@ -17,6 +17,7 @@ use super::conv::{Conv1dConfig, Conv2dConfig, ConvTranspose2dConfig};
 use super::dropout::DropoutConfig;
 use super::embedding::EmbeddingConfig;
 use super::item::{Built, Item, Short, Site};
+use super::leaky_relu::LeakyReluConfig;
 use super::linear::LinearConfig;
 use super::norm::{GroupNormConfig, LayerNormConfig, RmsNormConfig};
 use super::pool::{
@@ -66,7 +67,10 @@ macro_rules! layers {
             }
 
             pub(super) fn names() -> impl Iterator<Item = &'static str> {
-                [$($name),*].into_iter().chain(Activation::ALL.map(Activation::name))
+                // A leaky ReLU has a slope as a layer, and is an activation too.
+                let own = [$($name),*];
+                let others = Activation::ALL.into_iter().map(Activation::name);
+                own.into_iter().chain(others.filter(move |name| !own.contains(name)))
             }
 
             /// The layer of this name and short form: `None` if no layer has the name, `Some(None)` if it has
@@ -175,6 +179,8 @@ layers! {
     GroupNorm(GroupNormConfig) = "group_norm",
     /// `"rms_norm"`
     RmsNorm(RmsNormConfig) = "rms_norm",
+    /// `"leaky_relu"`, or `{ leaky_relu = 0.2 }`
+    LeakyRelu(LeakyReluConfig) = "leaky_relu",
     /// `{ dropout = 0.1 }`
     Dropout(DropoutConfig) = "dropout",
     /// `"flatten"`

@@ -12,6 +12,7 @@ mod dropout;
 mod embedding;
 mod fusion;
 mod item;
+mod leaky_relu;
 mod linear;
 mod list;
 mod norm;
@@ -24,6 +25,7 @@ mod sequential;
 mod shape;
 mod transformer;
 mod upsample;
+mod walk;
 
 use tch::Tensor;
 
@@ -36,6 +38,7 @@ pub use dropout::{Dropout, DropoutConfig};
 pub(crate) use dropout::{dropout, dropout_mask};
 pub use embedding::{Embedding, EmbeddingConfig};
 pub use fusion::Fusible;
+pub use leaky_relu::{LeakyRelu, LeakyReluConfig};
 pub use linear::{Linear, LinearConfig};
 pub use list::{LayerConfig, Layers, takes_tokens};
 pub use norm::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, RmsNorm, RmsNormConfig};
@@ -61,6 +64,8 @@ pub struct Defaults {
     pub init: Init,
     /// Number type of products.
     pub precision: Precision,
+    /// Spectral normalisation of linear and convolution layers.
+    pub spectral_norm: bool,
 }
 
 /// PyTorch's default for the number that normalisations add to the variance.

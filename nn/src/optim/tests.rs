@@ -27,6 +27,7 @@ struct Recorded {
     cases: Vec<Case>,
     grouped: Vec<Grouped>,
     schedules: Vec<Curve>,
+    cycles: Vec<Cycle>,
 }
 
 /// One optimiser's run: at step `t` of `n` its learning rate is `learning_rate * (1 - t / n)`.
@@ -50,6 +51,13 @@ struct Grouped {
 struct Curve {
     schedule: Schedule,
     values: Vec<f64>,
+}
+
+/// One cycle: shares of the curve with PyTorch's rate there.
+#[derive(Deserialize)]
+struct Cycle {
+    schedule: Schedule,
+    points: Vec<(f64, f64)>,
 }
 
 const STEPS: i64 = 100;
@@ -121,6 +129,16 @@ fn schedules_are_pytorchs() {
         for (step, theirs) in values.into_iter().enumerate() {
             let ours = schedule.value(step as f64 / STEPS as f64);
             assert!((ours - theirs).abs() <= 1e-12, "{schedule:?} at {step}: {ours}, not {theirs}");
+        }
+    }
+}
+
+#[test]
+fn one_cycle_is_pytorchs() {
+    for Cycle { schedule, points } in recorded().cycles {
+        for (share, theirs) in points {
+            let ours = schedule.value(share);
+            assert!((ours - theirs).abs() <= 1e-12, "{schedule:?} at {share}: {ours}, not {theirs}");
         }
     }
 }

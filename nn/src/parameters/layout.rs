@@ -5,11 +5,19 @@ use std::collections::HashSet;
 use pavlov_common::did_you_mean;
 
 use super::names;
+use crate::spectral::Spectral;
 use crate::{Init, NnError};
 
 /// The place of one parameter or buffer in its arena.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParameterId(pub(super) usize);
+
+impl ParameterId {
+    /// Its index in the order of adding.
+    pub(crate) fn index(self) -> usize {
+        self.0
+    }
+}
 
 /// The role of a parameter in training. The flat tensor holds all numbers of one role side by side, in the
 /// order of the variants.
@@ -72,6 +80,8 @@ pub struct Layout {
     parameters_len: i64,
     /// True if the flat tensor has the order of adding.
     is_in_order: bool,
+    /// The weights with spectral normalisation.
+    spectral: Vec<Spectral>,
 }
 
 /// The message for a pattern that names none of these parameters.
@@ -97,6 +107,7 @@ impl Default for Layout {
             trainable_len: 0,
             parameters_len: 0,
             is_in_order: true,
+            spectral: Vec::new(),
         }
     }
 }
@@ -144,6 +155,16 @@ impl Layout {
     /// [`NnError::Config`] when the name is taken.
     pub fn add_counter(&mut self, name: impl Into<String>) -> Result<ParameterId, NnError> {
         self.push(name.into(), &[], Init::Constant { value: 0.0 }, Role::Buffer, true)
+    }
+
+    /// Notes a weight with its singular vectors, which begin with the weight's initial values.
+    pub(crate) fn add_spectral(&mut self, spectral: Spectral) {
+        self.spectral.push(spectral);
+    }
+
+    /// The weights with spectral normalisation.
+    pub(super) fn spectral(&self) -> &[Spectral] {
+        &self.spectral
     }
 
     fn push(

@@ -73,6 +73,7 @@ impl Parameters {
             .iter()
             .map(|spec| spec.init.sample(&spec.shape, rng))
             .collect::<Result<Vec<_>, NnError>>()?;
+        layout.spectral().iter().try_for_each(|spectral| spectral.begin(&parts))?;
         let flat = flattened(layout, &parts)?.f_to_device(device)?;
         Self::from_flat(Arc::new(layout.clone()), flat)?.with_gradients()
     }

@@ -9,6 +9,7 @@ pub mod cnn;
 mod event;
 mod gather;
 mod host;
+mod leaky_relu;
 pub mod mlp;
 pub mod optim;
 pub mod recurrent;
@@ -24,6 +25,7 @@ use crate::{NnError, ParameterId, Parameters};
 pub use bytes::divide_bytes;
 pub use gather::gather;
 pub use host::{HostBuffer, HostElement};
+pub use leaky_relu::leaky_relu;
 
 unsafe extern "C" {
     fn pavlov_free_message(message: *mut c_char);

@@ -10,7 +10,8 @@ use tch::{Kind, Tensor};
 use super::config::{AutoencoderConfig, Restoration};
 use super::losses::{kl_from_standard_normal, restoration_error};
 use crate::core::{
-    Criterion, Loss, Measured, Model, Pictures, SampleRequest, Samples, TaskError, Tensors, sheet,
+    Criterion, Loss, Measured, Model, Pictures, SampleRequest, Samples, TaskError, Tensors, first_filters,
+    sheet,
 };
 
 /// Inputs that are shown beside what became of them.
@@ -182,6 +183,8 @@ impl Model for Autoencoder {
                 pictures.push(("traversal".to_string(), sheet(&self.traversal(pass)?, STEPS as usize)?));
             }
         }
+        let filters = first_filters(pass.parameters(), "encoder.", &self.input)?;
+        pictures.extend(filters.map(|sheet| ("filters".to_string(), sheet)));
         let metrics = metrics.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
         Ok(Measured { metrics, pictures })
     }

@@ -8,7 +8,7 @@ use tch::{Kind, Reduction, Tensor};
 
 use super::losses::{Mixed, cross_entropy, mixed};
 use super::measures::Confusion;
-use crate::core::{Criterion, Loss, Measured, Model, TaskError, Tensors, confusion, sheet};
+use crate::core::{Criterion, Loss, Measured, Model, TaskError, Tensors, confusion, first_filters, sheet};
 
 /// Misclassified pictures that are kept to be shown.
 const SHOWN: usize = 32;
@@ -78,7 +78,7 @@ impl Model for Classifier {
         Ok(())
     }
 
-    fn measured(&self, _: &mut Pass<'_>, sums: Sums) -> Result<Measured, TaskError> {
+    fn measured(&self, pass: &mut Pass<'_>, sums: Sums) -> Result<Measured, TaskError> {
         let samples = sums.samples.max(1.0);
         let scores = sums.confusion.mean_scores();
         let mut metrics = vec![
@@ -99,6 +99,8 @@ impl Model for Classifier {
             let images = Tensor::f_stack(&sums.mistaken, 0)?;
             pictures.push(("mistaken".to_string(), sheet(&unit_range(&images)?, 8)?));
         }
+        let filters = first_filters(pass.parameters(), "net.", &self.input)?;
+        pictures.extend(filters.map(|sheet| ("filters".to_string(), sheet)));
         let metrics = metrics.into_iter().map(|(name, value)| (name.to_string(), value)).collect();
         Ok(Measured { metrics, pictures })
     }

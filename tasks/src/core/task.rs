@@ -107,6 +107,11 @@ pub trait Task: Send {
     /// [`TaskError::Diverged`] when one is no longer finite.
     fn take_metrics(&mut self) -> Result<Metrics, TaskError>;
 
+    /// True if updates lower one loss, `train/loss`; false for networks that learn against each other.
+    fn has_one_loss(&self) -> bool {
+        true
+    }
+
     /// Measures the model on batches that it has not learned from, without learning from them.
     ///
     /// # Errors

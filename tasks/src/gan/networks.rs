@@ -42,7 +42,8 @@ impl Networks {
             )));
         }
         let seen = [channels + classes, height, width];
-        let standard = || discriminator(image, config.adversary);
+        let normalised = config.discriminator.spectral_norm;
+        let standard = || discriminator(image, config.adversary == Adversary::Standard && !normalised);
         let (discriminator, features) = config.discriminator.build(
             &mut layouts.discriminator,
             ("discriminator", "net."),
@@ -107,12 +108,39 @@ fn generator(image: [i64; 3]) -> Result<Layers, TaskError> {
     ))
 }
 
-/// DCGAN's discriminator; without batch norm for Wasserstein's game, whose penalty is of each sample alone.
-fn discriminator(image: [i64; 3], adversary: Adversary) -> Result<Layers, TaskError> {
+/// DCGAN's discriminator. Batch norm is left out of Wasserstein's game, whose penalty is of each sample alone,
+/// and where the weights are normalised.
+fn discriminator(image: [i64; 3], batch_norm: bool) -> Result<Layers, TaskError> {
     quarter(&image)?;
-    let norm = if adversary == Adversary::Standard { r#""batch_norm","# } else { "" };
+    let norm = if batch_norm { r#""batch_norm","# } else { "" };
     layers(&format!(
-        r#"{{ conv2d = {{ filters = 64, kernel = 4, stride = 2, padding = 1 }} }}, "leaky_relu",
-           {{ conv2d = {{ filters = 128, kernel = 4, stride = 2, padding = 1 }} }}, {norm} "leaky_relu", "flatten""#
+        r#"{{ conv2d = {{ filters = 64, kernel = 4, stride = 2, padding = 1 }} }}, {{ leaky_relu = 0.2 }},
+           {{ conv2d = {{ filters = 128, kernel = 4, stride = 2, padding = 1 }} }}, {norm}
+           {{ leaky_relu = 0.2 }}, "flatten""#
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn discriminator_of(text: &str) -> Vec<String> {
+        let config: GanConfig = toml::from_str(text).unwrap();
+        let (_, layouts) = Networks::new(&config, [1, 8, 8], 0).unwrap();
+        layouts.discriminator.specs().iter().map(|spec| spec.name.clone()).collect()
+    }
+
+    #[test]
+    fn spectral_norm_takes_every_weight_of_the_discriminator_and_the_place_of_batch_norm() {
+        let plain = discriminator_of("");
+        assert!(plain.iter().any(|name| name.ends_with("running_mean")));
+        assert!(!plain.iter().any(|name| name.contains("parametrizations")));
+        let normalised = discriminator_of("discriminator.spectral_norm = true");
+        assert!(!normalised.iter().any(|name| name.ends_with("running_mean")));
+        for layer in ["net.0", "net.2", "score"] {
+            let name = format!("{layer}.parametrizations.weight.original");
+            assert!(normalised.contains(&name), "{name} is not in {normalised:?}");
+        }
+        assert!(!normalised.iter().any(|name| name.ends_with(".weight")));
+    }
 }

@@ -192,6 +192,10 @@ impl Task for Gan {
         Ok(metrics)
     }
 
+    fn has_one_loss(&self) -> bool {
+        false
+    }
+
     fn measure(&mut self, batches: &mut dyn Batches) -> Result<Measured, TaskError> {
         let _guard = tch::no_grad_guard();
         let (mut real, mut classes, mut count) = (Vec::new(), Vec::new(), 0);

@@ -55,6 +55,10 @@ fn runs_are_found() {
             "mlp 0..4, mlp 4..5",
         ),
         (r#"[{ linear = 4 }, { linear = 4 }, "relu", { linear = 4 }]"#, vec![4], true, "mlp 0..3, mlp 3..4"),
+        // The node knows a leaky ReLU of slope 0.01.
+        (r#"[{ linear = 4 }, "leaky_relu", { linear = 4 }]"#, vec![4], true, "mlp 0..3"),
+        (r#"[{ linear = 4 }, { leaky_relu = 0.01 }, { linear = 4 }]"#, vec![4], true, "mlp 0..3"),
+        (r#"[{ linear = 4 }, { leaky_relu = 0.2 }, { linear = 4 }]"#, vec![4], true, "mlp 0..1, 1, mlp 2..3"),
         (r#"["relu", { linear = 4 }, "relu", "relu"]"#, vec![4], true, "0, mlp 1..3, 3"),
         (r#"[{ linear = { units = 4, bias = false } }, "relu"]"#, vec![4], true, "0, 1"),
         (
@@ -137,6 +141,7 @@ fn runs_give_the_numbers_of_their_modules() {
         (r#"[{ linear = 17 }, "tanh", { linear = 70 }, "tanh", { linear = 3 }, "sigmoid"]"#, vec![5]),
         (r#"[{ linear = 17 }, "silu", { dropout = 0.4 }, { linear = 9 }, "gelu", { linear = 3 }]"#, vec![5]),
         (r#"[{ linear = 8 }, "relu", { dropout = 0.4 }, { linear = 3 }]"#, vec![6, 5]),
+        (r#"[{ linear = 8 }, { leaky_relu = 0.2 }, { linear = 9 }, "leaky_relu"]"#, vec![5]),
         (
             r#"[{ linear = 70 }, "layer_norm", "tanh", { linear = 9 }, "tanh", { dropout = 0.4 },
             { linear = 33 }, "layer_norm"]"#,

@@ -15,6 +15,7 @@ fn a_list_is_written_as_it_was_read() {
         r#"[{ reshape = [4, -1] }, { transpose = [0, 1] }, { unsqueeze = -1 }, { group_norm = 2 }]"#,
         r#"[{ lstm = 8 }, { gru = { size = 8, bidirectional = true } }, "position_embedding"]"#,
         r#"[{ position_embedding = 12 }, { lstm = { size = 4, layers = 2, dropout = 0.5 } }]"#,
+        r#"["leaky_relu", { leaky_relu = 0.2 }]"#,
         &format!("[{nested}]"),
     ] {
         let file = File { layers: read(text).unwrap() };
@@ -115,6 +116,12 @@ fn errors_name_the_layer_by_its_place_and_say_what_to_do() {
             ["layer 0 (residual), projection, layer 0 (reshape): ", "4"],
         ),
         (r#"[{ dropout = 1.5 }]"#, vec![4], ["layer 0 (dropout): dropout is 1.5", "less than 1"]),
+        (r#"[{ leaky_relu = -0.2 }]"#, vec![4], ["layer 0 (leaky_relu): slope is -0.2", "0 or more"]),
+        (
+            r#"[{ leaky_relu = { steepness = 0.2 } }]"#,
+            vec![4],
+            ["layer 0 (leaky_relu): unknown key `steepness`", "slope"],
+        ),
         (r#"[{ group_norm = 3 }]"#, vec![4], ["layer 0 (group_norm): groups is 3", "divides"]),
         (r#"["rleu"]"#, vec![4], ["layer 0: unknown layer `rleu`", "did you mean `relu`?"]),
         (

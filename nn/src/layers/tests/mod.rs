@@ -6,6 +6,7 @@ mod random;
 mod recorded;
 mod resnet;
 mod single;
+mod spectral;
 
 use pavlov_common::SeededRng;
 use serde::{Deserialize, Serialize};

@@ -21,6 +21,7 @@ fn random_layer(rng: &mut SeededRng, longest: usize) -> String {
     let each = [
         r#""relu""#.to_string(),
         format!("{{ linear = {} }}", 2 * a),
+        format!("{{ linear = {{ units = {a}, spectral_norm = true }} }}"),
         format!(
             "{{ conv1d = {{ filters = {}, kernel = {b}, stride = {c}, padding = {d}, dilation = {c} }} }}",
             2 * a
@@ -55,6 +56,7 @@ fn random_layer(rng: &mut SeededRng, longest: usize) -> String {
         format!("{{ group_norm = {c} }}"),
         r#""rms_norm""#.to_string(),
         r#"{ dropout = 0.2 }"#.to_string(),
+        format!("{{ leaky_relu = 0.{a} }}"),
         format!("{{ flatten = {{ first = {e} }} }}"),
         format!("{{ reshape = [{a}, -1, {c}] }}"),
         format!("{{ unsqueeze = {e} }}"),

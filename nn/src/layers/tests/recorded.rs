@@ -23,9 +23,13 @@ pub(super) fn text(name: &str) -> String {
 }
 
 #[derive(Debug, Deserialize)]
-struct Case {
-    layers: String,
-    shape: Vec<i64>,
+pub(super) struct Case {
+    pub layers: String,
+    pub shape: Vec<i64>,
+}
+
+pub(super) fn cases(name: &str) -> BTreeMap<String, Case> {
+    serde_json::from_str(&text(name)).unwrap()
 }
 
 fn distance(a: &Tensor, b: &Tensor) -> f64 {
@@ -40,7 +44,7 @@ fn loss(output: &Tensor) -> Tensor {
 }
 
 /// Runs one pass and its way back, and holds everything to the record.
-fn hold(
+pub(super) fn hold(
     what: &str,
     parameters: &mut Parameters,
     recorded: &StateView<'_>,
@@ -79,7 +83,7 @@ fn hold(
 
 #[test]
 fn every_layer_is_pytorchs() {
-    let cases: BTreeMap<String, Case> = serde_json::from_str(&text("layers.json")).unwrap();
+    let cases = cases("layers.json");
     let record = arrays("layers.safetensors");
     for (name, case) in &cases {
         let (network, mut parameters, shape) = built(&case.layers, &case.shape).unwrap();

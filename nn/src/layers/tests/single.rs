@@ -260,3 +260,13 @@ fn gradients_are_those_of_finite_differences() {
         assert!(gradients.abs() > 0.05, "{text}: {gradients} is nothing to compare");
     }
 }
+
+#[test]
+fn a_leaky_relu_has_the_slope_that_it_is_given() {
+    let (network, parameters, _) = built("[{ leaky_relu = 0.2 }]", &[4]).unwrap();
+    let x = Tensor::from_slice(&[-2f32, -0.5, 0.0, 3.0]).view([1, 4]).set_requires_grad(true);
+    let y = eval(&network, &parameters, &x).unwrap();
+    assert_eq!(y, Tensor::from_slice(&[-0.4f32, -0.1, 0.0, 3.0]).view([1, 4]));
+    y.sum(Kind::Float).backward();
+    assert_eq!(x.grad(), Tensor::from_slice(&[0.2f32, 0.2, 0.2, 1.0]).view([1, 4]));
+}
