@@ -200,7 +200,7 @@ impl FitConfig {
         data: &str,
         overrides: &Overrides,
     ) -> Result<Self, ConfigError> {
-        registries.datasets.get(data)?;
+        registries.dataset(data)?;
         let defaults = registries.tasks.get(task)?.resolve(&Table::new())?;
         let learning = Table::try_from(LearningConfig::default());
         let learning = learning.map_err(|error| ConfigError::Value(error.to_string()))?;

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use pavlov_agents::{AgentRegistry, NetworkRegistry};
 use pavlov_common::optional;
 use pavlov_common::tables::merge_tables;
-use pavlov_data::DatasetRegistry;
+use pavlov_data::{DataError, DatasetRegistry, DatasetSpec};
 use pavlov_envs::wrappers::WrapperConfig;
 use pavlov_envs::{EnvFactory, EnvOptions, Registry};
 use pavlov_tasks::TaskRegistry;
@@ -62,6 +62,18 @@ impl Registries {
             tasks: TaskRegistry::bundled(),
             datasets,
         }
+    }
+
+    /// The data set of this name. `frames` plays the environments that are registered now, a program's own
+    /// included.
+    ///
+    /// # Errors
+    /// [`DataError::Unknown`], with the nearest name that there is.
+    pub fn dataset(&self, name: &str) -> Result<DatasetSpec, DataError> {
+        Ok(match self.datasets.get(name)? {
+            spec if spec.name == crate::fitting::FRAMES => crate::fitting::frames(&self.envs),
+            spec => spec.clone(),
+        })
     }
 }
 

@@ -31,7 +31,7 @@ impl FitData {
     /// When a file is damaged, or the settings do not fit the data.
     pub fn open(config: &FitConfig, registries: &Registries, known: Option<Statistics>) -> Result<Self> {
         let name = &config.data.name;
-        let spec = registries.datasets.get(name)?;
+        let spec = registries.dataset(name)?;
         let dataset = spec.open(&config.data.options()).with_context(|| format!("the data set `{name}`"))?;
         let splits = Splits::of(dataset.as_ref(), &config.data.split, config.seed)
             .with_context(|| format!("the data set `{name}`: data.split"))?;

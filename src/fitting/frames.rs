@@ -45,10 +45,13 @@ impl Default for FrameOptions {
     }
 }
 
+/// The name of the data set.
+pub const FRAMES: &str = "frames";
+
 /// The data set of an environment's observations under random actions, for these environments.
 pub fn frames(environments: &Registry) -> DatasetSpec {
     let environments = environments.clone();
-    DatasetSpec::new("frames", move |given| Ok(Arc::new(Frames::recorded(&environments, given)?))).summary(
+    DatasetSpec::new(FRAMES, move |given| Ok(Arc::new(Frames::recorded(&environments, given)?))).summary(
         "observations of an environment under random actions, to train an agent's encoder on (options: environment, \
          environment_options, wrappers, count = 5000, every = 3, seed = 0)",
     )
@@ -252,6 +255,13 @@ mod tests {
         assert!(numbers.iter().all(|number| (0.0..=1.0).contains(number)) && numbers.contains(&1.0));
         let poles = spec.open(&options("environment = 'CartPole-v1'\ncount = 9")).unwrap();
         assert_eq!((poles.len(), poles.input().numbers()), (9, 4));
+        let mut registries = crate::Registries::bundled();
+        let own = pavlov_envs::EnvSpec::new("Own-v0", |_| {
+            Registry::bundled().make("CartPole-v1")
+        });
+        registries.envs.register(own).unwrap();
+        let own = registries.dataset(FRAMES).unwrap().open(&options("environment = 'Own-v0'\ncount = 9"));
+        assert_eq!(own.unwrap().len(), 9);
         for (text, word) in [("", "which environment"), ("environment = 'CartPol-v1'", "CartPole-v1")] {
             let error = spec.open(&options(text)).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");

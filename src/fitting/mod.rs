@@ -12,7 +12,7 @@ mod status;
 pub use data::FitData;
 pub use finder::{FoundRates, RateFinder, RatePoint, RateSearch};
 pub use fitted::Fitted;
-pub use frames::frames;
+pub use frames::{FRAMES, frames};
 pub use job::Fit;
 pub use pictures::png;
 pub use status::FitStatus;
