@@ -17,3 +17,4 @@ mod pytorch;
 mod reproducible;
 mod resume;
 mod tensorboard;
+mod transfer;
