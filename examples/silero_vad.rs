@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! scripts/fetch-silero
-//! cargo run --release --example silero_vad -- FILE.wav [CHANCES.csv]
+//! cargo run --release --example silero_vad -- [FILE.wav [CHANCES.csv [WEIGHTS]]]
 //! ```
 //!
-//! Without a file it listens to made-up words with pauses between them. The network, its weights' names and how
+//! Without a file it listens to made-up words with pauses between them. WEIGHTS is `silero_vad_16k.safetensors`, or
+//! `silero_vad.safetensors` for those of the package's TorchScript. The network, its weights' names and how
 //! it differs from the original are in docs/tasks/transfer.md.
 
 use std::path::{Path, PathBuf};
@@ -41,8 +42,9 @@ const ENCODER: &str = r#"
 /// From the memory's output, `[128, 1]`, to a probability.
 const HEAD: &str = r#""relu", { conv1d = { filters = 1, kernel = 1 } }, "sigmoid""#;
 
-/// The names in the file, and the network's: members of a list are named by their places.
-const NAMES: [(&str, &str); 10] = [
+/// The names in a file, and the network's: members of a list are named by their places. The package's safetensors
+/// have the first ten, its TorchScript the others; no file has both.
+const NAMES: [(&str, &str); 20] = [
     ("stft_conv.", "encoder.1."),
     ("conv1.", "encoder.3."),
     ("conv2.", "encoder.5."),
@@ -53,6 +55,16 @@ const NAMES: [(&str, &str); 10] = [
     ("lstm_cell.bias_ih", "memory.bias_ih_l0"),
     ("lstm_cell.bias_hh", "memory.bias_hh_l0"),
     ("final_conv.", "head.1."),
+    ("_model.stft.forward_basis_buffer", "encoder.1.weight"),
+    ("_model.encoder.0.reparam_conv.", "encoder.3."),
+    ("_model.encoder.1.reparam_conv.", "encoder.5."),
+    ("_model.encoder.2.reparam_conv.", "encoder.7."),
+    ("_model.encoder.3.reparam_conv.", "encoder.9."),
+    ("_model.decoder.rnn.weight_ih", "memory.weight_ih_l0"),
+    ("_model.decoder.rnn.weight_hh", "memory.weight_hh_l0"),
+    ("_model.decoder.rnn.bias_ih", "memory.bias_ih_l0"),
+    ("_model.decoder.rnn.bias_hh", "memory.bias_hh_l0"),
+    ("_model.decoder.decoder.2.", "head.1."),
 ];
 
 /// The network with its weights.
@@ -84,7 +96,8 @@ impl Vad {
         let renames = NAMES.map(|(from, to)| Rename::new(from, to));
         let file = weights::read(path).context("`scripts/fetch-silero` brings the weights")?;
         let report = parameters.load_matching(&file.view(), &renames)?;
-        ensure!(report.is_complete() && report.unexpected.is_empty(), "other weights: {report}");
+        // The TorchScript has a second network beside it, for 8,000 numbers per second.
+        ensure!(report.is_complete(), "these are not the network's weights: {report}");
         Ok((Self { encoder, memory, head, parameters }, report))
     }
 
@@ -143,12 +156,12 @@ pub fn segments(probabilities: &[f32]) -> Vec<(usize, usize)> {
     segments
 }
 
-/// The place that `scripts/fetch-silero` puts the weights to.
-pub fn weights_path() -> Result<PathBuf> {
+/// The place that `scripts/fetch-silero` puts a file of weights to.
+pub fn weights_path(name: &str) -> Result<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"));
     let cache = cache.filter(|path| !path.as_os_str().is_empty()).or_else(home).context("HOME is not set")?;
-    Ok(cache.join("pavlov/data/silero/silero_vad_16k.safetensors"))
+    Ok(cache.join("pavlov/data/silero").join(name))
 }
 
 /// Five words of one speaker of the data set `tones`, with a second of faint noise around each.
@@ -168,21 +181,21 @@ fn made_up() -> Result<Vec<f32>> {
 }
 
 fn main() -> Result<()> {
-    let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
-    let sound = match arguments.next() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let sound = match arguments.first() {
         Some(path) => {
-            let (sound, rate) = read_wav(&path, None)?;
+            let (sound, rate) = read_wav(path.as_ref(), None)?;
             resample(&sound, rate, RATE)?
         }
         None => made_up()?,
     };
-    let path = weights_path()?;
+    let path = weights_path(arguments.get(2).map_or("silero_vad_16k.safetensors", String::as_str))?;
     let (vad, report) = Vad::read(&path)?;
     println!("{}: {report}", path.display());
     println!("they are {}", report.matched.join(", "));
 
     let probabilities = vad.hear(&mut vad.listener(), &sound)?;
-    if let Some(path) = arguments.next() {
+    if let Some(path) = arguments.get(1) {
         let rows = probabilities.iter().enumerate().map(|(chunk, chance)| format!("{chunk},{chance}\n"));
         std::fs::write(path, format!("chunk,probability\n{}", rows.collect::<String>()))?;
     }

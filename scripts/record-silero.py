@@ -1,6 +1,6 @@
 """Records the probabilities of speech that the package silero-vad gives, by its own TorchScript, as a fixture for `tests`.
 
-    pip install silero-vad==6.2.3 torch==2.11.0 onnxruntime==1.32.0 numpy
+    pip install silero-vad==6.2.3 torch==2.11.0 onnxruntime==1.32.0 safetensors numpy
     python scripts/record-silero.py
     python scripts/record-silero.py compare FILE.wav FILE.csv
 
@@ -8,11 +8,13 @@ The first form writes to `tests/fixtures`:
 
 * `silero.wav`: five seconds that a formula makes, 16,000 numbers per second of 16 bits: noise, spoken-like vowels and
   consonants at two levels, silence, a rising tone, clicks;
-* `silero.json`: the probability of each chunk of 512 numbers by TorchScript, those by ONNX's largest difference from them, and
-  the segments of speech in numbers, with no padding.
+* `silero.json`: the probabilities of speech in each chunk of 512 numbers and the segments of speech, in numbers and without
+  padding: `torchscript` of the package's TorchScript as it is, `safetensors` of the same TorchScript with the weights of the
+  package's safetensors, which are of another training; `onnx_differs_by`, the largest difference of the package's ONNX from
+  the first.
 
-The second form compares the probabilities that the example `silero_vad` has written to FILE.csv with the package's for
-FILE.wav, which has to have 16,000 numbers per second.
+The second form compares the probabilities that the example `silero_vad` has written to FILE.csv with those that the package
+gives for FILE.wav, which has to have 16,000 numbers per second.
 """
 
 import json
@@ -22,6 +24,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import silero_vad
+from safetensors.torch import load_file
 from silero_vad import get_speech_timestamps, load_silero_vad
 
 FIXTURES = Path(__file__).resolve().parent.parent / "tests" / "fixtures"
@@ -101,29 +105,58 @@ def largest(one, other):
     return max(abs(a - b) for a, b in zip(one, other, strict=True))
 
 
+NAMES = {
+    "stft_conv.weight": "stft.forward_basis_buffer",
+    "conv1": "encoder.0.reparam_conv",
+    "conv2": "encoder.1.reparam_conv",
+    "conv3": "encoder.2.reparam_conv",
+    "conv4": "encoder.3.reparam_conv",
+    "lstm_cell": "decoder.rnn",
+    "final_conv": "decoder.decoder.2",
+}
+
+
+def with_safetensors():
+    """The package's TorchScript with the weights of its safetensors."""
+    script = load_silero_vad()
+    own = script.state_dict()
+    for name, value in load_file(Path(silero_vad.__file__).parent / "data" / "silero_vad_16k.safetensors").items():
+        start = next(start for start in NAMES if name.startswith(start))
+        own["_model." + NAMES[start] + name.removeprefix(start)].copy_(value)
+    return script
+
+
 def record():
     numbers = sound()
     with wave.open(str(FIXTURES / "silero.wav"), "wb") as file:
         file.setparams((1, 2, RATE, 0, "NONE", ""))
         file.writeframes(numbers.tobytes())
-    script = load_silero_vad()
-    chances = probabilities(script, numbers)
-    onnx = largest(chances, probabilities(load_silero_vad(onnx=True), numbers))
-    segments = get_speech_timestamps(tensor(numbers), script, speech_pad_ms=0)
-    segments = [[segment["start"], segment["end"]] for segment in segments]
-    # Nine digits bring a number of 32 bits back.
-    text = ",\n  ".join(", ".join(f"{chance:.9g}" for chance in chances[at : at + 10]) for at in range(0, len(chances), 10))
-    (FIXTURES / "silero.json").write_text(
-        f'{{\n "probabilities": [\n  {text}\n ],\n "onnx_differs_by": {onnx:.3g},\n "segments": {json.dumps(segments)}\n}}\n'
-    )
-    print(f"{len(chances)} chunks, ONNX differs by {onnx:.3g}, segments {segments}")
+    parts = []
+    for name, script in [("torchscript", load_silero_vad()), ("safetensors", with_safetensors())]:
+        chances = probabilities(script, numbers)
+        segments = get_speech_timestamps(tensor(numbers), script, speech_pad_ms=0)
+        segments = [[segment["start"], segment["end"]] for segment in segments]
+        # Nine digits bring a number of 32 bits back.
+        rows = (", ".join(f"{chance:.9g}" for chance in chances[at : at + 10]) for at in range(0, len(chances), 10))
+        text = ",\n   ".join(rows)
+        parts.append(f' "{name}": {{\n  "probabilities": [\n   {text}\n  ],\n  "segments": {segments}\n }}')
+        print(f"{name}: {len(chances)} chunks, segments {segments}")
+    onnx = largest(probabilities(load_silero_vad(), numbers), probabilities(load_silero_vad(onnx=True), numbers))
+    parts.append(f' "onnx_differs_by": {onnx:.3g}')
+    (FIXTURES / "silero.json").write_text("{\n" + ",\n".join(parts) + "\n}\n")
+    json.loads((FIXTURES / "silero.json").read_text())
+    print(f"ONNX differs by {onnx:.3g}")
 
 
 def compare(sound_path, ours_path):
     numbers = read(sound_path)
     ours = [float(line.split(",")[1]) for line in Path(ours_path).read_text().splitlines()[1:]]
-    for name, onnx in [("TorchScript", False), ("ONNX", True)]:
-        theirs = probabilities(load_silero_vad(onnx=onnx), numbers)
+    for name, model in [
+        ("TorchScript", load_silero_vad()),
+        ("ONNX", load_silero_vad(onnx=True)),
+        ("TorchScript with the safetensors", with_safetensors()),
+    ]:
+        theirs = probabilities(model, numbers)
         print(f"{name}: {len(theirs)} chunks, the largest difference is {largest(ours, theirs):.3g}")
 
 

@@ -1,5 +1,5 @@
 //! Silero VAD, a network that PyTorch has trained, hears here what it hears there: `scripts/record-silero.py` has
-//! recorded the probabilities that its own TorchScript gives.
+//! recorded the probabilities that its own TorchScript gives. `scripts/fetch-silero` brings the weights.
 
 // The example's network is the one that is tested.
 #[allow(dead_code)]
@@ -15,8 +15,14 @@ use silero_vad::{CHUNK, RATE, Vad, segments, weights_path};
 
 #[derive(Deserialize)]
 struct Recorded {
-    probabilities: Vec<f32>,
+    torchscript: Heard,
+    safetensors: Heard,
     onnx_differs_by: f32,
+}
+
+#[derive(Deserialize)]
+struct Heard {
+    probabilities: Vec<f32>,
     /// In numbers of the sound.
     segments: Vec<(usize, usize)>,
 }
@@ -25,15 +31,33 @@ fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)
 }
 
-fn network() -> Vad {
-    let (vad, report) = Vad::read(&weights_path().expect("a cache")).expect("the weights");
-    assert_eq!(report.to_string(), "15 of 15 arrays loaded");
-    vad
-}
-
 fn largest_difference(ours: &[f32], theirs: &[f32]) -> f32 {
     assert_eq!(ours.len(), theirs.len());
     ours.iter().zip(theirs).map(|(one, other)| (one - other).abs()).fold(0.0, f32::max)
+}
+
+/// Holds the network with the weights of a file to what was recorded of them.
+fn hold(weights: &str, report: &str, sound: &[f32], recorded: &Heard) {
+    let path = weights_path(weights).expect("a cache");
+    let (vad, said) = Vad::read(&path).expect("`scripts/fetch-silero` brings the weights");
+    assert!(said.to_string().starts_with(report), "{said}");
+    assert_eq!(recorded.probabilities.len(), sound.len().div_ceil(CHUNK));
+
+    let at_once = vad.hear(&mut vad.listener(), sound).expect("probabilities");
+    let difference = largest_difference(&at_once, &recorded.probabilities);
+    println!("{weights}: {} chunks, the largest difference is {difference:e}", at_once.len());
+    assert!(difference < 1e-4, "{weights}: by {difference}");
+
+    // The state goes from call to call: chunk by chunk it is the same recording.
+    let mut listener = vad.listener();
+    let pieces = sound.chunks(CHUNK).flat_map(|chunk| vad.hear(&mut listener, chunk).expect("one chunk"));
+    let difference = largest_difference(&pieces.collect::<Vec<_>>(), &recorded.probabilities);
+    assert!(difference < 1e-4, "{weights}, chunk by chunk: by {difference}");
+
+    let found = segments(&at_once);
+    let found: Vec<_> =
+        found.iter().map(|(first, end)| (first * CHUNK, (end * CHUNK).min(sound.len()))).collect();
+    assert_eq!(found, recorded.segments, "{weights}");
 }
 
 #[test]
@@ -41,23 +65,8 @@ fn silero_hears_what_its_torchscript_hears() {
     let text = std::fs::read_to_string(fixture("silero.json")).expect("the fixture");
     let recorded: Recorded = serde_json::from_str(&text).expect("the fixture");
     let (sound, rate) = read_wav(&fixture("silero.wav"), None).expect("the sound");
-    assert_eq!((rate, recorded.probabilities.len()), (RATE, sound.len().div_ceil(CHUNK)));
+    assert_eq!(rate, RATE);
     assert!(recorded.onnx_differs_by < 1e-5, "the package agrees with itself");
-
-    let vad = network();
-    let at_once = vad.hear(&mut vad.listener(), &sound).expect("probabilities");
-    let difference = largest_difference(&at_once, &recorded.probabilities);
-    println!("{} chunks, the largest difference is {difference:e}", at_once.len());
-    assert!(difference < 1e-4, "by {difference}");
-
-    // The state goes from call to call: chunk by chunk it is the same recording.
-    let mut listener = vad.listener();
-    let pieces = sound.chunks(CHUNK).flat_map(|chunk| vad.hear(&mut listener, chunk).expect("one chunk"));
-    let difference = largest_difference(&pieces.collect::<Vec<_>>(), &recorded.probabilities);
-    assert!(difference < 1e-4, "chunk by chunk: by {difference}");
-
-    let found = segments(&at_once);
-    let found: Vec<_> =
-        found.iter().map(|(first, end)| (first * CHUNK, (end * CHUNK).min(sound.len()))).collect();
-    assert_eq!(found, recorded.segments);
+    hold("silero_vad_16k.safetensors", "15 of 15 arrays loaded", &sound, &recorded.safetensors);
+    hold("silero_vad.safetensors", "15 of 15 arrays loaded; 15 that", &sound, &recorded.torchscript);
 }
