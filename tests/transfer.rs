@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use pavlov::data::read_wav;
 use serde::Deserialize;
 
+use crate::command::Workplace;
 use silero_vad::{CHUNK, RATE, Vad, segments, weights_path};
 
 #[derive(Deserialize)]
@@ -69,4 +70,18 @@ fn silero_hears_what_its_torchscript_hears() {
     assert!(recorded.onnx_differs_by < 1e-5, "the package agrees with itself");
     hold("silero_vad_16k.safetensors", "15 of 15 arrays loaded", &sound, &recorded.safetensors);
     hold("silero_vad.safetensors", "15 of 15 arrays loaded; 15 that", &sound, &recorded.torchscript);
+}
+
+#[test]
+fn the_encoder_of_silero_begins_a_fit() {
+    let weights = weights_path("silero_vad_16k.safetensors").expect("a cache");
+    let path = format!("pretrained.path={}", weights.display());
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/silero_words.toml");
+    let config = config.to_str().expect("a path of UTF-8");
+    let mut arguments = vec!["fit", "speech", "tones", "--config", config, "--updates", "4"];
+    arguments.extend(["--set", &path, "--set", "data.options.count=200", "--run-dir", "run"]);
+    let said = Workplace::new().pavlov(&arguments);
+    assert!(said.success, "{}", said.err);
+    let told = said.out + &said.err;
+    assert!(told.contains("9 of 21 arrays loaded; 12 missing: `net.13.weight`"), "{told}");
 }
