@@ -5,9 +5,9 @@
 //! cargo run --release --example silero_vad -- [FILE.wav [CHANCES.csv [WEIGHTS]]]
 //! ```
 //!
-//! Without a file it listens to made-up words with pauses between them. WEIGHTS is `silero_vad_16k.safetensors`, or
-//! `silero_vad.safetensors` for those of the package's TorchScript. The network, its weights' names and how
-//! it differs from the original are in docs/tasks/transfer.md.
+//! Without a file it listens to made-up words with pauses between them. WEIGHTS is
+//! `silero_vad_16k.safetensors`, or `silero_vad.safetensors` for those of the package's TorchScript. The
+//! network and its weights' names are in docs/tasks/transfer.md.
 
 use std::path::{Path, PathBuf};
 
@@ -42,8 +42,8 @@ const ENCODER: &str = r#"
 /// From the memory's output, `[128, 1]`, to a probability.
 const HEAD: &str = r#""relu", { conv1d = { filters = 1, kernel = 1 } }, "sigmoid""#;
 
-/// The names in a file, and the network's: members of a list are named by their places. The package's safetensors
-/// have the first ten, its TorchScript the others; no file has both.
+/// The names in a file, and the network's: members of a list are named by their places. The package's
+/// safetensors have the first ten, its TorchScript the others; no file has both.
 const NAMES: [(&str, &str); 20] = [
     ("stft_conv.", "encoder.1."),
     ("conv1.", "encoder.3."),
@@ -106,8 +106,8 @@ impl Vad {
         Listener { context: [0.0; CONTEXT], state: Tensor::zeros([1, self.memory.state_width()], FLOAT_CPU) }
     }
 
-    /// The probability of speech in each chunk of `sound`, which goes on where the listener has stopped. A last
-    /// chunk that is not full is filled up with zeros.
+    /// The probability of speech in each chunk of `sound`, which goes on where the listener has stopped. A
+    /// last chunk that is not full is filled up with zeros.
     pub fn hear(&self, listener: &mut Listener, sound: &[f32]) -> Result<Vec<f32>> {
         let _guard = tch::no_grad_guard();
         let mut probabilities = Vec::new();
@@ -132,8 +132,9 @@ impl Vad {
     }
 }
 
-/// The chunks from which on and up to which somebody speaks. Speech begins at a probability of 0.5. It ends at the
-/// first one below 0.35 that no other of 0.5 follows within four chunks. Segments have at least eight chunks.
+/// The chunks from which on and up to which somebody speaks. Speech begins at a probability of 0.5. It ends
+/// at the first one below 0.35 that no other of 0.5 follows within four chunks. Segments have at least eight
+/// chunks.
 pub fn segments(probabilities: &[f32]) -> Vec<(usize, usize)> {
     const PAUSE: usize = 4;
     const LEAST: usize = 8;

@@ -1,5 +1,5 @@
-//! Silero VAD, a network that PyTorch has trained, hears here what it hears there: `scripts/record-silero.py` has
-//! recorded the probabilities that its own TorchScript gives. `scripts/fetch-silero` brings the weights.
+//! Silero VAD, a network that PyTorch has trained, hears here what it hears there: `scripts/record-silero.py`
+//! has recorded the probabilities that its own TorchScript gives. `scripts/fetch-silero` brings the weights.
 
 // The example's network is the one that is tested.
 #[allow(dead_code)]
@@ -40,7 +40,7 @@ fn largest_difference(ours: &[f32], theirs: &[f32]) -> f32 {
 /// Holds the network with the weights of a file to what was recorded of them.
 fn hold(weights: &str, report: &str, sound: &[f32], recorded: &Heard) {
     let path = weights_path(weights).expect("a cache");
-    let (vad, said) = Vad::read(&path).expect("`scripts/fetch-silero` brings the weights");
+    let (vad, said) = Vad::read(&path).expect("the weights");
     assert!(said.to_string().starts_with(report), "{said}");
     assert_eq!(recorded.probabilities.len(), sound.len().div_ceil(CHUNK));
 

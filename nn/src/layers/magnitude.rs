@@ -7,11 +7,11 @@ use super::item::{Built, Item, Short, Site};
 use super::{unfit, wrong_input};
 use crate::{Module, NnError, Pass};
 
-/// The magnitude `sqrt(re^2 + im^2)` of complex numbers whose real parts are the first half of the channels and
-/// whose imaginary parts are the second half. In a list of layers: `"magnitude"`.
+/// The magnitude `sqrt(re^2 + im^2)` of complex numbers whose real parts are the first half of the channels
+/// and whose imaginary parts are the second half. In a list of layers: `"magnitude"`.
 ///
-/// After a [`Conv1d`](super::Conv1d) whose filters are windowed cosines, then sines, it gives a spectrogram. The
-/// gradient at 0 is 0, so that digital silence has one.
+/// After a [`Conv1d`](super::Conv1d) whose filters are windowed cosines, then sines, it gives a spectrogram.
+/// The gradient at 0 is 0, so that digital silence has one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Magnitude {}

@@ -137,8 +137,8 @@ impl Edges {
                 at_least(name, count, 0)?;
                 if let Some(most) = self.mode.most(size).filter(|&most| count > most) {
                     return Err(NnError::Config(format!(
-                        "{name} is {count}: give at most {most}, since it gets samples of shape {shape:?}, or \
-                         another mode"
+                        "{name} is {count}: give at most {most}, since it gets samples of shape {shape:?}, \
+                         or another mode"
                     )));
                 }
             }
