@@ -18,6 +18,8 @@ test: setup ## Run every test: the set-up's and the workspace's
 	@scripts/tensorboard-env.sh >/dev/null
 	@# And the real Gymnasium, whose environments tests play.
 	@scripts/gymnasium-env.sh >/dev/null
+	@# And the weights of a network that PyTorch has trained, which a test composes of layers and compares.
+	@scripts/fetch-silero
 	cargo test --workspace
 	@# Every interleaving of what threads share, by a model checker.
 	cargo test --package pavlov-runtime --features model --test interleavings

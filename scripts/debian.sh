@@ -1,19 +1,6 @@
 # shellcheck shell=bash disable=SC2034,SC2154
 # Data from Debian's packages. Sourced by the scripts that fetch it, after lib.sh; nothing is installed.
 
-# find_folder [FOLDER]: sets `folder`, where the data goes.
-find_folder() {
-    [ $# -le 1 ] || fail "one folder is enough" "Give the folder for the data, or nothing."
-    if [ $# -eq 1 ]; then
-        folder=$1
-    else
-        [ -n "${XDG_CACHE_HOME:-${HOME:-}}" ] || fail "there is no place for the data: HOME is not set" "Give a folder."
-        folder=${XDG_CACHE_HOME:-$HOME/.cache}/pavlov/data
-    fi
-    mkdir -p "$folder" 2>/dev/null || fail "the folder $folder cannot be made" "Give another one."
-    folder=$(cd "$folder" && pwd)
-}
-
 # need_debian [PROGRAM ...]: the programs are there, and those that fetch packages.
 need_debian() {
     local program

@@ -24,6 +24,19 @@ find_cache() {
     cache=$(cd "$cache" && pwd)
 }
 
+# find_folder [FOLDER]: sets `folder`, where the data goes.
+find_folder() {
+    [ $# -le 1 ] || fail "one folder is enough" "Give the folder for the data, or nothing."
+    if [ $# -eq 1 ]; then
+        folder=$1
+    else
+        [ -n "${XDG_CACHE_HOME:-${HOME:-}}" ] || fail "there is no place for the data: HOME is not set" "Give a folder."
+        folder=${XDG_CACHE_HOME:-$HOME/.cache}/pavlov/data
+    fi
+    mkdir -p "$folder" 2>/dev/null || fail "the folder $folder cannot be made" "Give another one."
+    folder=$(cd "$folder" && pwd)
+}
+
 need_python() {
     has python3 || fail "python3 is missing" \
         "Debian, Ubuntu: apt-get install python3 python3-pip    Fedora: dnf install python3 python3-pip" "Then run this again."

@@ -80,6 +80,11 @@ class Encoder(nn.TransformerEncoder):
         return super().forward(x, mask=mask)
 
 
+def magnitude(x):
+    re, im = x.chunk(2, 1)
+    return (re**2 + im**2).sqrt()
+
+
 def block(width, heads, feedforward, **kwargs):
     return nn.TransformerEncoderLayer(width, heads, feedforward, dropout=0.0, batch_first=True, **kwargs)
 
@@ -112,6 +117,21 @@ CASES = {
         "[{ conv_transpose2d = { filters = 4, kernel = [4, 3], stride = 2, padding = 1, output_padding = [0, 1], groups = 2, "
         "dilation = [1, 2], bias = false } }]",
         [2, 4, 3], [nn.ConvTranspose2d(2, 4, (4, 3), 2, 1, (0, 1), 2, False, (1, 2))],
+    ),
+    "pad1d": ("[{ pad1d = 2 }]", [2, 4], [nn.ZeroPad1d(2)]),
+    "pad1d_reflect": ("[{ pad1d = { after = 3, mode = 'reflect' } }]", [2, 4], [nn.ReflectionPad1d((0, 3))]),
+    "pad1d_replicate": ("[{ pad1d = { before = 5, after = 1, mode = 'replicate' } }]", [2, 4], [nn.ReplicationPad1d((5, 1))]),
+    "pad1d_circular": ("[{ pad1d = { before = 4, after = 2, mode = 'circular' } }]", [2, 4], [nn.CircularPad1d((4, 2))]),
+    "pad2d": ("[{ pad2d = { before = [1, 2], after = [0, 3] } }]", [2, 3, 4], [nn.ZeroPad2d((2, 3, 1, 0))]),
+    "pad2d_reflect": (
+        "[{ pad2d = { before = [1, 0], after = 2, mode = 'reflect' } }]", [2, 3, 4], [nn.ReflectionPad2d((0, 2, 1, 2))],
+    ),
+    "magnitude": ("['magnitude']", [6, 4], [Call(magnitude)]),
+    "spectrogram": (
+        "[{ unsqueeze = 0 }, { pad1d = { after = 4, mode = 'reflect' } }, { conv1d = { filters = 10, kernel = 8, stride = 4, "
+        "bias = false } }, 'magnitude']",
+        [24],
+        [Call(lambda x: x.unsqueeze(1)), nn.ReflectionPad1d((0, 4)), nn.Conv1d(1, 10, 8, 4, bias=False), Call(magnitude)],
     ),
     "max_pool1d": ("[{ max_pool1d = 2 }]", [2, 7], [nn.MaxPool1d(2)]),
     "max_pool1d_all": (

@@ -79,3 +79,9 @@ fn pretrained_backbone() {
 fn custom_task() {
     assert!(run("custom_task").contains("accuracy on 400 pairs"));
 }
+
+#[test]
+fn silero_vad() {
+    let said = run("silero_vad");
+    assert!(said.contains("15 of 15 arrays loaded") && said.contains("5 segments of speech"), "{said}");
+}

@@ -18,3 +18,4 @@ mod pytorch;
 mod reproducible;
 mod resume;
 mod tensorboard;
+mod transfer;

@@ -101,9 +101,9 @@ pub use loader::{Loader, LoaderConfig, Pass, Position};
 pub use registry::{DatasetConstructor, DatasetOptions, DatasetRegistry, DatasetSpec};
 pub use sets::{ByteImages, InMemory};
 pub use sound::{
-    BackgroundNoise, BackgroundNoiseConfig, Gain, GainConfig, LogMel, LogMelConfig, SoundDataset,
-    SoundOptions, SpecAugment, SpecAugmentConfig, TimeShift, TimeShiftConfig, ToneDataset, ToneOptions,
-    WavHeader, read_wav, resample, wav_header,
+    BackgroundNoise, BackgroundNoiseConfig, Gain, GainConfig, LogMel, LogMelConfig, Resample, ResampleConfig,
+    SoundDataset, SoundOptions, SpecAugment, SpecAugmentConfig, TimeShift, TimeShiftConfig, ToneDataset,
+    ToneOptions, WavHeader, read_wav, resample, wav_header,
 };
 pub use split::{SplitConfig, Splits};
 pub use text::{

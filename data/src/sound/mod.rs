@@ -14,7 +14,7 @@ pub use augment::{
 };
 pub use files::{SoundDataset, SoundOptions};
 pub use mel::{LogMel, LogMelConfig};
-pub use resample::resample;
+pub use resample::{Resample, ResampleConfig, resample};
 pub use tones::{ToneDataset, ToneOptions};
 pub use wav::{WavHeader, read_wav, wav_header};
 

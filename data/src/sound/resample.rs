@@ -1,9 +1,11 @@
 //! Sounds at another rate.
 
+use pavlov_common::SeededRng;
 use rubato::{FftFixedInOut, Resampler};
+use serde::{Deserialize, Serialize};
 
 use super::wav::RATES;
-use crate::DataError;
+use crate::{DataError, Input, Transform};
 
 /// The numbers that the resampler takes at once, about: its filter is as long as that.
 const CHUNK: u32 = 1024;
@@ -56,6 +58,58 @@ pub fn resample(sound: &[f32], from: u32, to: u32) -> Result<Vec<f32>, DataError
     Ok(out)
 }
 
+/// The settings of a [`Resample`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResampleConfig {
+    /// Numbers per second of the output.
+    pub rate: u32,
+}
+
+/// A sound at another rate, as [`resample`] makes it: for a network that was trained at that rate.
+#[derive(Debug)]
+pub struct Resample {
+    output: Input,
+    from: u32,
+    to: u32,
+}
+
+impl Resample {
+    /// The transform of sounds like this.
+    ///
+    /// # Errors
+    /// [`DataError::Config`] if the input is no sound or a rate is not from 1,000 to 384,000.
+    pub fn new(input: &Input, config: &ResampleConfig) -> Result<Self, DataError> {
+        let (Input::Sound { samples, rate: from }, to) = (input, config.rate) else {
+            return Err(DataError::Config(
+                "the transform `resample` is for sounds, and its input is none: put it before `log_mel`"
+                    .to_owned(),
+            ));
+        };
+        let silence = resample(&vec![0.0; *samples], *from, to)
+            .map_err(|error| DataError::Config(format!("the transform `resample`: {error}")))?;
+        Ok(Self { output: Input::Sound { samples: silence.len(), rate: to }, from: *from, to })
+    }
+}
+
+impl Transform for Resample {
+    fn output(&self) -> &Input {
+        &self.output
+    }
+
+    fn augments(&self) -> bool {
+        false
+    }
+
+    fn apply(&self, input: &[f32], output: &mut [f32], _: &mut SeededRng) {
+        match resample(input, self.from, self.to) {
+            Ok(sound) if sound.len() == output.len() => output.copy_from_slice(&sound),
+            // `new` has resampled a silence of this length, so that only another length comes here.
+            _ => output.fill(f32::NAN),
+        }
+    }
+}
+
 /// The greatest common divisor.
 fn gcd(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { gcd(b, a % b) }
@@ -99,5 +153,21 @@ mod tests {
         assert_eq!(resample(&[0.5; 3], 16_000, 8_000).unwrap().len(), 2);
         assert!(resample(&[], 16_000, 8_000).unwrap().is_empty());
         assert!(resample(&[0.5], 16_000, 0).unwrap_err().to_string().contains("a rate is 0"));
+    }
+
+    #[test]
+    fn the_transform_gives_what_the_function_gives() {
+        let input = Input::Sound { samples: 4_001, rate: 8_000 };
+        let transform = Resample::new(&input, &ResampleConfig { rate: 16_000 }).unwrap();
+        assert_eq!(transform.output(), &Input::Sound { samples: 8_002, rate: 16_000 });
+        let sound = [tone(700.0, 8_000, 0.5), vec![0.25]].concat();
+        let mut output = vec![f32::NAN; 8_002];
+        transform.apply(&sound, &mut output, &mut SeededRng::seeded(1));
+        assert_eq!(output, resample(&sound, 8_000, 16_000).unwrap());
+        let refused =
+            |input: &Input, rate| Resample::new(input, &ResampleConfig { rate }).unwrap_err().to_string();
+        assert!(refused(&input, 10).contains("the transform `resample`: a rate is 10"));
+        let image = Input::Image { channels: 1, height: 2, width: 2 };
+        assert!(refused(&image, 16_000).contains("`resample` is for sounds"));
     }
 }

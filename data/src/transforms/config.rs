@@ -7,8 +7,8 @@ use super::normalize::Normalize;
 use super::values::{Brightness, Contrast, Cutout, Noise};
 use super::{Size, Transform};
 use crate::sound::{
-    BackgroundNoise, BackgroundNoiseConfig, Gain, GainConfig, LogMel, LogMelConfig, SpecAugment,
-    SpecAugmentConfig, TimeShift, TimeShiftConfig,
+    BackgroundNoise, BackgroundNoiseConfig, Gain, GainConfig, LogMel, LogMelConfig, Resample, ResampleConfig,
+    SpecAugment, SpecAugmentConfig, TimeShift, TimeShiftConfig,
 };
 use crate::{DataError, Input};
 
@@ -58,6 +58,8 @@ pub enum TransformConfig {
         /// The largest change of the factor, from 0 to 1.
         amount: f64,
     },
+    /// Brings a sound to another rate.
+    Resample(ResampleConfig),
     /// Turns a sound into its log-mel spectrogram, an image of one channel.
     LogMel(LogMelConfig),
     /// Moves a sound in time. Augments.
@@ -105,6 +107,7 @@ impl TransformConfig {
             Self::Contrast { .. } => "contrast",
             Self::Noise { .. } => "noise",
             Self::Cutout { .. } => "cutout",
+            Self::Resample(_) => "resample",
             Self::LogMel(_) => "log_mel",
             Self::TimeShift(_) => "time_shift",
             Self::BackgroundNoise(_) => "background_noise",
@@ -160,6 +163,7 @@ impl TransformConfig {
                 Box::new(Cutout::new(input, size, *side))
             }
             Self::Normalize { mean, std } => Box::new(Normalize::new(input, mean, std)?),
+            Self::Resample(config) => Box::new(Resample::new(input, config)?),
             Self::LogMel(config) => Box::new(LogMel::new(input, config)?),
             Self::TimeShift(config) => Box::new(TimeShift::new(input, config)?),
             Self::BackgroundNoise(config) => Box::new(BackgroundNoise::new(input, config)?),

@@ -19,7 +19,9 @@ use super::embedding::EmbeddingConfig;
 use super::item::{Built, Item, Short, Site};
 use super::leaky_relu::LeakyReluConfig;
 use super::linear::LinearConfig;
+use super::magnitude::Magnitude;
 use super::norm::{GroupNormConfig, LayerNormConfig, RmsNormConfig};
+use super::pad::{Pad1d, Pad2d};
 use super::pool::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d,
     MaxPool1d, MaxPool2d,
@@ -135,6 +137,12 @@ layers! {
     Conv2d(Conv2dConfig) = "conv2d",
     /// `{ conv_transpose2d = { filters = 16, kernel = 4, stride = 2, padding = 1 } }`
     ConvTranspose2d(ConvTranspose2dConfig) = "conv_transpose2d",
+    /// `{ pad1d = { after = 64, mode = "reflect" } }`
+    Pad1d(Pad1d) = "pad1d",
+    /// `{ pad2d = 1 }`
+    Pad2d(Pad2d) = "pad2d",
+    /// `"magnitude"`
+    Magnitude(Magnitude) = "magnitude",
     /// `{ max_pool1d = 2 }`
     MaxPool1d(MaxPool1d) = "max_pool1d",
     /// `{ max_pool2d = 2 }`

@@ -15,7 +15,9 @@ mod item;
 mod leaky_relu;
 mod linear;
 mod list;
+mod magnitude;
 mod norm;
+mod pad;
 mod pair;
 mod pool;
 mod position;
@@ -41,7 +43,9 @@ pub use fusion::Fusible;
 pub use leaky_relu::{LeakyRelu, LeakyReluConfig};
 pub use linear::{Linear, LinearConfig};
 pub use list::{LayerConfig, Layers, takes_tokens};
+pub use magnitude::Magnitude;
 pub use norm::{GroupNorm, GroupNormConfig, LayerNorm, LayerNormConfig, RmsNorm, RmsNormConfig};
+pub use pad::{Pad1d, Pad2d, PadMode};
 pub use pair::Pair;
 pub use pool::{
     AdaptiveAvgPool1d, AdaptiveAvgPool2d, AdaptiveMaxPool1d, AdaptiveMaxPool2d, AvgPool1d, AvgPool2d,

@@ -14,6 +14,7 @@ fn a_list_is_written_as_it_was_read() {
         r#"[{ conv2d = { filters = 4, kernel = [3, 5], padding = [1, 2], groups = 2, bias = false } }]"#,
         r#"[{ reshape = [4, -1] }, { transpose = [0, 1] }, { unsqueeze = -1 }, { group_norm = 2 }]"#,
         r#"[{ lstm = 8 }, { gru = { size = 8, bidirectional = true } }, "position_embedding"]"#,
+        r#"[{ pad1d = 3 }, { pad1d = { after = 2, mode = "reflect" } }, { pad2d = { before = [1, 0] } }, "magnitude"]"#,
         r#"[{ position_embedding = 12 }, { lstm = { size = 4, layers = 2, dropout = 0.5 } }]"#,
         r#"["leaky_relu", { leaky_relu = 0.2 }]"#,
         &format!("[{nested}]"),
@@ -71,6 +72,12 @@ fn the_shape_that_is_promised_is_given() {
             vec![2, 5, 6],
             vec![3, 10, 12],
         ),
+        (
+            r#"[{ pad1d = { before = 1, after = 4, mode = "reflect" } }, "magnitude"]"#,
+            vec![4, 5],
+            vec![2, 10],
+        ),
+        (r#"[{ pad2d = { after = [2, 0] } }, { pad2d = 1 }]"#, vec![1, 4, 5], vec![1, 8, 7]),
         (r#"[]"#, vec![3], vec![3]),
     ] {
         let (network, parameters, shape) = built(text, &input).unwrap();
@@ -178,6 +185,14 @@ fn errors_name_the_layer_by_its_place_and_say_what_to_do() {
             ["layer 0 (max_pool2d): ", "half"],
         ),
         (r#"[{ avg_pool1d = 9 }]"#, vec![1, 4], ["layer 0 (avg_pool1d): ", "too small for windows of [9]"]),
+        (
+            r#"[{ pad1d = { after = 4, mode = "reflect" } }]"#,
+            vec![1, 4],
+            ["layer 0 (pad1d): after is 4: give at most 3", "[1, 4]"],
+        ),
+        (r#"[{ pad1d = -1 }]"#, vec![1, 4], ["layer 0 (pad1d): before is -1", "at least 0"]),
+        (r#"[{ pad2d = 1 }]"#, vec![1, 4], ["layer 0 (pad2d): it takes images", "[1, 4]"]),
+        (r#"["magnitude"]"#, vec![3, 4], ["layer 0 (magnitude): it takes", "even number of channels"]),
         (r#"[{ mean = 2 }]"#, vec![1, 4], ["layer 0 (mean): the dimension is 2", "-2 to 1"]),
         (r#"[{ linear = 3.5 }]"#, vec![1], ["layer 0 (linear): ", "a whole number"]),
     ] {

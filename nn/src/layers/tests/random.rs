@@ -30,6 +30,9 @@ fn random_layer(rng: &mut SeededRng, longest: usize) -> String {
         format!(
             "{{ conv_transpose2d = {{ filters = {a}, kernel = {b}, stride = {c}, output_padding = {d} }} }}"
         ),
+        format!(r#"{{ pad1d = {{ before = {b}, after = {d}, mode = "reflect" }} }}"#),
+        format!("{{ pad2d = {{ before = [{a}, {d}] }} }}"),
+        r#""magnitude""#.to_string(),
         format!("{{ max_pool1d = {{ kernel = {b}, stride = {c}, padding = {d}, dilation = {c} }} }}"),
         format!("{{ max_pool2d = {{ kernel = {b}, padding = {d} }} }}"),
         format!("{{ avg_pool1d = {{ kernel = {b}, padding = {d} }} }}"),

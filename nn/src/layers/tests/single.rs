@@ -187,6 +187,16 @@ fn attention_of_parts_that_do_not_fit_is_an_error() {
 }
 
 #[test]
+fn a_magnitude_of_silence_has_a_gradient() {
+    let text = r#"[{ conv1d = { filters = 4, kernel = 3, bias = false } }, "magnitude"]"#;
+    let (network, parameters, _) = built(text, &[1, 7]).unwrap();
+    let y = eval(&network, &parameters, &Tensor::zeros([2, 1, 7], FLOAT_CPU)).unwrap();
+    assert_eq!(y.abs().max().double_value(&[]), 0.0);
+    y.sum(Kind::Float).backward();
+    assert_eq!(parameters.gradients().unwrap().abs().max().double_value(&[]), 0.0);
+}
+
+#[test]
 fn layers_start_as_pytorchs() {
     let (_, parameters, _) = built(
         r#"[{ linear = { units = 200, init = { orthogonal = { gain = 2.0 } } } },
@@ -241,6 +251,10 @@ fn gradients_are_those_of_finite_differences() {
         (r#"[{ linear = 4 }, "tanh", { linear = 2 }]"#, vec![3]),
         (r#"[{ conv2d = { filters = 3, kernel = 3, stride = 2, padding = 1 } }, "tanh"]"#, vec![2, 5, 4]),
         (r#"[{ conv1d = { filters = 3, kernel = 3 } }, "tanh"]"#, vec![2, 7]),
+        (
+            r#"[{ pad1d = { after = 2, mode = "reflect" } }, { conv1d = { filters = 4, kernel = 3 } }, "magnitude"]"#,
+            vec![2, 7],
+        ),
         (r#"[{ conv_transpose2d = { filters = 3, kernel = 3, stride = 2 } }]"#, vec![2, 3, 2]),
         (r#"[{ attention = { heads = 2, causal = true } }]"#, vec![4, 6]),
         (
