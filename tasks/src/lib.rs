@@ -15,6 +15,8 @@ pub mod core;
 pub mod gan;
 pub mod language;
 pub mod networks;
+#[cfg(test)]
+mod recorded;
 mod registry;
 pub mod regression;
 

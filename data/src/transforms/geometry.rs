@@ -225,7 +225,7 @@ mod tests {
         }
 
         #[test]
-        fn moves_by_nothing_and_two_flips_change_nothing(size in size(), seed: u64) {
+        fn a_flip_mirrors_and_two_flips_or_moves_by_nothing_change_nothing(size in size(), seed: u64) {
             let image = image(size, seed);
             let mut rng = SeededRng::seeded(seed);
             let mut output = vec![f32::NAN; image.len()];
@@ -238,6 +238,9 @@ mod tests {
             prop_assert_eq!(&output, &image);
             let flip = FlipHorizontal::new(&input(size), size, 1.0);
             flip.apply(&image, &mut output, &mut rng);
+            for (mirrored, row) in output.chunks_exact(size.width).zip(image.chunks_exact(size.width)) {
+                prop_assert!(mirrored.iter().eq(row.iter().rev()));
+            }
             let mut back = vec![f32::NAN; image.len()];
             flip.apply(&output, &mut back, &mut rng);
             prop_assert_eq!(&back, &image);

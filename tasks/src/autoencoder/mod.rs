@@ -11,3 +11,6 @@ mod model;
 
 pub use config::{AutoencoderConfig, Form, Restoration};
 pub use losses::{kl_from_standard_normal, restoration_error};
+
+#[cfg(test)]
+mod tests;

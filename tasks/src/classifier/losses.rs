@@ -16,6 +16,21 @@ pub fn cross_entropy(logits: &Tensor, classes: &Tensor, smoothing: f64) -> Resul
     Ok(logits.f_cross_entropy_loss::<Tensor>(classes, None, Reduction::Mean, -100, smoothing)?)
 }
 
+/// The loss of mixed samples, whose own classes count by their share and those of their partners by the rest.
+///
+/// # Errors
+/// [`TaskError::Nn`] when the shapes do not fit.
+pub(super) fn mixed_cross_entropy(
+    logits: &Tensor,
+    [own, partners]: [&Tensor; 2],
+    share: f64,
+    smoothing: f64,
+) -> Result<Tensor, TaskError> {
+    let own = cross_entropy(logits, own, smoothing)?.f_mul_scalar(share)?;
+    let other = cross_entropy(logits, partners, smoothing)?.f_mul_scalar(1.0 - share)?;
+    Ok(own.f_add(&other)?)
+}
+
 /// Samples mixed in pairs, and with what share each keeps its own label.
 #[derive(Debug)]
 pub struct Mixed {

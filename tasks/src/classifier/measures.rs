@@ -57,9 +57,15 @@ impl Confusion {
         (0..self.counts.len()).map(score).collect()
     }
 
-    /// The mean of the classes' scores, each class alike (macro averages).
+    /// The mean of the classes' scores, each class alike (macro averages). A class without samples that nothing is
+    /// taken for is left out, as scikit-learn and torchmetrics do: a classifier without a mistake has scores
+    /// of 1 on samples that lack a class.
     pub fn mean_scores(&self) -> ClassScores {
-        let scores = self.scores();
+        let is_met = |class: usize| {
+            self.counts.iter().any(|row| row[class] > 0) || self.counts[class].iter().any(|&n| n > 0)
+        };
+        let scores = self.scores().into_iter().enumerate();
+        let scores: Vec<_> = scores.filter(|(class, _)| is_met(*class)).map(|(_, scores)| scores).collect();
         let mean =
             |of: fn(&ClassScores) -> f64| scores.iter().map(of).sum::<f64>() / scores.len().max(1) as f64;
         ClassScores {

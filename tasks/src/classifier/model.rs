@@ -6,7 +6,7 @@ use pavlov_nn::layers::Sequential;
 use pavlov_nn::{Module, Pass};
 use tch::{Kind, Reduction, Tensor};
 
-use super::losses::{Mixed, cross_entropy, mixed};
+use super::losses::{Mixed, cross_entropy, mixed, mixed_cross_entropy};
 use super::measures::Confusion;
 use crate::core::{Criterion, Loss, Measured, Model, TaskError, Tensors, confusion, first_filters, sheet};
 
@@ -44,9 +44,8 @@ impl Model for Classifier {
         if self.mixup_alpha > 0.0 {
             let Mixed { inputs, partners, share } = mixed(inputs, classes, self.mixup_alpha, rng)?;
             let logits = self.network.forward(pass, &inputs)?;
-            let own = cross_entropy(&logits, classes, self.label_smoothing)?.f_mul_scalar(share)?;
-            let other = cross_entropy(&logits, &partners, self.label_smoothing)?.f_mul_scalar(1.0 - share)?;
-            return Ok(Loss::of(own.f_add(&other)?));
+            let classes = [classes, &partners];
+            return Ok(Loss::of(mixed_cross_entropy(&logits, classes, share, self.label_smoothing)?));
         }
         let logits = self.network.forward(pass, inputs)?;
         let total = cross_entropy(&logits, classes, self.label_smoothing)?;
@@ -116,3 +115,7 @@ fn unit_range(images: &Tensor) -> Result<Tensor, TaskError> {
     let range = largest.f_sub(&least)?.f_clamp_min(1e-6)?;
     Ok(images.f_sub(&least)?.f_div(&range)?)
 }
+
+#[cfg(test)]
+#[path = "model_tests.rs"]
+mod tests;

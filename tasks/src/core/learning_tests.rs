@@ -7,6 +7,7 @@ use tch::kind::FLOAT_CPU;
 use tch::{Device, Kind, Tensor};
 
 use super::*;
+use crate::recorded::{Recorded, waves};
 
 const RATE: f64 = 0.1;
 
@@ -138,5 +139,33 @@ fn settings_that_make_no_sense_are_named() {
     ] {
         let error = config.validate().unwrap_err().to_string();
         assert!(error.contains(word), "{error}");
+    }
+}
+
+/// Three updates with each kind of decay, held to PyTorch's numbers (scripts/record-metrics.py).
+#[test]
+fn decays_are_pytorchs() {
+    let (adamw, sgd) = ("kind = \"adamw\"\nweight_decay_decoupled = 0.3", "kind = \"sgd\"");
+    let l2 = format!("{sgd}\nweight_decay_l2 = 0.3");
+    for (case, optimizer, l1) in [("decoupled", adamw, 0.0), ("l2", &l2, 0.0), ("l1", sgd, 0.3)] {
+        let optimizer = toml::from_str(optimizer).unwrap();
+        let (linear, mut learner) = learner(&LearningConfig { optimizer, l1, ..config() });
+        let mut weights = StateDict::new();
+        weights.put_tensor("only.weight", &waves(&[2, 3], 1.9, 1.0, 0.0)).unwrap();
+        weights.put_tensor("only.bias", &waves(&[2], 2.9, 1.0, 0.0)).unwrap();
+        learner.load_weights(&weights.view()).unwrap();
+        for _ in 0..3 {
+            learner
+                .update(0.0, |pass| {
+                    let outputs = linear.forward(pass, &waves(&[4, 3], 0.7, 1.0, 0.0))?;
+                    Ok(outputs.square().mean(Kind::Float).f_backward()?)
+                })
+                .unwrap();
+        }
+        let recorded = Recorded::case(&format!("decay_{case}"));
+        for name in ["weight", "bias"] {
+            let ours = Tensor::from_slice(&array(learner.parameters(), &format!("only.{name}")));
+            recorded.hold_all(name, &ours);
+        }
     }
 }

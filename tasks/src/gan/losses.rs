@@ -41,13 +41,18 @@ pub fn sliced_wasserstein(one: &Tensor, other: &Tensor, seed: u64) -> Result<f64
     let flat =
         |samples: &Tensor| -> Result<Tensor, TaskError> { Ok(samples.f_flatten(1, -1)?.f_to(Device::Cpu)?) };
     let (one, other) = (flat(one)?, flat(other)?);
-    let directions = random(&[one.size()[1], DIRECTIONS], Device::Cpu, Draw::Normal, seed)?;
+    sliced_by(&one, &other, &random(&[one.size()[1], DIRECTIONS], Device::Cpu, Draw::Normal, seed)?)
+}
+
+/// The same of rows of numbers, f32 `[samples, numbers]`, along these directions, `[numbers, directions]`, of
+/// any length.
+pub(super) fn sliced_by(one: &Tensor, other: &Tensor, directions: &Tensor) -> Result<f64, TaskError> {
     let length = directions.f_square()?.f_sum_dim_intlist([0i64].as_slice(), true, Kind::Float)?.f_sqrt()?;
     let directions = directions.f_div(&length)?;
     let sorted = |samples: &Tensor| -> Result<Tensor, TaskError> {
         Ok(samples.f_matmul(&directions)?.f_sort(0, false)?.0)
     };
-    Ok(sorted(&one)?.f_sub(&sorted(&other)?)?.f_abs()?.f_mean(Kind::Double)?.f_double_value(&[])?)
+    Ok(sorted(one)?.f_sub(&sorted(other)?)?.f_abs()?.f_mean(Kind::Double)?.f_double_value(&[])?)
 }
 
 #[cfg(test)]

@@ -14,3 +14,6 @@ mod task;
 
 pub use config::{Adversary, GanConfig};
 pub use losses::{gradient_penalty, sliced_wasserstein};
+
+#[cfg(test)]
+mod tests;

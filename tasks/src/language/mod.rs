@@ -46,3 +46,6 @@ impl TaskConfig for LanguageConfig {
         Ok(Box::new(Supervised::new(model, &layout, context)?))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -67,11 +67,32 @@ struct Regression {
 #[derive(Debug, Default)]
 struct Sums {
     loss: f64,
-    squared: f64,
     absolute: f64,
+    rows: f64,
+    columns: Vec<Column>,
+}
+
+/// The sums of one column.
+#[derive(Clone, Copy, Debug)]
+struct Column {
+    /// The first target. Targets are counted from it: the squares of large ones that hardly vary would hide
+    /// what varies.
+    origin: f64,
     targets: f64,
     targets_squared: f64,
-    numbers: f64,
+    errors_squared: f64,
+}
+
+impl Column {
+    /// The share of the targets' variance that the model explains. Where nothing varies it is 1 without an
+    /// error, else 0, as scikit-learn has it.
+    fn r2(&self, rows: f64) -> f64 {
+        let spread = self.targets_squared - self.targets * self.targets / rows;
+        match spread > 0.0 {
+            true => 1.0 - self.errors_squared / spread,
+            false => f64::from(u8::from(self.errors_squared == 0.0)),
+        }
+    }
 }
 
 impl Regression {
@@ -98,28 +119,40 @@ impl Model for Regression {
         let outputs = self.network.forward(pass, &batch.inputs)?;
         let targets = batch.targets.f_to_kind(Kind::Double)?;
         let errors = outputs.f_to_kind(Kind::Double)?.f_sub(&targets)?;
-        let count = batch.targets.numel() as f64;
-        let sum = |tensor: Tensor| -> Result<f64, TaskError> {
-            Ok(tensor.f_sum(Kind::Double)?.f_double_value(&[])?)
+        let of_columns = |tensor: Tensor| -> Result<Vec<f64>, TaskError> {
+            Ok(Vec::try_from(tensor.f_sum_dim_intlist([0i64].as_slice(), false, Kind::Double)?)?)
         };
-        sums.loss += self.of(&outputs, &batch.targets)?.f_double_value(&[])? * count;
-        sums.squared += sum(errors.f_square()?)?;
-        sums.absolute += sum(errors.f_abs()?)?;
-        sums.targets += sum(targets.shallow_clone())?;
-        sums.targets_squared += sum(targets.f_square()?)?;
-        sums.numbers += count;
+        if sums.columns.is_empty() {
+            let first = Vec::<f64>::try_from(targets.f_select(0, 0)?)?.into_iter();
+            let empty = |origin| Column { origin, targets: 0.0, targets_squared: 0.0, errors_squared: 0.0 };
+            sums.columns = first.map(empty).collect();
+        }
+        let origins: Vec<_> = sums.columns.iter().map(|column| column.origin).collect();
+        let targets = targets.f_sub(&Tensor::f_from_slice(&origins)?.f_to(targets.device())?)?;
+        let numbers = batch.targets.numel() as f64;
+        sums.loss += self.of(&outputs, &batch.targets)?.f_double_value(&[])? * numbers;
+        sums.absolute += errors.f_abs()?.f_sum(Kind::Double)?.f_double_value(&[])?;
+        sums.rows += batch.rows as f64;
+        let new = of_columns(targets.f_square()?)?.into_iter().zip(of_columns(errors.f_square()?)?);
+        for ((column, target), (target_squared, error_squared)) in
+            sums.columns.iter_mut().zip(of_columns(targets)?).zip(new)
+        {
+            column.targets += target;
+            column.targets_squared += target_squared;
+            column.errors_squared += error_squared;
+        }
         Ok(())
     }
 
     fn measured(&self, _: &mut Pass<'_>, sums: Sums) -> Result<Measured, TaskError> {
-        let count = sums.numbers.max(1.0);
-        let spread = sums.targets_squared - sums.targets * sums.targets / count;
+        let columns = sums.columns.len().max(1) as f64;
+        let count = sums.rows.max(1.0) * columns;
+        let of_columns = |of: &dyn Fn(&Column) -> f64| sums.columns.iter().map(of).sum::<f64>();
         let metrics = [
             ("loss", sums.loss / count),
-            ("mean_squared_error", sums.squared / count),
+            ("mean_squared_error", of_columns(&|column| column.errors_squared) / count),
             ("mean_absolute_error", sums.absolute / count),
-            // The share of the targets' variance that the model explains.
-            ("r2", 1.0 - sums.squared / spread.max(f64::MIN_POSITIVE)),
+            ("r2", of_columns(&|column| column.r2(sums.rows)) / columns),
         ];
         let metrics = metrics.map(|(name, value)| (name.to_string(), value)).into();
         Ok(Measured { metrics, pictures: Vec::new() })
@@ -129,3 +162,6 @@ impl Model for Regression {
         Ok(self.network.forward(pass, inputs)?)
     }
 }
+
+#[cfg(test)]
+mod tests;
