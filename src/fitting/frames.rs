@@ -256,9 +256,7 @@ mod tests {
         let poles = spec.open(&options("environment = 'CartPole-v1'\ncount = 9")).unwrap();
         assert_eq!((poles.len(), poles.input().numbers()), (9, 4));
         let mut registries = crate::Registries::bundled();
-        let own = pavlov_envs::EnvSpec::new("Own-v0", |_| {
-            Registry::bundled().make("CartPole-v1")
-        });
+        let own = pavlov_envs::EnvSpec::new("Own-v0", |_| Registry::bundled().make("CartPole-v1"));
         registries.envs.register(own).unwrap();
         let own = registries.dataset(FRAMES).unwrap().open(&options("environment = 'Own-v0'\ncount = 9"));
         assert_eq!(own.unwrap().len(), 9);
