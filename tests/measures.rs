@@ -99,12 +99,13 @@ fn other_data_is_measured_when_it_is_named_and_refused_when_it_is_not() {
     assert!(place.pavlov(&["eval", "run"]).success);
     let named = place.pavlov(&["eval", "run", "--data", "b.csv", "--json"]);
     assert!(named.success, "{}", named.err);
-    let all = place.pavlov(&["eval", "run", "--set", "data.split.test=0.5", "--json"]);
-    let summary: Value = serde_json::from_str(&all.out).expect("JSON");
-    assert_eq!(summary["samples"], 100);
-    for (set, part) in
-        [("epochs=3", "data.KEY=VALUE"), ("data.name=idx", "data.KEY=VALUE"), ("data.batch=3", "batch")]
-    {
+    let summary: Value = serde_json::from_str(&named.out).expect("JSON");
+    assert_eq!((&summary["samples"], &summary["part"]), (&200.into(), &"given".into()), "all of the file");
+    for (set, part) in [
+        ("epochs=3", "data.options.KEY"),
+        ("data.split.test=0.5", "data.options.KEY"),
+        ("data.batch=3", "data.batch_size"),
+    ] {
         let said = place.pavlov(&["eval", "run", "--set", set]);
         assert!(!said.success && said.err.contains(part), "{set}: {}", said.err);
     }
@@ -123,4 +124,43 @@ fn the_flags_of_fits_are_refused_for_agents() {
         let said = place.pavlov(&[&["eval", "agent"], &flag[..]].concat());
         assert!(!said.success && said.err.contains("is for the fit of a model"), "{}", said.err);
     }
+}
+
+#[test]
+fn data_of_other_classes_columns_or_tokens_is_refused() {
+    let place = Workplace::new();
+    let table = |header: &str, first: &str| {
+        let rows =
+            (0..60).map(|row| format!("{row},{},{}\n", 60 - row, if row < 30 { first } else { "dog" }));
+        format!("{header}\n{}", rows.collect::<String>())
+    };
+    for (file, header, class) in [
+        ("a.csv", "x,y,kind", "cat"),
+        ("renamed.csv", "x,y,kind", "zebra"),
+        ("swapped.csv", "y,x,kind", "cat"),
+    ] {
+        fs::write(place.path(file), table(header, class)).expect("a table");
+    }
+    let fit =
+        ["fit", "classifier", "csv", "--data", "a.csv", "--quiet", "--updates", "10", "--run-dir", "run"];
+    fitted(&place, &[&fit[..], &["--set", "data.options.target=kind"]].concat());
+    for (file, part) in
+        [("renamed.csv", "the classes `dog`, `zebra`"), ("swapped.csv", "the columns `x`, `y`")]
+    {
+        let said = place.pavlov(&["eval", "run", "--data", file]);
+        assert!(!said.success && said.err.contains(part), "{file}: {}", said.err);
+    }
+
+    let words = ["fit", "language", "text", "--quiet", "--updates", "5", "--run-dir", "words"];
+    let small = ["--set", "data.options.tokens=words", "--set", "data.options.characters=20000"];
+    let layers = ["--set", "net.layers=[{ embedding = { vocabulary = 900, width = 8 } }, { gru = 8 }]"];
+    fitted(&place, &[&words[..], &small, &layers, &["--set", "data.options.length=32"]].concat());
+    assert!(place.pavlov(&["eval", "words"]).success);
+    let said = place.pavlov(&["eval", "words", "--set", "data.options.length=33"]);
+    assert!(!said.success && said.err.contains("vocabulary of this data"), "{}", said.err);
+    let said = place.pavlov(&["sample", "words", "--count", "99999999999"]);
+    assert!(!said.success && said.err.contains("give 1 to 10000"), "{}", said.err);
+
+    let said = place.pavlov(&["fit", "classifier", "digits", "--data", "a.csv"]);
+    assert!(!said.success && said.err.contains("takes no `path`"), "{}", said.err);
 }

@@ -155,3 +155,29 @@ fn a_finished_run_resumes_to_nothing_new() {
     assert!(said.success && said.err.contains("done after 3000"), "{}", said.err);
     assert!(tensors(&place.path("run")) == before);
 }
+
+#[test]
+fn a_run_in_progress_is_left_alone() {
+    let place = Workplace::new();
+    let fit = ["fit", "regression", "csv", "--data", "a.csv", "--run-dir", "run", "--updates", "100000000"];
+    let rows: String = (0..100).map(|row| format!("{row},{}\n", 2 * row)).collect();
+    std::fs::write(place.path("a.csv"), format!("x,y\n{rows}")).expect("a table");
+    let sets = ["--set", "data.options.target=y", "--set", "checkpoint.every_updates=50"];
+    let arguments = [&fit[..], &sets].concat();
+    let mut child =
+        place.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
+    let checkpoints = place.path("run/checkpoints");
+    for _ in 0..600 {
+        if std::fs::read_dir(&checkpoints).is_ok_and(|mut entries| entries.next().is_some()) {
+            break;
+        }
+        sleep(Duration::from_millis(100));
+    }
+    let said = place.pavlov(&["resume", "run"]);
+    assert!(!said.success && said.err.contains("is in progress"), "{}", said.err);
+    assert!(child.try_wait().expect("its state").is_none(), "it goes on");
+    child.kill().expect("it ends");
+    child.wait().expect("it has ended");
+    let said = place.pavlov(&["eval", "run", "--last"]);
+    assert!(said.success, "a killed process lets go of its run: {}", said.err);
+}

@@ -55,6 +55,8 @@ pub struct DatasetSpec {
     pub summary: String,
     /// True for a data set that is read from the user's files.
     pub needs_path: bool,
+    /// False for a data set that is generated.
+    pub takes_path: bool,
     constructor: Arc<DatasetConstructor>,
 }
 
@@ -68,6 +70,7 @@ impl DatasetSpec {
             name: name.into(),
             summary: String::new(),
             needs_path: false,
+            takes_path: true,
             constructor: Arc::new(constructor),
         }
     }
@@ -84,14 +87,26 @@ impl DatasetSpec {
         self
     }
 
+    /// Refuses a path: the samples are generated.
+    pub fn generated(mut self) -> Self {
+        self.takes_path = false;
+        self
+    }
+
     /// Opens the data set.
     ///
     /// # Errors
-    /// [`DataError::Config`] when the path is missing or an option is wrong, and the constructor's own
+    /// [`DataError::Config`] when the path is missing or has no effect, or an option is wrong, and the constructor's own
     /// errors.
     pub fn open(&self, options: &DatasetOptions) -> Result<Arc<dyn Dataset>, DataError> {
         if self.needs_path && options.path.is_none() {
             let message = format!("the data set `{}` is read from files: give their `path`", self.name);
+            return Err(DataError::Config(message));
+        }
+        if let (false, Some(path)) = (self.takes_path, &options.path) {
+            let (name, path) = (&self.name, path.display());
+            let message =
+                format!("the data set `{name}` is generated and takes no `path`, and {path} is given");
             return Err(DataError::Config(message));
         }
         (self.constructor)(options)
@@ -178,9 +193,14 @@ mod tests {
                 assert!(error.contains("path"), "{error}");
             }
             let options = "no_such_option = 1".parse().unwrap();
-            let options = DatasetOptions { path: Some("nowhere".into()), options };
+            let path = spec.takes_path.then(|| "nowhere".into());
+            let options = DatasetOptions { path, options };
             let error = spec.open(&options).unwrap_err().to_string();
             assert!(error.contains("no_such_option"), "{}: {error}", spec.name);
+            if !spec.takes_path {
+                let error = spec.open(&DatasetOptions::at("nowhere")).unwrap_err().to_string();
+                assert!(error.contains("takes no `path`"), "{error}");
+            }
         }
     }
 }

@@ -248,7 +248,7 @@ impl Schedule {
                 }
             }
             Self::OneCycle { max, rise_fraction, start_divisor, end_divisor, .. } => {
-                not_negative("max", max)?;
+                check(max.is_finite() && max > 0.0, "max", max, "a number above 0")?;
                 let sense = (0.0..=1.0).contains(&rise_fraction);
                 check(sense, "rise_fraction", rise_fraction, "a share from 0 to 1")?;
                 for (field, value) in [("start_divisor", start_divisor), ("end_divisor", end_divisor)] {

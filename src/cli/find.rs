@@ -22,16 +22,14 @@ pub(super) fn find(
     args: &FitArgs,
 ) -> Result<ExitCode> {
     let search = search(range, args.updates)?;
+    let folder = args.run_dir.as_deref().unwrap_or(Path::new(""));
+    let (drawing, table) = (folder.join("learning-rate.svg"), folder.join("learning-rate.csv"));
+    check_place(folder, &table)?;
     let title = config.origin().to_string();
     let RateSearch { from, to, updates } = search;
     let finder = RateFinder::new(config, registries, search)?;
     tell(&args.output, &format!("{title}: {updates} updates with learning rates from {from:e} to {to:e}"));
     let found = finder.run()?;
-    let folder = args.run_dir.as_deref().unwrap_or(Path::new(""));
-    let (drawing, table) = (folder.join("learning-rate.svg"), folder.join("learning-rate.csv"));
-    if !folder.as_os_str().is_empty() {
-        fs::create_dir_all(folder).with_context(|| format!("{} cannot be written", folder.display()))?;
-    }
     write_atomically(&table, |beside| fs::write(beside, found.to_csv()))
         .with_context(|| format!("{} cannot be written", table.display()))?;
     let marks = [("steepest fall", found.steepest), ("a tenth of the lowest", found.tenth_of_lowest)];
@@ -64,6 +62,20 @@ pub(super) fn find(
     }
     tell(&args.output, &format!("wrote {} and {}", drawing.display(), table.display()));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Finds out before the search whether what it sees can be written, and keeps out of a run's folder.
+fn check_place(folder: &Path, table: &Path) -> Result<()> {
+    if !folder.as_os_str().is_empty() {
+        fs::create_dir_all(folder).with_context(|| format!("--run-dir {}", folder.display()))?;
+    }
+    if folder.join("config.toml").exists() {
+        bail!("--run-dir {} is a run's folder: give another place for the search", folder.display());
+    }
+    let beside = table.with_extension("csv.part");
+    fs::write(&beside, "")
+        .and_then(|()| fs::remove_file(&beside))
+        .with_context(|| format!("{} cannot be written: give another --run-dir", table.display()))
 }
 
 /// The search of these arguments.

@@ -68,6 +68,10 @@ pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {
 }
 
 pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs) -> Result<ExitCode> {
+    if args.samples_of.is_some() && (args.data.is_some() || !args.sets.is_empty()) {
+        bail!("--samples-of measures on pictures that are made: leave --data and --set out");
+    }
+    check_count(args.count)?;
     let path = args.data.as_ref().map(|path| data_path(path));
     let sets: Vec<_> = path.into_iter().chain(args.sets.iter().cloned()).collect();
     let mut fitted = Fitted::open_on(folder, registries, args.last, &sets)?;
@@ -108,9 +112,22 @@ pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs)
     Ok(ExitCode::SUCCESS)
 }
 
+/// The most samples of one command: they are made together, in memory.
+const MOST_SAMPLES: usize = 10_000;
+/// The most tokens of a text.
+const MOST_TOKENS: usize = 100_000;
+
+fn check_count(count: usize) -> Result<()> {
+    if !(1..=MOST_SAMPLES).contains(&count) {
+        bail!("--count {count}: give 1 to {MOST_SAMPLES}");
+    }
+    Ok(())
+}
+
 pub(super) fn sample(registries: &Registries, args: &SampleArgs) -> Result<ExitCode> {
-    if args.count == 0 {
-        bail!("--count 0: give at least 1");
+    check_count(args.count)?;
+    if args.length > MOST_TOKENS {
+        bail!("--length {}: give at most {MOST_TOKENS}", args.length);
     }
     if !(args.temperature > 0.0 && args.temperature.is_finite()) {
         bail!("--temperature {}: give a number above 0", args.temperature);

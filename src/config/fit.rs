@@ -224,17 +224,21 @@ impl FitConfig {
         Self::from_table(registries, table)
     }
 
-    /// The same with other data: each of `sets` is `data.KEY=VALUE`.
+    /// The same with other data: each of `sets` is `data.KEY=VALUE`, of its path, its options or its reading.
     ///
     /// # Errors
-    /// [`ConfigError`] that names the key and the remedy; a key that does not belong to the data is refused.
+    /// [`ConfigError`] that names the key and the remedy; a key that changes how the model was fitted is
+    /// refused.
     pub fn with_data(&self, registries: &Registries, sets: &[String]) -> Result<Self, ConfigError> {
         let mut table = Table::try_from(self).map_err(|error| ConfigError::Value(error.to_string()))?;
         for set in sets {
             let given = tables::parse_set(set, &FIT_KEYS)?;
-            if !given.contains_key("data") || set.trim_start().starts_with("data.name") {
+            let key = set.split('=').next().unwrap_or_default().trim();
+            let key = key.strip_prefix("data.").and_then(|key| key.split('.').next());
+            if !key.is_some_and(|key| ["path", "options", "batch_size", "loader_threads"].contains(&key)) {
                 return Err(ConfigError::Key(format!(
-                    "--set {set}: a fitted model is as it was fitted; its data can be set, data.KEY=VALUE"
+                    "--set {set}: a fitted model is as it was fitted; of its data data.path, data.options.KEY, \
+                     data.batch_size and data.loader_threads can be set"
                 )));
             }
             merge_tables(&mut table, given);

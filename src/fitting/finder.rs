@@ -121,15 +121,27 @@ impl RateFinder {
                 Err(error) => return Err(error),
             };
             losses.push((rate.value(progress), loss));
-            let latest = &losses[losses.len().saturating_sub(search.window())..];
-            let mean = latest.iter().map(|(_, loss)| loss).sum::<f64>() / latest.len() as f64;
-            lowest = lowest.min(mean);
-            if mean > limit(lowest) {
+            if has_broken(&losses, search.window(), &mut lowest) {
                 break;
             }
         }
         Ok(read(&losses, search.window()))
     }
+}
+
+/// True if the mean of the latest losses is far above the lowest such mean, and above the first one: a loss
+/// that bounces near zero has not broken.
+fn has_broken(losses: &[(f64, f64)], window: usize, lowest: &mut f64) -> bool {
+    if losses.len() < window {
+        return false;
+    }
+    let latest = mean(&losses[losses.len() - window..]);
+    *lowest = lowest.min(latest);
+    latest > limit(*lowest) && latest > mean(&losses[..window])
+}
+
+fn mean(losses: &[(f64, f64)]) -> f64 {
+    losses.iter().map(|(_, loss)| loss).sum::<f64>() / losses.len() as f64
 }
 
 /// The loss above which learning counts as broken. Losses may be negative.
@@ -143,11 +155,13 @@ fn has_diverged(error: &anyhow::Error) -> bool {
 
 /// The suggestions of a curve of rates and losses.
 fn read(losses: &[(f64, f64)], window: usize) -> FoundRates {
-    let limit = limit(losses.iter().map(|(_, loss)| *loss).fold(f64::INFINITY, f64::min));
+    let lowest = losses.windows(window.min(losses.len()).max(1)).map(mean).fold(f64::INFINITY, f64::min);
+    // Losses at the end that broke away must not hide the fall before them.
+    let whole =
+        losses.iter().rposition(|(_, loss)| *loss <= limit(lowest)).map_or(losses.len(), |last| last + 1);
     let smoothed = |at: usize| {
-        let near = &losses[at.saturating_sub(window)..(at + window + 1).min(losses.len())];
-        // One loss that broke away must not hide the fall before it.
-        near.iter().map(|(_, loss)| loss.min(limit)).sum::<f64>() / near.len() as f64
+        let end = if at < whole { whole } else { losses.len() };
+        mean(&losses[at.saturating_sub(window)..(at + window + 1).min(end)])
     };
     let points: Vec<RatePoint> = losses
         .iter()
@@ -203,6 +217,28 @@ mod tests {
         let csv = found.to_csv();
         assert!(csv.starts_with("rate,loss,smoothed\n1e-6,"), "{csv}");
         assert_eq!(csv.lines().count(), 122);
+    }
+
+    #[test]
+    fn a_loss_that_falls_to_nothing_is_smoothed_by_plain_means() {
+        let losses: Vec<_> = curve(121).iter().map(|&(rate, loss)| (rate, (loss - 0.5).max(0.0))).collect();
+        let whole = &losses[..100];
+        let found = read(whole, 6);
+        let wanted = whole[4..17].iter().map(|(_, loss)| loss).sum::<f64>() / 13.0;
+        assert!((found.points[10].smoothed - wanted).abs() < 1e-12, "{:?}", found.points[10]);
+        assert!((found.steepest.unwrap() / 1e-3).ln().abs() < 2f64.ln(), "{:?}", found.steepest);
+    }
+
+    #[test]
+    fn a_search_ends_where_the_loss_breaks_and_not_where_it_bounces() {
+        let broken = |losses: &[f64]| {
+            let losses: Vec<_> = losses.iter().map(|&loss| (1.0, loss)).collect();
+            let mut lowest = f64::INFINITY;
+            (1..=losses.len()).find(|&count| has_broken(&losses[..count], 2, &mut lowest))
+        };
+        assert_eq!(broken(&[0.1, 5.0, 0.1, 0.1, 0.2]), None, "too few for a mean at first, then no rise");
+        assert_eq!(broken(&[2.0, 2.0, 0.01, 0.01, 0.5, 0.5]), None, "below where it began");
+        assert_eq!(broken(&[2.0, 2.0, 0.4, 0.4, 9.0, 9.0]), Some(5));
     }
 
     #[test]

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
-use pavlov_data::{Dataset, InMemory, Pass, Statistics, Target};
+use pavlov_data::{Dataset, InMemory, Input, Pass, SplitConfig, Statistics, Target};
 use pavlov_nn::{StateDict, StateView, device, weights};
 use pavlov_tasks::{Measured, Pictures, SampleRequest, Samples, Task};
+use serde::{Deserialize, Serialize};
 
 use super::data::{FitData, Measuring};
 use super::job::build_task;
@@ -16,6 +17,7 @@ use crate::run::RunFolder;
 const MEAN: &str = "normalizer.mean";
 const STD: &str = "normalizer.std";
 const FINGERPRINT: &str = "data.fingerprint";
+const KIND: &str = "data.kind";
 
 /// A run's model, with its data and its configuration.
 pub struct Fitted {
@@ -29,6 +31,8 @@ pub struct Fitted {
     pub source: PathBuf,
     /// The fingerprint of the samples that it was fitted to, where the data should still be the same.
     fingerprint: Option<u64>,
+    /// True if the data is another file or folder than the fit's.
+    names_path: bool,
 }
 
 impl Fitted {
@@ -49,7 +53,12 @@ impl Fitted {
         let AnyConfig::Fit(config) = folder.any_config(registries)? else {
             bail!("{} is the training of an agent, not the fit of a model", folder.path().display());
         };
-        let config = config.with_data(registries, sets)?;
+        let mut config = config.with_data(registries, sets)?;
+        let names_path = sets.iter().any(|set| set.trim_start().starts_with("data.path"));
+        if names_path {
+            // All of another file is measured.
+            config.data.split = SplitConfig { validation: 0.0, test: 0.0 };
+        }
         let best = folder.best_weights();
         let (mut state, source, whole) = if best.exists() && !last {
             (weights::read(&best)?, best, false)
@@ -60,8 +69,11 @@ impl Fitted {
             };
             (latest.read()?, latest.path, true)
         };
-        let Origin { statistics, fingerprint } = Origin::taken_from(&mut state)?;
+        let Origin { statistics, fingerprint, kind } = Origin::taken_from(&mut state)?;
         let data = FitData::open(&config, registries, statistics)?;
+        if let Some(kind) = kind {
+            kind.check(data.dataset().as_ref())?;
+        }
         let mut task = build_task(&config, registries, &data, device::parse(&config.device)?)?;
         let view: StateView<'_> = state.view();
         match whole {
@@ -69,11 +81,12 @@ impl Fitted {
             false => task.load_weights(&view),
         }
         .with_context(|| format!("{} does not fit the task", source.display()))?;
-        Ok(Self { task, data, config, source, fingerprint: fingerprint.filter(|_| sets.is_empty()) })
+        let fingerprint = fingerprint.filter(|_| sets.is_empty());
+        Ok(Self { task, data, config, source, fingerprint, names_path })
     }
 
-    /// Measures the model on the samples to test with; where there are none, on those to validate with.
-    /// Gives the part's name and its size too.
+    /// Measures the model on the samples to test with; where there are none, on those to validate with; of
+    /// another file or folder on all. Gives the part's name and its size too.
     ///
     /// # Errors
     /// When there are no such samples, they cannot be read, or the data is no longer that of the fit: what is
@@ -87,7 +100,9 @@ impl Fitted {
             );
         }
         let splits = self.data.splits();
+        let all: Vec<usize> = (0..self.data.dataset().len()).collect();
         let (name, rows) = match (splits.test.is_empty(), splits.validation.is_empty()) {
+            _ if self.names_path => ("given", &all),
             (false, _) => ("test", &splits.test),
             (true, false) => ("validation", &splits.validation),
             _ => bail!("all samples are trained on: set data.split.test above 0 in a new fit"),
@@ -140,8 +155,15 @@ impl Fitted {
         let task = self.config.task.clone();
         let no_judge = || anyhow!("{task} is no classifier: it cannot tell what a picture shows");
         let Target::Class { names } = self.data.target().clone() else { return Err(no_judge()) };
+        if maker.data.target() != self.data.target() {
+            let made = shown(maker.data.target());
+            bail!(
+                "the model makes pictures of {made}, and the classifier knows {}",
+                shown(self.data.target())
+            );
+        }
         let [channels, height, width] = shape;
-        let input = pavlov_data::Input::Image { channels, height, width };
+        let input = Input::Image { channels, height, width };
         let samples = InMemory::new(input, numbers)?.with_classes(classes, names)?;
         let measured = self.measure(Arc::new(samples))?;
         measured.metrics.contains_key("accuracy").then_some(measured).ok_or_else(no_judge)
@@ -155,12 +177,71 @@ pub(super) fn put_origin<'a>(state: &mut StateDict<'a>, data: &'a FitData) {
         state.put_slice(STD, &[std.len()], std);
     }
     state.put_bytes(FINGERPRINT, data.fingerprint().to_le_bytes().to_vec());
+    let dataset = data.dataset();
+    let kind = Kind { input: dataset.input().clone(), target: dataset.target().clone() };
+    state.put_bytes(KIND, serde_json::to_vec(&kind).unwrap_or_default());
 }
 
 /// What is saved of the data beside the weights.
 struct Origin {
     statistics: Option<Statistics>,
     fingerprint: Option<u64>,
+    kind: Option<Kind>,
+}
+
+/// What the samples of the fit's data are. A model's numbers mean something with the same classes, columns
+/// and tokens alone.
+#[derive(Debug, Serialize, Deserialize)]
+struct Kind {
+    input: Input,
+    target: Target,
+}
+
+impl Kind {
+    fn check(&self, given: &dyn Dataset) -> Result<()> {
+        if self.target != *given.target() {
+            let (fitted, given) = (shown(&self.target), shown(given.target()));
+            bail!("the model was fitted to {fitted}, and this data has {given}");
+        }
+        match (&self.input, given.input()) {
+            (Input::Numbers { names: fitted }, Input::Numbers { names: given }) if fitted != given => {
+                let (fitted, given) = (list(fitted), list(given));
+                bail!(
+                    "the model was fitted to the columns {fitted}, and this data has {given}, in this order"
+                )
+            }
+            (Input::Tokens { vocabulary: fitted, .. }, Input::Tokens { vocabulary: given, .. })
+                if fitted != given =>
+            {
+                let (fitted, given) = (fitted.len(), given.len());
+                bail!(
+                    "the vocabulary of this data ({given} tokens) is not that of the fit ({fitted}): a token's number \
+                     would mean another one. It is made of the text's characters, or of the words of the part for \
+                     training: give the data and the options of the fit"
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Targets in words.
+fn shown(target: &Target) -> String {
+    match target {
+        Target::None => "no targets".into(),
+        Target::Class { names } => format!("the classes {}", list(names)),
+        Target::Numbers { names } => format!("the targets {}", list(names)),
+        Target::Next => "the next token".into(),
+    }
+}
+
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let shown = names.iter().take(SHOWN).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 impl Origin {
@@ -175,7 +256,11 @@ impl Origin {
             true => Some(Statistics { mean: view.vec(MEAN)?, std: view.vec(STD)? }),
             false => None,
         };
-        state.arrays.retain(|name, _| ![MEAN, STD, FINGERPRINT].contains(&name.as_str()));
-        Ok(Self { statistics, fingerprint })
+        let kind = match view.has_array(KIND) {
+            true => serde_json::from_slice(&view.vec::<u8>(KIND)?).ok(),
+            false => None,
+        };
+        state.arrays.retain(|name, _| ![MEAN, STD, FINGERPRINT, KIND].contains(&name.as_str()));
+        Ok(Self { statistics, fingerprint, kind })
     }
 }

@@ -55,6 +55,7 @@ pub fn frames(environments: &Registry) -> DatasetSpec {
         "observations of an environment under random actions, to train an agent's encoder on (options: environment, \
          environment_options, wrappers, count = 5000, every = 3, seed = 0)",
     )
+    .generated()
 }
 
 /// Observations as an encoder sees them.

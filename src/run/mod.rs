@@ -11,7 +11,7 @@ pub(crate) mod pretrained;
 mod progress;
 mod session;
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -133,6 +133,20 @@ impl RunFolder {
     /// The log as CSV.
     pub fn log(&self) -> PathBuf {
         self.path.join("progress.csv")
+    }
+
+    /// Keeps other processes from working on the run for as long as the file lives. A process that dies lets
+    /// go of it. Where the file system has no locks, nothing is kept.
+    ///
+    /// # Errors
+    /// When another process works on the run.
+    pub(crate) fn lock(&self) -> Result<File> {
+        let config = self.path.join(CONFIG);
+        let file = File::open(&config).with_context(|| format!("{} is missing", config.display()))?;
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            bail!("the run in {} is in progress: wait for it, or stop it first", self.path.display());
+        }
+        Ok(file)
     }
 
     /// Removes the files that a killed process left half-written under temporary names. They are of no use:

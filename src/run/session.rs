@@ -1,6 +1,6 @@
 //! A session: one run, from its start or from a checkpoint, logged, evaluated, saved.
 
-use std::fs;
+use std::fs::{self, File};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
@@ -59,6 +59,8 @@ pub struct Session {
     recorder: Recorder,
     /// A message for the user, for the start of the work.
     warning: Option<String>,
+    /// Held while the session lives.
+    _lock: File,
 }
 
 impl Session {
@@ -67,11 +69,13 @@ impl Session {
     /// # Errors
     /// When the job cannot begin, or the folder cannot be written.
     pub fn start(job: impl Job + 'static, folder: RunFolder) -> Result<Self> {
+        let lock = folder.lock()?;
         let plan = job.plan();
         let recorder =
             Recorder::open(folder.path(), plan.unit.column(), None).with_context(|| cannot_log(&folder))?;
         let clock = Clock::new(job.origin());
-        let mut session = Self { job: Box::new(job), plan, folder, clock, recorder, warning: None };
+        let mut session =
+            Self { job: Box::new(job), plan, folder, clock, recorder, warning: None, _lock: lock };
         session.job.start()?;
         notes::describe(&session.job.describe()?, &session.recorder);
         Ok(session)
@@ -88,6 +92,7 @@ impl Session {
         let mut clock: Clock =
             view.value("session").context("the checkpoint was not written by this version of the program")?;
         clock.check_origin(&job.origin())?;
+        let lock = folder.lock()?;
         folder.sweep().with_context(|| cannot_log(&folder))?;
         let recorder = Recorder::open(folder.path(), plan.unit.column(), Some(&clock.log))
             .with_context(|| cannot_log(&folder))?;
@@ -98,7 +103,7 @@ impl Session {
         }
         let warning = job.load_state(&view, clock.done)?;
         clock.go_on();
-        Ok(Self { job, plan, folder, clock, recorder, warning })
+        Ok(Self { job, plan, folder, clock, recorder, warning, _lock: lock })
     }
 
     /// The run's folder.

@@ -39,7 +39,7 @@ const MOST_BYTES: usize = 8 << 30;
 pub(super) fn spec() -> DatasetSpec {
     let summary = "digits drawn by strokes as if written by hand, ten classes; nothing to bring \
                    (options: count = 12000, seed = 0, size = 28)";
-    DatasetSpec::new("digits", |options| Ok(Arc::new(open(options)?))).summary(summary)
+    DatasetSpec::new("digits", |options| Ok(Arc::new(open(options)?))).summary(summary).generated()
 }
 
 fn open(options: &DatasetOptions) -> Result<ByteImages, DataError> {

@@ -37,7 +37,7 @@ impl LeakyRelu {
     /// # Errors
     /// [`NnError::Config`] for a slope below 0.
     pub fn new(slope: f64) -> Result<Self, NnError> {
-        match slope.is_finite() && slope >= 0.0 {
+        match (slope as f32).is_finite() && slope >= 0.0 {
             true => Ok(Self { slope }),
             false => Err(NnError::Config(format!("slope is {slope}: give 0 or more (0.2, say)"))),
         }

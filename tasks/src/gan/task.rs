@@ -145,6 +145,18 @@ impl Gan {
     }
 }
 
+/// Refuses pictures that the generator's last layer, a tanh, cannot make.
+fn check_range(pictures: &Tensor) -> Result<(), TaskError> {
+    let (least, largest) = (pictures.f_min()?.f_double_value(&[])?, pictures.f_max()?.f_double_value(&[])?);
+    if least >= -1e-3 && largest <= 1.001 {
+        return Ok(());
+    }
+    Err(TaskError::Unsupported(format!(
+        "a GAN makes pictures of numbers from 0 to 1, and the first batch has numbers from {least} to {largest}: \
+         scale the data (of `csv` by data.options.scale)"
+    )))
+}
+
 /// Pictures from 0 to 1 as the networks have them, from -1 to 1.
 fn centred(pictures: &Tensor) -> Result<Tensor, TaskError> {
     Ok(pictures.f_mul_scalar(2.0)?.f_sub_scalar(1.0)?)
@@ -161,6 +173,9 @@ impl Task for Gan {
         let batches = batches.iter().map(|batch| self.tensors(batch)).collect::<Result<Vec<_>, _>>()?;
         // Batch norm and the game look at the batch as a whole: batches that count together are one.
         let batch = Tensors::joined(&batches)?;
+        if self.updates() == 0 {
+            check_range(&batch.inputs)?;
+        }
         self.discriminate(&batch, progress)?;
         match self.discriminator.updates().is_multiple_of(self.config.discriminator_steps as u64) {
             true => self.generate(&batch, progress),
