@@ -65,7 +65,7 @@ def write_data(folder):
 
 def pavlov_config(work, threads):
     return f"""
-        threads = {threads}
+        threads = {threads if work.operation_threads else 1}
         update_threads = {threads}
         device = "cpu"
         [log]

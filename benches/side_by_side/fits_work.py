@@ -44,6 +44,9 @@ class Workload:
     rate: float = 1e-3
     beta1: float = 0.9
     clip: float | None = None
+    # Whether libtorch's threads share single operations. Where Pavlov's own nodes do the work, its team shares
+    # the passes, and threads of libtorch that wait beside it take its time.
+    operation_threads: bool = False
 
 
 IMAGE = {"dataset": "idx", "batch": 64}
@@ -101,6 +104,7 @@ WORKLOADS = {
         """,
         rate=2e-4,
         beta1=0.5,
+        operation_threads=True,
         **IMAGE,
     ),
     "lstm": Workload(
@@ -128,6 +132,7 @@ WORKLOADS = {
                 }} }},
             ]
         """,
+        operation_threads=True,
         clip=1.0,
         **TEXT,
     ),
