@@ -373,6 +373,8 @@ fn a_run_whose_network_has_more_arrays_than_its_list_is_not_continued() {
     let mut session =
         Session::start(Training::new(config, &registries).expect("a training"), run).expect("a session");
     session.run(&false.into(), &mut Quiet).expect("a training");
+    // It holds the run for as long as it lives.
+    drop(session);
     let run = RunFolder::open(&folder.path().join("run")).expect("the run");
     let checkpoint = run.checkpoints().list().expect("a list").pop().expect("a checkpoint");
     let other = resolve("net.backbone=[{ linear = 8 }, \"layer_norm\"]");
