@@ -25,6 +25,7 @@
 
 pub mod cli;
 pub mod config;
+mod files;
 pub mod fitting;
 mod parallel;
 pub mod play;

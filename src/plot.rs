@@ -5,9 +5,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use pavlov_common::did_you_mean;
-use pavlov_nn::weights::write_atomically;
+use plotters::coord::{CoordTranslate, Shift};
 use plotters::prelude::*;
 
+use crate::files::write_whole;
 use crate::fitting::RatePoint;
 use crate::record::read_csv;
 use crate::run::Unit;
@@ -88,14 +89,11 @@ pub fn draw(curves: &[Curve], title: &str, tag: &str, path: &Path) -> Result<()>
     let Some(last) = all().map(|point| point.0).max() else {
         bail!("the runs have no values of `{tag}` yet: nothing can be drawn");
     };
-    let (low, high) =
-        all().fold((f64::MAX, f64::MIN), |(low, high), point| (low.min(point.1), high.max(point.1)));
-    let margin = ((high - low) * 0.05).max(1e-9);
+    let values = range(all().map(|point| point.1));
     let mut svg = String::new();
-    draw_into(&mut svg, curves, title, tag, 0..last.max(1), low - margin..high + margin)
+    draw_into(&mut svg, curves, title, tag, 0..last.max(1), values)
         .map_err(|error| anyhow::anyhow!("the curve cannot be drawn: {error}"))?;
-    write_atomically(path, |beside| std::fs::write(beside, &svg))
-        .with_context(|| format!("{} cannot be written", path.display()))
+    write_whole(path, svg)
 }
 
 /// Draws a loss over learning rates into an SVG file: the loss of each update as a thin line, its mean as a
@@ -107,16 +105,12 @@ pub fn draw_rates(points: &[RatePoint], marks: &[(&str, f64)], title: &str, path
     let (Some(first), Some(last)) = (points.first(), points.last()) else {
         bail!("there are no updates: nothing can be drawn");
     };
-    let smoothed = || points.iter().map(|point| point.smoothed);
-    let (low, high) =
-        smoothed().fold((f64::MAX, f64::MIN), |(low, high), loss| (low.min(loss), high.max(loss)));
-    let margin = ((high - low) * 0.05).max(1e-9);
-    let (rates, losses) = (first.rate..last.rate.max(first.rate * 1.01), low - margin..high + margin);
+    let rates = first.rate..last.rate.max(first.rate * 1.01);
+    let losses = range(points.iter().map(|point| point.smoothed));
     let mut svg = String::new();
     draw_rates_into(&mut svg, points, marks, title, rates, losses)
         .map_err(|error| anyhow::anyhow!("the curve cannot be drawn: {error}"))?;
-    write_atomically(path, |beside| std::fs::write(beside, &svg))
-        .with_context(|| format!("{} cannot be written", path.display()))
+    write_whole(path, svg)
 }
 
 fn draw_rates_into(
@@ -126,15 +120,9 @@ fn draw_rates_into(
     title: &str,
     rates: Range<f64>,
     losses: Range<f64>,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let area = SVGBackend::with_string(svg, (800, 450)).into_drawing_area();
-    area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&area)
-        .caption(title, ("sans-serif", 22))
-        .margin(12)
-        .x_label_area_size(42)
-        .y_label_area_size(64)
-        .build_cartesian_2d(rates.log_scale(), losses.clone())?;
+) -> Result<(), DrawingError> {
+    let area = sheet(svg)?;
+    let mut chart = titled(&area, title).build_cartesian_2d(rates.log_scale(), losses.clone())?;
     chart
         .configure_mesh()
         .x_desc("learning rate")
@@ -158,14 +146,44 @@ fn draw_rates_into(
             .label(format!("{name}: {rate:.1e}"))
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerLeft)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
+    label(&mut chart, SeriesLabelPosition::LowerLeft)?;
     area.present()?;
     Ok(())
+}
+
+/// The range of these values with a margin.
+fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
+    let (low, high) =
+        values.fold((f64::MAX, f64::MIN), |(low, high), value| (low.min(value), high.max(value)));
+    let margin = ((high - low) * 0.05).max(1e-9);
+    low - margin..high + margin
+}
+
+type Sheet<'s> = DrawingArea<SVGBackend<'s>, Shift>;
+type DrawingError = Box<dyn std::error::Error>;
+
+/// A white drawing area into this text.
+fn sheet(svg: &mut String) -> Result<Sheet<'_>, DrawingError> {
+    let area = SVGBackend::with_string(svg, (800, 450)).into_drawing_area();
+    area.fill(&WHITE)?;
+    Ok(area)
+}
+
+/// A chart with a title and room for the labels of its axes.
+fn titled<'a, 's>(area: &'a Sheet<'s>, title: &str) -> ChartBuilder<'a, 's, SVGBackend<'s>> {
+    let mut chart = ChartBuilder::on(area);
+    chart.caption(title, ("sans-serif", 22)).margin(12).x_label_area_size(42).y_label_area_size(64);
+    chart
+}
+
+/// Draws the box with the names of the lines.
+fn label<'s, C: CoordTranslate>(
+    chart: &mut ChartContext<'s, SVGBackend<'s>, C>,
+    position: SeriesLabelPosition,
+) -> Result<(), DrawingError> {
+    let mut labels = chart.configure_series_labels();
+    labels.position(position).background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3));
+    Ok(labels.draw()?)
 }
 
 /// Colours that colour-blind people can tell apart, and dark enough for thin lines (after Okabe and Ito
@@ -186,15 +204,9 @@ fn draw_into(
     tag: &str,
     steps: Range<u64>,
     values: Range<f64>,
-) -> Result<(), Box<dyn std::error::Error>> {
-    let area = SVGBackend::with_string(svg, (800, 450)).into_drawing_area();
-    area.fill(&WHITE)?;
-    let mut chart = ChartBuilder::on(&area)
-        .caption(title, ("sans-serif", 22))
-        .margin(12)
-        .x_label_area_size(42)
-        .y_label_area_size(64)
-        .build_cartesian_2d(steps, values)?;
+) -> Result<(), DrawingError> {
+    let area = sheet(svg)?;
+    let mut chart = titled(&area, title).build_cartesian_2d(steps, values)?;
     chart
         .configure_mesh()
         .x_desc(curves.first().map_or("", |curve| curve.unit))
@@ -217,12 +229,7 @@ fn draw_into(
             .label("mean")
             .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
+    label(&mut chart, SeriesLabelPosition::LowerRight)?;
     area.present()?;
     Ok(())
 }

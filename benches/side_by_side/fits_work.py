@@ -38,13 +38,13 @@ class Workload:
     losses: tuple[str, ...]
     settings: str
     forms: tuple[str, ...] = FORMS
-    # What the rate counts, and how many of them an example has.
+    # The unit of the rate, and the number of such units that an example has.
     unit: str = "samples/s"
     per_example: int = 1
     rate: float = 1e-3
     beta1: float = 0.9
     clip: float | None = None
-    # Whether libtorch's threads share single operations. Where Pavlov's own nodes do the work, its team shares
+    # True if libtorch's threads share single operations. Where Pavlov's own nodes do the work, its team shares
     # the passes, and threads of libtorch that wait beside it take its time.
     operation_threads: bool = False
 

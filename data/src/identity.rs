@@ -11,6 +11,11 @@ pub fn content_hash(bytes: &[u8]) -> u64 {
     mix(state ^ u64::from_le_bytes(last))
 }
 
+/// The same of numbers, by their bytes.
+pub fn content_hash_of_numbers(numbers: &[f32]) -> u64 {
+    content_hash(&numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>())
+}
+
 fn mix(word: u64) -> u64 {
     let word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

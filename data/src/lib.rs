@@ -96,7 +96,7 @@ mod transforms;
 pub use batch::Batch;
 pub use dataset::{Dataset, Input, SampleMut, Target};
 pub use error::DataError;
-pub use identity::content_hash;
+pub use identity::{content_hash, content_hash_of_numbers};
 pub use loader::{Loader, LoaderConfig, Pass, Position};
 pub use registry::{DatasetConstructor, DatasetOptions, DatasetRegistry, DatasetSpec};
 pub use sets::{ByteImages, InMemory};

@@ -96,8 +96,8 @@ impl DatasetSpec {
     /// Opens the data set.
     ///
     /// # Errors
-    /// [`DataError::Config`] when the path is missing or has no effect, or an option is wrong, and the constructor's own
-    /// errors.
+    /// [`DataError::Config`] when the path is missing or has no effect, or an option is wrong, and the
+    /// constructor's own errors.
     pub fn open(&self, options: &DatasetOptions) -> Result<Arc<dyn Dataset>, DataError> {
         if self.needs_path && options.path.is_none() {
             let message = format!("the data set `{}` is read from files: give their `path`", self.name);

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use pavlov_nn::weights::write_atomically;
 
 use super::args::FitArgs;
 use super::say::say;
 use super::train::say as tell;
 use crate::config::{FitConfig, Registries};
+use crate::files::write_whole;
 use crate::fitting::{FoundRates, RateFinder, RateSearch};
 use crate::plot::draw_rates;
 use crate::run::Settings;
@@ -30,8 +30,7 @@ pub(super) fn find(
     let finder = RateFinder::new(config, registries, search)?;
     tell(&args.output, &format!("{title}: {updates} updates with learning rates from {from:e} to {to:e}"));
     let found = finder.run()?;
-    write_atomically(&table, |beside| fs::write(beside, found.to_csv()))
-        .with_context(|| format!("{} cannot be written", table.display()))?;
+    write_whole(&table, found.to_csv())?;
     let marks = [("steepest fall", found.steepest), ("a tenth of the lowest", found.tenth_of_lowest)];
     let marks: Vec<_> = marks.into_iter().filter_map(|(name, rate)| Some((name, rate?))).collect();
     draw_rates(&found.points, &marks, &title, &drawing)?;

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use pavlov_nn::weights::write_atomically;
 use pavlov_tasks::{Picture, SampleRequest, Samples};
 
 use super::args::{EvalArgs, FitArgs, SampleArgs};
 use super::say::say;
 use super::train::{config_file, finish, say as tell, shown};
 use crate::config::{FitConfig, Overrides, Registries};
+use crate::files::write_whole;
 use crate::fitting::{Fit, Fitted, png};
 use crate::run::{RunFolder, Session, Settings};
 
@@ -168,7 +168,5 @@ fn write(picture: &Picture, args: &SampleArgs) -> Result<()> {
 }
 
 fn write_png(picture: &Picture, path: &Path) -> Result<()> {
-    let encoded = png(picture)?;
-    write_atomically(path, |beside| std::fs::write(beside, &encoded))
-        .with_context(|| format!("{} cannot be written", path.display()))
+    write_whole(path, png(picture)?)
 }

@@ -1,6 +1,6 @@
 //! The data of a fit: opened, split, transformed.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, bail};
 use pavlov_common::derive_seed;
@@ -21,6 +21,7 @@ pub struct FitData {
     splits: Splits,
     pipeline: Pipeline,
     statistics: Option<Statistics>,
+    fingerprint: OnceLock<u64>,
 }
 
 impl FitData {
@@ -51,7 +52,7 @@ impl FitData {
             statistics.as_ref().map(|statistics: &Statistics| -> TransformConfig { statistics.transform() }),
         );
         let pipeline = Pipeline::new(dataset.input(), &transforms).context("data.normalize")?;
-        Ok(Self { dataset, splits, pipeline, statistics })
+        Ok(Self { dataset, splits, pipeline, statistics, fingerprint: OnceLock::new() })
     }
 
     /// The kind of input that a model reads.
@@ -79,11 +80,14 @@ impl FitData {
         self.statistics.as_ref()
     }
 
-    /// A number that changes with the samples to train on: a fit does not continue on other data.
+    /// A number that changes with the samples to train on: a fit does not continue on other data. The samples
+    /// are read for the first call alone.
     pub fn fingerprint(&self) -> u64 {
-        let train = self.splits.train.iter();
-        train.fold(self.splits.train.len() as u64, |sum, &row| {
-            derive_seed(sum, "fingerprint", self.dataset.identity(row))
+        *self.fingerprint.get_or_init(|| {
+            let train = self.splits.train.iter();
+            train.fold(self.splits.train.len() as u64, |sum, &row| {
+                derive_seed(sum, "fingerprint", self.dataset.identity(row))
+            })
         })
     }
 

@@ -100,9 +100,12 @@ impl Fitted {
             );
         }
         let splits = self.data.splits();
-        let all: Vec<usize> = (0..self.data.dataset().len()).collect();
+        let all: Vec<usize>;
         let (name, rows) = match (splits.test.is_empty(), splits.validation.is_empty()) {
-            _ if self.names_path => ("given", &all),
+            _ if self.names_path => {
+                all = (0..self.data.dataset().len()).collect();
+                ("given", &all)
+            }
             (false, _) => ("test", &splits.test),
             (true, false) => ("validation", &splits.validation),
             _ => bail!("all samples are trained on: set data.split.test above 0 in a new fit"),
@@ -170,7 +173,8 @@ impl Fitted {
     }
 }
 
-/// Adds to what is saved how inputs are normalised, and the fingerprint of the samples that are learned from.
+/// Adds to what is saved the statistics of inputs, the fingerprint of the samples that are learned from, and
+/// their kind.
 pub(super) fn put_origin<'a>(state: &mut StateDict<'a>, data: &'a FitData) {
     if let Some(Statistics { mean, std }) = data.statistics() {
         state.put_slice(MEAN, &[mean.len()], mean);
@@ -182,14 +186,14 @@ pub(super) fn put_origin<'a>(state: &mut StateDict<'a>, data: &'a FitData) {
     state.put_bytes(KIND, serde_json::to_vec(&kind).unwrap_or_default());
 }
 
-/// What is saved of the data beside the weights.
+/// The part of the data that is saved beside the weights.
 struct Origin {
     statistics: Option<Statistics>,
     fingerprint: Option<u64>,
     kind: Option<Kind>,
 }
 
-/// What the samples of the fit's data are. A model's numbers mean something with the same classes, columns
+/// The kind of the samples of a fit's data. A model's numbers mean something with the same classes, columns
 /// and tokens alone.
 #[derive(Debug, Serialize, Deserialize)]
 struct Kind {

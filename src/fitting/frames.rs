@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use pavlov_common::{SeededRng, derive_seed};
-use pavlov_data::{DataError, Dataset, DatasetOptions, DatasetSpec, Input, SampleMut, Target, content_hash};
+use pavlov_data::{
+    DataError, Dataset, DatasetOptions, DatasetSpec, Input, SampleMut, Target, content_hash,
+    content_hash_of_numbers,
+};
 use pavlov_envs::wrappers::WrapperConfig;
 use pavlov_envs::{
     ActionBatch, BoxSpace, Dtype, EnvError, EnvFactory, EnvOptions, ObsBatch, Registry, Space, VectorEnv,
@@ -215,9 +218,7 @@ impl Dataset for Frames {
         let place = index * self.width()..(index + 1) * self.width();
         match self.bytes.get(place.clone()) {
             Some(bytes) => content_hash(bytes),
-            None => {
-                content_hash(&self.numbers[place].iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<_>>())
-            }
+            None => content_hash_of_numbers(&self.numbers[place]),
         }
     }
 

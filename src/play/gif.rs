@@ -7,7 +7,8 @@ use anyhow::{Context, Result, bail};
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::{Delay, RgbImage};
 use pavlov_envs::render::Frame;
-use pavlov_nn::weights::write_atomically;
+
+use crate::files::write_whole;
 
 /// The encoder's speed of choosing colours, from 1 (best) to 30. Drawn worlds have few colours.
 const SPEED: i32 = 10;
@@ -44,8 +45,7 @@ pub fn encode_gif(frames: &[Frame], frames_per_second: f64) -> Result<Vec<u8>> {
 /// As [`encode_gif`], and when the file cannot be written.
 pub fn write_gif(path: &Path, frames: &[Frame], frames_per_second: f64) -> Result<()> {
     let bytes = encode_gif(frames, frames_per_second)?;
-    write_atomically(path, |beside| std::fs::write(beside, &bytes))
-        .with_context(|| format!("{} cannot be written", path.display()))
+    write_whole(path, bytes)
 }
 
 #[cfg(test)]

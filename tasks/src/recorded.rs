@@ -1,4 +1,4 @@
-//! What `scripts/record-metrics.py` recorded, and tasks whose weights and data come from its formula.
+//! The numbers that `scripts/record-metrics.py` recorded, and tasks whose weights and data come from its formula.
 
 use std::collections::VecDeque;
 
@@ -132,12 +132,12 @@ impl Batches for InTurn {
     }
 }
 
-/// What a task measures on 8 samples in batches of these sizes.
+/// The metrics that a task measures on 8 samples in batches of these sizes.
 pub(crate) fn measured(task: &mut dyn Task, batch: &Batch, sizes: &[usize]) -> Metrics {
     task.measure(&mut InTurn(parts(batch, sizes).into())).unwrap().metrics
 }
 
-/// What an update tells of its batch.
+/// The metrics that an update tells of its batch.
 pub(crate) fn told(task: &mut dyn Task, batch: &Batch) -> Metrics {
     task.learn(&parts(batch, &[batch.rows]), 0.0).unwrap();
     task.take_metrics().unwrap()

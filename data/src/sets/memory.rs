@@ -1,6 +1,6 @@
 //! Samples of a program's own, held in memory.
 
-use crate::{DataError, Dataset, Input, SampleMut, Target, content_hash};
+use crate::{DataError, Dataset, Input, SampleMut, Target, content_hash_of_numbers};
 
 /// Samples whose inputs are numbers in memory, with a class each or without targets.
 #[derive(Debug)]
@@ -69,8 +69,7 @@ impl Dataset for InMemory {
     }
 
     fn identity(&self, index: usize) -> u64 {
-        let numbers = self.sample(index).unwrap_or_default();
-        content_hash(&numbers.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<_>>())
+        content_hash_of_numbers(self.sample(index).unwrap_or_default())
     }
 
     fn read(&self, index: usize, sample: SampleMut<'_>) -> Result<(), DataError> {

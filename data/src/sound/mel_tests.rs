@@ -63,20 +63,3 @@ fn settings_that_make_no_sense_are_refused() {
     let image = Input::Image { channels: 1, height: 2, width: 2 };
     assert!(LogMel::new(&image, &base()).unwrap_err().to_string().contains("for sounds"));
 }
-
-/// `cargo test --release -p pavlov-data -- --ignored --nocapture speed_of_log_mel`
-#[test]
-#[ignore = "measures"]
-fn speed_of_log_mel() {
-    for rate in [8_000, 16_000] {
-        let samples = rate as usize;
-        let mel = LogMel::new(&Input::Sound { samples, rate }, &LogMelConfig::default()).unwrap();
-        let sound: Vec<f32> = (0..samples).map(|at| (at as f32 * 0.3).sin()).collect();
-        let mut out = vec![0.0; mel.output().numbers()];
-        let mut rng = SeededRng::seeded(0);
-        let passes = 2_000;
-        let begin = std::time::Instant::now();
-        (0..passes).for_each(|_| mel.apply(&sound, &mut out, &mut rng));
-        println!("{rate} per second: {:?} for a second of sound", begin.elapsed() / passes);
-    }
-}

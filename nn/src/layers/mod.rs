@@ -133,6 +133,14 @@ fn at_dimension(name: &str, number: i64, shape: &[i64]) -> Result<usize, NnError
     }
 }
 
+/// The samples that a layer over so many dimensions of space or time takes, in the words of an error.
+fn takes(dimensions: usize) -> &'static str {
+    match dimensions {
+        1 => "sequences [channels, steps]",
+        _ => "images [channels, height, width]",
+    }
+}
+
 /// The error of a layer that gets samples of another shape than it takes.
 fn unfit(takes: &str, shape: &[i64]) -> NnError {
     NnError::Config(format!("it takes {takes}, and gets samples of shape {shape:?}"))

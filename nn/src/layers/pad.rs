@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::item::{Built, Item, Short, Site};
 use super::pair::Pair;
-use super::{at_least, is_zero, unfit, wrong_input};
+use super::{at_least, is_zero, takes, unfit, wrong_input};
 use crate::{Module, NnError, Pass};
 
 /// The numbers that a padding consists of.
@@ -120,10 +120,7 @@ struct Edges {
 
 impl Edges {
     fn takes(&self) -> &'static str {
-        match self.before.len() {
-            1 => "sequences [channels, steps]",
-            _ => "images [channels, height, width]",
-        }
+        takes(self.before.len())
     }
 
     /// The shape of one sample that comes out for one of `[channels, sizes ...]`.

@@ -6,7 +6,7 @@ use tch::Tensor;
 use super::fusion::Fusible;
 use super::item::{Built, Item, Short, Site};
 use super::pair::Pair;
-use super::{at_least, is_one, is_yes, is_zero, one, unfit, wrong_input, yes};
+use super::{at_least, is_one, is_yes, is_zero, one, takes, unfit, wrong_input, yes};
 use crate::{Module, NnError, Pass};
 
 /// The largest number of each window of a sequence, as PyTorch's `nn.MaxPool1d`. In a list of layers:
@@ -134,13 +134,6 @@ impl Windows {
         self.validate()?;
         check_batch(x, self.kernel.len())?;
         self.output(&x.size()[1..]).map(|_| ())
-    }
-}
-
-fn takes(dimensions: usize) -> &'static str {
-    match dimensions {
-        1 => "sequences [channels, steps]",
-        _ => "images [channels, height, width]",
     }
 }
 

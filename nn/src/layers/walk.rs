@@ -1,6 +1,6 @@
-//! The geometry of convolutions: which outputs there are, and what does not fit.
+//! The geometry of convolutions: the outputs that there are, and the inputs that do not fit.
 
-use super::{at_least, unfit};
+use super::{at_least, takes, unfit};
 use crate::NnError;
 
 /// The geometry of a convolution; each list has one number for each dimension of space or time.
@@ -85,10 +85,7 @@ impl Walk {
 
     /// The input's form, in the words of an error.
     pub fn takes(&self) -> &'static str {
-        match self.kernel.len() {
-            1 => "sequences [channels, steps]",
-            _ => "images [channels, height, width]",
-        }
+        takes(self.kernel.len())
     }
 }
 

@@ -124,8 +124,7 @@ impl Parameters {
     /// [`NnError::State`] when arrays are missing, have other shapes, or are none of the network's, naming
     /// them.
     pub fn load_state(&mut self, state: &StateView<'_>) -> Result<(), NnError> {
-        self.check_state(state)?;
-        let (_, found) = self.compare(state, &[])?;
+        let found = self.whole(state)?;
         self.take_over(state, &found)
     }
 
@@ -134,9 +133,14 @@ impl Parameters {
     /// # Errors
     /// As [`Parameters::load_state`].
     pub fn check_state(&self, state: &StateView<'_>) -> Result<(), NnError> {
-        let (report, _) = self.compare(state, &[])?;
+        self.whole(state).map(|_| ())
+    }
+
+    /// The array of each parameter and buffer of a state that has them all and nothing else.
+    fn whole<'s>(&self, state: &StateView<'s>) -> Result<Found<'s>, NnError> {
+        let (report, found) = self.compare(state, &[])?;
         if report.is_complete() && report.unexpected.is_empty() {
-            return Ok(());
+            return Ok(found);
         }
         let complaints = report.complaints().join("; ");
         Err(NnError::State(format!("the arrays are not those of the network; {complaints}{}", state.place())))

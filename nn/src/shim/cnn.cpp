@@ -1,6 +1,6 @@
-// A stack of convolutions, each with a bias, a ReLU and perhaps a max pooling, as one node of the autograd graph: on the CPU, over
-// plain memory (convolution.h). The backward pass accumulates straight into the gradient views of the
-// parameter arena (node.h).
+// A stack of convolutions, each with a bias, a ReLU and perhaps a max pooling, as one node of the autograd
+// graph: on the CPU, over plain memory (convolution.h). The backward pass accumulates straight into the
+// gradient views of the parameter arena (node.h).
 
 #include "shim.h"
 

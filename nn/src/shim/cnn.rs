@@ -45,8 +45,8 @@ pub fn is_available(precision: Precision) -> bool {
     unsafe { pavlov_cnn_is_available(precision == Precision::Bf16) }
 }
 
-/// The output of these layers, a ReLU and then their pooling after each, for `x`: f32 `[batch, numbers]` on the CPU, each row an
-/// image of `size` (height, width).
+/// The output of these layers, a ReLU and then their pooling after each, for `x`: f32 `[batch, numbers]` on
+/// the CPU, each row an image of `size` (height, width).
 ///
 /// # Errors
 /// [`NnError::Shim`] when shapes do not fit or the tensors are not f32 on the CPU.

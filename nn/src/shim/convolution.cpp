@@ -173,7 +173,10 @@ VECTORISED void pool_rows(const ConvLayer& layer, const float* rows, int64_t cou
 VECTORISED void unpool_rows(const ConvLayer& layer, const float* gradient, const uint8_t* winners,
                             int64_t count, float* rows) {
   const int64_t width = layer.out_width(), filters = layer.filters, pool = layer.pool;
-  std::fill_n(rows, count * width * filters, 0.0f);
+  // Columns of a square that is cut off give nothing; all others are written below.
+  const int64_t used = layer.given_width() * pool;
+  for (int64_t y = 0; y < count; ++y)
+    std::fill_n(rows + (y * width + used) * filters, (width - used) * filters, 0.0f);
   for (int64_t y = 0; y + pool <= count; y += pool)
     for (int64_t x = 0; x + pool <= width; x += pool) {
       const int64_t at = ((y / pool) * (width / pool) + x / pool) * filters;

@@ -1,5 +1,5 @@
-// The passes of a stack of convolutions, each with a bias, a ReLU and perhaps a max pooling, on the CPU, over plain memory, in f32
-// or with products of bf16.
+// The passes of a stack of convolutions, each with a bias, a ReLU and perhaps a max pooling, on the CPU, over
+// plain memory, in f32 or with products of bf16.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@ namespace pavlov {
 struct ConvLayer {
   int64_t height, width, channels;  // of the layer's input
   int64_t filters, kernel, stride, padding;
-  int64_t pool;            // the side of the squares, side by side, of whose numbers the largest is given; 1 gives all
+  int64_t pool;            // the side of the squares whose largest number is given; 1 gives all numbers
   const float* weight;     // [filters, channels, kernel, kernel]
   const float* bias;       // [filters]
   float* weight_gradient;  // [filters, channels, kernel, kernel], or null if it is frozen
@@ -21,7 +21,7 @@ struct ConvLayer {
 
   int64_t out_height() const { return (height + 2 * padding - kernel) / stride + 1; }
   int64_t out_width() const { return (width + 2 * padding - kernel) / stride + 1; }
-  // What the layer gives, behind its pooling.
+  // The sides of the image that the layer gives, behind its pooling.
   int64_t given_height() const { return out_height() / pool; }
   int64_t given_width() const { return out_width() / pool; }
   int64_t positions() const { return given_height() * given_width(); }
@@ -45,9 +45,9 @@ struct ConvBatch {
 // Writes the output of the batch, and that of every layer that has a place for it.
 void convolution_forward(const std::vector<ConvLayer>& layers, const ConvBatch& batch);
 
-// From the gradient of the batch's output, [count, filters, given_height, given_width]: adds to the gradients of
-// weights and biases, and writes that of the images, rows as theirs but side by side, if `image_gradient` is
-// not null. Every layer's output must have been kept.
+// From the gradient of the batch's output, [count, filters, given_height, given_width]: adds to the gradients
+// of weights and biases, and writes that of the images, rows as theirs but side by side, if `image_gradient`
+// is not null. Every layer's output must have been kept.
 void convolution_backward(const std::vector<ConvLayer>& layers, const ConvBatch& batch, const float* gradient,
                           float* image_gradient);
 

@@ -57,9 +57,9 @@ impl Confusion {
         (0..self.counts.len()).map(score).collect()
     }
 
-    /// The mean of the classes' scores, each class alike (macro averages). A class without samples that nothing is
-    /// taken for is left out, as scikit-learn and torchmetrics do: a classifier without a mistake has scores
-    /// of 1 on samples that lack a class.
+    /// The mean of the classes' scores, each class alike (macro averages). A class without samples that nothing
+    /// is taken for is left out, as scikit-learn and torchmetrics do: a classifier without a mistake has
+    /// scores of 1 on samples that lack a class.
     pub fn mean_scores(&self) -> ClassScores {
         let is_met = |class: usize| {
             self.counts.iter().any(|row| row[class] > 0) || self.counts[class].iter().any(|&n| n > 0)

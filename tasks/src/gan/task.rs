@@ -287,7 +287,7 @@ impl Task for Gan {
     }
 
     fn load_weights(&mut self, weights: &StateView<'_>) -> Result<(), TaskError> {
-        // Of two networks the first must not be changed by weights that the second refuses.
+        // The generator must not be changed by weights that the discriminator refuses.
         self.discriminator.check_weights(&weights.part("discriminator"))?;
         self.generator.load_weights(&weights.part("generator"))?;
         self.discriminator.load_weights(&weights.part("discriminator"))

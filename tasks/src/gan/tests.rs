@@ -12,7 +12,7 @@ use crate::networks::{NetConfig, layers};
 use crate::recorded::{Recorded, assert_near, flat, task, told, waves};
 use crate::{Metrics, TaskError};
 
-/// What an update tells of a linear discriminator and a generator that makes one picture from any noise.
+/// The metrics of an update of a linear discriminator and a generator that makes one picture from any noise.
 fn update(adversary: &str) -> Metrics {
     let config = format!(
         "adversary = \"{adversary}\"\nnoise = 2\ngenerator.layers = [{{ linear = 16 }}]\n\
