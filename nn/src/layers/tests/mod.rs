@@ -1,5 +1,6 @@
 //! Tests of all layers together; what a test needs often.
 
+mod devices;
 mod fused;
 mod lists;
 mod random;
