@@ -4,7 +4,10 @@
     python -m venv /tmp/side-by-side
     /tmp/side-by-side/bin/pip install "torch==2.11.0" numpy
     /tmp/side-by-side/bin/python benches/side_by_side/fits.py [--repeats 3] [--threads 1 2] [--scale 1]
-        [--only cnn autoencoder gan lstm transformer] [--json fits.json]
+        [--only cnn autoencoder gan lstm transformer] [--device cuda] [--json fits.json]
+
+On a GPU (`--device cuda`) both have it, PyTorch's compiled forms capture CUDA graphs (`reduce-overhead`), its data
+lies on the GPU, and one count of threads is enough (`--threads 2`). PAVLOV names a program that was built elsewhere.
 
 The data is made here from a seed and given to both: pictures of 28 x 28 of ten classes as IDX files, a text
 of made-up words as a text file. A repeat fits each rival once, one after the other, from new weights, for the
@@ -43,7 +46,7 @@ import numpy as np
 
 from fits_torch import serve
 from fits_work import KEPT_MEMORY, LOGGED, WORKLOADS, pictures, pin, text
-from side import TARGET
+from side import PAVLOV
 
 
 # ---- The data as Pavlov reads it
@@ -63,11 +66,11 @@ def write_data(folder):
 # ---- Pavlov
 
 
-def pavlov_config(work, threads):
+def pavlov_config(work, threads, device):
     return f"""
         threads = {threads if work.operation_threads else 1}
         update_threads = {threads}
-        device = "cpu"
+        device = "{device}"
         [log]
         every_updates = {LOGGED}
         [validation]
@@ -94,12 +97,13 @@ def pavlov_config(work, threads):
     """
 
 
-def pavlov_fit(work, folder, threads, seed, updates):
+def pavlov_fit(work, folder, where, seed, updates):
     """Seconds of a whole fit, the last row of its log, and the numbers of parameters that learned."""
+    threads, device = where
     with tempfile.TemporaryDirectory() as scratch:
         config, run = Path(scratch) / "config.toml", Path(scratch) / "run"
-        config.write_text(pavlov_config(work, threads))
-        command = [TARGET / "release" / "pavlov", "fit", work.task, work.dataset, "--quiet", "--run-dir", run]
+        config.write_text(pavlov_config(work, threads, device))
+        command = [PAVLOV, "fit", work.task, work.dataset, "--quiet", "--run-dir", run]
         command += ["--data", folder / work.dataset, "--config", config, "--seed", str(seed)]
         command += ["--updates", str(updates)]
         start = time.perf_counter()
@@ -123,10 +127,10 @@ def parameters_in(path):
     return sum(int(np.prod(header[name]["shape"])) for name in learned)
 
 
-def pavlov(work, folder, threads, seed, updates):
+def pavlov(work, folder, where, seed, updates):
     before, after = updates
-    short, _, _ = pavlov_fit(work, folder, threads, seed, before)
-    whole, rows, parameters = pavlov_fit(work, folder, threads, seed, after)
+    short, _, _ = pavlov_fit(work, folder, where, seed, before)
+    whole, rows, parameters = pavlov_fit(work, folder, where, seed, after)
     # The log has the time too: the same difference within one process.
     times = {int(row["time/total_updates"]): row["time/time_elapsed"] for row in rows}
     return {
@@ -139,18 +143,25 @@ def pavlov(work, folder, threads, seed, updates):
 
 
 class Server:
-    """The process of one of PyTorch's forms, which has compiled what it compiles when this is made."""
+    """The process of one of PyTorch's forms. Its first answer is that of the fit that compiles."""
 
-    def __init__(self, name, form, threads, keep_memory):
-        command = [sys.executable, __file__, "--serve", name, form, str(threads)]
+    def __init__(self, name, form, where, keep_memory):
+        threads, device = where
+        command = [sys.executable, __file__, "--serve", name, form, str(threads), device]
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), **(KEPT_MEMORY if keep_memory else {})}
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment)
-        self.fit(0, (1, 10))
+        self.ask(0, (1, 10))
 
-    def fit(self, seed, updates):
+    def ask(self, seed, updates):
         self.process.stdin.write(json.dumps([seed, *updates]) + "\n")
         self.process.stdin.flush()
+
+    def fit(self, seed, updates):
+        self.ask(seed, updates)
+        return self.answer()
+
+    def answer(self):
         answer = self.process.stdout.readline()
         if not answer:
             sys.exit("PyTorch's process ended early: its message stands above")
@@ -170,15 +181,18 @@ def compare(name, threads, options, folder):
     before, after = (round(count * options.scale / LOGGED) * LOGGED for count in work.updates)
     # Whole rows of Pavlov's log.
     updates = (max(before, LOGGED), max(after, 2 * LOGGED))
-    servers = {form: Server(name, form, threads, options.keep_memory) for form in work.forms}
+    where = (threads, options.device)
+    servers = {form: Server(name, form, where, options.keep_memory) for form in work.forms}
+    for server in servers.values():
+        server.answer()
     results = {rival: [] for rival in ("Pavlov", *work.forms)}
     # The first start of a program reads it from the disk.
-    pavlov_fit(work, folder, threads, 0, LOGGED)
+    pavlov_fit(work, folder, where, 0, LOGGED)
     for seed in range(options.repeats):
         for rival, measured in results.items():
             load = os.getloadavg()[0]
             if rival == "Pavlov":
-                result = pavlov(work, folder, threads, seed, updates)
+                result = pavlov(work, folder, where, seed, updates)
             else:
                 result = servers[rival].fit(seed, updates)
             measured.append({"seed": seed, "load_before": load, **result})
@@ -215,15 +229,20 @@ def show(title, work, amount, rates, results):
         print(f"{label:32}{rate:14.0f}{rate / fastest:19.2f}  {losses:<17}{every}", flush=True)
 
 
-def machine():
+def machine(device):
     """What the figures depend on, without names and paths."""
     from importlib.metadata import version
 
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    command = [TARGET / "release" / "pavlov", "--version"]
+    command = [PAVLOV, "--version"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    gpu = {}
+    if device == "cuda":
+        command = ["nvidia-smi", "--query-gpu=name,driver_version", "--format=csv,noheader"]
+        gpu = {"gpu": subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()}
     return {
+        **gpu,
         "processor": models[0] if models else platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
         "python": platform.python_version(),
@@ -234,17 +253,18 @@ def machine():
 
 def main():
     if sys.argv[1:2] == ["--serve"]:
-        name, form, threads = sys.argv[2:]
-        return serve(name, form, int(threads))
+        name, form, threads, device = sys.argv[2:]
+        return serve(name, form, int(threads), device)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--only", choices=WORKLOADS, nargs="+", default=list(WORKLOADS))
     parser.add_argument("--scale", type=float, default=1.0, help="multiplies the numbers of updates")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--keep-memory", action="store_true", help="PyTorch's C library keeps freed memory")
     parser.add_argument("--json", type=Path, help="a file for all that was measured")
     options = parser.parse_args()
-    measured = {"machine": machine(), "keep_memory": options.keep_memory, "comparisons": []}
+    measured = {"machine": machine(options.device), "keep_memory": options.keep_memory, "comparisons": []}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         write_data(folder)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 TARGET = HERE.parent.parent / "target"
+# Another program than the checkout's may be named, on a machine without a compiler say.
+PAVLOV = Path(os.environ.get("PAVLOV", TARGET / "release" / "pavlov"))
 
 
 def repeats(description):
@@ -23,7 +25,7 @@ def repeats(description):
 def pavlov(agent, environment, *settings):
     """Seconds of a whole training, from the process's start to its end."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [TARGET / "release" / "pavlov", "train", agent, environment, "--quiet"]
+        command = [PAVLOV, "train", agent, environment, "--quiet"]
         command += ["--run-dir", Path(folder) / "run"]
         command += [word for setting in settings for word in ("--set", setting)]
         start = time.perf_counter()

@@ -10,6 +10,7 @@ use std::fmt;
 use tch::Tensor;
 
 use crate::layers::Fusible;
+use crate::recurrent::read_from_empty;
 use crate::{NnError, Pass, Sequence, SequenceOutputs};
 
 /// A layer or a network: from a batch to a batch.
@@ -44,4 +45,13 @@ pub trait Memory: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`NnError::Shape`] when shapes or types do not fit.
     fn forward(&self, pass: &mut Pass<'_>, sequence: &Sequence<'_>) -> Result<SequenceOutputs, NnError>;
+
+    /// The outputs for whole sequences, f32 `[steps, batch, inputs]`, each of which begins with an empty memory
+    /// and has no other episode in it.
+    ///
+    /// # Errors
+    /// As [`Memory::forward`].
+    fn read(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
+        read_from_empty(self, pass, x)
+    }
 }

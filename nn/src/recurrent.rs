@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::shim::Parameter;
-use crate::shim::recurrent::{Inputs, forward};
+use crate::shim::recurrent::{Inputs, forward, read_on_gpu, steps_on_gpu};
 use crate::{Init, Layout, Memory, NnError, ParameterId, Parameters, Pass};
 
 /// The kind of memory.
@@ -152,14 +152,33 @@ impl Recurrent {
     pub fn forward(&self, pass: &mut Pass<'_>, sequence: &Sequence<'_>) -> Result<SequenceOutputs, NnError> {
         self.check(sequence)?;
         let parameters = pass.parameters();
-        if parameters.device() != Device::Cpu {
-            return self.forward_by_operations(parameters, sequence);
-        }
-        let ids = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh];
-        let own = ids.map(|id| Parameter::of(parameters, id));
         let Sequence { x, starts, state } = *sequence;
-        let (outputs, states) = forward(Inputs { x, starts, state }, self.cell.code(), own)?;
+        let (inputs, ids) = (Inputs { x, starts, state }, self.ids());
+        let (outputs, states) = match parameters.device() {
+            Device::Cpu => forward(inputs, self.cell.code(), ids.map(|id| Parameter::of(parameters, id)))?,
+            Device::Cuda(_) => steps_on_gpu(inputs, self.cell.code(), ids.map(|id| parameters.get(id)))?,
+            _ => return self.forward_by_operations(parameters, sequence),
+        };
         Ok(SequenceOutputs { outputs, states })
+    }
+
+    /// The outputs for whole sequences: f32 `[steps, batch, size]` for `x`, f32 `[steps, batch, inputs]` with at
+    /// least one step. Each is one episode and begins with an empty memory.
+    ///
+    /// # Errors
+    /// [`NnError::Shape`] when shapes or types do not fit.
+    pub fn read(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
+        let parameters = pass.parameters();
+        if let (Device::Cuda(_), [_, _, inputs], Kind::Float) = (parameters.device(), &x.size()[..], x.kind())
+            && *inputs == self.inputs
+        {
+            return read_on_gpu(x, self.cell.code(), self.ids().map(|id| parameters.get(id)));
+        }
+        read_from_empty(self, pass, x)
+    }
+
+    fn ids(&self) -> [ParameterId; 4] {
+        [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
     }
 
     /// The same by operations, each recorded by autograd: on other devices, and to hold the other form to.
@@ -244,6 +263,28 @@ impl Memory for Recurrent {
     fn forward(&self, pass: &mut Pass<'_>, sequence: &Sequence<'_>) -> Result<SequenceOutputs, NnError> {
         Self::forward(self, pass, sequence)
     }
+
+    fn read(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
+        Self::read(self, pass, x)
+    }
+}
+
+/// What a memory answers to whole sequences, by its general form.
+pub(crate) fn read_from_empty(
+    memory: &(impl Memory + ?Sized),
+    pass: &mut Pass<'_>,
+    x: &Tensor,
+) -> Result<Tensor, NnError> {
+    let [steps, batch, _] = x.size()[..] else {
+        return Err(NnError::Shape(format!(
+            "a recurrent layer takes f32 [steps, batch, inputs]; this is {:?}",
+            x.size()
+        )));
+    };
+    let options = (Kind::Float, x.device());
+    let starts = Tensor::f_zeros([steps, batch], options)?;
+    let state = Tensor::f_zeros([batch, memory.state_width()], options)?;
+    Ok(memory.forward(pass, &Sequence { x, starts: &starts, state: &state })?.outputs)
 }
 
 #[cfg(test)]

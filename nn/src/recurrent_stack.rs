@@ -142,6 +142,21 @@ impl Memory for RecurrentStack {
         }
         Ok(SequenceOutputs { outputs: x, states: together(states)? })
     }
+
+    fn read(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
+        let mut x = x.shallow_clone();
+        for (index, directions) in self.layers.iter().enumerate() {
+            if index > 0 {
+                x = dropout(pass, &x, self.dropout)?;
+            }
+            let outputs = directions.iter().zip([false, true]).map(|(layer, backward)| match backward {
+                false => layer.read(pass, &x),
+                true => Ok(layer.read(pass, &x.f_flip([0])?)?.f_flip([0])?),
+            });
+            x = together(outputs.collect::<Result<Vec<_>, NnError>>()?)?;
+        }
+        Ok(x)
+    }
 }
 
 /// The answers for the steps from the last one to the first, in the order of the steps.

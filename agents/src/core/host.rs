@@ -1,6 +1,6 @@
 //! Copies between tensors, saved arrays and ordinary memory.
 
-use pavlov_nn::{ArrayElement, HostElement, StateView};
+use pavlov_nn::{ArrayElement, HostElement, StateView, pinned};
 use tch::{Device, Tensor};
 
 use crate::core::AgentError;
@@ -26,7 +26,7 @@ pub(crate) fn sent<T: HostElement>(
 ) -> Result<Tensor, AgentError> {
     let tensor = Tensor::f_from_slice(numbers)?.f_view(shape)?;
     match device.is_cuda() && !numbers.is_empty() {
-        true => Ok(tensor.f_pin_memory(device)?.f_to_device_(device, T::KIND, true, false)?),
+        true => Ok(pinned(&tensor)?.f_to_device_(device, T::KIND, true, false)?),
         false => on_device(&tensor, device),
     }
 }

@@ -1,13 +1,11 @@
 //! Recurrent layers in a list: they read whole sequences, each from an empty memory.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::item::{Built, Item, Short, Site};
 use super::{at_least, is_no, is_one, one, unfit, wrong_input};
-use crate::{
-    Cell, Init, Layout, Memory, Module, NnError, Pass, RecurrentStack, RecurrentStackConfig, Sequence,
-};
+use crate::{Cell, Init, Layout, Memory, Module, NnError, Pass, RecurrentStack, RecurrentStackConfig};
 
 /// Recurrent layers that read each sample from an empty memory, as PyTorch's with `batch_first=True` and no
 /// state given. A network that is to remember from call to call uses a [`Memory`] instead.
@@ -36,19 +34,15 @@ impl Module for SequenceReader {
     /// From f32 `[batch, steps, inputs]` to `[batch, steps, outputs]`.
     fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         let size = x.size();
-        let [batch, steps, inputs] = size[..] else {
+        let [_, steps, inputs] = size[..] else {
             return Err(wrong_input("a recurrent layer", "f32 [batch, steps, inputs]".into(), x));
         };
         if inputs != self.stack.inputs() || steps == 0 {
             let takes = format!("f32 [batch, steps, {}] with at least one step", self.stack.inputs());
             return Err(wrong_input("a recurrent layer", takes, x));
         }
-        let options = (Kind::Float, x.device());
-        let starts = Tensor::f_zeros([steps, batch], options)?;
-        let state = Tensor::f_zeros([batch, self.stack.state_width()], options)?;
         let x = x.f_transpose(0, 1)?.f_contiguous()?;
-        let read = self.stack.forward(pass, &Sequence { x: &x, starts: &starts, state: &state })?;
-        Ok(read.outputs.f_transpose(0, 1)?)
+        Ok(self.stack.read(pass, &x)?.f_transpose(0, 1)?)
     }
 }
 

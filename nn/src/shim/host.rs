@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use tch::{Device, Kind, Tensor, kind::Element};
 
 use super::event::Event;
+use super::pinned;
 use crate::NnError;
 
 /// A number that a [`HostBuffer`] can hold.
@@ -48,7 +49,7 @@ impl<T: HostElement> HostBuffer<T> {
     pub fn bound_for(device: Device, shape: &[i64]) -> Result<Self, NnError> {
         let mut buffer = Self::new(shape)?;
         if device.is_cuda() && buffer.len > 0 {
-            buffer.tensor = buffer.tensor.f_pin_memory(device)?;
+            buffer.tensor = pinned(&buffer.tensor)?;
             buffer.pinned = true;
         }
         Ok(buffer)

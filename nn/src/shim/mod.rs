@@ -41,6 +41,7 @@ unsafe extern "C" {
         seed: u64,
     ) -> *mut c_char;
     fn pavlov_backward(output: *mut C_tensor, gradient: *mut C_tensor) -> *mut c_char;
+    fn pavlov_pinned(tensor: *mut C_tensor, out: *mut *mut C_tensor) -> *mut c_char;
     fn pavlov_set_team_size(threads: c_int);
     fn pavlov_keep_memory();
     fn pavlov_set_generator_state(index: c_int, state: *const C_tensor) -> *mut c_char;
@@ -166,6 +167,20 @@ pub fn random(shape: &[i64], device: Device, draw: Draw, seed: u64) -> Result<Te
     // SAFETY: `shape` has `dims` numbers; `out` is written before it is read, with a tensor that is now ours.
     unsafe {
         check(pavlov_random(&mut out, shape.as_ptr(), dims, index(device), normal, p, seed))?;
+        Ok(Tensor::from_ptr(out))
+    }
+}
+
+/// A copy of a CPU tensor in page-locked memory, from which a GPU fetches numbers while the caller goes on.
+///
+/// # Errors
+/// [`NnError::Shim`] where there is no GPU, or no such memory left.
+pub fn pinned(tensor: &Tensor) -> Result<Tensor, NnError> {
+    let mut out = std::ptr::null_mut();
+    // SAFETY: `tensor` lives through the call; `out` is written before it is read, with a tensor that is now
+    // ours.
+    unsafe {
+        check(pavlov_pinned(pointer(tensor), &mut out))?;
         Ok(Tensor::from_ptr(out))
     }
 }

@@ -1,4 +1,5 @@
-//! A sequence through a recurrent layer as one node of the autograd graph (recurrent.cpp).
+//! A sequence through a recurrent layer: as one node of the autograd graph on the CPU (recurrent.cpp), by fused
+//! kernels on a GPU (recurrent_gpu.cpp).
 
 use std::ffi::{c_char, c_int};
 
@@ -17,6 +18,21 @@ unsafe extern "C" {
         state: *mut C_tensor,
         cell: c_int,
         parameters: *const RawParameter,
+    ) -> *mut c_char;
+    fn pavlov_recurrent_steps(
+        y: *mut *mut C_tensor,
+        states: *mut *mut C_tensor,
+        x: *mut C_tensor,
+        starts: *mut C_tensor,
+        state: *mut C_tensor,
+        cell: c_int,
+        parameters: *const *mut C_tensor,
+    ) -> *mut c_char;
+    fn pavlov_recurrent_read(
+        y: *mut *mut C_tensor,
+        x: *mut C_tensor,
+        cell: c_int,
+        parameters: *const *mut C_tensor,
     ) -> *mut c_char;
 }
 
@@ -54,5 +70,45 @@ pub fn forward(
             parameters.as_ptr(),
         ))?;
         Ok((Tensor::from_ptr(y), Tensor::from_ptr(states)))
+    }
+}
+
+/// The same on a GPU, each step recorded by autograd.
+///
+/// # Errors
+/// [`NnError::Shim`] when libtorch fails, or has no such kernels.
+pub fn steps_on_gpu(
+    inputs: Inputs<'_>,
+    cell: i32,
+    parameters: [&Tensor; 4],
+) -> Result<(Tensor, Tensor), NnError> {
+    let parameters = parameters.map(pointer);
+    let (mut y, mut states) = (std::ptr::null_mut(), std::ptr::null_mut());
+    // SAFETY: as in `forward`; autograd keeps what it needs.
+    unsafe {
+        check(pavlov_recurrent_steps(
+            &mut y,
+            &mut states,
+            pointer(inputs.x),
+            pointer(inputs.starts),
+            pointer(inputs.state),
+            cell as c_int,
+            parameters.as_ptr(),
+        ))?;
+        Ok((Tensor::from_ptr(y), Tensor::from_ptr(states)))
+    }
+}
+
+/// The outputs for whole sequences on a GPU that begin with an empty memory, f32 `[steps, batch, size]`.
+///
+/// # Errors
+/// [`NnError::Shim`] when cuDNN fails, or is not there.
+pub fn read_on_gpu(x: &Tensor, cell: i32, parameters: [&Tensor; 4]) -> Result<Tensor, NnError> {
+    let parameters = parameters.map(pointer);
+    let mut y = std::ptr::null_mut();
+    // SAFETY: as in `forward`; autograd keeps what it needs.
+    unsafe {
+        check(pavlov_recurrent_read(&mut y, pointer(x), cell as c_int, parameters.as_ptr()))?;
+        Ok(Tensor::from_ptr(y))
     }
 }

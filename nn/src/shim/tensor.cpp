@@ -48,4 +48,10 @@ char* pavlov_random(Handle* out, const int64_t* sizes, int dims, int index, bool
   });
 }
 
+// A copy in memory from which a GPU fetches numbers by itself. tch's call names the device, of which libtorch
+// warns.
+char* pavlov_pinned(Handle tensor, Handle* out) {
+  return guarded([&] { *out = new at::Tensor(tensor->pin_memory()); });
+}
+
 }  // extern "C"

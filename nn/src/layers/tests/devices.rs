@@ -5,7 +5,10 @@
 use super::*;
 use crate::cnn::Architecture;
 use crate::optim::{AdamwConfig, RmspropConfig, SgdConfig};
-use crate::{Cnn, CnnConfig, Image, Init, Mode, Module, OptimizerConfig, Pass, Trainable};
+use crate::{
+    Cell, Cnn, CnnConfig, Image, Init, Memory, Mode, Module, OptimizerConfig, Pass, RecurrentStack,
+    RecurrentStackConfig, Sequence, Trainable,
+};
 
 /// The largest difference allowed, relative to the largest number: products are summed in another order there.
 const TOLERANCE: f64 = 2e-4;
@@ -74,7 +77,7 @@ fn passed_by(
     x: &Tensor,
     mode: Mode,
 ) -> Vec<Tensor> {
-    let x = x.to_device(parameters.device());
+    let x = x.copy().to_device(parameters.device());
     let x = if x.is_floating_point() { x.set_requires_grad(true) } else { x };
     let mut rng = SeededRng::seeded(1);
     let mut pass = match mode {
@@ -148,6 +151,29 @@ fn convolutions_of_agents_give_the_same_on_a_gpu() {
             });
             assert_alike(&cpu, &gpu, TOLERANCE, &format!("{architecture:?}, {channels_first}"));
         }
+    }
+}
+
+#[test]
+#[ignore = "needs a GPU"]
+fn memories_give_the_same_on_a_gpu() {
+    for cell in [Cell::Lstm, Cell::Gru] {
+        let mut layout = Layout::new();
+        let config = RecurrentStackConfig { layers: 2, ..RecurrentStackConfig::new(cell, 5) };
+        let stack = RecurrentStack::new(&mut layout, "", 3, &config, Init::Torch).unwrap();
+        // Episodes begin inside the sequences.
+        let starts = numbers(&[9, 4]).ge(0.6).to_kind(tch::Kind::Float);
+        let state = numbers(&[4, stack.state_width()]);
+        let [cpu, gpu] = [Device::Cpu, Device::Cuda(0)].map(|device| {
+            let (starts, state) = (starts.to_device(device), state.to_device(device));
+            let forward = |pass: &mut Pass<'_>, x: &Tensor| {
+                let read = stack.forward(pass, &Sequence { x, starts: &starts, state: &state })?;
+                assert!(!read.states.requires_grad());
+                Ok(Tensor::cat(&[read.outputs, read.states], 2))
+            };
+            passed_by(forward, &on(device, &layout), &numbers(&[9, 4, 3]), Mode::Train)
+        });
+        assert_alike(&cpu, &gpu, TOLERANCE, &format!("{cell:?}"));
     }
 }
 

@@ -1,0 +1,83 @@
+// Recurrent layers on a GPU, by libtorch's kernels and by cuDNN's. There each operation costs a launch, so a
+// step is two: a product, and all the gates at once.
+
+#include "shim.h"
+
+#include <tuple>
+
+#include <c10/core/GradMode.h>
+
+#include "cells.h"
+
+namespace {
+
+using at::Tensor;
+using pavlov::Cell;
+
+// As cuDNN's cudnnRNNMode_t.
+constexpr int64_t kCudnnLstm = 2, kCudnnGru = 3;
+
+// weight_ih, weight_hh, bias_ih, bias_hh
+constexpr int kParameters = 4;
+
+}  // namespace
+
+extern "C" {
+
+// As `pavlov_recurrent_forward`, recorded by autograd step by step.
+char* pavlov_recurrent_steps(Handle* y, Handle* states, Handle x, Handle starts, Handle state, int cell,
+                             const Handle* parameters) {
+  return guarded([&] {
+    const bool is_lstm = static_cast<Cell>(cell) == Cell::kLstm;
+    const Tensor &weight_ih = *parameters[0], &weight_hh = *parameters[1];
+    const Tensor &bias_ih = *parameters[2], &bias_hh = *parameters[3];
+    const int64_t size = weight_hh.size(1);
+    const Tensor from_x = at::matmul(*x, weight_ih.t());
+    const Tensor goes_on = starts->eq(0).to(at::kFloat).unsqueeze(2);
+    Tensor h = state->narrow(1, 0, size);
+    Tensor c = is_lstm ? state->narrow(1, size, size) : Tensor();
+    std::vector<Tensor> outputs, after;
+    for (int64_t step = 0; step < x->size(0); ++step) {
+      h = h * goes_on[step];
+      const Tensor from_state = at::matmul(h, weight_hh.t());
+      if (is_lstm) {
+        c = c * goes_on[step];
+        std::tie(h, c, std::ignore) =
+            at::_thnn_fused_lstm_cell(from_x[step], from_state, c, bias_ih, bias_hh);
+      } else {
+        std::tie(h, std::ignore) = at::_thnn_fused_gru_cell(from_x[step], from_state, h, bias_ih, bias_hh);
+      }
+      outputs.push_back(h);
+      if (is_lstm) after.push_back(c.detach());
+    }
+    const Tensor out = at::stack(outputs);
+    *y = new Tensor(out);
+    *states = new Tensor(is_lstm ? at::cat({out.detach(), at::stack(after)}, 2) : out.detach());
+  });
+}
+
+// The outputs [steps, batch, size] for whole sequences `x` that begin with an empty memory, by cuDNN.
+char* pavlov_recurrent_read(Handle* y, Handle x, int cell, const Handle* parameters) {
+  return guarded([&] {
+    const bool is_lstm = static_cast<Cell>(cell) == Cell::kLstm;
+    std::vector<Tensor> weights, flat;
+    bool recorded = x->requires_grad();
+    for (int index = 0; index < kParameters; ++index) {
+      weights.push_back(*parameters[index]);
+      flat.push_back(parameters[index]->detach().reshape({-1}));
+      recorded = recorded || parameters[index]->requires_grad();
+    }
+    const int64_t size = weights[1].size(1);
+    const Tensor empty = at::zeros({1, x->size(1), size}, x->options());
+    // cuDNN's own order of one layer's numbers. Without it libtorch makes one too, and warns.
+    const Tensor buffer = at::cat(flat);
+    // cuDNN goes back through what ran in training alone.
+    const bool train = recorded && c10::GradMode::is_enabled();
+    const auto answer = at::_cudnn_rnn(
+        x->contiguous(), weights, kParameters, buffer, empty, is_lstm ? std::optional<Tensor>(empty) : std::nullopt,
+        is_lstm ? kCudnnLstm : kCudnnGru, size, 0, 1, false, 0.0, train, false, {}, std::nullopt);
+    *y = new Tensor(std::get<0>(answer));
+  });
+}
+
+}  // extern "C"
