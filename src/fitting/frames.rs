@@ -9,8 +9,7 @@ use pavlov_data::{
 };
 use pavlov_envs::wrappers::WrapperConfig;
 use pavlov_envs::{
-    ActionBatch, BoxSpace, Dtype, EnvError, EnvFactory, EnvOptions, ObsBatch, Registry, Space, VectorEnv,
-    VectorOptions,
+    ActionBatch, BoxSpace, Dtype, Env, EnvError, EnvFactory, EnvOptions, ObsBatch, ObsRef, Registry, Space,
 };
 use serde::Deserialize;
 
@@ -33,6 +32,8 @@ struct FrameOptions {
     every: usize,
     /// The seed of the episodes and of the actions.
     seed: u64,
+    /// Numbers that the environment says of itself beside the observation, to be learned from it.
+    info: Vec<String>,
 }
 
 impl Default for FrameOptions {
@@ -44,6 +45,7 @@ impl Default for FrameOptions {
             count: 5_000,
             every: 3,
             seed: 0,
+            info: Vec::new(),
         }
     }
 }
@@ -56,7 +58,7 @@ pub fn frames(environments: &Registry) -> DatasetSpec {
     let environments = environments.clone();
     DatasetSpec::new(FRAMES, move |given| Ok(Arc::new(Frames::recorded(&environments, given)?))).summary(
         "observations of an environment under random actions, to train an agent's encoder on (options: environment, \
-         environment_options, wrappers, count = 5000, every = 3, seed = 0)",
+         environment_options, wrappers, count = 5000, every = 3, seed = 0, info = [names of targets])",
     )
     .generated()
 }
@@ -71,6 +73,8 @@ struct Frames {
     /// The bytes of pictures, channels first, and the largest that their space allows.
     bytes: Vec<u8>,
     largest: f32,
+    /// The targets of each observation, one after the other.
+    targets: Vec<f32>,
 }
 
 impl Frames {
@@ -85,6 +89,9 @@ impl Frames {
         }
         played(environments, &options).map_err(|error| match error {
             Failure::Env(error) => DataError::Config(format!("{}: {error}", options.environment)),
+            Failure::Data(DataError::Config(error)) => {
+                DataError::Config(format!("{}: {error}", options.environment))
+            }
             Failure::Data(error) => error,
         })
     }
@@ -99,6 +106,12 @@ enum Failure {
     Data(DataError),
 }
 
+impl From<DataError> for Failure {
+    fn from(error: DataError) -> Self {
+        Self::Data(error)
+    }
+}
+
 impl From<EnvError> for Failure {
     fn from(error: EnvError) -> Self {
         Self::Env(error)
@@ -109,42 +122,67 @@ fn played(environments: &Registry, options: &FrameOptions) -> Result<Frames, Fai
     let spec = environments.spec(&options.environment)?;
     let own = EnvOptions::new(options.environment_options.clone());
     let factory = EnvFactory::new(spec, own, &options.wrappers)?;
-    let mut envs = factory.make_vector(&VectorOptions::new(TOGETHER))?;
-    let layout = Layout::of(envs.observation_space()).map_err(Failure::Data)?;
-    let mut frames = layout.empty();
-    record(envs.as_mut(), options, |observations| {
-        for row in 0..TOGETHER {
-            if frames.len() < options.count {
-                let observation = observations.row(row);
-                frames.numbers.extend_from_slice(observation.floats);
-                layout.push(observation.bytes, &mut frames.bytes);
-            }
-        }
-        frames.len() < options.count
+    let mut envs = (0..TOGETHER).map(|_| factory.make()).collect::<Result<Vec<_>, _>>()?;
+    let layout = Layout::of(envs[0].observation_space())?;
+    let mut frames = layout.empty(&options.info);
+    record(&mut envs, options, |observation, env| {
+        frames.numbers.extend_from_slice(observation.floats);
+        layout.push(observation.bytes, &mut frames.bytes);
+        frames.targets.extend(told(env, &options.info)?);
+        Ok(frames.len() < options.count)
     })?;
     Ok(frames)
 }
 
-/// Plays at random and hands over the observations until enough are kept.
+/// What the environment says of itself now, by these names.
+fn told(env: &dyn Env, names: &[String]) -> Result<Vec<f32>, DataError> {
+    let mut said = Vec::new();
+    env.visit_info(&mut |name, value| said.push((name.to_string(), value)));
+    let find = |name: &String| match said.iter().find(|(said, _)| said == name) {
+        Some((_, value)) if value.is_finite() => Ok(*value as f32),
+        Some((_, value)) => Err(DataError::Config(format!("its info `{name}` is {value}, no finite number"))),
+        None => {
+            let all: Vec<_> = said.iter().map(|(name, _)| name.as_str()).collect();
+            let there = if all.is_empty() {
+                "it says nothing".into()
+            } else {
+                format!("there are {}", all.join(", "))
+            };
+            Err(DataError::Config(format!("it has no info `{name}` at every step: {there}")))
+        }
+    };
+    names.iter().map(find).collect()
+}
+
+/// Plays at random and hands over the observations, one environment after the other, until enough are kept.
 fn record(
-    envs: &mut dyn VectorEnv,
+    envs: &mut [Box<dyn Env>],
     options: &FrameOptions,
-    mut keep: impl FnMut(&ObsBatch) -> bool,
-) -> Result<(), EnvError> {
-    let space = envs.action_space().clone();
-    let mut observations = ObsBatch::new(envs.observation_space(), TOGETHER);
-    let mut actions = ActionBatch::new(&space, TOGETHER)?;
-    let mut step = pavlov_envs::StepBatch::new(envs.observation_space(), TOGETHER);
+    mut keep: impl FnMut(ObsRef<'_>, &dyn Env) -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let space = envs[0].action_space().clone();
+    let mut observations = ObsBatch::new(envs[0].observation_space(), envs.len());
+    let mut actions = ActionBatch::new(&space, envs.len())?;
     let mut rng = SeededRng::seeded(derive_seed(options.seed, "frames", 0));
-    envs.reset(Some(derive_seed(options.seed, "frames", 1)), &mut observations)?;
-    while keep(&observations) {
+    for (row, env) in envs.iter_mut().enumerate() {
+        let seed = derive_seed(options.seed, "frames", 1 + row as u64);
+        env.reset(Some(seed), observations.row_mut(row))?;
+    }
+    loop {
+        for (row, env) in envs.iter().enumerate() {
+            if !keep(observations.row(row), env.as_ref())? {
+                return Ok(());
+            }
+        }
         for _ in 0..options.every {
-            (0..TOGETHER).for_each(|row| actions.sample_row(row, &space, &mut rng));
-            envs.step(&actions, &mut step)?;
-            std::mem::swap(&mut observations, &mut step.observations);
+            for (row, env) in envs.iter_mut().enumerate() {
+                actions.sample_row(row, &space, &mut rng);
+                if env.step(actions.row(row), observations.row_mut(row))?.end.is_over() {
+                    env.reset(None, observations.row_mut(row))?;
+                }
+            }
         }
     }
-    Ok(())
 }
 
 /// Where the numbers of an observation stand.
@@ -179,9 +217,15 @@ impl Layout {
         }
     }
 
-    fn empty(&self) -> Frames {
-        let (numbers, bytes) = (Vec::new(), Vec::new());
-        Frames { input: self.input.clone(), target: Target::None, numbers, bytes, largest: self.largest }
+    fn empty(&self, info: &[String]) -> Frames {
+        Frames {
+            input: self.input.clone(),
+            target: if info.is_empty() { Target::None } else { Target::Numbers { names: info.to_vec() } },
+            numbers: Vec::new(),
+            bytes: Vec::new(),
+            largest: self.largest,
+            targets: Vec::new(),
+        }
     }
 
     /// Adds the bytes of an observation, channels first.
@@ -224,6 +268,8 @@ impl Dataset for Frames {
 
     fn read(&self, index: usize, sample: SampleMut<'_>) -> Result<(), DataError> {
         let place = index * self.width()..(index + 1) * self.width();
+        let targets = self.target.numbers();
+        sample.targets.copy_from_slice(&self.targets[index * targets..(index + 1) * targets]);
         match self.bytes.get(place.clone()) {
             Some(bytes) => {
                 let numbers = sample.numbers.iter_mut().zip(bytes);
@@ -238,6 +284,23 @@ impl Dataset for Frames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_environment_says_of_itself_can_be_the_target() {
+        let text = "environment = 'PixelPong-v0'\ncount = 40\ninfo = ['ball_y', 'ball_x']";
+        let given = DatasetOptions { options: text.parse().unwrap(), path: None };
+        let set = frames(&Registry::bundled()).open(&given).unwrap();
+        assert!(matches!(set.target(), Target::Numbers { names } if *names == ["ball_y", "ball_x"]));
+        let (mut numbers, mut targets) = (vec![0.0; set.input().numbers()], [0.0; 2]);
+        for index in 0..set.len() {
+            let sample = SampleMut { numbers: &mut numbers, tokens: &mut [], targets: &mut targets };
+            set.read(index, sample).unwrap();
+            // The ball is white, the brightest there is.
+            let place = numbers.iter().position(|number| *number == 1.0).unwrap();
+            let (y, x) = ((place / 84) as f32 / 84.0, (place % 84) as f32 / 84.0);
+            assert!((targets[0] - y).abs() < 0.03 && (targets[1] - x).abs() < 0.03, "{targets:?}, {y}, {x}");
+        }
+    }
 
     #[test]
     fn frames_are_what_an_agent_sees_and_the_same_for_a_seed() {
@@ -262,7 +325,12 @@ mod tests {
         registries.envs.register(own).unwrap();
         let own = registries.dataset(FRAMES).unwrap().open(&options("environment = 'Own-v0'\ncount = 9"));
         assert_eq!(own.unwrap().len(), 9);
-        for (text, word) in [("", "which environment"), ("environment = 'CartPol-v1'", "CartPole-v1")] {
+        for (text, word) in [
+            ("", "which environment"),
+            ("environment = 'CartPol-v1'", "CartPole-v1"),
+            ("environment = 'CartPole-v1'\ninfo = ['pole']", "no info `pole` at every step: it says nothing"),
+            ("environment = 'PixelPong-v0'\ninfo = ['ball']", "there are ball_x, ball_y"),
+        ] {
             let error = spec.open(&options(text)).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         }

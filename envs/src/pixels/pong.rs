@@ -195,6 +195,13 @@ impl Env for PixelPong {
     }
 
     fn visit_info(&self, visit: &mut dyn FnMut(&str, f64)) {
+        // Places as shares of the table's side from the top left, speeds as shares of the fastest.
+        let World { bats, ball, speed, .. } = &self.world;
+        let places =
+            [("ball_x", ball[0]), ("ball_y", ball[1]), ("machine_y", bats[0]), ("player_y", bats[1])];
+        places.into_iter().for_each(|(name, place)| visit(name, f64::from(place / SIDE)));
+        visit("ball_speed_x", f64::from(speed[0] / LIMIT));
+        visit("ball_speed_y", f64::from(speed[1] / LIMIT));
         visit("points_lost", self.world.score[0].into());
         visit("points_won", self.world.score[1].into());
     }
