@@ -121,6 +121,19 @@ fn a_fitted_model_is_measured_listed_drawn_and_sampled() {
     let again =
         place.pavlov(&["sample", "runs/language", "--count", "2", "--length", "30", "--prompt", "The "]);
     assert_eq!(said.out, again.out, "the same seed gives the same texts");
+    for (flags, part) in [
+        (&["sample", "runs/gan", "--prompt", "The "][..], "--prompt does nothing"),
+        (&["sample", "runs/gan", "--length", "9"], "--length does nothing"),
+        (&["sample", "runs/language", "--class", "1"], "--class does nothing"),
+        (&["sample", "runs/language", "--out", "x.png"], "--out does nothing"),
+        (&["eval", "runs/gan", "--episodes", "5"], "--episodes is for the training of an agent"),
+        (&["eval", "runs/gan", "--stochastic"], "--stochastic is for"),
+        (&["eval", "runs/gan", "--seed", "5"], "--seed without --samples-of"),
+        (&["eval", "runs/gan", "--count", "5"], "--samples-of"),
+    ] {
+        let said = place.pavlov(flags);
+        assert!(!said.success && said.err.contains(part), "{flags:?}: {}", said.err);
+    }
     let said = place.pavlov(&["sample", "runs/classifier"]);
     assert!(!said.success && said.err.contains("makes no samples"), "{}", said.err);
 

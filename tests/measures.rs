@@ -110,10 +110,28 @@ fn other_data_is_measured_when_it_is_named_and_refused_when_it_is_not() {
         assert!(!said.success && said.err.contains(part), "{set}: {}", said.err);
     }
 
+    fs::write(place.path("far.csv"), "x,y\n1e38,0.5\n-1e38,1.5\n").expect("a table");
+    let said = place.pavlov(&["eval", "run", "--data", "far.csv"]);
+    assert!(!said.success && said.err.contains("the loss of these samples is inf"), "{}", said.err);
+
     fs::write(place.path("a.csv"), table(1)).expect("a table");
     let said = place.pavlov(&["eval", "run"]);
     assert!(!said.success && said.err.contains("are not those of the fit"), "{}", said.err);
     assert!(place.pavlov(&["eval", "run", "--data", "a.csv"]).success, "named, it is measured");
+}
+
+#[test]
+fn a_batch_of_one_sample_is_named_and_can_be_left_out() {
+    let place = Workplace::new();
+    let rows = (0..65).map(|row| format!("{row},{}\n", 2 * row)).collect::<String>();
+    fs::write(place.path("a.csv"), format!("x,y\n{rows}")).expect("a table");
+    let fit = ["fit", "regression", "csv", "--data", "a.csv", "--set", "data.options.kind=number", "--quiet"];
+    let layers = "net.layers=[{ linear = 4 }, \"batch_norm\", \"relu\"]";
+    let all = ["--set", "data.split.validation=0", "--set", "data.split.test=0", "--set", layers];
+    let fit = [&fit[..], &all, &["--epochs", "2", "--run-dir"]].concat();
+    let said = place.pavlov(&[&fit[..], &["stops"]].concat());
+    assert!(!said.success && said.err.contains("--set data.drop_last=true"), "{}", said.err);
+    fitted(&place, &[&fit[..], &["goes-on", "--set", "data.drop_last=true"]].concat());
 }
 
 #[test]

@@ -174,18 +174,18 @@ pub(super) struct SampleArgs {
     /// turn]
     #[arg(long, value_name = "N")]
     pub(super) class: Option<usize>,
-    /// How far texts depart from the likeliest one: 1 as learned, near 0 hardly
-    #[arg(long, default_value_t = 1.0)]
-    pub(super) temperature: f64,
-    /// The beginning of the texts
-    #[arg(long, default_value = "")]
-    pub(super) prompt: String,
-    /// The tokens of a text
-    #[arg(long, default_value_t = 500, value_name = "N")]
-    pub(super) length: usize,
-    /// The file for pictures, a PNG
-    #[arg(long, default_value = "samples.png", value_name = "FILE")]
-    pub(super) out: PathBuf,
+    /// How far texts depart from the likeliest one: 1 as learned, near 0 hardly [default: 1]
+    #[arg(long)]
+    pub(super) temperature: Option<f64>,
+    /// The beginning of the texts [default: a token by chance]
+    #[arg(long)]
+    pub(super) prompt: Option<String>,
+    /// The tokens of a text [default: 500]
+    #[arg(long, value_name = "N")]
+    pub(super) length: Option<usize>,
+    /// The file for pictures, a PNG [default: samples.png]
+    #[arg(long, value_name = "FILE")]
+    pub(super) out: Option<PathBuf>,
     /// Take the weights of the latest checkpoint instead of the best validated ones
     #[arg(long)]
     pub(super) last: bool,
@@ -209,12 +209,12 @@ pub(super) struct ResumeArgs {
 pub(super) struct EvalArgs {
     /// The run's folder
     pub(super) run: PathBuf,
-    /// The number of whole episodes to play with an agent
-    #[arg(long, default_value_t = 100, value_name = "N")]
-    pub(super) episodes: usize,
-    /// The seed of the episodes, or of the samples of --samples-of
-    #[arg(long, default_value_t = 0)]
-    pub(super) seed: u64,
+    /// The number of whole episodes to play with an agent [default: 100]
+    #[arg(long, value_name = "N")]
+    pub(super) episodes: Option<usize>,
+    /// The seed of the episodes, or of the samples of --samples-of [default: 0]
+    #[arg(long)]
+    pub(super) seed: Option<u64>,
     /// Measure a fitted model on the data of this file or folder
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
@@ -224,9 +224,9 @@ pub(super) struct EvalArgs {
     /// Measure a classifier on the pictures that another run's conditional GAN makes of each class
     #[arg(long, value_name = "RUN")]
     pub(super) samples_of: Option<PathBuf>,
-    /// The number of these pictures
-    #[arg(long, default_value_t = 1000, value_name = "N")]
-    pub(super) count: usize,
+    /// The number of these pictures [default: 1000]
+    #[arg(long, value_name = "N", requires = "samples_of")]
+    pub(super) count: Option<usize>,
     /// Write a fitted model's pictures, a confusion matrix for instance, as PNG files into this folder
     #[arg(long, value_name = "DIR")]
     pub(super) pictures: Option<PathBuf>,

@@ -12,7 +12,8 @@ use crate::run::RunFolder;
 use crate::training::{Trained, evaluate};
 
 pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode> {
-    if args.episodes == 0 {
+    let (episodes, seed) = (args.episodes.unwrap_or(100), args.seed.unwrap_or(0));
+    if episodes == 0 {
         bail!("--episodes 0: give at least 1");
     }
     let folder = RunFolder::open(&args.run)?;
@@ -30,12 +31,12 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
     }
     let Trained { mut policy, factory, config, source } = Trained::open(&folder, registries, args.last)?;
     let mode = if args.stochastic { ActMode::Explore } else { ActMode::Exploit };
-    let result = evaluate(policy.as_mut(), &factory, args.episodes, mode, args.seed)?;
+    let result = evaluate(policy.as_mut(), &factory, episodes, mode, seed)?;
     if args.json {
         let summary = serde_json::json!({
             "run": folder.path(),
             "weights": source,
-            "episodes": args.episodes,
+            "episodes": episodes,
             "mean_return": result.mean(),
             "std_return": result.deviation(),
             "mean_length": result.mean_length(),
@@ -44,7 +45,7 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
         say!("{summary}");
     } else {
         let (mean, deviation, length) = (result.mean(), result.deviation(), result.mean_length());
-        say!("{} episodes of {} with {}", args.episodes, config.environment, source.display());
+        say!("{episodes} episodes of {} with {}", config.environment, source.display());
         say!("return {mean:.2} +- {deviation:.2}, length {length:.1}");
     }
     Ok(ExitCode::SUCCESS)

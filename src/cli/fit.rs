@@ -71,7 +71,16 @@ pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs)
     if args.samples_of.is_some() && (args.data.is_some() || !args.sets.is_empty()) {
         bail!("--samples-of measures on pictures that are made: leave --data and --set out");
     }
-    check_count(args.count)?;
+    let without_effect = [
+        ("--episodes is", args.episodes.is_some()),
+        ("--stochastic is", args.stochastic),
+        ("--seed without --samples-of is", args.seed.is_some() && args.samples_of.is_none()),
+    ];
+    if let Some((what, _)) = without_effect.iter().find(|(_, given)| *given) {
+        bail!("{what} for the training of an agent, and {} is the fit of a model", args.run.display());
+    }
+    let count = args.count.unwrap_or(1000);
+    check_count(count)?;
     let path = args.data.as_ref().map(|path| data_path(path));
     let sets: Vec<_> = path.into_iter().chain(args.sets.iter().cloned()).collect();
     let mut fitted = Fitted::open_on(folder, registries, args.last, &sets)?;
@@ -82,9 +91,9 @@ pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs)
         }
         Some(run) => {
             let mut maker = Fitted::open(&RunFolder::open(run)?, registries, false)?;
-            let request = SampleRequest { count: args.count, seed: args.seed, ..SampleRequest::default() };
+            let request = SampleRequest { count, seed: args.seed.unwrap_or(0), ..SampleRequest::default() };
             let measured = fitted.judge(&mut maker, &request)?;
-            ("made", run.display().to_string(), args.count, measured)
+            ("made", run.display().to_string(), count, measured)
         }
     };
     if let Some(folder) = &args.pictures {
@@ -126,24 +135,38 @@ fn check_count(count: usize) -> Result<()> {
 
 pub(super) fn sample(registries: &Registries, args: &SampleArgs) -> Result<ExitCode> {
     check_count(args.count)?;
-    if args.length > MOST_TOKENS {
-        bail!("--length {}: give at most {MOST_TOKENS}", args.length);
+    if let Some(length) = args.length.filter(|length| *length > MOST_TOKENS) {
+        bail!("--length {length}: give at most {MOST_TOKENS}");
     }
-    if !(args.temperature > 0.0 && args.temperature.is_finite()) {
-        bail!("--temperature {}: give a number above 0", args.temperature);
+    if let Some(temperature) = args.temperature.filter(|given| !(*given > 0.0 && given.is_finite())) {
+        bail!("--temperature {temperature}: give a number above 0");
     }
     let folder = RunFolder::open(&args.run)?;
     let mut fitted = Fitted::open(&folder, registries, args.last)?;
-    let SampleArgs { count, seed, class, temperature, prompt, length, .. } = args;
+    let SampleArgs { count, seed, class, .. } = *args;
+    let usual = SampleRequest::default();
     let request = SampleRequest {
-        count: *count,
-        seed: *seed,
-        class: *class,
-        temperature: *temperature,
-        prompt: prompt.clone(),
-        length: *length,
+        count,
+        seed,
+        class,
+        temperature: args.temperature.unwrap_or(usual.temperature),
+        prompt: args.prompt.clone().unwrap_or(usual.prompt),
+        length: args.length.unwrap_or(usual.length),
     };
-    match fitted.task.samples(&request)? {
+    let samples = fitted.task.samples(&request)?;
+    let of_texts = [
+        ("--temperature", args.temperature.is_some()),
+        ("--prompt", args.prompt.is_some()),
+        ("--length", args.length.is_some()),
+    ];
+    let (kind, others): (_, &[_]) = match &samples {
+        Samples::Pictures(_) => ("pictures", &of_texts),
+        Samples::Texts(_) => ("texts", &[("--class", class.is_some()), ("--out", args.out.is_some())]),
+    };
+    if let Some((flag, _)) = others.iter().find(|(_, given)| *given) {
+        bail!("{flag} does nothing here: the samples of {} are {kind}", args.run.display());
+    }
+    match samples {
         Samples::Pictures(pictures) => write(&pictures.sheet(), args)?,
         Samples::Texts(texts) if args.json => {
             say!("{}", serde_json::json!({ "run": folder.path(), "weights": fitted.source, "texts": texts }));
@@ -154,7 +177,7 @@ pub(super) fn sample(registries: &Registries, args: &SampleArgs) -> Result<ExitC
 }
 
 fn write(picture: &Picture, args: &SampleArgs) -> Result<()> {
-    let out = &args.out;
+    let out = args.out.as_deref().unwrap_or(Path::new("samples.png"));
     if out.extension().is_none_or(|extension| extension != "png") {
         bail!("--out {}: the samples are a PNG, give a name that ends in .png", out.display());
     }

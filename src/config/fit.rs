@@ -105,6 +105,9 @@ pub struct DataConfig {
     /// Draw samples of each class equally often.
     #[serde(default)]
     pub balanced: bool,
+    /// Leave out the last batch of an epoch where it is smaller than the others.
+    #[serde(default)]
+    pub drop_last: bool,
     /// Give inputs the mean 0 and the deviation 1, by the statistics of the training samples.
     #[serde(default = "yes")]
     pub normalize: bool,

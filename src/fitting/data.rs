@@ -100,6 +100,7 @@ impl FitData {
             batch_size: config.data.batch_size,
             threads: config.data.loader_threads,
             balanced: config.data.balanced,
+            drop_last: config.data.drop_last,
             ..LoaderConfig::default()
         };
         let seed = derive_seed(config.seed, "loader", 0);

@@ -112,7 +112,7 @@ impl Fitted {
         };
         let count = rows.len();
         let mut pass = self.data.once(rows, &self.config)?;
-        Ok((name, count, self.task.measure(&mut Measuring(&mut pass))?))
+        Ok((name, count, self.measured(&mut pass)?))
     }
 
     /// Measures the model on all samples of a data set of the program's own, whose inputs and targets are as
@@ -122,7 +122,18 @@ impl Fitted {
     /// When the samples are of another kind.
     pub fn measure(&mut self, dataset: Arc<dyn Dataset>) -> Result<Measured> {
         let mut pass = self.data.pass_over(dataset)?;
-        Ok(self.task.measure(&mut Measuring(&mut pass))?)
+        self.measured(&mut pass)
+    }
+
+    fn measured(&mut self, pass: &mut Pass) -> Result<Measured> {
+        let measured = self.task.measure(&mut Measuring(pass))?;
+        match measured.metrics.iter().find(|(name, value)| *name == "loss" && !value.is_finite()) {
+            Some((_, loss)) => bail!(
+                "the loss of these samples is {loss}: the weights in {} are damaged, or an input is far from all that the                  model has learned from",
+                self.source.display()
+            ),
+            None => Ok(measured),
+        }
     }
 
     /// The outputs for inputs as those of the fit's data ([`Task::predict`]), one after the other. `inputs`

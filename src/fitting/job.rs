@@ -123,9 +123,18 @@ impl Fit {
         let epoch = self.epochs(updates);
         self.task
             .learn(&self.batches, progress)
-            .with_context(|| format!("update {}, epoch {epoch:.2}", updates + 1))?;
+            .with_context(|| format!("update {}, epoch {epoch:.2}{}", updates + 1, self.lone_sample()))?;
         self.batches.drain(..).for_each(|batch| self.training.give_back(batch));
         Ok(())
+    }
+
+    /// A word on a batch of one sample among larger ones, which some layers cannot learn from.
+    fn lone_sample(&self) -> &'static str {
+        let alone = self.batches.iter().any(|batch| batch.rows == 1);
+        match alone && self.config.data.batch_size > 1 {
+            true => ", a batch of one sample, which --set data.drop_last=true leaves out",
+            false => "",
+        }
     }
 
     /// The mean loss since the last call.

@@ -80,12 +80,12 @@ impl Status for FitStatus {
 
     fn text(&self) -> String {
         format!(
-            "loss {}  {} {} (best {})  {:.0} samples/s",
+            "loss {}  {:.0} samples/s  {} {} (best {})",
             shown(self.loss, 4),
+            self.samples_per_second,
             self.metric,
             shown(self.validation, 4),
             shown(self.best, 4),
-            self.samples_per_second
         )
     }
 

@@ -40,17 +40,18 @@ pub struct Part {
     pub per_second: f64,
 }
 
-/// The words beside the bar of the part that is under way, or of the whole run where it has no parts.
+/// The words beside the bar of the part that is under way, or of the whole run where it has no parts. A narrow
+/// terminal cuts the end.
 fn line(status: &dyn Status) -> String {
     let left = time_left(status.done(), status.total(), status.per_second());
     match status.part() {
         Some(Part { name, unit, done, total, per_second }) => {
             let of_part = time_left(done, total, per_second);
-            format!("{name}  {done}/{total} {unit}  {}  {of_part} left of {left}", status.text())
+            format!("{name}  {done}/{total} {unit}  {of_part} left of {left}  {}", status.text())
         }
         None => {
             let (done, total, unit) = (status.done(), status.total(), status.unit());
-            format!("{done}/{total} {unit}  {}  {left} left", status.text())
+            format!("{done}/{total} {unit}  {left} left  {}", status.text())
         }
     }
 }
@@ -147,7 +148,7 @@ impl Terminal {
         if live {
             bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         }
-        let style = ProgressStyle::with_template("{bar:24.green} {wide_msg}");
+        let style = ProgressStyle::with_template("{bar:10.green} {wide_msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self { bar, live, printed: Instant::now() }
     }
@@ -233,9 +234,9 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_the_run_and_its_part_are() {
-        assert_eq!(line(&Half(None)), "50/100 steps  loss 0.5  1:40 left");
+        assert_eq!(line(&Half(None)), "50/100 steps  1:40 left  loss 0.5");
         let part = Part { name: "epoch 3/4".into(), unit: "batches", done: 20, total: 25, per_second: 0.5 };
-        assert_eq!(line(&Half(Some(part))), "epoch 3/4  20/25 batches  loss 0.5  0:10 left of 1:40");
+        assert_eq!(line(&Half(Some(part))), "epoch 3/4  20/25 batches  0:10 left of 1:40  loss 0.5");
     }
 
     #[test]

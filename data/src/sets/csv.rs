@@ -70,6 +70,15 @@ impl Csv {
             return Err(DataError::format(path, "there is no row of data"));
         }
         surveys.iter_mut().for_each(Survey::finish);
+        if let (Kind::Auto, [column]) = (config.kind, roles.targets.as_slice())
+            && let Some((text, line)) = surveys[*column].slip()
+        {
+            let message = format!(
+                "`{text}` is no number, and nearly all others of the column are: correct it, or say what the column has, \
+                 `kind = \"class\"`"
+            );
+            return Err(cell_error(path, *line, &roles.names[*column], &message));
+        }
         let kind = config.kind.decided(&roles.targets, &surveys);
         let target = target_of(path, &roles, kind, &surveys)?;
         let mut width = 0usize;

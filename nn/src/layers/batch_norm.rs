@@ -101,7 +101,8 @@ impl BatchNorm {
         if pass.is_training() && rows < 2 {
             return Err(NnError::Shape(format!(
                 "the batch norm `{}` has {rows} number for each channel in training, and one number has no \
-                 variance: give batches of at least two samples, or use layer norm",
+                 variance: give batches of at least two samples, the last of an epoch too (leave it out if it is smaller), or use \
+                 layer norm",
                 self.name
             )));
         }

@@ -203,6 +203,11 @@ impl Model for Autoencoder {
                     .into(),
             ));
         }
+        if request.class.is_some() {
+            let message =
+                "an autoencoder does not know classes: leave the class out, or fit a conditional GAN";
+            return Err(TaskError::Unsupported(message.into()));
+        }
         if !self.is_image() {
             return Err(TaskError::Unsupported("the samples are no pictures: they cannot be drawn".into()));
         }

@@ -10,6 +10,9 @@ pub(super) const MOST_VALUES: usize = 10_000;
 pub(super) struct Survey {
     /// The first cell that is no number, and its line.
     text: Option<(String, u64)>,
+    /// Cells that are numbers, and cells that are none.
+    numbers: usize,
+    texts: usize,
     whole: bool,
     /// The different cells and the places of their values; nothing where they are not needed, or too many.
     cells: Option<BTreeMap<String, usize>>,
@@ -32,7 +35,14 @@ pub(super) fn number(cell: &str) -> Result<f32, String> {
 impl Survey {
     /// An empty column; `keep` keeps its different values.
     pub fn new(keep: bool) -> Self {
-        Self { text: None, whole: true, cells: keep.then(BTreeMap::new), values: Vec::new() }
+        Self {
+            text: None,
+            numbers: 0,
+            texts: 0,
+            whole: true,
+            cells: keep.then(BTreeMap::new),
+            values: Vec::new(),
+        }
     }
 
     /// Looks at one more cell. A missing value is an error.
@@ -41,8 +51,12 @@ impl Survey {
             return Err("the value is missing: fill it in, or take the row out".into());
         }
         match cell.parse::<f32>() {
-            Ok(_) => self.whole &= number(cell)?.fract() == 0.0,
+            Ok(_) => {
+                self.numbers += 1;
+                self.whole &= number(cell)?.fract() == 0.0;
+            }
             Err(_) => {
+                self.texts += 1;
                 self.text.get_or_insert_with(|| (cell.to_string(), line));
             }
         }
@@ -84,6 +98,11 @@ impl Survey {
     /// The first text of the column and its line, if it has any.
     pub fn text(&self) -> Option<&(String, u64)> {
         self.text.as_ref()
+    }
+
+    /// The text and its line that looks like a slip: nine cells in ten of the column are numbers.
+    pub fn slip(&self) -> Option<&(String, u64)> {
+        self.text.as_ref().filter(|_| self.numbers >= 9 * self.texts)
     }
 
     /// True if a cell is no number.

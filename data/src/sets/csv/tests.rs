@@ -85,6 +85,9 @@ fn what_is_wrong_is_named_with_its_line_and_column() {
     assert!(error("", "").contains("no row"));
     assert!(error("a,b\n", "").contains("no row"));
     assert!(error("a\n1\n2\n", "").contains("0 numbers"));
+    let slip = format!("a,b\n{}3,1.o\n", "1,0.5\n2,1.5\n".repeat(5));
+    assert!(error(&slip, "").contains("line 12, column `b`: `1.o` is no number"), "{}", error(&slip, ""));
+    assert!(parse(&slip, "kind = \"class\"").is_ok());
     assert!(error(FLOWERS, "target = \"kin\"").contains("did you mean `kind`?"));
     assert!(error(FLOWERS, "ignore = [\"kind\"]\ntarget = \"kind\"").contains("`ignore`"));
     assert!(error(FLOWERS, "target = [\"long\", \"wide\"]\nkind = \"class\"").contains("2 targets"));
