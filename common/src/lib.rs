@@ -4,8 +4,10 @@
 //!   seed.
 //! * [`did_you_mean`]: the nearest right name, for the end of an error message.
 //! * [`tables`]: tables of settings, merged and read with the path of a wrong key.
+//! * [`files`]: files of others, opened where they are plain ones alone.
 //! * [`optional`]: settings that are a number or the word "off".
 
+pub mod files;
 pub mod optional;
 mod rng;
 mod suggest;

@@ -11,7 +11,9 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use half::{bf16, f16};
+use pavlov_common::files::open_plain;
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorInfo, View};
+use sha2::{Digest, Sha256};
 
 use crate::{Array, ArrayKind, NnError, StateDict};
 
@@ -44,16 +46,49 @@ impl View for &Array<'_> {
 /// # Errors
 /// [`NnError::Io`] when the file cannot be written; what stood there before is then untouched.
 pub fn write(path: &Path, state: &StateDict<'_>) -> Result<(), NnError> {
-    let metadata = HashMap::from([("format".to_string(), "pt".to_string())]);
+    write_with(path, state, HashMap::new())
+}
+
+/// The entry of a file's metadata that has the sum of its arrays.
+const SUM: &str = "sha256";
+
+/// The same with a checksum of all arrays in the file's metadata, against which [`read`] checks them.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_sealed(path: &Path, state: &StateDict<'_>) -> Result<(), NnError> {
+    write_with(path, state, HashMap::from([(SUM.to_string(), sum(state))]))
+}
+
+fn write_with(
+    path: &Path,
+    state: &StateDict<'_>,
+    mut metadata: HashMap<String, String>,
+) -> Result<(), NnError> {
+    metadata.insert("format".into(), "pt".into());
     let whole = |source| NnError::Io { path: path.display().to_string(), source };
     write_atomically(path, |beside| {
+        // The library makes a file that nobody else may read; ours are as the user's mask has it.
+        let permissions = File::create(beside)?.metadata()?.permissions();
         let arrays = state.arrays.iter().map(|(name, array)| (name.as_str(), array));
         safetensors::serialize_to_file(arrays, Some(metadata), beside).map_err(|error| match error {
             SafeTensorError::IoError(error) => error,
             other => io::Error::other(other),
-        })
+        })?;
+        fs::set_permissions(beside, permissions)
     })
     .map_err(whole)
+}
+
+/// The SHA-256 sum of all arrays with their names, types and shapes, in hexadecimal digits.
+fn sum(state: &StateDict<'_>) -> String {
+    let mut hasher = Sha256::new();
+    for (name, array) in &state.arrays {
+        // A text that no other names and shapes give.
+        hasher.update(format!("{name:?} {:?} {:?} {}\n", array.kind, array.shape, array.data.len()));
+        hasher.update(&array.data);
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The largest header that is read, in bytes, as in the safetensors library.
@@ -64,11 +99,11 @@ const MAX_HEADER_LEN: u64 = 100_000_000;
 ///
 /// # Errors
 /// [`NnError::Io`] when the file cannot be read, [`NnError::State`] when it is no whole safetensors file or
-/// holds a type of number that the network core does not use.
+/// holds a type of number that the network core does not use, or its checksum, if it has one, is another.
 pub fn read(path: &Path) -> Result<StateDict<'static>, NnError> {
     let unreadable = |source| NnError::Io { path: path.display().to_string(), source };
     let damaged = |what: String| NnError::State(format!("{}: {what}", path.display()));
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open_plain(path).map_err(unreadable)?;
     let file_len = file.metadata().map_err(unreadable)?.len();
     let mut file = BufReader::new(file);
     let header = read_header(&mut file, file_len).map_err(|error| match error {
@@ -85,6 +120,12 @@ pub fn read(path: &Path) -> Result<StateDict<'static>, NnError> {
         };
         let data = read_array(&mut file, info).map_err(unreadable)?;
         state.arrays.insert(name, Array { kind, shape: info.shape.clone(), data: data.into() });
+    }
+    let sealed = header.metadata().as_ref().and_then(|metadata| metadata.get(SUM));
+    if sealed.is_some_and(|sealed| *sealed != sum(&state)) {
+        return Err(damaged(
+            "its numbers are damaged (their checksum is another): restore it from a copy".into(),
+        ));
     }
     Ok(state)
 }
@@ -184,6 +225,42 @@ mod tests {
         write(&path, &state).unwrap();
         assert_eq!(read(&path).unwrap(), state);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn every_flipped_bit_of_a_sealed_file_is_seen_or_changes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.safetensors");
+        let mut state = StateDict::new();
+        state.put_slice("a.weight", &[2, 3], &[1.0f32, 2.0, 3.0, 4.0, 5.0, -0.0]);
+        state.put_slice("b", &[4], &[7u8; 4]);
+        write_sealed(&path, &state).unwrap();
+        assert_eq!(read(&path).unwrap(), state);
+        let whole = fs::read(&path).unwrap();
+        let mut seen = 0;
+        for bit in 0..8 * whole.len() {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            fs::write(&path, &damaged).unwrap();
+            match read(&path) {
+                // In what the format says of itself, `pt`, say.
+                Ok(read) => assert_eq!(read, state, "bit {bit}"),
+                Err(_) => seen += 1,
+            }
+        }
+        assert!(seen > 7 * whole.len(), "{seen} of {}", 8 * whole.len());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_has_the_mode_of_any_other() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("w.safetensors"), folder.path().join("other"));
+        write(&path, &StateDict::new()).unwrap();
+        fs::write(&other, "x").unwrap();
+        let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode(&path), mode(&other));
     }
 
     #[test]

@@ -192,6 +192,9 @@ pub(super) struct SampleArgs {
     /// Print JSON on the standard output, for scripts
     #[arg(long)]
     pub(super) json: bool,
+    /// Open a run whose configuration runs programs of its own (`gym:module:Id`, a `python` of its own)
+    #[arg(long)]
+    pub(super) trust: bool,
 }
 
 #[derive(Debug, Args)]
@@ -203,6 +206,9 @@ pub(super) struct ResumeArgs {
     pub(super) checkpoint: Option<PathBuf>,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+    /// Open a run whose configuration runs programs of its own (`gym:module:Id`, a `python` of its own)
+    #[arg(long)]
+    pub(super) trust: bool,
 }
 
 #[derive(Debug, Args)]
@@ -239,6 +245,9 @@ pub(super) struct EvalArgs {
     /// Print JSON on the standard output, for scripts
     #[arg(long)]
     pub(super) json: bool,
+    /// Open a run whose configuration runs programs of its own (`gym:module:Id`, a `python` of its own)
+    #[arg(long)]
+    pub(super) trust: bool,
 }
 
 #[derive(Debug, Args)]
@@ -273,6 +282,9 @@ pub(super) struct PlayArgs {
     /// Stop the GIF after this many pictures
     #[arg(long, value_name = "N")]
     pub(super) max_frames: Option<usize>,
+    /// Open a run whose configuration runs programs of its own (`gym:module:Id`, a `python` of its own)
+    #[arg(long)]
+    pub(super) trust: bool,
 }
 
 #[derive(Debug, Args)]

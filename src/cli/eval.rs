@@ -17,7 +17,9 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
         bail!("--episodes 0: give at least 1");
     }
     let folder = RunFolder::open(&args.run)?;
-    if let AnyConfig::Fit(_) = folder.any_config(registries)? {
+    let config = folder.any_config(registries)?;
+    super::trust::check(&config, &args.run, args.trust)?;
+    if let AnyConfig::Fit(_) = config {
         return super::fit::eval(registries, &folder, args);
     }
     let of_fits = [

@@ -90,7 +90,9 @@ pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs)
             (part, fitted.config.data.name.clone(), count, measured)
         }
         Some(run) => {
-            let mut maker = Fitted::open(&RunFolder::open(run)?, registries, false)?;
+            let made_by = RunFolder::open(run)?;
+            super::trust::check(&made_by.any_config(registries)?, run, args.trust)?;
+            let mut maker = Fitted::open(&made_by, registries, false)?;
             let request = SampleRequest { count, seed: args.seed.unwrap_or(0), ..SampleRequest::default() };
             let measured = fitted.judge(&mut maker, &request)?;
             ("made", run.display().to_string(), count, measured)
@@ -142,6 +144,7 @@ pub(super) fn sample(registries: &Registries, args: &SampleArgs) -> Result<ExitC
         bail!("--temperature {temperature}: give a number above 0");
     }
     let folder = RunFolder::open(&args.run)?;
+    super::trust::check(&folder.any_config(registries)?, &args.run, args.trust)?;
     let mut fitted = Fitted::open(&folder, registries, args.last)?;
     let SampleArgs { count, seed, class, .. } = *args;
     let usual = SampleRequest::default();

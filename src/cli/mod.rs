@@ -10,6 +10,7 @@ mod play;
 mod plot;
 mod say;
 mod train;
+mod trust;
 
 use std::process::ExitCode;
 

@@ -77,6 +77,7 @@ fn player(registries: &Registries, args: &PlayArgs) -> Result<Player> {
             bail!("--option is for an environment; a run has its own: leave it out");
         }
         let folder = RunFolder::open(Path::new(&args.what))?;
+        super::trust::check(&folder.any_config(registries)?, folder.path(), args.trust)?;
         let Trained { policy, factory, config, .. } = Trained::open(&folder, registries, args.last)?;
         let title = format!("{} on {}", config.agent, config.environment);
         return Ok(Player { policy, factory, title });

@@ -11,7 +11,7 @@ use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::say::say;
 use crate::config::{AnyConfig, ConfigFile, Overrides, Registries, RunConfig};
 use crate::fitting::Fit;
-use crate::run::{Checkpoint, Json, Outcome, Progress, Quiet, RunFolder, Session, StopReason, Terminal};
+use crate::run::{Json, Outcome, Progress, Quiet, RunFolder, Session, StopReason, Terminal};
 use crate::training::Training;
 
 /// The configuration file that was given, read.
@@ -58,11 +58,15 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
 pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitCode> {
     let folder = RunFolder::open(&args.run)?;
     let config = folder.any_config(registries)?;
+    super::trust::check(&config, folder.path(), args.trust)?;
     let checkpoints = folder.checkpoints();
-    checkpoints.clean()?;
+    {
+        let _lock = folder.lock()?;
+        folder.sweep()?;
+    }
     let list = checkpoints.list()?;
     let checkpoint = match &args.checkpoint {
-        Some(path) => Checkpoint { path: path.clone(), step: 0 },
+        Some(path) => checkpoints.named(path)?,
         None => match list.last() {
             Some(latest) => latest.clone(),
             None => bail!(

@@ -11,10 +11,10 @@ mod presets;
 mod pretrained;
 mod tables;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use pavlov_agents::{AgentRegistry, NetworkRegistry};
+use pavlov_common::files::read_text;
 use pavlov_common::optional;
 use pavlov_common::tables::merge_tables;
 use pavlov_data::{DataError, DatasetRegistry, DatasetSpec};
@@ -25,6 +25,9 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 use crate::run::{Origin, Settings};
+
+/// The most bytes of a configuration's file.
+const MOST_BYTES: u64 = 4 << 20;
 
 pub use actors::{ActorConfig, ActorMode, InferenceMode};
 pub use error::ConfigError;
@@ -259,7 +262,7 @@ impl AnyConfig {
     pub fn read(registries: &Registries, path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let file = |message: String| ConfigError::File { name: name.clone(), message };
-        let text = fs::read_to_string(path).map_err(|error| file(error.to_string()))?;
+        let text = read_text(path, MOST_BYTES).map_err(|error| file(error.to_string()))?;
         let table: Table = text.parse().map_err(|error| file(format!("not valid TOML: {error}")))?;
         let config = match table.contains_key("task") {
             true => FitConfig::from_table(registries, table).map(|config| Self::Fit(Box::new(config))),

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use pavlov_common::files::{check_own_file, open_plain};
 use pavlov_nn::weights::write_atomically;
 
 use super::append::AppendFile;
@@ -23,17 +24,39 @@ pub(super) struct CsvSink {
 }
 
 impl CsvSink {
-    /// A file without rows (`None`); or, to resume, the rows up to this step (`Some(None)` keeps none).
-    pub(super) fn open(path: &Path, column: &str, resume: Option<Option<u64>>) -> io::Result<Self> {
-        let (columns, rows) = match resume {
-            Some(last) if path.exists() => {
-                let (columns, rows) = read(path)?;
-                let kept = |row: &Row| last.is_some_and(|last| row.step <= last);
-                (columns, rows.into_iter().filter(kept).collect())
+    /// A file without rows.
+    pub(super) fn new(path: &Path, column: &str) -> io::Result<Self> {
+        Self::of(path, vec![column.to_string()], &[])
+    }
+
+    /// The rows up to this step, of none where there is no step. Where the file is gone or damaged, what can be
+    /// read of it, and a word on that; a damaged file is kept under another name.
+    pub(super) fn resume(path: &Path, column: &str, last: Option<u64>) -> io::Result<(Self, Option<String>)> {
+        check_own_file(path)?;
+        let shown = path.display();
+        let (columns, mut rows, warning) = match read(path) {
+            Ok((columns, rows)) => (columns, rows, None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let warning = last.map(|_| format!("{shown} is gone: it begins anew"));
+                (vec![column.to_string()], Vec::new(), warning)
             }
-            _ => (vec![column.to_string()], Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let aside = path.with_extension("csv.damaged");
+                fs::copy(path, &aside)?;
+                let (columns, rows) = readable(path, column)?;
+                let kept = format!("{} of its rows can be read and are kept", rows.len());
+                let warning =
+                    format!("the log is damaged ({error}); {kept}, the file is {} now", aside.display());
+                (columns, rows, Some(warning))
+            }
+            Err(error) => return Err(error),
         };
-        let file = rewrite(path, &columns, &rows)?;
+        rows.retain(|row| last.is_some_and(|last| row.step <= last));
+        Ok((Self::of(path, columns, &rows)?, warning))
+    }
+
+    fn of(path: &Path, columns: Vec<String>, rows: &[Row]) -> io::Result<Self> {
+        let file = rewrite(path, &columns, rows)?;
         Ok(Self { path: path.to_path_buf(), columns, file })
     }
 
@@ -75,28 +98,44 @@ fn line(columns: &[String], row: &Row) -> String {
 pub fn read(path: &Path) -> io::Result<(Vec<String>, Vec<Row>)> {
     let wrong =
         |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
-    let text = fs::read_to_string(path)?;
+    let mut text = String::new();
+    open_plain(path)?.read_to_string(&mut text)?;
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let mut lines = whole.lines();
-    let columns: Vec<String> = lines.next().unwrap_or_default().split(',').map(Into::into).collect();
-    if !STEP_COLUMNS.contains(&columns[0].as_str()) {
-        return Err(wrong("the first column of a log is time/total_timesteps or time/total_updates"));
-    }
-    let rows = lines.map(|line| {
-        let mut row = Row::default();
-        let mut values = BTreeMap::new();
-        for (column, cell) in columns.iter().zip(line.split(',')).filter(|(_, cell)| !cell.is_empty()) {
-            if *column == columns[0] {
-                row.step = cell.parse().map_err(|_| wrong("steps that are no whole number"))?;
-            } else {
-                values.insert(column.clone(), cell.parse().map_err(|_| wrong("a value that is no number"))?);
-            }
-        }
-        row.values = values;
-        Ok(row)
+    let columns = columns(lines.next().unwrap_or_default())
+        .ok_or_else(|| wrong("the first column of a log is time/total_timesteps or time/total_updates"))?;
+    let rows = lines.enumerate().map(|(place, text)| {
+        row(&columns, text).map_err(|what| wrong(&format!("line {}: {what}", place + 2)))
     });
     let rows = rows.collect::<io::Result<Vec<_>>>()?;
     Ok((columns, rows))
+}
+
+/// The columns and rows that can be read of a damaged log.
+fn readable(path: &Path, column: &str) -> io::Result<(Vec<String>, Vec<Row>)> {
+    let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
+    let mut lines = text.lines();
+    let Some(columns) = columns(lines.next().unwrap_or_default()).filter(|columns| columns[0] == column)
+    else {
+        return Ok((vec![column.to_string()], Vec::new()));
+    };
+    let rows = lines.filter_map(|text| row(&columns, text).ok()).collect();
+    Ok((columns, rows))
+}
+
+fn columns(line: &str) -> Option<Vec<String>> {
+    let columns: Vec<String> = line.split(',').map(Into::into).collect();
+    STEP_COLUMNS.contains(&columns[0].as_str()).then_some(columns)
+}
+
+fn row(columns: &[String], line: &str) -> Result<Row, &'static str> {
+    let mut cells = line.split(',');
+    let step = cells.next().and_then(|cell| cell.parse().ok()).ok_or("steps that are no whole number")?;
+    let mut values = BTreeMap::new();
+    for (column, cell) in columns[1..].iter().zip(cells).filter(|(_, cell)| !cell.is_empty()) {
+        values.insert(column.clone(), cell.parse().map_err(|_| "a value that is no number")?);
+    }
+    Ok(Row { step, values })
 }
 
 #[cfg(test)]
@@ -111,17 +150,43 @@ mod tests {
     fn new_tags_add_columns_and_resuming_drops_later_rows() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("progress.csv");
-        let mut sink = CsvSink::open(&path, STEP_COLUMNS[0], None).unwrap();
+        let mut sink = CsvSink::new(&path, STEP_COLUMNS[0]).unwrap();
         let rows =
             [row(1, &[("a", 0.1)]), row(2, &[("a", 1.0 / 3.0), ("b", -2.0)]), row(3, &[("b", 1e-300)])];
         rows.iter().for_each(|row| sink.row(row).unwrap());
         assert_eq!(read(&path).unwrap().1, rows);
         let whole = fs::read(&path).unwrap();
 
-        let mut sink = CsvSink::open(&path, STEP_COLUMNS[0], Some(Some(1))).unwrap();
+        let (mut sink, warning) = CsvSink::resume(&path, STEP_COLUMNS[0], Some(1)).unwrap();
+        assert_eq!(warning, None);
         assert_eq!(read(&path).unwrap().1, rows[..1]);
         rows[1..].iter().for_each(|row| sink.row(row).unwrap());
         assert_eq!(fs::read(&path).unwrap(), whole, "a resumed log equals an uninterrupted one");
+    }
+
+    #[test]
+    fn what_can_be_read_of_a_damaged_log_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("progress.csv");
+        for (text, kept, word) in [
+            ("time/total_timesteps,a\n1,2\njunk\n3,4\n", vec![1, 3], "line 3: steps"),
+            ("time/total_timesteps,a\n1,x\n2,5\n", vec![2], "line 2: a value"),
+            ("\n\n", vec![], "the first column"),
+            ("", vec![], "the first column"),
+        ] {
+            fs::write(&path, text).unwrap();
+            let (_, warning) = CsvSink::resume(&path, STEP_COLUMNS[0], Some(9)).unwrap();
+            let warning = warning.unwrap();
+            assert!(warning.contains(word) && warning.contains("csv.damaged"), "{warning}");
+            let steps: Vec<_> = read(&path).unwrap().1.into_iter().map(|row| row.step).collect();
+            assert_eq!(steps, kept, "{text:?}");
+            assert_eq!(fs::read_to_string(folder.path().join("progress.csv.damaged")).unwrap(), text);
+        }
+        fs::write(&path, [0xff, 0xfe, b'\n']).unwrap();
+        assert!(CsvSink::resume(&path, STEP_COLUMNS[0], Some(9)).unwrap().1.is_some());
+        fs::remove_file(&path).unwrap();
+        let (_, warning) = CsvSink::resume(&path, STEP_COLUMNS[0], Some(9)).unwrap();
+        assert!(warning.unwrap().contains("is gone"));
     }
 
     #[test]

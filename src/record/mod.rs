@@ -38,15 +38,30 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder into `folder`, with a row's step in this column of the CSV: from the start, or from the
-    /// position in a checkpoint. Later entries are cut off, since the resumed run writes them again.
+    /// A recorder into `folder` from the start, with a row's step in this column of the CSV.
     ///
     /// # Errors
-    /// When the files cannot be opened.
-    pub fn open(folder: &Path, column: &str, resume: Option<&Position>) -> io::Result<Self> {
-        let events = TensorBoardSink::open(folder, resume)?;
-        let csv = CsvSink::open(&folder.join("progress.csv"), column, resume.map(|position| position.step))?;
-        let last = resume.and_then(|position| position.step);
+    /// When the files cannot be made.
+    pub fn new(folder: &Path, column: &str) -> io::Result<Self> {
+        let events = TensorBoardSink::new(folder)?;
+        let csv = CsvSink::new(&folder.join("progress.csv"), column)?;
+        Self::of(events, csv, None)
+    }
+
+    /// A recorder that continues from the position in a checkpoint. Later entries are cut off, since the
+    /// resumed run writes them again. A file that is gone, cut off or damaged is begun anew, and what was lost is
+    /// said.
+    ///
+    /// # Errors
+    /// When the files cannot be opened or made, or something else than a file is in their place.
+    pub fn resume(folder: &Path, column: &str, position: &Position) -> io::Result<(Self, Vec<String>)> {
+        let (events, of_events) = TensorBoardSink::resume(folder, position)?;
+        let (csv, of_csv) = CsvSink::resume(&folder.join("progress.csv"), column, position.step)?;
+        let warnings = of_events.into_iter().chain(of_csv).collect();
+        Ok((Self::of(events, csv, position.step)?, warnings))
+    }
+
+    fn of(events: TensorBoardSink, csv: CsvSink, last: Option<u64>) -> io::Result<Self> {
         let (queue, messages) = bounded(QUEUE);
         let thread = std::thread::Builder::new()
             .name("recorder".into())

@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use pavlov_common::files::check_own_file;
 use protobuf::Message;
 use tensorboard_proto::api::{DataType, Experiment, HParamInfo, MetricInfo, MetricName};
 use tensorboard_proto::event::Event;
@@ -24,6 +25,8 @@ use tensorboard_rs::record_writer::RecordWriter;
 use super::append::AppendFile;
 use super::entry::{HyperParameter, Note, Position, Row};
 
+/// The beginning of the names of event files, by which TensorBoard finds them.
+const PREFIX: &str = "events.out.tfevents.";
 /// TensorBoard's number for three channels.
 const RGB: i32 = 3;
 
@@ -34,14 +37,37 @@ pub(super) struct TensorBoardSink {
 }
 
 impl TensorBoardSink {
-    /// A new event file in the folder, or the one that a checkpoint names, cut to the length that it had
-    /// then.
-    pub(super) fn open(folder: &Path, resume: Option<&Position>) -> io::Result<Self> {
-        if let Some(Position { events_file: name, events_bytes, .. }) = resume {
-            let file = AppendFile::open(&folder.join(name), *events_bytes)?;
-            return Ok(Self { name: name.clone(), file });
+    /// The event file that a checkpoint names, cut to the length that it had then; where it is gone or shorter,
+    /// a new one, and a word on that.
+    pub(super) fn resume(folder: &Path, position: &Position) -> io::Result<(Self, Option<String>)> {
+        let Position { events_file: name, events_bytes, .. } = position;
+        // The name comes from a file that anybody may have written: the run's own event files are meant alone.
+        let is_own = |character: char| character.is_ascii_alphanumeric() || "._-".contains(character);
+        if !name.starts_with(PREFIX) || !name.chars().all(is_own) {
+            let message = format!("the checkpoint names {name:?} as event file, which is no name of one");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        let name = format!("events.out.tfevents.{:010}.pavlov.{}", now() as u64, std::process::id());
+        let path = folder.join(name);
+        check_own_file(&path)?;
+        let what = match path.metadata().map(|metadata| metadata.len()) {
+            Ok(len) if len >= *events_bytes => {
+                let file = AppendFile::open(&path, *events_bytes)?;
+                return Ok((Self { name: name.clone(), file }, None));
+            }
+            Ok(_) => "is shorter than its checkpoint says",
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "is gone",
+            Err(error) => return Err(error),
+        };
+        let sink = Self::new(folder)?;
+        let warning = format!("the event file {} {what}: the log goes on in {}", path.display(), sink.name);
+        Ok((sink, Some(warning)))
+    }
+
+    /// A new event file in the folder.
+    pub(super) fn new(folder: &Path) -> io::Result<Self> {
+        let stem = format!("{PREFIX}{:010}.pavlov.{}", now() as u64, std::process::id());
+        let name = (1u32..).map(|number| if number == 1 { stem.clone() } else { format!("{stem}.{number}") });
+        let name = name.into_iter().find(|name| !folder.join(name).exists()).unwrap_or(stem);
         let mut sink = Self { file: AppendFile::open(&folder.join(&name), 0)?, name };
         let mut event = event(0);
         event.set_file_version("brain.Event:2".into());

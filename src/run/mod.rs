@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
+use pavlov_common::files::{check_own_folder, open_plain};
 use pavlov_nn::weights::write_atomically;
 
 pub use checkpoint::{Checkpoint, Checkpoints};
@@ -33,6 +34,7 @@ use crate::config::{AnyConfig, ConfigError, Registries, RunConfig};
 /// The folder for runs, unless the user gives another.
 pub const RUNS: &str = "runs";
 const CONFIG: &str = "config.toml";
+const BEST: &str = "best";
 
 /// The configuration of a run, as its folder needs it.
 pub trait Settings: serde::Serialize {
@@ -127,7 +129,7 @@ impl RunFolder {
 
     /// The weights with the best evaluation so far.
     pub fn best_weights(&self) -> PathBuf {
-        self.path.join("best").join("weights.safetensors")
+        self.path.join(BEST).join("weights.safetensors")
     }
 
     /// The log as CSV.
@@ -142,28 +144,35 @@ impl RunFolder {
     /// When another process works on the run.
     pub(crate) fn lock(&self) -> Result<File> {
         let config = self.path.join(CONFIG);
-        let file = File::open(&config).with_context(|| format!("{} is missing", config.display()))?;
+        let file = open_plain(&config).with_context(|| format!("{} is missing", config.display()))?;
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             bail!("the run in {} is in progress: wait for it, or stop it first", self.path.display());
         }
         Ok(file)
     }
 
-    /// Removes the files that a killed process left half-written under temporary names. They are of no use:
-    /// complete files have been renamed.
+    /// Removes the files that a killed process left half-written under temporary names, and puts a checkpoint
+    /// back that it had taken out of the way. Whole files have been renamed. Only who has locked the run may do
+    /// that.
     ///
     /// # Errors
     /// When a folder cannot be read or a leftover cannot be removed.
     pub fn sweep(&self) -> io::Result<()> {
-        for folder in [self.path.clone(), self.path.join("best"), self.path.join("checkpoints")] {
-            if !folder.exists() {
+        self.checkpoints().clean()?;
+        for folder in [self.path.clone(), self.path.join(BEST)] {
+            if folder != self.path {
+                check_own_folder(&folder)?;
+            }
+            if !folder.is_dir() {
                 continue;
             }
             for entry in fs::read_dir(folder)? {
                 let entry = entry?;
                 let name = entry.file_name();
                 let name = name.to_string_lossy();
-                let whole = !name.ends_with(".part") && !name.starts_with(".part-");
+                // The weights' library begins a file with `.tmp`.
+                let whole =
+                    !name.ends_with(".part") && !name.starts_with(".part-") && !name.starts_with(".tmp");
                 match (whole, entry.file_type()?.is_dir()) {
                     (true, _) => {}
                     (false, true) => fs::remove_dir_all(entry.path())?,
@@ -203,8 +212,12 @@ fn cannot_write(path: &Path) -> String {
 }
 
 fn free_name(origin: &Origin, seed: u64) -> PathBuf {
-    // A colon, as in the ids of Gymnasium's environments, is not portable in a path.
-    let world = origin.on.replace(':', "-");
+    // A colon, as in the ids of Gymnasium's environments, is not portable in a path; `..` would leave the runs.
+    let plain = |part: &str| match part {
+        "" | "." | ".." => "-".to_string(),
+        part => part.replace([':', '\\'], "-"),
+    };
+    let world = origin.on.split('/').map(plain).collect::<Vec<_>>().join("/");
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     let stem = format!("{}-{seed}-{}", origin.name, calendar(seconds));
     let folder = Path::new(RUNS).join(world);
@@ -240,6 +253,21 @@ mod tests {
         assert_eq!(calendar(0), "19700101T000000");
         assert_eq!(calendar(951_782_400), "20000229T000000");
         assert_eq!(calendar(1_767_225_599), "20251231T235959");
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_folder_of_runs() {
+        for (on, world) in [
+            ("../x", "-/x"),
+            ("/etc/x", "-/etc/x"),
+            ("gym:../../x", "gym-../-/x"),
+            ("MinAtar/Breakout-v1", "MinAtar/Breakout-v1"),
+            ("a/./b", "a/-/b"),
+        ] {
+            let origin = Origin { kind: "agent".into(), name: "dqn".into(), on: on.into() };
+            let path = free_name(&origin, 7);
+            assert_eq!(path.parent().unwrap(), Path::new(RUNS).join(world), "{on}");
+        }
     }
 
     #[test]

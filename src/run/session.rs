@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
+use pavlov_common::files::check_own_folder;
 use pavlov_nn::{StateDict, generator_state, set_generator_state, weights};
 use serde::Serialize;
 use tch::Device;
@@ -13,7 +14,7 @@ use super::job::{Job, Plan};
 use super::log::Log;
 use super::notes;
 use super::progress::Progress;
-use super::{Checkpoint, RunFolder};
+use super::{Checkpoint, Checkpoints, RunFolder};
 use crate::record::{Recorder, Row};
 
 /// The state of a GPU's generator in a checkpoint.
@@ -57,8 +58,9 @@ pub struct Session {
     folder: RunFolder,
     clock: Clock,
     recorder: Recorder,
-    /// A message for the user, for the start of the work.
-    warning: Option<String>,
+    checkpoints: Checkpoints,
+    /// Messages for the user, for the start of the work.
+    warnings: Vec<String>,
     /// Held while the session lives.
     _lock: File,
 }
@@ -72,16 +74,26 @@ impl Session {
         let lock = folder.lock()?;
         let plan = job.plan();
         let recorder =
-            Recorder::open(folder.path(), plan.unit.column(), None).with_context(|| cannot_log(&folder))?;
+            Recorder::new(folder.path(), plan.unit.column()).with_context(|| cannot_log(&folder))?;
+        let checkpoints = folder.checkpoints();
         let clock = Clock::new(job.origin());
-        let mut session =
-            Self { job: Box::new(job), plan, folder, clock, recorder, warning: None, _lock: lock };
+        let mut session = Self {
+            job: Box::new(job),
+            plan,
+            folder,
+            clock,
+            recorder,
+            checkpoints,
+            warnings: Vec::new(),
+            _lock: lock,
+        };
         session.job.start()?;
         notes::describe(&session.job.describe()?, &session.recorder);
         Ok(session)
     }
 
-    /// The run in `folder`, continued from `checkpoint`.
+    /// The run in `folder`, continued from `checkpoint`. Later checkpoints are set aside; a log that cannot be
+    /// continued is begun anew.
     ///
     /// # Errors
     /// When the checkpoint is damaged, or belongs to another run. Nothing on the disk is changed then.
@@ -93,17 +105,27 @@ impl Session {
             view.value("session").context("the checkpoint was not written by this version of the program")?;
         clock.check_origin(&job.origin())?;
         let lock = folder.lock()?;
-        folder.sweep().with_context(|| cannot_log(&folder))?;
-        let recorder = Recorder::open(folder.path(), plan.unit.column(), Some(&clock.log))
-            .with_context(|| cannot_log(&folder))?;
         let mut job: Box<dyn Job> = Box::new(job);
         set_generator_state(Device::Cpu, &view.tensor("generator")?)?;
         if view.has_array(DEVICE_GENERATOR) && job.device().is_cuda() {
             set_generator_state(job.device(), &view.tensor(DEVICE_GENERATOR)?)?;
         }
-        let warning = job.load_state(&view, clock.done)?;
+        let mut warnings = Vec::from_iter(job.load_state(&view, clock.done)?);
+        folder.sweep().with_context(|| cannot_log(&folder))?;
+        let (recorder, of_log) = Recorder::resume(folder.path(), plan.unit.column(), &clock.log)
+            .with_context(|| cannot_log(&folder))?;
+        warnings.extend(of_log);
+        let checkpoints = folder.checkpoints();
+        let aside =
+            checkpoints.set_aside_after(checkpoint).context("later checkpoints cannot be set aside")?;
+        if let Some(first) = aside.first() {
+            let (count, first) = (aside.len(), first.display());
+            warnings.push(format!(
+                "later checkpoints were set aside, {count} from {first} on: remove what you do not need"
+            ));
+        }
         clock.go_on();
-        Ok(Self { job, plan, folder, clock, recorder, warning, _lock: lock })
+        Ok(Self { job, plan, folder, clock, recorder, checkpoints, warnings, _lock: lock })
     }
 
     /// The run's folder.
@@ -117,9 +139,7 @@ impl Session {
     /// # Errors
     /// When the job fails or a checkpoint cannot be written. The checkpoints before it stay.
     pub fn run(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Outcome> {
-        if let Some(warning) = self.warning.take() {
-            progress.warn(&warning);
-        }
+        self.warnings.drain(..).for_each(|warning| progress.warn(&warning));
         let reason = loop {
             if self.clock.done >= self.plan.total {
                 break StopReason::Completed;
@@ -204,9 +224,10 @@ impl Session {
         if !metric.is_nan() && self.clock.best_evaluation.is_none_or(better) {
             self.clock.best_evaluation = Some(metric);
             let path = self.folder.best_weights();
-            let written = path.parent().map_or(Ok(()), fs::create_dir_all);
+            let folder = path.parent().unwrap_or(&path);
+            let written = check_own_folder(folder).and_then(|()| fs::create_dir_all(folder));
             written.with_context(|| format!("{} cannot be written", path.display()))?;
-            weights::write(&path, &self.job.weights()?)
+            weights::write_sealed(&path, &self.job.weights()?)
                 .context("the best weights so far could not be written")?;
         }
         Ok(())
@@ -225,7 +246,7 @@ impl Session {
         }
         state.put_value("session", &self.clock.after(self.clock.seconds()))?;
         self.job.put_state(&mut state)?;
-        self.folder.checkpoints().write(self.clock.done, &state, self.plan.keep_last)?;
+        self.checkpoints.write(self.clock.done, &state, self.plan.keep_last)?;
         Ok(())
     }
 }
