@@ -180,8 +180,11 @@ fn a_checkpoint_of_another_environment_is_refused() {
     assert!(place.train_small("run", &[]).success);
     let other = [&["train", "dqn", "CartPole-v0", "--run-dir", "other"], SMALL].concat();
     assert!(place.pavlov(&other).success);
-    let said = place.pavlov(&["resume", "run", "--checkpoint", "other/checkpoints/step-000000003000"]);
+    let foreign = place.path("run/checkpoints/step-000000009000");
+    fs::rename(place.path("other/checkpoints/step-000000003000"), &foreign).expect("a checkpoint");
+    let said = place.pavlov(&["resume", "run"]);
     assert!(!said.success && said.err.contains("dqn on CartPole-v0"), "{}", said.err);
+    fs::remove_dir_all(&foreign).expect("a checkpoint");
     let text = fs::read_to_string(place.path("run/config.toml")).expect("a configuration");
     fs::write(place.path("run/config.toml"), text.replace("16", "24")).expect("a change");
     let said = place.pavlov(&["resume", "run"]);

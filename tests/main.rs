@@ -17,5 +17,6 @@ mod probes_on_policy;
 mod pytorch;
 mod reproducible;
 mod resume;
+mod strangers;
 mod tensorboard;
 mod transfer;
