@@ -102,5 +102,5 @@ fn numbers_that_would_change_with_their_type_are_refused() {
 fn a_mask_in_petting_zoos_way_is_a_mask() {
     let env = make(&world("Masked"), "").unwrap();
     let space = env.observation_space().to_string();
-    assert_eq!(space, "Dict(observation: Box(0, 1, [1], f32), action_mask: MultiBinary(5))");
+    assert_eq!(space, "Dict(action_mask: MultiBinary(5), observation: Box(0, 1, [1], f32))");
 }

@@ -32,6 +32,8 @@ pub(crate) struct BatchVectorEnv<D, const STATE: usize, const OBS: usize> {
     checker: Checker,
     buffers: Buffers,
     autoreset: Autoreset,
+    /// True for an environment whose episode goes on from a saved state: its steps are not known.
+    resumed: Vec<bool>,
     /// The number of steps after which an episode is truncated.
     limit: Option<u32>,
     rows: Rows<STATE>,
@@ -96,6 +98,7 @@ impl<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize> BatchVectorE
         Ok(Self {
             arch: Arch::new(),
             equations,
+            resumed: vec![false; options.num_envs],
             checker: Checker::new(&observations, &actions)?,
             buffers: Buffers::new(&observations, options.num_envs),
             observations,
@@ -110,6 +113,7 @@ impl<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize> BatchVectorE
 
     /// Starts a new episode in one row.
     fn begin(&mut self, row: usize, mut observation: ObsMut<'_>) -> Result<(), EnvError> {
+        self.resumed[row] = false;
         let state = self.equations.start(&mut self.rows.rngs[row]);
         self.rows.set_state(row, state);
         self.rows.steps[row] = 0;
@@ -172,7 +176,8 @@ impl<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize> BatchVectorE
             let step = Step { reward, end: out.ends[row], raw_reward, raw_end: out.raw_ends[row] };
             let checked = self.checker.check(out.observations.row(row), step.end.is_over());
             let checked = checked.and_then(|()| self.checker.check_rewards(&step));
-            checked.map_err(|error| (row, in_step(Some(self.rows.steps[row].into()), error)))
+            let number = (!self.resumed[row]).then_some(self.rows.steps[row].into());
+            checked.map_err(|error| (row, in_step(number, error)))
         })
     }
 }
@@ -269,6 +274,7 @@ where
         let states = read_states(state, self.buffers.rows)?;
         self.broken = true;
         saved::load(&states, self.limit.is_some(), &mut self.rows)?;
+        self.resumed.fill(true);
         (self.broken, self.ready) = (false, false);
         Ok(())
     }
