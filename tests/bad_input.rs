@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use pavlov::envs::{Action, End, Env, EnvError, EnvSpec, ObsMut, Space, Step};
 use pavlov::run::Quiet;
@@ -269,6 +270,7 @@ impl Env for Faulty {
         if self.steps == 700 {
             match self.fault {
                 "nan" => observation.floats[1] = f32::NAN,
+                "infinity" => observation.floats[1] = f32::INFINITY,
                 "shape" => observation.floats.copy_from_slice(&[0.0; 3]),
                 "panic" => panic!("the simulator crashed"),
                 "reward" => return Ok(Step::new(f64::NAN, End::No)),
@@ -282,20 +284,30 @@ impl Env for Faulty {
 #[test]
 fn a_faulty_environment_stops_the_run_with_its_cause() {
     let faults = [
-        ("nan", "NaN into number 1"),
+        ("nan", "number 1 of the observation is NaN"),
+        ("infinity", "number 1 of the observation is inf"),
         ("shape", "panicked"),
         ("panic", "the simulator crashed"),
-        ("reward", "reward NaN"),
+        ("reward", "the reward is NaN"),
         ("error", "the connection was lost"),
     ];
-    for (fault, words) in faults {
+    // In training, in its 700th step; in the evaluation after 1000 env steps, whose environments live longer.
+    let places = [(0, 699, "environment 0, step 20 of the episode"), (100, 100, "the evaluation failed")];
+    for ((fault, words), (evaluate_every, saved, place_words)) in
+        faults.into_iter().flat_map(|fault| places.map(|place| (fault, place)))
+    {
         let mut registries = Registries::bundled();
+        // Evaluations make their environments later than the training, which gets a sound one.
+        let made = AtomicU32::new(0);
         let spec = EnvSpec::new("Faulty-v0", move |_| {
             let (observations, actions) = (Space::unbounded(&[2]), Space::Discrete(2));
-            Ok(Box::new(Faulty { fault, steps: 0, observations, actions }))
+            let number = made.fetch_add(1, Ordering::Relaxed);
+            let steps = if evaluate_every > 0 && number > 0 { 699 } else { 0 };
+            Ok(Box::new(Faulty { fault, steps, observations, actions }))
         });
         registries.envs.register(spec).expect("a free id");
-        let sets = ["env_steps=2000", "checkpoint.every_env_steps=500", "evaluation.every_env_steps=0"];
+        let evaluations = format!("evaluation.every_env_steps={evaluate_every}");
+        let sets = ["env_steps=2000", "checkpoint.every_env_steps=500", &evaluations];
         let overrides = Overrides { file: None, sets: sets.map(String::from).to_vec() };
         let config = RunConfig::resolve(&registries, "dqn", "Faulty-v0", &overrides).expect("valid");
         let place = tempfile::tempdir().expect("a folder");
@@ -305,9 +317,11 @@ fn a_faulty_environment_stops_the_run_with_its_cause() {
                 .expect("a session");
         let error = session.run(&false.into(), &mut Quiet).expect_err("the fault");
         let text = format!("{error:#}");
-        assert!(text.contains("environment 0") && text.contains(words), "{fault}: {text}");
+        assert!(text.contains(place_words) && text.contains(words), "{fault}: {text}");
+        assert!(text.contains("A checkpoint was written; mend the environment"), "{fault}: {text}");
+        assert!(!folder.best_weights().exists(), "{fault}: the failed evaluation is no best one");
         let checkpoints = folder.checkpoints().list().expect("a list");
-        assert_eq!(checkpoints.last().map(|checkpoint| checkpoint.step), Some(500));
-        checkpoints[0].read().expect("the checkpoint before the fault is whole");
+        assert_eq!(checkpoints.last().map(|checkpoint| checkpoint.step), Some(saved), "{fault}");
+        checkpoints.iter().for_each(|checkpoint| drop(checkpoint.read().expect("a whole checkpoint")));
     }
 }

@@ -71,7 +71,9 @@ impl Step {
 /// 1. `reset(Some(seed), ..)` starts the environment's generator anew: the same seed and the same actions
 ///    give the same observations, rewards and ends, bit for bit. `reset(None, ..)` goes on with the generator
 ///    as it stands; an environment that was never seeded takes its seed from the operating system.
-/// 2. Every observation lies in [`Env::observation_space`]; every action in [`Env::action_space`] is
+/// 2. Every observation lies in [`Env::observation_space`], its numbers finite; only the bounds of a box of `f32` may
+///    be left, where they are published so ([`EnvSpec::loose_bounds`](crate::EnvSpec::loose_bounds)). Rewards are finite.
+///    Every action in [`Env::action_space`] is
 ///    accepted, any other is an error that says what was expected. Nothing panics.
 /// 3. A step before the first reset, or after an episode's end, is an error ([`EnvError::NeedsReset`]).
 /// 4. Where [`Env::save_state`] gives a state, an environment of the same kind that loads it continues

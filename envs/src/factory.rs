@@ -1,6 +1,7 @@
 //! The factory that makes a run's environments: by id, with options and wrappers. Every thread of a run makes
 //! its own.
 
+use crate::checks::{Checked, Subject, Warnings, guarded};
 use crate::vector::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
 use crate::wrappers::WrapperConfig;
 use crate::{Env, EnvError, EnvOptions, EnvSpec, Registry, VectorEnv, VectorOptions};
@@ -14,12 +15,15 @@ pub struct EnvFactory {
     wrappers: Vec<WrapperConfig>,
     /// The wrappers of all environments together.
     vector_wrappers: Vec<WrapperConfig>,
+    warnings: Warnings,
 }
 
 impl EnvFactory {
     /// Environments of `spec` as they are registered.
     pub fn plain(spec: EnvSpec) -> Self {
-        Self { spec, options: EnvOptions::default(), wrappers: Vec::new(), vector_wrappers: Vec::new() }
+        let warnings = warnings(&spec);
+        let options = EnvOptions::default();
+        Self { spec, options, wrappers: Vec::new(), vector_wrappers: Vec::new(), warnings }
     }
 
     /// Environments of `spec` with these options, within these wrappers, the innermost first.
@@ -43,7 +47,8 @@ impl EnvFactory {
                 "two wrappers normalise the same numbers: give each kind once".into(),
             ));
         }
-        Ok(Self { spec, options, wrappers: single.to_vec(), vector_wrappers: together.to_vec() })
+        let warnings = warnings(&spec);
+        Ok(Self { spec, options, wrappers: single.to_vec(), vector_wrappers: together.to_vec(), warnings })
     }
 
     /// The environments of this id in the registry, as they are registered.
@@ -59,24 +64,32 @@ impl EnvFactory {
         &self.spec
     }
 
-    /// One environment. Wrappers of all environments together are left out: see [`EnvFactory::normalizer`].
+    /// The new warnings about what the environments of this factory and its clones have given.
+    pub fn take_warnings(&self) -> Vec<String> {
+        self.warnings.take()
+    }
+
+    /// One environment. What its world gives is checked, and a panic of the world is an error. Wrappers of all environments together are left out: see [`EnvFactory::normalizer`].
     ///
     /// # Errors
     /// [`EnvError::Option`] for an option or a wrapper that does not fit, and the constructor's own errors.
     pub fn make(&self) -> Result<Box<dyn Env>, EnvError> {
-        self.wrappers.iter().try_fold(self.spec.make(&self.options)?, |env, wrapper| wrapper.wrap(env))
+        let world = guarded(|| self.spec.make(&self.options))?;
+        let world: Box<dyn Env> = Box::new(Checked::world(world, &self.warnings)?);
+        self.wrappers.iter().try_fold(world, |env, wrapper| wrapper.wrap(env))
     }
 
-    /// Many environments.
+    /// Many environments, checked as those of [`EnvFactory::make`].
     ///
     /// # Errors
     /// As [`EnvFactory::make`].
     pub fn make_vector(&self, vector: &VectorOptions) -> Result<Box<dyn VectorEnv>, EnvError> {
-        let bare = if self.wrappers.is_empty() {
-            self.spec.make_vector(&self.options, vector)?
+        let mut bare = if self.wrappers.is_empty() {
+            guarded(|| self.spec.make_vector(&self.options, vector))?
         } else {
             vector.of_single(|_| self.make())?
         };
+        bare.watch(&self.warnings);
         self.vector_wrappers.iter().try_fold(bare, wrap_vector)
     }
 
@@ -93,6 +106,15 @@ impl EnvFactory {
         let Some((clip, epsilon)) = named else { return Ok(None) };
         ObservationNormalizer::new(self.make()?.observation_space(), clip, epsilon).map(Some)
     }
+}
+
+/// The place for warnings about environments of `spec`.
+fn warnings(spec: &EnvSpec) -> Warnings {
+    let warnings = Warnings::default();
+    if spec.has_loose_bounds {
+        warnings.leave_out(Subject::Bounds);
+    }
+    warnings
 }
 
 fn wrap_vector(inner: Box<dyn VectorEnv>, wrapper: &WrapperConfig) -> Result<Box<dyn VectorEnv>, EnvError> {

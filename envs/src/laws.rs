@@ -10,6 +10,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::checks::Checker;
 use crate::{
     Action, ActionBatch, End, Env, EnvError, EnvState, ObsBatch, SeededRng, Space, Step, StepBatch,
     SyncVectorEnv, VectorEnv,
@@ -32,7 +33,7 @@ pub type Make<'a> = &'a dyn Fn() -> Result<Box<dyn Env>, EnvError>;
 
 type Law = fn(Make<'_>) -> Result<(), String>;
 
-const LAWS: [(&str, Law); 9] = [
+const LAWS: [(&str, Law); 10] = [
     ("observations lie in their space", observations_in_space),
     ("the same seed gives the same episode", deterministic),
     ("reset without a seed goes on with the generator", reset_continues),
@@ -42,6 +43,7 @@ const LAWS: [(&str, Law); 9] = [
     ("a saved environment continues exactly", saves_and_restores),
     ("a vector environment equals its environments", vector_equals_single),
     ("a damaged state does no harm", damaged_states_harmless),
+    ("numbers, masks and rewards are sound in longer play", sound_as_in_a_run),
 ];
 
 /// Checks every law on environments that `make` makes. An empty list means that all are kept; a law that
@@ -79,6 +81,11 @@ impl Probe {
     fn random_step(&mut self) -> Result<Step, String> {
         let space = self.env.action_space().clone();
         self.actions.sample_row(0, &space, &mut self.rng);
+        self.repeat_step()
+    }
+
+    /// A step with the last action.
+    fn repeat_step(&mut self) -> Result<Step, String> {
         self.env
             .step(self.actions.row(0), self.observation.row_mut(0))
             .map_err(|error| format!("step failed with an action of its own space: {error}"))
@@ -111,12 +118,32 @@ fn observations_in_space(make: Make<'_>) -> Result<(), String> {
     for _ in 0..STEPS {
         let step = probe.random_step()?;
         check(&probe, "step")?;
-        if !step.reward.is_finite() {
-            return Err(format!("step gave the reward {}: rewards must be finite", step.reward));
-        }
         if step.end.is_over() {
             probe.reset(None)?;
             check(&probe, "reset")?;
+        }
+    }
+    Ok(())
+}
+
+/// What a run checks as well, under random actions and under each of a few actions over and over, which lead
+/// to places where random ones do not.
+fn sound_as_in_a_run(make: Make<'_>) -> Result<(), String> {
+    const REPEATED: u64 = 4;
+    let mut probe = Probe::new(make)?;
+    let spaces = (probe.env.observation_space(), probe.env.action_space());
+    let mut checker = Checker::new(spaces.0, spaces.1).map_err(|error| error.to_string())?;
+    for play in 0..=REPEATED {
+        probe.reset(Some(play))?;
+        for number in 0..STEPS {
+            let call = |error: EnvError| format!("step {number} of a play with one action: {error}");
+            checker.check(probe.observation.row(0), false).map_err(call)?;
+            let step = if play == 0 || number == 0 { probe.random_step()? } else { probe.repeat_step()? };
+            checker.check_rewards(&step).map_err(call)?;
+            checker.check(probe.observation.row(0), step.end.is_over()).map_err(call)?;
+            if step.end.is_over() {
+                probe.reset(None)?;
+            }
         }
     }
     Ok(())

@@ -19,6 +19,7 @@
 
 mod action;
 mod box2d;
+mod checks;
 mod classic;
 mod dynamics;
 mod env;
@@ -42,6 +43,7 @@ pub mod wrappers;
 
 pub use action::{Action, ActionBatch};
 pub use box2d::{BipedalWalker, LunarLander, LunarLanderOptions};
+pub use checks::{Warnings, panic_message};
 pub use classic::{Acrobot, AcrobotEquations, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 pub use env::{End, Env, EnvError, EnvState, Step};
 pub use factory::EnvFactory;
@@ -59,5 +61,4 @@ pub use toy_text::{
 pub use vector::{
     AsyncVectorEnv, Autoreset, NormalizeObservation, NormalizeReward, ObservationNormalizer,
     RunningStatistics, SeenStatistics, StepBatch, SyncVectorEnv, ThreadedVectorEnv, VectorEnv, VectorOptions,
-    panic_message,
 };

@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use pavlov_agents::ActMode;
 
 use super::args::EvalArgs;
-use super::say::say;
+use super::say::{say, warn_of};
 use crate::config::{AnyConfig, Registries};
 use crate::run::RunFolder;
 use crate::training::{Trained, evaluate};
@@ -34,6 +34,7 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
     let Trained { mut policy, factory, config, source } = Trained::open(&folder, registries, args.last)?;
     let mode = if args.stochastic { ActMode::Explore } else { ActMode::Exploit };
     let result = evaluate(policy.as_mut(), &factory, episodes, mode, seed)?;
+    warn_of(&factory);
     if args.json {
         let summary = serde_json::json!({
             "run": folder.path(),

@@ -11,7 +11,7 @@ use pavlov_agents::{ActMode, Policy, RandomPolicy};
 use pavlov_envs::{EnvFactory, EnvOptions};
 
 use super::args::PlayArgs;
-use super::say::say;
+use super::say::{say, warn_of};
 use crate::config::{Registries, parse_option};
 use crate::play::{Film, Moment, draw, play, write_gif};
 use crate::run::RunFolder;
@@ -53,6 +53,7 @@ pub(super) fn run(registries: &Registries, args: &PlayArgs) -> Result<ExitCode> 
     if show {
         say!("");
     }
+    warn_of(&factory);
     if let Some(path) = &args.gif {
         write_gif(path, film.frames(), args.fps)?;
         say!("{} frames of {title} in {}", film.frames().len(), path.display());

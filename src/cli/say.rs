@@ -4,6 +4,8 @@ use std::fmt::Arguments;
 use std::io::{self, ErrorKind, Write};
 use std::process::exit;
 
+use pavlov_envs::EnvFactory;
+
 /// Prints a line on the standard output, as `println!` does, but never panics.
 macro_rules! say {
     ($($words:tt)*) => {
@@ -22,5 +24,13 @@ pub(super) fn line(words: Arguments<'_>) {
             eprintln!("error: the standard output cannot be written: {error}");
             exit(1);
         }
+    }
+}
+
+/// Writes the factory's new warnings to the standard error.
+pub(super) fn warn_of(factory: &EnvFactory) {
+    for warning in factory.take_warnings() {
+        // A reader that has closed standard error misses a warning; the command goes on.
+        let _ = writeln!(io::stderr(), "warning: {warning}");
     }
 }

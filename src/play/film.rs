@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use pavlov_agents::{ActMode, Policy};
 use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::render::{Frame, Picture};
@@ -44,7 +44,9 @@ pub fn play(
     let mut rng = SeededRng::seeded(derive_seed(seed, "play", 0));
     let mut returns = Vec::new();
     for episode in 0..episodes {
-        env.reset(Some(derive_seed(seed, "play env", episode as u64)), observation.row_mut(0))?;
+        let named = || format!("episode {episode}");
+        env.reset(Some(derive_seed(seed, "play env", episode as u64)), observation.row_mut(0))
+            .with_context(named)?;
         policy.forget(0);
         let (mut step, mut episode_return, mut over) = (0, 0.0, false);
         loop {
@@ -58,12 +60,12 @@ pub fn play(
                 break;
             }
             policy.act(&observation, mode, &mut rng, &mut action)?;
-            let taken = env.step(action.row(0), observation.row_mut(0))?;
+            let taken = env.step(action.row(0), observation.row_mut(0)).with_context(named)?;
             step += 1;
             episode_return += taken.raw_reward;
             over = taken.raw_end.is_over();
             if taken.end.is_over() && !over {
-                env.reset(None, observation.row_mut(0))?;
+                env.reset(None, observation.row_mut(0)).with_context(named)?;
                 policy.forget(0);
             }
         }

@@ -167,6 +167,11 @@ pub trait Job {
     /// When the work cannot go on; nothing more is saved then.
     fn advance(&mut self, until: u64, stop: &AtomicBool, log: &mut Log<'_>) -> Result<Advance>;
 
+    /// New warnings for the user.
+    fn take_warnings(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The gradient steps that were made in all.
     fn updates(&self) -> u64;
 
@@ -182,7 +187,7 @@ pub trait Job {
     /// Evaluates what has been learned so far.
     ///
     /// # Errors
-    /// When the evaluation fails.
+    /// When the evaluation fails. After an [`EnvError`](pavlov_envs::EnvError) a checkpoint is written.
     fn evaluate(&mut self, now: &Moment) -> Result<Evaluated>;
 
     /// The reason to stop after an evaluation with this metric, if there is one.

@@ -3,8 +3,9 @@
 use std::fs::{self, File};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use pavlov_common::files::check_own_folder;
+use pavlov_envs::EnvError;
 use pavlov_nn::{StateDict, generator_state, set_generator_state, weights};
 use serde::Serialize;
 use tch::Device;
@@ -146,8 +147,7 @@ impl Session {
             }
             let before = self.clock.done;
             if let Some(cause) = self.advance(stop, progress)? {
-                self.checkpoint(progress)?;
-                bail!("{cause}. A checkpoint was written; mend the environment, then resume");
+                return Err(self.environment_failed(&cause, progress)?);
             }
             if let Some(reason) = self.log_if_due(before, progress)? {
                 break reason;
@@ -196,6 +196,7 @@ impl Session {
         let log = last || crossed(before, done, plan.log_every);
         let evaluate = crossed(before, done, plan.evaluate_every) || (last && plan.evaluate_every > 0);
         if log || crossed(before, done, plan.report_every) {
+            self.pass_on_warnings(progress);
             progress.report(self.job.status(&self.now()).as_ref());
         }
         if !log && !evaluate {
@@ -206,14 +207,31 @@ impl Session {
         values.extend(self.job.values(&now)?);
         let mut reason = None;
         if evaluate {
-            let evaluated = self.job.evaluate(&now)?;
+            let evaluated = match self.job.evaluate(&now) {
+                Err(error) if error.is::<EnvError>() => {
+                    return Err(self.environment_failed(&format!("{error:#}"), progress)?);
+                }
+                evaluated => evaluated?,
+            };
             values.extend(evaluated.values);
             evaluated.notes.into_iter().for_each(|note| self.recorder.note(note));
             self.keep_if_best(evaluated.metric)?;
             reason = self.job.stops_after(evaluated.metric);
         }
         self.recorder.row(Row { step: done, values });
+        self.pass_on_warnings(progress);
         Ok(reason)
+    }
+
+    fn pass_on_warnings(&mut self, progress: &mut dyn Progress) {
+        self.job.take_warnings().iter().for_each(|warning| progress.warn(warning));
+    }
+
+    /// Saves what was learned until the environment failed; the error of the run.
+    fn environment_failed(&mut self, cause: &str, progress: &mut dyn Progress) -> Result<anyhow::Error> {
+        self.pass_on_warnings(progress);
+        self.checkpoint(progress)?;
+        Ok(anyhow!("{cause}. A checkpoint was written; mend the environment, then resume"))
     }
 
     /// Keeps the present weights if they are the best so far.

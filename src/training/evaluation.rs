@@ -70,13 +70,14 @@ fn play_together(
     seed: u64,
 ) -> Result<Evaluation> {
     let count = numbers.len();
+    let episode = |row: usize| format!("episode {}", numbers.start + row);
     let mut envs = (0..count).map(|_| factory.make()).collect::<Result<Vec<Box<dyn Env>>, _>>()?;
     let mut observations = ObsBatch::new(envs[0].observation_space(), count);
     let mut actions = ActionBatch::new(envs[0].action_space(), count)?;
     let mut rng = SeededRng::seeded(derive_seed(seed, "evaluation actions", numbers.start as u64));
     for (row, env) in envs.iter_mut().enumerate() {
         let seed = derive_seed(seed, "evaluation env", (numbers.start + row) as u64);
-        env.reset(Some(seed), observations.row_mut(row))?;
+        env.reset(Some(seed), observations.row_mut(row)).with_context(|| episode(row))?;
         policy.forget(row);
     }
     let mut result = Evaluation { returns: vec![0.0; count], lengths: vec![0; count] };
@@ -87,14 +88,14 @@ fn play_together(
             if ends[row].is_over() {
                 continue;
             }
-            let step = env.step(actions.row(row), observations.row_mut(row))?;
+            let step = env.step(actions.row(row), observations.row_mut(row)).with_context(|| episode(row))?;
             result.returns[row] += step.raw_reward;
             result.lengths[row] += 1;
             ends[row] = if result.lengths[row] < MOST_STEPS { step.raw_end } else { End::Truncated };
             if step.end.is_over() && !ends[row].is_over() {
                 // A wrapper's end, for instance a lost life, is a new start for the agent but not for the
                 // world.
-                env.reset(None, observations.row_mut(row))?;
+                env.reset(None, observations.row_mut(row)).with_context(|| episode(row))?;
                 policy.forget(row);
             }
         }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use pavlov_agents::{ActMode, Agent, AgentContext, Policy};
 use pavlov_common::derive_seed;
-use pavlov_envs::{EnvFactory, ObservationNormalizer, Space, VectorOptions};
+use pavlov_envs::{EnvError, EnvFactory, ObservationNormalizer, Space, VectorOptions};
 use pavlov_nn::{StateDict, StateView};
 use tch::Device;
 
@@ -185,10 +185,13 @@ impl Job for Training {
         let env_steps = log.done();
         let Self { engine, agent, episodes, config, pending, .. } = self;
         match engine {
-            Engine::Turns(turns) => {
-                turns.advance(agent.as_mut(), episodes)?;
-                Ok(Advance { done: env_steps + config.num_envs as u64, failure: None })
-            }
+            Engine::Turns(turns) => match turns.advance(agent.as_mut(), episodes) {
+                Ok(()) => Ok(Advance { done: env_steps + config.num_envs as u64, failure: None }),
+                Err(error) if error.is::<EnvError>() => {
+                    Ok(Advance { done: env_steps, failure: Some(format!("{error:#}")) })
+                }
+                Err(error) => Err(error),
+            },
             Engine::Actors(driver) => {
                 let mut listener = PhaseLog {
                     log,
@@ -203,6 +206,10 @@ impl Job for Training {
                 Ok(Advance { done: end.env_steps, failure: end.failure })
             }
         }
+    }
+
+    fn take_warnings(&mut self) -> Vec<String> {
+        self.factory.take_warnings()
     }
 
     fn updates(&self) -> u64 {
@@ -274,7 +281,7 @@ impl Job for Training {
         self.episodes.forget_running();
         let id = &self.config.environment;
         Ok(Some(format!(
-            "{id} cannot save its state: training goes on with new episodes, not exactly where it stopped"
+            "the state of {id} was not saved: training goes on with new episodes, not exactly where it stopped"
         )))
     }
 }

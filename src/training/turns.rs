@@ -18,6 +18,8 @@ pub(super) struct Turns {
     observations: ObsBatch,
     actions: ActionBatch,
     step: StepBatch,
+    /// True if a step failed: the environments no longer stand where the observations were seen.
+    failed: bool,
 }
 
 impl Turns {
@@ -28,6 +30,7 @@ impl Turns {
             observations: ObsBatch::new(envs.observation_space(), config.num_envs),
             actions: ActionBatch::new(envs.action_space(), config.num_envs)?,
             step: StepBatch::new(envs.observation_space(), config.num_envs),
+            failed: false,
             envs,
         })
     }
@@ -50,7 +53,9 @@ impl Turns {
     /// One step of every environment, and the updates that are due after it.
     pub(super) fn advance(&mut self, agent: &mut dyn Agent, episodes: &mut Episodes) -> Result<()> {
         agent.act(&self.observations, &mut self.actions)?;
+        self.failed = true;
         self.envs.step(&self.actions, &mut self.step)?;
+        self.failed = false;
         agent.observe(Experience {
             observations: &self.observations,
             actions: &self.actions,
@@ -67,9 +72,9 @@ impl Turns {
         self.envs.observation_normalizer()
     }
 
-    /// Adds the environments to the state to be saved.
+    /// Adds the environments to the state to be saved; after a failed step they begin new episodes instead.
     pub(super) fn put_state<'a>(&'a self, state: &mut StateDict<'a>) -> Result<()> {
-        if let Some(saved) = self.envs.save_state() {
+        if let Some(saved) = if self.failed { None } else { self.envs.save_state() } {
             state.put_bytes("environments", saved.as_bytes().to_vec());
         }
         let layout = self.observations.layout();

@@ -21,7 +21,10 @@ pub enum AgentError {
     #[error("{0}")]
     Unsupported(String),
     /// The network's numbers are no longer finite.
-    #[error("the training has diverged: {0}. Lower the learning rate, or set gradient_clip_norm")]
+    #[error(
+        "the training has diverged: {0}. Lower the learning rate, set gradient_clip_norm, or make large \
+             rewards smaller with the wrapper `scale_reward`"
+    )]
     Diverged(String),
     /// A saved state that does not fit.
     #[error("saved state: {0}")]

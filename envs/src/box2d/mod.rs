@@ -45,6 +45,7 @@ fn bipedal_walker(id: &str, hardcore: bool, steps: u32) -> EnvSpec {
     .options(&["hardcore"])
     .max_episode_steps(steps)
     .reward_threshold(300.0)
+    .loose_bounds()
 }
 
 fn lunar_lander(id: &str, continuous: bool) -> EnvSpec {
@@ -64,4 +65,5 @@ fn lunar_lander(id: &str, continuous: bool) -> EnvSpec {
     .options(&["continuous", "gravity", "enable_wind", "wind_power", "turbulence_power"])
     .max_episode_steps(1000)
     .reward_threshold(200.0)
+    .loose_bounds()
 }

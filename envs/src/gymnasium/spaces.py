@@ -18,6 +18,21 @@ def bounds(numbers):
     return [float(number) if np.isfinite(number) else None for number in numbers]
 
 
+def with_plain_mask(space):
+    """The space with its action mask as MultiBinary, which other packages declare as a Box from 0 to 1 or as
+    MultiDiscrete of twos."""
+    if not isinstance(space, gym.spaces.Dict) or "action_mask" not in space.spaces:
+        return space
+    mask = space.spaces["action_mask"]
+    bits = isinstance(mask, gym.spaces.Box) and (mask.low == 0).all() and (mask.high == 1).all()
+    twos = isinstance(mask, gym.spaces.MultiDiscrete) and (mask.nvec == 2).all() and start_of(mask) is None
+    if not (bits or twos):
+        return space
+    plain = gym.spaces.MultiBinary(mask.shape)
+    # Not by keyword: the order of the entries stays as it is.
+    return gym.spaces.Dict([(key, plain if key == "action_mask" else part) for key, part in space.spaces.items()])
+
+
 def describe(space):
     parts = children(space)
     if parts is not None:
@@ -60,7 +75,7 @@ def writer(space, floats, octets):
         row = octets if is_bytes(leaf) else floats
         start = ends[is_bytes(leaf)]
         ends[is_bytes(leaf)] = end = start + int(np.prod(leaf.shape, dtype=int))
-        writers.append((path, leaf_writer(leaf, row[start:end].reshape(leaf.shape))))
+        writers.append((path, leaf_writer(leaf, row[start:end].reshape(leaf.shape), path)))
     if len(writers) == 1 and not writers[0][0]:
         return writers[0][1]
 
@@ -74,16 +89,40 @@ def writer(space, floats, octets):
     return write
 
 
-def leaf_writer(leaf, target):
-    start, shape = start_of(leaf), target.shape
+def leaf_writer(leaf, target, path):
+    start, shape, declared = start_of(leaf), target.shape, leaf.dtype
 
     def write(value):
         value = np.asarray(value)
         if value.shape != shape:
             raise ValueError(f"an observation of the shape {value.shape} came where {shape} was announced")
+        if value.dtype != declared:
+            refuse_loss(value, leaf, path)
         target[...] = value if start is None else value - start
 
     return write
+
+
+def refuse_loss(value, leaf, path):
+    """Refuses an observation whose numbers would change with the type that its space declares."""
+    declared, given = leaf.dtype, value.dtype
+    if given.kind not in "biuf":
+        why = "these are no numbers"
+    elif not isinstance(leaf, gym.spaces.Box) or declared.kind == "f":
+        # They stand as f32 in the shared memory, and the other process checks choices and bits.
+        return
+    elif given.kind == "f":
+        why = "fractions would be lost"
+    elif is_bytes(leaf) and value.size and (value.min() < 0 or value.max() > 255):
+        why = f"{value.min()} to {value.max()} do not fit"
+    else:
+        return
+    name = ".".join(str(key) for key in path)
+    entry = f"the observation's entry `{name}`" if name else "the observation"
+    raise TypeError(
+        f"{entry} has the type {given}, but {leaf} declares {declared}: {why}. Declare the type that is given, or "
+        f"convert the observation"
+    )
 
 
 def action_reader(space, actions):

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::keeper::{Fate, Keeper};
 use super::settings::Settings;
 use super::worker::Worker;
-use crate::vector::{Buffers, check_count, check_numbers, check_reward, named};
+use crate::checks::{Checker, Warnings, in_step};
+use crate::vector::{Buffers, check_count, named};
 use crate::{
     ActionBatch, Autoreset, End, EnvError, EnvState, ObsBatch, Space, StepBatch, VectorEnv, VectorOptions,
     derive_seed,
@@ -27,7 +28,10 @@ pub struct GymVectorEnv {
 /// A worker and its environments.
 struct Crew {
     keeper: Keeper,
+    checker: Checker,
     rows: Range<usize>,
+    /// Steps of each environment's episode so far.
+    steps: Vec<u64>,
     /// True if the whole crew is reset in place of a step, since its worker has died.
     resetting: bool,
     /// True for the environments that the next step resets, since their episodes are over. Next-step
@@ -50,8 +54,9 @@ impl GymVectorEnv {
             let rows = first..first + settings.request.count;
             first = rows.end;
             let keeper = Keeper::new(settings, worker, Some(rows.start))?;
-            let due = vec![false; rows.len()];
-            Ok(Crew { keeper, rows, resetting: false, due })
+            let (due, steps) = (vec![false; rows.len()], vec![0; rows.len()]);
+            let checker = Checker::new(&keeper.spaces.observations, &keeper.spaces.actions)?;
+            Ok(Crew { keeper, checker, rows, steps, resetting: false, due })
         });
         let crews = crews.collect::<Result<Vec<_>, EnvError>>()?;
         if crews.iter().any(|crew| crew.keeper.spaces != crews[0].keeper.spaces) {
@@ -120,7 +125,7 @@ impl VectorEnv for GymVectorEnv {
             },
             |crew| {
                 crew.keeper.finish_reset()?;
-                crew.read_observations("reset", observations)
+                crew.read_first_observations(observations)
             },
         )
     }
@@ -133,6 +138,10 @@ impl VectorEnv for GymVectorEnv {
         self.crews.iter().try_for_each(|crew| crew.accept(actions))?;
         let autoreset = self.autoreset;
         self.together(|crew| crew.begin_step(actions), |crew| crew.finish_step(autoreset, out))
+    }
+
+    fn watch(&mut self, warnings: &Warnings) {
+        self.crews.iter_mut().for_each(|crew| crew.checker.watch(warnings));
     }
 
     fn save_state(&self) -> Option<EnvState> {
@@ -173,7 +182,7 @@ impl Crew {
             self.resetting = false;
             self.due.fill(false);
             self.fill(out, End::No, true);
-            return self.read_observations("reset", &mut out.observations);
+            return self.read_first_observations(&mut out.observations);
         }
         match self.keeper.finish()? {
             Fate::Answered => self.read_step(autoreset, out),
@@ -183,18 +192,25 @@ impl Crew {
 
     fn read_step(&mut self, autoreset: Autoreset, out: &mut StepBatch) -> Result<(), EnvError> {
         self.keeper.stepped();
-        self.read_observations("step", &mut out.observations)?;
+        self.read_observations(&mut out.observations)?;
         for (index, row) in self.rows.clone().enumerate() {
             let (step, reset) = self.keeper.outcome(index);
-            check_reward(step.reward, step.raw_reward).map_err(|error| named(row, error))?;
+            self.steps[index] = if reset { 0 } else { self.steps[index] + 1 };
+            let at = self.steps[index];
+            self.checker.check_rewards(&step).map_err(|error| at_row(row, at, error))?;
             (out.rewards[row], out.raw_rewards[row]) = (step.reward, step.raw_reward);
             (out.ends[row], out.raw_ends[row], out.resets[row]) = (step.end, step.raw_end, reset);
             self.due[index] = step.raw_end.is_over() && autoreset == Autoreset::NextStep;
             if step.end.is_over() {
                 self.keeper.read_final_observation(index, out.final_observations.row_mut(row))?;
-                check_numbers(out.final_observations.row_mut(row), "step")
-                    .map_err(|error| named(row, error))?;
+                let checked = self.checker.check(out.final_observations.row(row), true);
+                checked.map_err(|error| at_row(row, at, error))?;
+                self.steps[index] = 0;
             }
+            // Under same-step autoreset the observation is the next episode's first.
+            let last = step.end.is_over() && autoreset == Autoreset::NextStep;
+            let checked = self.checker.check(out.observations.row(row), last);
+            checked.map_err(|error| at_row(row, self.steps[index], error))?;
         }
         Ok(())
     }
@@ -213,7 +229,7 @@ impl Crew {
             self.keeper.begin_reset(std::iter::repeat_n(None, self.rows.len()))?;
             self.keeper.finish_reset()?;
         }
-        self.read_observations("reset", &mut out.observations)
+        self.read_first_observations(&mut out.observations)
     }
 
     fn fill(&self, out: &mut StepBatch, end: End, reset: bool) {
@@ -224,14 +240,27 @@ impl Crew {
         out.resets[self.rows.clone()].fill(reset);
     }
 
-    fn read_observations(&self, call: &str, observations: &mut ObsBatch) -> Result<(), EnvError> {
+    /// Reads and checks the first observations of episodes.
+    fn read_first_observations(&mut self, observations: &mut ObsBatch) -> Result<(), EnvError> {
+        self.read_observations(observations)?;
+        self.steps.fill(0);
+        let Self { checker, rows, .. } = self;
+        rows.clone().try_for_each(|row| {
+            checker.check(observations.row(row), false).map_err(|error| at_row(row, 0, error))
+        })
+    }
+
+    fn read_observations(&self, observations: &mut ObsBatch) -> Result<(), EnvError> {
         let (floats, bytes) = (observations.layout().floats, observations.layout().bytes);
         let part = |width: usize| self.rows.start * width..self.rows.end * width;
         // The two kinds are read one after the other, since both halves of the batch cannot be borrowed at
         // once.
         self.keeper.read_observations(&mut observations.floats_mut()[part(floats)], &mut [])?;
-        self.keeper.read_observations(&mut [], &mut observations.bytes_mut()[part(bytes)])?;
-        let check = |row| check_numbers(observations.row_mut(row), call).map_err(|error| named(row, error));
-        self.rows.clone().try_for_each(check)
+        self.keeper.read_observations(&mut [], &mut observations.bytes_mut()[part(bytes)])
     }
+}
+
+/// The error with its environment and step.
+fn at_row(row: usize, step: u64, error: EnvError) -> EnvError {
+    named(row, in_step(Some(step), error))
 }

@@ -70,7 +70,8 @@ class Worlds:
     def __init__(self, request, spec):
         self.autoreset = request["autoreset"]
         self.envs = [make_single(request, spec) for _ in range(request["count"])]
-        self.observations, self.actions = self.envs[0].observation_space, self.envs[0].action_space
+        self.observations = with_plain_mask(self.envs[0].observation_space)
+        self.actions = self.envs[0].action_space
         self.due = [False] * len(self.envs)
         self.row = 0
 

@@ -31,6 +31,9 @@ pub struct EnvSpec {
     pub max_episode_steps: Option<u32>,
     /// The mean return from which the environment counts as solved, if there is such a number.
     pub reward_threshold: Option<f64>,
+    /// True if numbers of its observations are known to leave the bounds of their box, which are kept as they
+    /// are published. It is not warned of then.
+    pub has_loose_bounds: bool,
     /// The options of its own.
     pub options: &'static [&'static str],
     constructor: Arc<Constructor>,
@@ -49,6 +52,7 @@ impl EnvSpec {
             reward: String::new(),
             max_episode_steps: None,
             reward_threshold: None,
+            has_loose_bounds: false,
             options: &[],
             constructor: Arc::new(constructor),
             vector_constructor: None,
@@ -64,6 +68,12 @@ impl EnvSpec {
     /// Counts as solved from this mean return.
     pub fn reward_threshold(mut self, threshold: f64) -> Self {
         self.reward_threshold = Some(threshold);
+        self
+    }
+
+    /// Says that numbers of its observations may leave the bounds of their box.
+    pub fn loose_bounds(mut self) -> Self {
+        self.has_loose_bounds = true;
         self
     }
 

@@ -29,8 +29,7 @@ pub use normalize::{NormalizeObservation, NormalizeReward, ObservationNormalizer
 pub use pooled::SeenStatistics;
 pub use running::RunningStatistics;
 use slot::StepRow;
-pub use slot::panic_message;
-pub(crate) use slot::{check_numbers, check_reward, named};
+pub(crate) use slot::named;
 pub use sync::SyncVectorEnv;
 pub use threaded::ThreadedVectorEnv;
 
@@ -39,6 +38,7 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use crate::checks::Warnings;
 use crate::{ActionBatch, End, Env, EnvError, EnvState, ObsBatch, ObsRef, Space};
 
 /// The time at which an environment whose episode has ended starts its next one. Both kinds are Gymnasium's.
@@ -224,6 +224,9 @@ pub trait VectorEnv: Send {
     fn follow_seen(&mut self, _all: &SeenStatistics) -> Result<(), EnvError> {
         Ok(())
     }
+
+    /// Adds warnings about what the environments give to these from now on.
+    fn watch(&mut self, _warnings: &Warnings) {}
 
     /// The state of all environments; `None` if one of them cannot be saved.
     fn save_state(&self) -> Option<EnvState>;

@@ -7,6 +7,7 @@ use std::ops::Range;
 
 use super::pooled::Pooled;
 use super::{RunningStatistics, SeenStatistics, StepBatch, VectorEnv};
+use crate::checks::Warnings;
 use crate::{ACTION_MASK, ActionBatch, Dtype, EnvError, EnvState, ObsBatch, ObsLayout, ObsMut, Space};
 
 /// The normaliser of single observations, usable without the environments.
@@ -165,6 +166,10 @@ impl VectorEnv for NormalizeObservation {
         Some(&self.normalizer)
     }
 
+    fn watch(&mut self, warnings: &Warnings) {
+        self.inner.watch(warnings);
+    }
+
     fn take_seen(&mut self) -> SeenStatistics {
         SeenStatistics { observations: self.normalizer.statistics.take_news(), ..self.inner.take_seen() }
     }
@@ -258,6 +263,10 @@ impl VectorEnv for NormalizeReward {
 
     fn observation_normalizer(&self) -> Option<&ObservationNormalizer> {
         self.inner.observation_normalizer()
+    }
+
+    fn watch(&mut self, warnings: &Warnings) {
+        self.inner.watch(warnings);
     }
 
     fn take_seen(&mut self) -> SeenStatistics {

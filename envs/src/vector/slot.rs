@@ -1,12 +1,9 @@
-//! One environment of a vector environment: its step, its reset when one is due, and the check of its
-//! results.
-
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+//! One environment of a vector environment: its step, and its reset when one is due.
 
 use serde::{Deserialize, Serialize};
 
 use super::Autoreset;
+use crate::checks::{Checked, Warnings};
 use crate::{Action, End, Env, EnvError, EnvState, ObsMut};
 
 /// The place for the outcome of one environment's step: its row of a [`StepBatch`](super::StepBatch).
@@ -20,10 +17,9 @@ pub(super) struct StepRow<'a> {
     pub reset: &'a mut bool,
 }
 
-/// An environment in its place. Its faults are caught here: a panic, NaN in an observation or a reward that
-/// is not finite become an error.
+/// An environment in its place, under check.
 pub(super) struct Slot {
-    env: Box<dyn Env>,
+    env: Checked,
     /// True if the next call resets the environment, since its episode is over.
     due: bool,
 }
@@ -35,18 +31,24 @@ pub(super) struct SlotState {
 }
 
 impl Slot {
-    pub fn new(env: Box<dyn Env>) -> Self {
-        Self { env, due: false }
+    /// # Errors
+    /// [`EnvError::Contract`] for an action mask that no agent would see.
+    pub fn new(env: Box<dyn Env>) -> Result<Self, EnvError> {
+        Ok(Self { env: Checked::new(env)?, due: false })
     }
 
     pub fn env(&self) -> &dyn Env {
-        self.env.as_ref()
+        &self.env
     }
 
-    pub fn reset(&mut self, seed: Option<u64>, mut observation: ObsMut<'_>) -> Result<(), EnvError> {
-        guarded(|| self.env.reset(seed, observation.reborrow()))?;
+    pub fn watch(&mut self, warnings: &Warnings) {
+        self.env.watch(warnings);
+    }
+
+    pub fn reset(&mut self, seed: Option<u64>, observation: ObsMut<'_>) -> Result<(), EnvError> {
+        self.env.reset(seed, observation)?;
         self.due = false;
-        check_numbers(observation, "reset")
+        Ok(())
     }
 
     pub fn step(
@@ -61,9 +63,7 @@ impl Slot {
             (*row.end, *row.raw_end) = (End::No, End::No);
             return self.reset(None, row.observation);
         }
-        let step = guarded(|| self.env.step(action, row.observation.reborrow()))?;
-        check_numbers(row.observation.reborrow(), "step")?;
-        check_reward(step.reward, step.raw_reward)?;
+        let step = self.env.step(action, row.observation.reborrow())?;
         (*row.reward, *row.raw_reward) = (step.reward, step.raw_reward);
         (*row.end, *row.raw_end) = (step.end, step.raw_end);
         if !step.end.is_over() {
@@ -89,47 +89,15 @@ impl Slot {
     }
 }
 
-/// Runs an environment's code and turns a panic into an error. The environment is not used again before a
-/// reset.
-fn guarded<T>(call: impl FnOnce() -> Result<T, EnvError>) -> Result<T, EnvError> {
-    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
-        Err(EnvError::World(format!("it panicked: {}", panic_message(panic.as_ref()))))
-    })
-}
-
-/// The message of a caught panic.
-pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("(no message)")
-}
-
-/// Refuses observations with NaN.
-pub(crate) fn check_numbers(observation: ObsMut<'_>, call: &str) -> Result<(), EnvError> {
-    // One pass without a branch per number: NaN is the only number that differs from itself.
-    if !observation.floats.iter().fold(false, |nan, x| nan | x.is_nan()) {
-        return Ok(());
-    }
-    let index = observation.floats.iter().position(|x| x.is_nan()).unwrap_or_default();
-    Err(EnvError::Contract(format!("{call} wrote NaN into number {index} of the observation")))
-}
-
-/// Refuses rewards that are not finite.
-pub(crate) fn check_reward(reward: f64, raw: f64) -> Result<(), EnvError> {
-    if reward.is_finite() && raw.is_finite() {
-        return Ok(());
-    }
-    let wrong = if reward.is_finite() { raw } else { reward };
-    Err(EnvError::Contract(format!("step gave the reward {wrong}: rewards must be finite")))
-}
-
 /// The error of environment `row`, with its number in the message.
 pub(crate) fn named(row: usize, error: EnvError) -> EnvError {
+    let name = |message: String| {
+        let at_step = message.starts_with("step ") || message.starts_with("reset: ");
+        format!("environment {row}{} {message}", if at_step { "," } else { ":" })
+    };
     match error {
-        EnvError::World(message) => EnvError::World(format!("environment {row}: {message}")),
-        EnvError::Contract(message) => EnvError::Contract(format!("environment {row}: {message}")),
+        EnvError::World(message) => EnvError::World(name(message)),
+        EnvError::Contract(message) => EnvError::Contract(name(message)),
         other => other,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::slot::{Slot, SlotState, named};
 use super::{Autoreset, StepBatch, buffers};
+use crate::checks::Warnings;
 use crate::{ActionBatch, Env, EnvError, EnvState, ObsBatch, Space, derive_seed};
 
 /// Environments with consecutive numbers. Their rows in the given buffers begin with row 0. The error of one
@@ -26,7 +27,7 @@ impl Slots {
     ) -> Result<Self, EnvError> {
         buffers::check_count(num_envs)?;
         let envs = (0..num_envs).map(make);
-        let slots = envs.map(|env| env.map(Slot::new)).collect::<Result<Vec<_>, _>>()?;
+        let slots = envs.map(|env| env.and_then(Slot::new)).collect::<Result<Vec<_>, _>>()?;
         let first = slots[0].env();
         let same = |env: &dyn Env| {
             env.observation_space() == first.observation_space() && env.action_space() == first.action_space()
@@ -42,6 +43,11 @@ impl Slots {
     pub fn split_off(&mut self, count: usize) -> Self {
         let slots = self.slots.split_off(count);
         Self { first: self.first + count, slots, autoreset: self.autoreset }
+    }
+
+    /// Adds warnings about the environments to these from now on.
+    pub fn watch(&mut self, warnings: &Warnings) {
+        self.slots.iter_mut().for_each(|slot| slot.watch(warnings));
     }
 
     /// The environments themselves.

@@ -3,10 +3,11 @@
 use super::buffers::Buffers;
 use super::slots::{Slots, read_states, save_slots};
 use super::{Autoreset, StepBatch, VectorEnv};
+use crate::checks::Warnings;
 use crate::{ActionBatch, Env, EnvError, EnvState, ObsBatch, Space};
 
-/// Steps environments one after the other. Faults of an environment are caught: a panic, NaN in an
-/// observation or a reward that is not finite become an error that names the environment.
+/// Steps environments one after the other. Faults of an environment are caught: a panic, and numbers that
+/// break its contract, become an error that names the environment.
 pub struct SyncVectorEnv {
     slots: Slots,
     buffers: Buffers,
@@ -70,6 +71,10 @@ impl VectorEnv for SyncVectorEnv {
         let outcome = self.slots.step(actions, out);
         self.broken = outcome.is_err();
         outcome
+    }
+
+    fn watch(&mut self, warnings: &Warnings) {
+        self.slots.watch(warnings);
     }
 
     fn save_state(&self) -> Option<EnvState> {

@@ -6,6 +6,7 @@ use super::buffers::Buffers;
 use super::slots::{Slots, read_states, save_slots};
 use super::worker::Worker;
 use super::{Autoreset, StepBatch, VectorEnv};
+use crate::checks::Warnings;
 use crate::{ActionBatch, Env, EnvError, EnvState, ObsBatch, Space};
 
 /// Steps environments on several threads, with the results of a [`SyncVectorEnv`](super::SyncVectorEnv) bit
@@ -136,6 +137,14 @@ impl VectorEnv for ThreadedVectorEnv {
         })?;
         let own = self.own.step(actions, out);
         self.finish(own, |share| out.copy_rows(share.first, &share.out))
+    }
+
+    fn watch(&mut self, warnings: &Warnings) {
+        self.own.watch(warnings);
+        for worker in &self.workers {
+            // A worker that has died says so in the next step.
+            let _ = worker.work(|share| share.slots.watch(warnings));
+        }
     }
 
     fn save_state(&self) -> Option<EnvState> {

@@ -69,3 +69,38 @@ fn an_observation_of_another_shape_is_an_error() {
     let message = env.reset(None, observation.row_mut(0)).unwrap_err().to_string();
     assert!(message.contains("shape (3,) came where (2,)"), "{message}");
 }
+
+#[test]
+fn numbers_that_would_change_with_their_type_are_refused() {
+    let reset = |declared: &str, given: &str, number: &str| {
+        let kwargs =
+            format!("kwargs = {{ declared = \"{declared}\", given = \"{given}\", number = {number} }}");
+        let mut env = make(&world("Mistyped"), &kwargs).unwrap();
+        let mut observation = ObsBatch::new(env.observation_space(), 1);
+        env.reset(None, observation.row_mut(0)).map_err(|error| error.to_string())
+    };
+    for (declared, given, number, words) in [
+        ("uint8", "float64", "0.5", "fractions would be lost"),
+        ("int32", "float32", "0.5", "fractions would be lost"),
+        ("uint8", "int64", "-1", "-1 to -1 do not fit"),
+        ("uint8", "int32", "256", "256 to 256 do not fit"),
+        ("float32", "complex128", "1.0", "these are no numbers"),
+    ] {
+        let message = reset(declared, given, number).unwrap_err();
+        let types = format!("entry `camera` has the type {given}, but ");
+        assert!(message.contains(&types) && message.contains(words), "{message}");
+        assert!(message.contains(&format!("declares {declared}")), "{message}");
+    }
+    for (declared, given) in
+        [("uint8", "int64"), ("uint8", "bool"), ("float32", "float64"), ("float32", "int8")]
+    {
+        assert_eq!(reset(declared, given, "1"), Ok(()), "{declared} {given}");
+    }
+}
+
+#[test]
+fn a_mask_in_petting_zoos_way_is_a_mask() {
+    let env = make(&world("Masked"), "").unwrap();
+    let space = env.observation_space().to_string();
+    assert_eq!(space, "Dict(action_mask: MultiBinary(5), observation: Box(0, 1, [1], f32))");
+}

@@ -108,5 +108,41 @@ class Rigid(Mortal):
         return np.zeros(3)
 
 
-for world in (Mortal, Zoo, Wordy, Rigid):
+class Mistyped(gym.Env):
+    """Gives numbers of another type than it declares."""
+
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, declared, given, number):
+        box = spaces.Box(0, 255, (2,), np.dtype(declared))
+        self.observation_space = spaces.Dict({"camera": box})
+        self.observation = {"camera": np.full(2, number, np.dtype(given))}
+
+    def reset(self, *, seed=None, options=None):
+        return self.observation, {}
+
+    def step(self, action):
+        return self.observation, 0.0, False, False, {}
+
+
+class Masked(gym.Env):
+    """Declares its mask in PettingZoo's way."""
+
+    action_space = spaces.Discrete(5)
+    observation_space = spaces.Dict(
+        {"observation": spaces.Box(0.0, 1.0, (1,), np.float32), "action_mask": spaces.Box(0, 1, (5,), np.int8)}
+    )
+
+    def observe(self):
+        return {"observation": np.zeros(1, np.float32), "action_mask": np.int8([0, 1, 0, 0, 1])}
+
+    def reset(self, *, seed=None, options=None):
+        return self.observe(), {}
+
+    def step(self, action):
+        assert action in (1, 4)
+        return self.observe(), 0.0, False, False, {}
+
+
+for world in (Mortal, Zoo, Wordy, Rigid, Mistyped, Masked):
     gym.register(f"{world.__name__}-v0", world)

@@ -54,8 +54,8 @@ pub fn count_steps(steps: &mut [u32], limit: Option<u32>, terminated: &[bool; LA
     }
 }
 
-/// Writes the observations of the block's first copies, as many as there is room for; returns true if none is
-/// NaN.
+/// Writes the observations of the block's first copies, as many as there is room for; returns true if all
+/// numbers are finite.
 #[inline(always)]
 pub fn observe<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize>(
     block: &Block<STATE>,
@@ -64,11 +64,11 @@ pub fn observe<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize>(
     let (rows, _) = floats.as_chunks_mut::<OBS>();
     let count = rows.len().min(LANES);
     let rows = &mut rows[..count];
-    let mut numbers = true;
+    let mut finite = true;
     for lane in 0..count {
         let observation = D::observe(std::array::from_fn(|number| block[number][lane]));
         rows[lane] = observation;
-        numbers &= observation.iter().fold(true, |numbers, x| numbers & !x.is_nan());
+        finite &= observation.iter().fold(true, |finite, x| finite & x.is_finite());
     }
-    numbers
+    finite
 }

@@ -10,12 +10,13 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use self::lanes::{Block, LANES, advance, count_steps, observe, zeros};
 use super::buffers::{Buffers, check_count};
-use super::slot::{check_numbers, check_reward, named};
+use super::slot::named;
 use super::slots::read_states;
 use super::{Autoreset, StepBatch, VectorEnv, VectorOptions};
+use crate::checks::{Checker, in_step};
 use crate::dynamics::{Dynamics, Input};
 use crate::wrappers::TimeLimit;
-use crate::{ActionBatch, End, EnvError, EnvState, ObsBatch, ObsMut, SeededRng, Space, derive_seed};
+use crate::{ActionBatch, End, EnvError, EnvState, ObsBatch, ObsMut, SeededRng, Space, Step, derive_seed};
 
 /// Copies of the world that `D` describes, with the results of a
 /// [`SyncVectorEnv`](super::SyncVectorEnv) of single ones, bit for bit, saved states included.
@@ -28,8 +29,11 @@ pub(crate) struct BatchVectorEnv<D, const STATE: usize, const OBS: usize> {
     equations: D,
     observations: Space,
     actions: Space,
+    checker: Checker,
     buffers: Buffers,
     autoreset: Autoreset,
+    /// True for an environment whose episode goes on from a saved state: its steps are not known.
+    resumed: Vec<bool>,
     /// The number of steps after which an episode is truncated.
     limit: Option<u32>,
     rows: Rows<STATE>,
@@ -94,6 +98,8 @@ impl<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize> BatchVectorE
         Ok(Self {
             arch: Arch::new(),
             equations,
+            resumed: vec![false; options.num_envs],
+            checker: Checker::new(&observations, &actions)?,
             buffers: Buffers::new(&observations, options.num_envs),
             observations,
             actions,
@@ -106,13 +112,15 @@ impl<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize> BatchVectorE
     }
 
     /// Starts a new episode in one row.
-    fn begin(&mut self, row: usize, observation: ObsMut<'_>) -> Result<(), EnvError> {
+    fn begin(&mut self, row: usize, mut observation: ObsMut<'_>) -> Result<(), EnvError> {
+        self.resumed[row] = false;
         let state = self.equations.start(&mut self.rows.rngs[row]);
         self.rows.set_state(row, state);
         self.rows.steps[row] = 0;
         (self.rows.due[row], self.rows.running[row], self.rows.over[row]) = (false, true, false);
         observation.floats.copy_from_slice(&D::observe(state));
-        check_numbers(observation, "reset")
+        let checked = self.checker.check(observation.reborrow().as_ref(), false);
+        checked.map_err(|error| in_step(Some(0), error))
     }
 
     /// The error of the first environment that cannot be stepped, found in the order in which a single one
@@ -154,9 +162,9 @@ impl<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize> BatchVectorE
         Ok(())
     }
 
-    /// Checks the numbers of these rows; the error is that of the first row with one that is not finite.
+    /// Checks the numbers of these rows; the error is that of the first row with one that breaks a rule.
     fn check_rows(
-        &self,
+        &mut self,
         mut rows: std::ops::Range<usize>,
         out: &mut StepBatch,
     ) -> Result<(), (usize, EnvError)> {
@@ -164,9 +172,12 @@ impl<D: Dynamics<STATE, OBS>, const STATE: usize, const OBS: usize> BatchVectorE
             if self.rows.due[row] {
                 return Ok(());
             }
-            let checked = check_numbers(out.observations.row_mut(row), "step")
-                .and_then(|()| check_reward(out.rewards[row], out.raw_rewards[row]));
-            checked.map_err(|error| (row, error))
+            let (reward, raw_reward) = (out.rewards[row], out.raw_rewards[row]);
+            let step = Step { reward, end: out.ends[row], raw_reward, raw_end: out.raw_ends[row] };
+            let checked = self.checker.check(out.observations.row(row), step.end.is_over());
+            let checked = checked.and_then(|()| self.checker.check_rewards(&step));
+            let number = (!self.resumed[row]).then_some(self.rows.steps[row].into());
+            checked.map_err(|error| (row, in_step(number, error)))
         })
     }
 }
@@ -263,6 +274,7 @@ where
         let states = read_states(state, self.buffers.rows)?;
         self.broken = true;
         saved::load(&states, self.limit.is_some(), &mut self.rows)?;
+        self.resumed.fill(true);
         (self.broken, self.ready) = (false, false);
         Ok(())
     }

@@ -138,7 +138,12 @@ fn a_state_without_numbers_is_named() {
     }
     let actions = pair.draw();
     let error = pair.step_with(&actions).unwrap().unwrap_err().to_string();
-    assert!(error.contains("environment 66: step wrote NaN into number 0"), "{error}");
+    assert!(
+        error.contains(
+            "environment 66, step of an episode that was resumed: number 0 of the observation is NaN"
+        ),
+        "{error}"
+    );
 }
 
 #[test]
