@@ -32,6 +32,7 @@ pub mod play;
 pub mod plot;
 pub mod record;
 pub mod run;
+mod tell;
 pub mod training;
 
 use std::sync::atomic::AtomicBool;

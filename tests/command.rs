@@ -215,3 +215,44 @@ fn a_reader_that_goes_away_is_no_error() {
         String::from_utf8_lossy(&output.stderr)
     );
 }
+
+#[test]
+fn a_reader_of_messages_that_goes_away_stops_nothing() {
+    let place = Workplace::new();
+    for arguments in
+        [&["train", "dqn", "CartPole-v1", "--run-dir", "run"][..], &["train", "dqn", "Nothing-v0"]]
+    {
+        let mut child = place
+            .command(&[arguments, SMALL].concat())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        drop(child.stderr.take());
+        let code = child.wait().expect("an end").code();
+        assert_eq!(code, Some(i32::from(arguments.len() == 3)), "{arguments:?}");
+    }
+    assert!(place.pavlov(&["eval", "run", "--episodes", "2"]).success);
+}
+
+#[test]
+fn whole_numbers_are_read_as_people_write_them() {
+    let place = Workplace::new();
+    for arguments in [
+        &["--steps", "1e6"][..],
+        &["--steps", "1_000_000"],
+        &["--set", "env_steps=1e6"],
+        &["--set", "env_steps=1_000_000"],
+    ] {
+        let said = place.pavlov(&[&["config", "dqn", "CartPole-v1"], arguments].concat());
+        assert!(said.success && said.out.contains("env_steps = 1000000\n"), "{arguments:?}: {}", said.err);
+    }
+    for (arguments, part) in [
+        (&["--steps", "1.5"][..], "no whole number"),
+        (&["--steps=-1"], "no whole number"),
+        (&["--set", "env_steps=1.5"], "env_steps"),
+    ] {
+        let said = place.pavlov(&[&["config", "dqn", "CartPole-v1"], arguments].concat());
+        assert!(!said.success && said.err.contains(part), "{arguments:?}: {}", said.err);
+    }
+}

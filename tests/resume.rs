@@ -147,6 +147,43 @@ fn interrupted_it_writes_a_checkpoint_and_goes_on_exactly() {
 }
 
 #[test]
+fn a_second_signal_ends_it_at_once_whatever_is_under_way() {
+    let place = Workplace::new();
+    let more = [
+        "--actors",
+        "2",
+        "--envs",
+        "4",
+        "--set",
+        "env_steps=4000000",
+        "--set",
+        "checkpoint.every_env_steps=0",
+    ];
+    let arguments = [&["train", "dqn", "CartPole-v1", "--run-dir", "stopped"], SMALL, &more].concat();
+    for pause in [0, 0, 1, 2, 5, 20] {
+        let _ = std::fs::remove_dir_all(place.path("stopped"));
+        let child = place.command(&arguments).stderr(Stdio::piped()).spawn().expect("the command starts");
+        while !place.path("stopped/progress.csv").exists() {
+            sleep(Duration::from_millis(5));
+        }
+        sleep(Duration::from_millis(200));
+        let id = child.id().to_string();
+        for _ in 0..2 {
+            // The first may have ended it already.
+            let _ = std::process::Command::new("kill").args(["-INT", &id]).stderr(Stdio::null()).status();
+            sleep(Duration::from_millis(pause));
+        }
+        let output = child.wait_with_output().expect("an end");
+        assert_eq!(
+            output.status.code(),
+            Some(130),
+            "{pause} ms: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+}
+
+#[test]
 fn a_finished_run_resumes_to_nothing_new() {
     let place = Workplace::new();
     assert!(place.train_small("run", &[]).success);

@@ -11,11 +11,32 @@ pub fn merge_tables(base: &mut Table, over: Table) {
             (Some(Value::Table(below)), Value::Table(above)) if same_kind(below, &above) => {
                 merge_tables(below, above);
             }
+            (Some(Value::Integer(_)), Value::Float(above)) => {
+                base.insert(key, whole(above).map_or(Value::Float(above), Value::Integer));
+            }
             (_, value) => {
                 base.insert(key, value);
             }
         }
     }
+}
+
+/// The whole number that a float is, `1e6` say, in the range in which floats have no gaps.
+pub fn whole(number: f64) -> Option<i64> {
+    let is_whole = number.fract() == 0.0 && number.abs() <= (1i64 << f64::MANTISSA_DIGITS) as f64;
+    is_whole.then_some(number as i64)
+}
+
+/// A whole number as people write it: `1000000`, `1_000_000` or `1e6`.
+///
+/// # Errors
+/// The words for one that is none, or too large.
+pub fn parse_whole(text: &str) -> Result<u64, String> {
+    let plain = text.replace('_', "");
+    let of_float = || plain.parse().ok().and_then(whole).and_then(|number| u64::try_from(number).ok());
+    plain.parse().ok().or_else(of_float).ok_or_else(|| {
+        format!("`{text}` is no whole number from 0 to {}: write 1000000, 1_000_000 or 1e6", u64::MAX)
+    })
 }
 
 fn same_kind(below: &Table, above: &Table) -> bool {
@@ -69,6 +90,23 @@ mod tests {
         merge_tables(&mut base, "[options]\nkind = \"none\"".parse().unwrap());
         assert_eq!(base["options"]["header"].as_bool(), Some(false));
         assert_eq!(base["options"]["kind"].as_str(), Some("none"));
+    }
+
+    #[test]
+    fn whole_numbers_are_written_as_people_do() {
+        let mut base: Table = "steps = 10\nrate = 1.0".parse().unwrap();
+        merge_tables(&mut base, "steps = 1e6\nrate = 2.0".parse().unwrap());
+        assert_eq!((base["steps"].as_integer(), base["rate"].as_float()), (Some(1_000_000), Some(2.0)));
+        merge_tables(&mut base, "steps = 1.5".parse().unwrap());
+        assert_eq!(base["steps"].as_float(), Some(1.5), "its error is told where it is read");
+        let max = u64::MAX;
+        for (text, number) in [("7", 7), ("1_000_000", 1_000_000), ("1e6", 1_000_000), ("2.5e3", 2_500)] {
+            assert_eq!(parse_whole(text), Ok(number));
+        }
+        assert_eq!(parse_whole(&max.to_string()), Ok(max));
+        for text in ["", "-1", "1.5", "1e300", "nan", "inf", "18446744073709551616", "x", "-1e3"] {
+            assert!(parse_whole(text).unwrap_err().contains("1_000_000 or 1e6"), "{text}");
+        }
     }
 
     #[test]

@@ -69,7 +69,8 @@ impl EnvFactory {
         self.warnings.take()
     }
 
-    /// One environment. What its world gives is checked, and a panic of the world is an error. Wrappers of all environments together are left out: see [`EnvFactory::normalizer`].
+    /// One environment. What its world gives is checked, and a panic of the world is an error. Wrappers of all
+    /// environments together are left out: see [`EnvFactory::normalizer`].
     ///
     /// # Errors
     /// [`EnvError::Option`] for an option or a wrapper that does not fit, and the constructor's own errors.

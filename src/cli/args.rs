@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use pavlov_common::tables::parse_whole;
 
 /// Reinforcement learning and deep learning in Rust on libtorch.
 #[derive(Debug, Parser)]
@@ -62,10 +63,10 @@ pub(super) struct RunArgs {
     /// The environment's id, for instance CartPole-v1 (`pavlov envs` lists them)
     pub(super) environment: String,
     /// The number of env steps to train for, over all environments
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_whole)]
     pub(super) steps: Option<u64>,
     /// The seed of all random numbers; the same seed on the same machine gives the same numbers
-    #[arg(long)]
+    #[arg(long, value_parser = parse_whole)]
     pub(super) seed: Option<u64>,
     /// The number of environments that are stepped together
     #[arg(long, value_name = "N")]
@@ -121,13 +122,13 @@ pub(super) struct FitArgs {
     #[arg(long, value_name = "PATH")]
     pub(super) data: Option<PathBuf>,
     /// The number of passes over the training data
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_whole)]
     pub(super) epochs: Option<u64>,
     /// The number of updates, instead of epochs
-    #[arg(long, value_name = "N", conflicts_with = "epochs")]
+    #[arg(long, value_name = "N", value_parser = parse_whole, conflicts_with = "epochs")]
     pub(super) updates: Option<u64>,
     /// The seed of all random numbers; the same seed on the same machine gives the same numbers
-    #[arg(long)]
+    #[arg(long, value_parser = parse_whole)]
     pub(super) seed: Option<u64>,
     /// The device of the networks: auto, cpu, cuda or cuda:N
     #[arg(long)]
@@ -168,7 +169,7 @@ pub(super) struct SampleArgs {
     #[arg(long, default_value_t = 64, value_name = "N")]
     pub(super) count: usize,
     /// The seed of the samples
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = parse_whole)]
     pub(super) seed: u64,
     /// The class of all samples, by its number, for models that make samples of a class [default: all in
     /// turn]
@@ -219,7 +220,7 @@ pub(super) struct EvalArgs {
     #[arg(long, value_name = "N")]
     pub(super) episodes: Option<usize>,
     /// The seed of the episodes, or of the samples of --samples-of [default: 0]
-    #[arg(long)]
+    #[arg(long, value_parser = parse_whole)]
     pub(super) seed: Option<u64>,
     /// Measure a fitted model on the data of this file or folder
     #[arg(long, value_name = "PATH")]
@@ -259,7 +260,7 @@ pub(super) struct PlayArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub(super) episodes: usize,
     /// The seed of the episodes
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = parse_whole)]
     pub(super) seed: u64,
     /// Act as in training, with exploration, instead of greedily
     #[arg(long)]

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::config::Registries;
+use crate::tell::tell;
 use args::{Arguments, Command};
 
 /// Runs the command line for these registries. A program with environments or agents of its own calls this
@@ -42,7 +43,7 @@ pub fn main(registries: &Registries) -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("error: {}", message(&error));
+            tell(format_args!("error: {}", message(&error)));
             ExitCode::FAILURE
         }
     }

@@ -9,6 +9,7 @@ use super::args::PlotArgs;
 use crate::config::{AnyConfig, Registries};
 use crate::plot;
 use crate::run::RunFolder;
+use crate::tell::tell;
 
 pub(super) fn plot(registries: &Registries, args: &PlotArgs) -> Result<ExitCode> {
     if args.out.extension().is_none_or(|extension| extension != "svg") {
@@ -31,11 +32,11 @@ pub(super) fn plot(registries: &Registries, args: &PlotArgs) -> Result<ExitCode>
         }
     }
     plot::draw(&curves, &titles.join(", "), tag, &args.out)?;
-    eprintln!("wrote {}", args.out.display());
+    tell(format_args!("wrote {}", args.out.display()));
     if let Some(path) = &args.csv {
         fs::write(path, plot::to_csv(&curves))
             .with_context(|| format!("{} cannot be written", path.display()))?;
-        eprintln!("wrote {}", path.display());
+        tell(format_args!("wrote {}", path.display()));
     }
     Ok(ExitCode::SUCCESS)
 }

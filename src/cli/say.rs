@@ -6,6 +6,8 @@ use std::process::exit;
 
 use pavlov_envs::EnvFactory;
 
+use crate::tell::tell;
+
 /// Prints a line on the standard output, as `println!` does, but never panics.
 macro_rules! say {
     ($($words:tt)*) => {
@@ -21,7 +23,7 @@ pub(super) fn line(words: Arguments<'_>) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::BrokenPipe => exit(0),
         Err(error) => {
-            eprintln!("error: the standard output cannot be written: {error}");
+            tell(format_args!("error: the standard output cannot be written: {error}"));
             exit(1);
         }
     }
@@ -30,7 +32,6 @@ pub(super) fn line(words: Arguments<'_>) {
 /// Writes the factory's new warnings to the standard error.
 pub(super) fn warn_of(factory: &EnvFactory) {
     for warning in factory.take_warnings() {
-        // A reader that has closed standard error misses a warning; the command goes on.
-        let _ = writeln!(io::stderr(), "warning: {warning}");
+        tell(format_args!("warning: {warning}"));
     }
 }

@@ -12,6 +12,7 @@ use super::say::say;
 use crate::config::{AnyConfig, ConfigFile, Overrides, Registries, RunConfig};
 use crate::fitting::Fit;
 use crate::run::{Json, Outcome, Progress, Quiet, RunFolder, Session, StopReason, Terminal};
+use crate::tell::tell;
 use crate::training::Training;
 
 /// The configuration file that was given, read.
@@ -104,7 +105,8 @@ pub(super) fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCo
     ctrlc::set_handler(move || {
         // A second interrupt means that the user does not want to wait for the checkpoint.
         if asked.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
+            // Not `exit`, which would destroy what other threads still use.
+            pavlov_nn::leave(130);
         }
     })
     .context("signals cannot be caught")?;
@@ -172,7 +174,7 @@ fn logdir(folder: &Path) -> std::path::PathBuf {
 
 pub(super) fn say(output: &OutputArgs, text: &str) {
     if !output.quiet && !output.json {
-        eprintln!("{text}");
+        tell(text);
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::tell::tell;
+
 /// The progress of a run at one moment.
 pub trait Status {
     /// Units done.
@@ -88,7 +90,7 @@ impl Progress for Quiet {
     fn report(&mut self, _status: &dyn Status) {}
 
     fn warn(&mut self, message: &str) {
-        eprintln!("warning: {message}");
+        tell(format_args!("warning: {message}"));
     }
 
     fn finish(&mut self, _status: &dyn Status) {}
@@ -121,7 +123,7 @@ impl Progress for Json {
     }
 
     fn warn(&mut self, message: &str) {
-        eprintln!("warning: {message}");
+        tell(format_args!("warning: {message}"));
     }
 
     fn finish(&mut self, status: &dyn Status) {
@@ -174,7 +176,7 @@ impl Progress for Terminal {
     }
 
     fn warn(&mut self, message: &str) {
-        self.bar.suspend(|| eprintln!("warning: {message}"));
+        self.bar.suspend(|| tell(format_args!("warning: {message}")));
     }
 
     fn finish(&mut self, status: &dyn Status) {
@@ -188,7 +190,7 @@ impl Progress for Terminal {
 }
 
 fn print_line(status: &dyn Status) {
-    eprintln!("{}", line(status));
+    tell(line(status));
 }
 
 /// The number with so many decimals, or a dash if there is none yet.

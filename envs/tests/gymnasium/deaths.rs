@@ -200,7 +200,8 @@ fn a_death_between_episodes_ends_none() {
 #[test]
 fn an_error_in_a_vector_environment_names_its_environment_and_leaves_nothing_behind() {
     let mut vector = Vector::new("", Autoreset::SameStep);
-    for (action, words) in [(RAISE, "this world has a fault"), (NAN, "NaN"), (INFINITE, "the reward inf")] {
+    for (action, words) in [(RAISE, "this world has a fault"), (NAN, "NaN"), (INFINITE, "the reward is inf")]
+    {
         let message = vector.step([WALK, action, WALK]).unwrap_err().to_string();
         assert!(message.contains("environment 1") && message.contains(words), "{message}");
         assert_eq!(vector.step([WALK; 3]), Err(EnvError::NeedsReset));

@@ -44,6 +44,7 @@ unsafe extern "C" {
     fn pavlov_pinned(tensor: *mut C_tensor, out: *mut *mut C_tensor) -> *mut c_char;
     fn pavlov_set_team_size(threads: c_int);
     fn pavlov_keep_memory();
+    fn pavlov_leave(code: c_int) -> !;
     fn pavlov_set_generator_state(index: c_int, state: *const C_tensor) -> *mut c_char;
 }
 
@@ -197,6 +198,13 @@ pub fn set_team_size(threads: u32) {
 pub fn keep_memory() {
     // SAFETY: takes nothing, and changes thresholds of the allocator alone.
     unsafe { pavlov_keep_memory() }
+}
+
+/// Ends the process at once with this exit code. Nothing is flushed and no destructor runs, so that threads that are
+/// at work find whole what they use: for an impatient user, beside libtorch's threads.
+pub fn leave(code: i32) -> ! {
+    // SAFETY: takes a number, and does not come back.
+    unsafe { pavlov_leave(code) }
 }
 
 /// Runs the backward pass from `output`, given the loss's gradient with respect to it: every parameter's
