@@ -1,6 +1,6 @@
 //! A run that is killed and resumed ends as one that was never interrupted, bit for bit.
 
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -106,6 +106,21 @@ fn a_network_from_a_list_of_layers_goes_on_exactly() {
     }
 }
 
+/// Starts a training into the folder `stopped` and waits for its log.
+fn under_way(place: &Workplace, arguments: &[&str]) -> Child {
+    let child = place.command(arguments).stderr(Stdio::piped()).spawn().expect("the command starts");
+    while !place.path("stopped/progress.csv").exists() {
+        sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+/// True if the process was there to get the signal.
+fn sent(child: &Child, signal: &str) -> bool {
+    let id = child.id().to_string();
+    Command::new("kill").args([signal, &id]).stderr(Stdio::null()).status().expect("kill").success()
+}
+
 #[test]
 fn interrupted_it_writes_a_checkpoint_and_goes_on_exactly() {
     let place = Workplace::new();
@@ -127,14 +142,9 @@ fn interrupted_it_writes_a_checkpoint_and_goes_on_exactly() {
     let arguments = [&["train", "dqn", "CartPole-v1", "--run-dir", "stopped"], SMALL, &more].concat();
     for signal in ["-INT", "-TERM"] {
         let _ = std::fs::remove_dir_all(place.path("stopped"));
-        let child = place.command(&arguments).stderr(Stdio::piped()).spawn().expect("the command starts");
-        while !place.path("stopped/progress.csv").exists() {
-            sleep(Duration::from_millis(5));
-        }
+        let child = under_way(&place, &arguments);
         sleep(Duration::from_millis(300));
-        let id = child.id().to_string();
-        let sent = std::process::Command::new("kill").args([signal, &id]).status().expect("kill");
-        assert!(sent.success());
+        assert!(sent(&child, signal));
         let output = child.wait_with_output().expect("an end");
         let text = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(130), "{text}");
@@ -162,15 +172,11 @@ fn a_second_signal_ends_it_at_once_whatever_is_under_way() {
     let arguments = [&["train", "dqn", "CartPole-v1", "--run-dir", "stopped"], SMALL, &more].concat();
     for pause in [0, 0, 1, 2, 5, 20] {
         let _ = std::fs::remove_dir_all(place.path("stopped"));
-        let child = place.command(&arguments).stderr(Stdio::piped()).spawn().expect("the command starts");
-        while !place.path("stopped/progress.csv").exists() {
-            sleep(Duration::from_millis(5));
-        }
+        let child = under_way(&place, &arguments);
         sleep(Duration::from_millis(200));
-        let id = child.id().to_string();
         for _ in 0..2 {
             // The first may have ended it already.
-            let _ = std::process::Command::new("kill").args(["-INT", &id]).stderr(Stdio::null()).status();
+            let _ = sent(&child, "-INT");
             sleep(Duration::from_millis(pause));
         }
         let output = child.wait_with_output().expect("an end");

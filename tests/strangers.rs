@@ -23,8 +23,7 @@ fn change(checkpoint: &Path, change: impl FnOnce(&mut Value)) {
     fs::write(&path, state.to_string()).expect("a state");
     let sums = ["tensors.safetensors", "state.json"].map(|name| {
         let sum = Sha256::digest(fs::read(checkpoint.join(name)).expect("a file"));
-        let digits: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{digits}  {name}\n")
+        format!("{}  {name}\n", pavlov::common::hexadecimal(&sum))
     });
     fs::write(checkpoint.join("SHA256SUMS"), sums.concat()).expect("sums");
 }

@@ -30,7 +30,6 @@ where the second differs by more than a tenth: the machine was not quiet then, o
 """
 
 import argparse
-import csv
 import json
 import os
 import platform
@@ -46,7 +45,7 @@ import numpy as np
 
 from fits_torch import serve
 from fits_work import KEPT_MEMORY, LOGGED, WORKLOADS, pictures, pin, text
-from side import PAVLOV
+from side import PAVLOV, log_of
 
 
 # ---- The data as Pavlov reads it
@@ -109,10 +108,7 @@ def pavlov_fit(work, folder, where, seed, updates):
         start = time.perf_counter()
         subprocess.run(command, check=True, preexec_fn=lambda: pin(threads))
         seconds = time.perf_counter() - start
-        with (run / "progress.csv").open() as file:
-            rows = [
-                {tag: float(value or "nan") for tag, value in row.items()} for row in csv.DictReader(file)
-            ]
+        rows = log_of(run)
         tensors = next((run / "checkpoints").glob("*/tensors.safetensors"))
         return seconds, rows, parameters_in(tensors)
 

@@ -9,14 +9,11 @@ return is that of the last evaluation, of the last weights. PAVLOV names a progr
 """
 
 import argparse
-import csv
 import json
-import subprocess
 import tempfile
-import time
 from pathlib import Path
 
-from side import PAVLOV
+import side
 
 FRAMES = """
     num_envs=32 env_threads=4 rollout_steps=128 minibatch_size=1024 epochs=4 net.cnn=nature net.shared=true
@@ -39,15 +36,10 @@ def train(name, device, scale):
     steps = round(steps * scale)
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
-        command = [PAVLOV, "train", agent, environment, "--quiet", "--device", device, "--run-dir", run]
-        settings = [*settings, f"env_steps={steps}", f"log.every_env_steps={steps // 40}"]
+        settings = [*settings, f"env_steps={steps}", f"log.every_env_steps={steps // 40}", f"device={device}"]
         settings += [f"evaluation.every_env_steps={steps}", "evaluation.episodes=20"]
-        command += [word for setting in settings for word in ("--set", setting)]
-        start = time.perf_counter()
-        subprocess.run(command, check=True)
-        seconds = time.perf_counter() - start
-        with (run / "progress.csv").open() as file:
-            rows = [{tag: float(value or "nan") for tag, value in row.items()} for row in csv.DictReader(file)]
+        seconds = side.train(run, agent, environment, *settings)
+        rows = side.log_of(run)
     done, elapsed = "time/total_timesteps", "time/time_elapsed"
     first = next(row for row in rows if row[done] >= warmup)
     # The last row is written behind the evaluation.

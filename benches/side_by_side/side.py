@@ -1,6 +1,7 @@
 """What the comparisons share: running Pavlov as a process, running rivals in turn, a table of medians."""
 
 import argparse
+import csv
 import os
 import statistics
 import subprocess
@@ -22,15 +23,25 @@ def repeats(description):
     return parser.parse_args().repeats
 
 
+def train(run, agent, environment, *settings):
+    """Trains into the folder `run`; gives the seconds from the process's start to its end."""
+    command = [PAVLOV, "train", agent, environment, "--quiet", "--run-dir", run]
+    command += [word for setting in settings for word in ("--set", setting)]
+    start = time.perf_counter()
+    subprocess.run(command, check=True)
+    return time.perf_counter() - start
+
+
 def pavlov(agent, environment, *settings):
-    """Seconds of a whole training, from the process's start to its end."""
+    """Seconds of a whole training whose folder nobody needs."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [PAVLOV, "train", agent, environment, "--quiet"]
-        command += ["--run-dir", Path(folder) / "run"]
-        command += [word for setting in settings for word in ("--set", setting)]
-        start = time.perf_counter()
-        subprocess.run(command, check=True)
-        return time.perf_counter() - start
+        return train(Path(folder) / "run", agent, environment, *settings)
+
+
+def log_of(run):
+    """The rows of a run's log: numbers by tag."""
+    with (run / "progress.csv").open() as file:
+        return [{tag: float(value or "nan") for tag, value in row.items()} for row in csv.DictReader(file)]
 
 
 def script(name, *arguments):

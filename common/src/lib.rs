@@ -4,6 +4,7 @@
 //!   seed.
 //! * [`did_you_mean`]: the nearest right name, for the end of an error message.
 //! * [`tables`]: tables of settings, merged and read with the path of a wrong key.
+//! * [`hexadecimal`]: bytes as the digits of a checksum.
 //! * [`files`]: files of others, opened where they are plain ones alone.
 //! * [`optional`]: settings that are a number or the word "off".
 
@@ -15,3 +16,8 @@ pub mod tables;
 
 pub use rng::{SeededRng, derive_seed};
 pub use suggest::{did_you_mean, nearest};
+
+/// The bytes in hexadecimal digits, two each: a checksum as `sha256sum` writes it.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

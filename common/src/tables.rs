@@ -22,7 +22,7 @@ pub fn merge_tables(base: &mut Table, over: Table) {
 }
 
 /// The whole number that a float is, `1e6` say, in the range in which floats have no gaps.
-pub fn whole(number: f64) -> Option<i64> {
+fn whole(number: f64) -> Option<i64> {
     let is_whole = number.fract() == 0.0 && number.abs() <= (1i64 << f64::MANTISSA_DIGITS) as f64;
     is_whole.then_some(number as i64)
 }

@@ -126,7 +126,7 @@ fn observations_in_space(make: Make<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// What a run checks as well, under random actions and under each of a few actions over and over, which lead
+/// The checks of a run, under random actions and under each of a few actions over and over, which lead
 /// to places where random ones do not.
 fn sound_as_in_a_run(make: Make<'_>) -> Result<(), String> {
     const REPEATED: u64 = 4;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use crate::shim::Parameter;
-use crate::shim::recurrent::{Inputs, forward, read_on_gpu, steps_on_gpu};
+use crate::shim::recurrent::{Inputs, forward, read_on_gpu};
 use crate::{Init, Layout, Memory, NnError, ParameterId, Parameters, Pass};
 
 /// The kind of memory.
@@ -152,13 +152,11 @@ impl Recurrent {
     pub fn forward(&self, pass: &mut Pass<'_>, sequence: &Sequence<'_>) -> Result<SequenceOutputs, NnError> {
         self.check(sequence)?;
         let parameters = pass.parameters();
+        if !matches!(parameters.device(), Device::Cpu | Device::Cuda(_)) {
+            return self.forward_by_operations(parameters, sequence);
+        }
         let Sequence { x, starts, state } = *sequence;
-        let (inputs, ids) = (Inputs { x, starts, state }, self.ids());
-        let (outputs, states) = match parameters.device() {
-            Device::Cpu => forward(inputs, self.cell.code(), ids.map(|id| Parameter::of(parameters, id)))?,
-            Device::Cuda(_) => steps_on_gpu(inputs, self.cell.code(), ids.map(|id| parameters.get(id)))?,
-            _ => return self.forward_by_operations(parameters, sequence),
-        };
+        let (outputs, states) = forward(Inputs { x, starts, state }, self.cell.code(), self.own(parameters))?;
         Ok(SequenceOutputs { outputs, states })
     }
 
@@ -172,13 +170,14 @@ impl Recurrent {
         if let (Device::Cuda(_), [_, _, inputs], Kind::Float) = (parameters.device(), &x.size()[..], x.kind())
             && *inputs == self.inputs
         {
-            return read_on_gpu(x, self.cell.code(), self.ids().map(|id| parameters.get(id)));
+            return read_on_gpu(x, self.cell.code(), self.own(parameters));
         }
         read_from_empty(self, pass, x)
     }
 
-    fn ids(&self) -> [ParameterId; 4] {
-        [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh]
+    fn own<'a>(&self, parameters: &'a Parameters) -> [Parameter<'a>; 4] {
+        let ids = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh];
+        ids.map(|id| Parameter::of(parameters, id))
     }
 
     /// The same by operations, each recorded by autograd: on other devices, and to hold the other form to.
@@ -269,7 +268,7 @@ impl Memory for Recurrent {
     }
 }
 
-/// What a memory answers to whole sequences, by its general form.
+/// The answer of a memory to whole sequences, by its general form.
 pub(crate) fn read_from_empty(
     memory: &(impl Memory + ?Sized),
     pass: &mut Pass<'_>,

@@ -12,6 +12,7 @@ use std::path::Path;
 
 use half::{bf16, f16};
 use pavlov_common::files::open_plain;
+use pavlov_common::hexadecimal;
 use safetensors::tensor::{Dtype, Metadata, SafeTensorError, TensorInfo, View};
 use sha2::{Digest, Sha256};
 
@@ -88,7 +89,7 @@ fn sum(state: &StateDict<'_>) -> String {
         hasher.update(format!("{name:?} {:?} {:?} {}\n", array.kind, array.shape, array.data.len()));
         hasher.update(&array.data);
     }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&hasher.finalize())
 }
 
 /// The largest header that is read, in bytes, as in the safetensors library.

@@ -101,6 +101,14 @@ pub(super) struct OutputArgs {
     pub(super) json: bool,
 }
 
+/// The argument of commands that open a run.
+#[derive(Clone, Copy, Debug, Args)]
+pub(super) struct TrustArgs {
+    /// Open a run whose configuration runs programs of its own (`gym:module:Id`, a `python` of its own)
+    #[arg(long)]
+    pub(super) trust: bool,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct TrainArgs {
     #[command(flatten)]
@@ -175,7 +183,7 @@ pub(super) struct SampleArgs {
     /// turn]
     #[arg(long, value_name = "N")]
     pub(super) class: Option<usize>,
-    /// How far texts depart from the likeliest one: 1 as learned, near 0 hardly [default: 1]
+    /// The freedom of texts beside the likeliest one: 1 as learned, near 0 hardly any [default: 1]
     #[arg(long)]
     pub(super) temperature: Option<f64>,
     /// The beginning of the texts [default: a token by chance]
@@ -193,9 +201,8 @@ pub(super) struct SampleArgs {
     /// Print JSON on the standard output, for scripts
     #[arg(long)]
     pub(super) json: bool,
-    /// Open a run whose configuration runs programs of its own (`gym:module:Id`, a `python` of its own)
-    #[arg(long)]
-    pub(super) trust: bool,
+    #[command(flatten)]
+    pub(super) trust: TrustArgs,
 }
 
 #[derive(Debug, Args)]
@@ -207,9 +214,8 @@ pub(super) struct ResumeArgs {
     pub(super) checkpoint: Option<PathBuf>,
     #[command(flatten)]
     pub(super) output: OutputArgs,
-    /// Open a run whose configuration runs programs of its own (`gym:module:Id`, a `python` of its own)
-    #[arg(long)]
-    pub(super) trust: bool,
+    #[command(flatten)]
+    pub(super) trust: TrustArgs,
 }
 
 #[derive(Debug, Args)]
@@ -246,9 +252,8 @@ pub(super) struct EvalArgs {
     /// Print JSON on the standard output, for scripts
     #[arg(long)]
     pub(super) json: bool,
-    /// Open a run whose configuration runs programs of its own (`gym:module:Id`, a `python` of its own)
-    #[arg(long)]
-    pub(super) trust: bool,
+    #[command(flatten)]
+    pub(super) trust: TrustArgs,
 }
 
 #[derive(Debug, Args)]
@@ -283,9 +288,8 @@ pub(super) struct PlayArgs {
     /// Stop the GIF after this many pictures
     #[arg(long, value_name = "N")]
     pub(super) max_frames: Option<usize>,
-    /// Open a run whose configuration runs programs of its own (`gym:module:Id`, a `python` of its own)
-    #[arg(long)]
-    pub(super) trust: bool,
+    #[command(flatten)]
+    pub(super) trust: TrustArgs,
 }
 
 #[derive(Debug, Args)]
@@ -349,4 +353,9 @@ pub(super) struct PlotArgs {
     /// Write the numbers as CSV too
     #[arg(long, value_name = "FILE")]
     pub(super) csv: Option<PathBuf>,
+}
+
+/// The name of the first of these flags that was given.
+pub(super) fn first_given<'a>(flags: &[(&'a str, bool)]) -> Option<&'a str> {
+    flags.iter().find(|(_, given)| *given).map(|(name, _)| *name)
 }

@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 use pavlov_agents::ActMode;
 
-use super::args::EvalArgs;
+use super::args::{EvalArgs, first_given};
 use super::say::{say, warn_of};
 use crate::config::{AnyConfig, Registries};
-use crate::run::RunFolder;
 use crate::training::{Trained, evaluate};
 
 pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode> {
@@ -16,9 +15,7 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
     if episodes == 0 {
         bail!("--episodes 0: give at least 1");
     }
-    let folder = RunFolder::open(&args.run)?;
-    let config = folder.any_config(registries)?;
-    super::trust::check(&config, &args.run, args.trust)?;
+    let (folder, config) = super::trust::open(registries, &args.run, args.trust)?;
     if let AnyConfig::Fit(_) = config {
         return super::fit::eval(registries, &folder, args);
     }
@@ -28,7 +25,7 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
         ("--samples-of", args.samples_of.is_some()),
         ("--pictures", args.pictures.is_some()),
     ];
-    if let Some((flag, _)) = of_fits.iter().find(|(_, given)| *given) {
+    if let Some(flag) = first_given(&of_fits) {
         bail!("{flag} is for the fit of a model, and {} is the training of an agent", args.run.display());
     }
     let Trained { mut policy, factory, config, source } = Trained::open(&folder, registries, args.last)?;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail};
 use pavlov_tasks::{Picture, SampleRequest, Samples};
 
-use super::args::{EvalArgs, FitArgs, SampleArgs};
+use super::args::{EvalArgs, FitArgs, SampleArgs, first_given};
 use super::say::say;
 use super::train::{config_file, finish, say as tell, shown};
 use crate::config::{FitConfig, Overrides, Registries};
@@ -76,7 +76,7 @@ pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs)
         ("--stochastic is", args.stochastic),
         ("--seed without --samples-of is", args.seed.is_some() && args.samples_of.is_none()),
     ];
-    if let Some((what, _)) = without_effect.iter().find(|(_, given)| *given) {
+    if let Some(what) = first_given(&without_effect) {
         bail!("{what} for the training of an agent, and {} is the fit of a model", args.run.display());
     }
     let count = args.count.unwrap_or(1000);
@@ -90,8 +90,7 @@ pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs)
             (part, fitted.config.data.name.clone(), count, measured)
         }
         Some(run) => {
-            let made_by = RunFolder::open(run)?;
-            super::trust::check(&made_by.any_config(registries)?, run, args.trust)?;
+            let (made_by, _) = super::trust::open(registries, run, args.trust)?;
             let mut maker = Fitted::open(&made_by, registries, false)?;
             let request = SampleRequest { count, seed: args.seed.unwrap_or(0), ..SampleRequest::default() };
             let measured = fitted.judge(&mut maker, &request)?;
@@ -143,8 +142,7 @@ pub(super) fn sample(registries: &Registries, args: &SampleArgs) -> Result<ExitC
     if let Some(temperature) = args.temperature.filter(|given| !(*given > 0.0 && given.is_finite())) {
         bail!("--temperature {temperature}: give a number above 0");
     }
-    let folder = RunFolder::open(&args.run)?;
-    super::trust::check(&folder.any_config(registries)?, &args.run, args.trust)?;
+    let (folder, _) = super::trust::open(registries, &args.run, args.trust)?;
     let mut fitted = Fitted::open(&folder, registries, args.last)?;
     let SampleArgs { count, seed, class, .. } = *args;
     let usual = SampleRequest::default();
@@ -166,7 +164,7 @@ pub(super) fn sample(registries: &Registries, args: &SampleArgs) -> Result<ExitC
         Samples::Pictures(_) => ("pictures", &of_texts),
         Samples::Texts(_) => ("texts", &[("--class", class.is_some()), ("--out", args.out.is_some())]),
     };
-    if let Some((flag, _)) = others.iter().find(|(_, given)| *given) {
+    if let Some(flag) = first_given(others) {
         bail!("{flag} does nothing here: the samples of {} are {kind}", args.run.display());
     }
     match samples {

@@ -14,7 +14,6 @@ use super::args::PlayArgs;
 use super::say::{say, warn_of};
 use crate::config::{Registries, parse_option};
 use crate::play::{Film, Moment, draw, play, write_gif};
-use crate::run::RunFolder;
 use crate::training::Trained;
 
 /// The size that is assumed for a terminal which does not report one: rows and columns.
@@ -77,8 +76,7 @@ fn player(registries: &Registries, args: &PlayArgs) -> Result<Player> {
         if !args.options.is_empty() {
             bail!("--option is for an environment; a run has its own: leave it out");
         }
-        let folder = RunFolder::open(Path::new(&args.what))?;
-        super::trust::check(&folder.any_config(registries)?, folder.path(), args.trust)?;
+        let (folder, _) = super::trust::open(registries, Path::new(&args.what), args.trust)?;
         let Trained { policy, factory, config, .. } = Trained::open(&folder, registries, args.last)?;
         let title = format!("{} on {}", config.agent, config.environment);
         return Ok(Player { policy, factory, title });

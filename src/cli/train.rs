@@ -57,11 +57,10 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
 }
 
 pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitCode> {
-    let folder = RunFolder::open(&args.run)?;
-    let config = folder.any_config(registries)?;
-    super::trust::check(&config, folder.path(), args.trust)?;
+    let (folder, config) = super::trust::open(registries, &args.run, args.trust)?;
     let checkpoints = folder.checkpoints();
     {
+        // The latest checkpoint may have to be put back before it can be listed.
         let _lock = folder.lock()?;
         folder.sweep()?;
     }

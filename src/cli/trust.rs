@@ -5,15 +5,28 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use toml::{Table, Value};
 
-use crate::config::AnyConfig;
+use super::args::TrustArgs;
+use crate::config::{AnyConfig, Registries};
 use crate::fitting::FRAMES;
+use crate::run::RunFolder;
+
+/// The run in this folder with its configuration, if nothing of it needs a trust that is not given.
+///
+/// # Errors
+/// When there is no run, its configuration is damaged, or trust is needed.
+pub(super) fn open(registries: &Registries, run: &Path, trust: TrustArgs) -> Result<(RunFolder, AnyConfig)> {
+    let folder = RunFolder::open(run)?;
+    let config = folder.any_config(registries)?;
+    check(&config, run, trust.trust)?;
+    Ok((folder, config))
+}
 
 /// Refuses a run whose environment would run a program or import a module of Python that its configuration names,
 /// unless the user trusts it.
 ///
 /// # Errors
 /// When it would, and `trusted` is false.
-pub(super) fn check(config: &AnyConfig, run: &Path, trusted: bool) -> Result<()> {
+fn check(config: &AnyConfig, run: &Path, trusted: bool) -> Result<()> {
     let reason = match config {
         AnyConfig::Agent(config) => of_environment(&config.environment, &config.environment_options),
         AnyConfig::Fit(config) if config.data.name == FRAMES => {

@@ -129,7 +129,8 @@ impl Fitted {
         let measured = self.task.measure(&mut Measuring(pass))?;
         match measured.metrics.iter().find(|(name, value)| *name == "loss" && !value.is_finite()) {
             Some((_, loss)) => bail!(
-                "the loss of these samples is {loss}: the weights in {} are damaged, or an input is far from all that the                  model has learned from",
+                "the loss of these samples is {loss}: the weights in {} are damaged, or an input is far from all that the model \
+                 has learned from",
                 self.source.display()
             ),
             None => Ok(measured),

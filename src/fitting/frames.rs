@@ -134,7 +134,7 @@ fn played(environments: &Registry, options: &FrameOptions) -> Result<Frames, Fai
     Ok(frames)
 }
 
-/// What the environment says of itself now, by these names.
+/// The numbers that the environment says of itself now, by these names.
 fn told(env: &dyn Env, names: &[String]) -> Result<Vec<f32>, DataError> {
     let mut said = Vec::new();
     env.visit_info(&mut |name, value| said.push((name.to_string(), value)));

@@ -100,35 +100,40 @@ pub fn read(path: &Path) -> io::Result<(Vec<String>, Vec<Row>)> {
         |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
     let mut text = String::new();
     open_plain(path)?.read_to_string(&mut text)?;
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    let mut lines = whole.lines();
-    let columns = columns(lines.next().unwrap_or_default())
+    let (columns, rows) = parsed(&text)
         .ok_or_else(|| wrong("the first column of a log is time/total_timesteps or time/total_updates"))?;
-    let rows = lines.enumerate().map(|(place, text)| {
-        row(&columns, text).map_err(|what| wrong(&format!("line {}: {what}", place + 2)))
-    });
-    let rows = rows.collect::<io::Result<Vec<_>>>()?;
-    Ok((columns, rows))
+    let rows = rows
+        .into_iter()
+        .enumerate()
+        .map(|(place, row)| row.map_err(|what| wrong(&format!("line {}: {what}", place + 2))));
+    Ok((columns, rows.collect::<io::Result<Vec<_>>>()?))
 }
 
 /// The columns and rows that can be read of a damaged log.
 fn readable(path: &Path, column: &str) -> io::Result<(Vec<String>, Vec<Row>)> {
-    let text = String::from_utf8_lossy(&fs::read(path)?).into_owned();
-    let mut lines = text.lines();
-    let Some(columns) = columns(lines.next().unwrap_or_default()).filter(|columns| columns[0] == column)
-    else {
-        return Ok((vec![column.to_string()], Vec::new()));
-    };
-    let rows = lines.filter_map(|text| row(&columns, text).ok()).collect();
-    Ok((columns, rows))
+    let bytes = fs::read(path)?;
+    Ok(match parsed(&String::from_utf8_lossy(&bytes)).filter(|(columns, _)| columns[0] == column) {
+        Some((columns, rows)) => (columns, rows.into_iter().flatten().collect()),
+        None => (vec![column.to_string()], Vec::new()),
+    })
 }
 
-fn columns(line: &str) -> Option<Vec<String>> {
-    let columns: Vec<String> = line.split(',').map(Into::into).collect();
-    STEP_COLUMNS.contains(&columns[0].as_str()).then_some(columns)
+/// A row, or the fault of its line.
+type ParsedRow = Result<Row, &'static str>;
+
+/// The columns and the whole lines of a log; nothing where its first column is not that of one.
+fn parsed(text: &str) -> Option<(Vec<String>, Vec<ParsedRow>)> {
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let mut lines = whole.lines();
+    let columns: Vec<String> = lines.next().unwrap_or_default().split(',').map(Into::into).collect();
+    if !STEP_COLUMNS.contains(&columns[0].as_str()) {
+        return None;
+    }
+    let rows = lines.map(|line| row(&columns, line)).collect();
+    Some((columns, rows))
 }
 
-fn row(columns: &[String], line: &str) -> Result<Row, &'static str> {
+fn row(columns: &[String], line: &str) -> ParsedRow {
     let mut cells = line.split(',');
     let step = cells.next().and_then(|cell| cell.parse().ok()).ok_or("steps that are no whole number")?;
     let mut values = BTreeMap::new();

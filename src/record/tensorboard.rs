@@ -24,6 +24,7 @@ use tensorboard_rs::record_writer::RecordWriter;
 
 use super::append::AppendFile;
 use super::entry::{HyperParameter, Note, Position, Row};
+use crate::files::free_name;
 
 /// The beginning of the names of event files, by which TensorBoard finds them.
 const PREFIX: &str = "events.out.tfevents.";
@@ -49,14 +50,13 @@ impl TensorBoardSink {
         }
         let path = folder.join(name);
         check_own_file(&path)?;
-        let what = match path.metadata().map(|metadata| metadata.len()) {
-            Ok(len) if len >= *events_bytes => {
-                let file = AppendFile::open(&path, *events_bytes)?;
-                return Ok((Self { name: name.clone(), file }, None));
+        let what = match path.exists().then(|| AppendFile::open(&path, *events_bytes)) {
+            Some(Ok(file)) => return Ok((Self { name: name.clone(), file }, None)),
+            Some(Err(error)) if error.kind() == io::ErrorKind::InvalidData => {
+                "is shorter than its checkpoint says"
             }
-            Ok(_) => "is shorter than its checkpoint says",
-            Err(error) if error.kind() == io::ErrorKind::NotFound => "is gone",
-            Err(error) => return Err(error),
+            Some(Err(error)) => return Err(error),
+            None => "is gone",
         };
         let sink = Self::new(folder)?;
         let warning = format!("the event file {} {what}: the log goes on in {}", path.display(), sink.name);
@@ -66,8 +66,7 @@ impl TensorBoardSink {
     /// A new event file in the folder.
     pub(super) fn new(folder: &Path) -> io::Result<Self> {
         let stem = format!("{PREFIX}{:010}.pavlov.{}", now() as u64, std::process::id());
-        let name = (1u32..).map(|number| if number == 1 { stem.clone() } else { format!("{stem}.{number}") });
-        let name = name.into_iter().find(|name| !folder.join(name).exists()).unwrap_or(stem);
+        let name = free_name(folder, &stem);
         let mut sink = Self { file: AppendFile::open(&folder.join(&name), 0)?, name };
         let mut event = event(0);
         event.set_file_version("brain.Event:2".into());

@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use pavlov_common::files::{check_own_folder, open_plain, read_text};
+use pavlov_common::hexadecimal;
 use pavlov_nn::{StateDict, weights};
 use sha2::{Digest, Sha256};
+
+use crate::files::free_name;
 
 const TENSORS: &str = "tensors.safetensors";
 const VALUES: &str = "state.json";
@@ -26,7 +29,7 @@ const MOST_VALUES: u64 = 256 << 20;
 #[derive(Debug)]
 pub struct Checkpoints {
     folder: PathBuf,
-    /// Whether a checkpoint is whole, by its path, as far as this process has written or read it.
+    /// True for a checkpoint that is whole, by its path, as far as this process has written or read it.
     whole: HashMap<PathBuf, bool>,
 }
 
@@ -64,6 +67,16 @@ impl Checkpoints {
         bail!("{} is no checkpoint of the run: {there}", path.display())
     }
 
+    /// Reads a checkpoint after checking that it is complete, and remembers that it is.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::read`].
+    pub(super) fn read(&mut self, checkpoint: &Checkpoint) -> Result<StateDict<'static>> {
+        let state = checkpoint.read()?;
+        self.whole.insert(checkpoint.path.clone(), true);
+        Ok(state)
+    }
+
     /// Takes the checkpoints after this one, which a run that goes on from it will not lead to, out of the way.
     /// Gives the new names.
     ///
@@ -72,11 +85,8 @@ impl Checkpoints {
     pub(super) fn set_aside_after(&self, checkpoint: &Checkpoint) -> io::Result<Vec<PathBuf>> {
         let later = self.list()?.into_iter().filter(|other| other.step > checkpoint.step);
         let aside = |later: Checkpoint| {
-            let name = |number: u32| match number {
-                1 => self.folder.join(format!("set-aside-step-{:012}", later.step)),
-                _ => self.folder.join(format!("set-aside-step-{:012}-{number}", later.step)),
-            };
-            let place = (1..).map(name).find(|place| !place.exists()).unwrap_or_else(|| name(0));
+            let name = free_name(&self.folder, &format!("set-aside-step-{:012}", later.step));
+            let place = self.folder.join(name);
             fs::rename(&later.path, &place).map(|()| place)
         };
         later.map(aside).collect()
@@ -253,7 +263,7 @@ fn sha256(path: &Path) -> io::Result<String> {
             count => hasher.update(&block[..count]),
         }
     }
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(&hasher.finalize()))
 }
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ pub use progress::{Json, Part, Progress, Quiet, Status, Terminal};
 pub use session::{Outcome, Session, StopReason};
 
 use crate::config::{AnyConfig, ConfigError, Registries, RunConfig};
+use crate::files::free_name;
 
 /// The folder for runs, unless the user gives another.
 pub const RUNS: &str = "runs";
@@ -66,7 +67,7 @@ impl RunFolder {
     pub fn create(path: Option<&Path>, config: &impl Settings) -> Result<Self> {
         let path = match path {
             Some(path) => path.to_path_buf(),
-            None => free_name(&config.origin(), config.seed()),
+            None => free_place(&config.origin(), config.seed()),
         };
         let shown = path.display();
         if path.join(CONFIG).exists() {
@@ -159,13 +160,9 @@ impl RunFolder {
     /// When a folder cannot be read or a leftover cannot be removed.
     pub fn sweep(&self) -> io::Result<()> {
         self.checkpoints().clean()?;
-        for folder in [self.path.clone(), self.path.join(BEST)] {
-            if folder != self.path {
-                check_own_folder(&folder)?;
-            }
-            if !folder.is_dir() {
-                continue;
-            }
+        let best = self.path.join(BEST);
+        check_own_folder(&best)?;
+        for folder in [self.path.clone(), best].into_iter().filter(|folder| folder.is_dir()) {
             for entry in fs::read_dir(folder)? {
                 let entry = entry?;
                 let name = entry.file_name();
@@ -211,7 +208,7 @@ fn cannot_write(path: &Path) -> String {
     format!("the run's folder {} cannot be written: choose another place with --run-dir", path.display())
 }
 
-fn free_name(origin: &Origin, seed: u64) -> PathBuf {
+fn free_place(origin: &Origin, seed: u64) -> PathBuf {
     // A colon, as in the ids of Gymnasium's environments, is not portable in a path; `..` would leave the runs.
     let plain = |part: &str| match part {
         "" | "." | ".." => "-".to_string(),
@@ -221,13 +218,7 @@ fn free_name(origin: &Origin, seed: u64) -> PathBuf {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |elapsed| elapsed.as_secs());
     let stem = format!("{}-{seed}-{}", origin.name, calendar(seconds));
     let folder = Path::new(RUNS).join(world);
-    let mut path = folder.join(&stem);
-    let mut number = 2;
-    while path.exists() {
-        path = folder.join(format!("{stem}-{number}"));
-        number += 1;
-    }
-    path
+    folder.join(free_name(&folder, &stem))
 }
 
 /// Seconds since 1970 as `20260131T235959` (UTC), after Hinnant's civil-from-days.
@@ -265,7 +256,7 @@ mod tests {
             ("a/./b", "a/-/b"),
         ] {
             let origin = Origin { kind: "agent".into(), name: "dqn".into(), on: on.into() };
-            let path = free_name(&origin, 7);
+            let path = free_place(&origin, 7);
             assert_eq!(path.parent().unwrap(), Path::new(RUNS).join(world), "{on}");
         }
     }

@@ -100,7 +100,8 @@ impl Session {
     /// When the checkpoint is damaged, or belongs to another run. Nothing on the disk is changed then.
     pub fn resume(job: impl Job + 'static, folder: RunFolder, checkpoint: &Checkpoint) -> Result<Self> {
         let plan = job.plan();
-        let state = checkpoint.read()?;
+        let mut checkpoints = folder.checkpoints();
+        let state = checkpoints.read(checkpoint)?;
         let view = state.view();
         let mut clock: Clock =
             view.value("session").context("the checkpoint was not written by this version of the program")?;
@@ -116,7 +117,6 @@ impl Session {
         let (recorder, of_log) = Recorder::resume(folder.path(), plan.unit.column(), &clock.log)
             .with_context(|| cannot_log(&folder))?;
         warnings.extend(of_log);
-        let checkpoints = folder.checkpoints();
         let aside =
             checkpoints.set_aside_after(checkpoint).context("later checkpoints cannot be set aside")?;
         if let Some(first) = aside.first() {

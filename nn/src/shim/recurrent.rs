@@ -3,7 +3,7 @@
 
 use std::ffi::{c_char, c_int};
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 use torch_sys::C_tensor;
 
 use super::{Parameter, RawParameter, check, pointer};
@@ -26,13 +26,13 @@ unsafe extern "C" {
         starts: *mut C_tensor,
         state: *mut C_tensor,
         cell: c_int,
-        parameters: *const *mut C_tensor,
+        parameters: *const RawParameter,
     ) -> *mut c_char;
     fn pavlov_recurrent_read(
         y: *mut *mut C_tensor,
         x: *mut C_tensor,
         cell: c_int,
-        parameters: *const *mut C_tensor,
+        parameters: *const RawParameter,
     ) -> *mut c_char;
 }
 
@@ -45,48 +45,26 @@ pub struct Inputs<'a> {
     pub state: &'a Tensor,
 }
 
-/// The outputs and the states after each step. The parameters are `weight_ih`, `weight_hh`, `bias_ih` and
+/// The outputs and the states after each step, as one node on the CPU, step by step on a GPU. The parameters are `weight_ih`, `weight_hh`, `bias_ih` and
 /// `bias_hh`; the cell is given by its code.
 ///
 /// # Errors
-/// [`NnError::Shim`] when libtorch fails.
+/// [`NnError::Shim`] when libtorch fails, or has no such kernels.
 pub fn forward(
     inputs: Inputs<'_>,
     cell: i32,
     parameters: [Parameter<'_>; 4],
 ) -> Result<(Tensor, Tensor), NnError> {
+    let pass = match inputs.x.device() {
+        Device::Cpu => pavlov_recurrent_forward,
+        _ => pavlov_recurrent_steps,
+    };
     let parameters = parameters.map(Parameter::raw);
     let (mut y, mut states) = (std::ptr::null_mut(), std::ptr::null_mut());
     // SAFETY: the array holds four parameters, pointers to tensors that live through the call; what the graph
     // needs later C++ keeps by references of its own; `y` and `states` are tensors that are now ours.
     unsafe {
-        check(pavlov_recurrent_forward(
-            &mut y,
-            &mut states,
-            pointer(inputs.x),
-            pointer(inputs.starts),
-            pointer(inputs.state),
-            cell as c_int,
-            parameters.as_ptr(),
-        ))?;
-        Ok((Tensor::from_ptr(y), Tensor::from_ptr(states)))
-    }
-}
-
-/// The same on a GPU, each step recorded by autograd.
-///
-/// # Errors
-/// [`NnError::Shim`] when libtorch fails, or has no such kernels.
-pub fn steps_on_gpu(
-    inputs: Inputs<'_>,
-    cell: i32,
-    parameters: [&Tensor; 4],
-) -> Result<(Tensor, Tensor), NnError> {
-    let parameters = parameters.map(pointer);
-    let (mut y, mut states) = (std::ptr::null_mut(), std::ptr::null_mut());
-    // SAFETY: as in `forward`; autograd keeps what it needs.
-    unsafe {
-        check(pavlov_recurrent_steps(
+        check(pass(
             &mut y,
             &mut states,
             pointer(inputs.x),
@@ -103,8 +81,8 @@ pub fn steps_on_gpu(
 ///
 /// # Errors
 /// [`NnError::Shim`] when cuDNN fails, or is not there.
-pub fn read_on_gpu(x: &Tensor, cell: i32, parameters: [&Tensor; 4]) -> Result<Tensor, NnError> {
-    let parameters = parameters.map(pointer);
+pub fn read_on_gpu(x: &Tensor, cell: i32, parameters: [Parameter<'_>; 4]) -> Result<Tensor, NnError> {
+    let parameters = parameters.map(Parameter::raw);
     let mut y = std::ptr::null_mut();
     // SAFETY: as in `forward`; autograd keeps what it needs.
     unsafe {

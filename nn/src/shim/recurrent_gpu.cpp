@@ -8,11 +8,13 @@
 #include <c10/core/GradMode.h>
 
 #include "cells.h"
+#include "node.h"
 
 namespace {
 
 using at::Tensor;
 using pavlov::Cell;
+using pavlov::ParameterHandle;
 
 // As cuDNN's cudnnRNNMode_t.
 constexpr int64_t kCudnnLstm = 2, kCudnnGru = 3;
@@ -26,11 +28,11 @@ extern "C" {
 
 // As `pavlov_recurrent_forward`, recorded by autograd step by step.
 char* pavlov_recurrent_steps(Handle* y, Handle* states, Handle x, Handle starts, Handle state, int cell,
-                             const Handle* parameters) {
+                             const ParameterHandle* parameters) {
   return guarded([&] {
     const bool is_lstm = static_cast<Cell>(cell) == Cell::kLstm;
-    const Tensor &weight_ih = *parameters[0], &weight_hh = *parameters[1];
-    const Tensor &bias_ih = *parameters[2], &bias_hh = *parameters[3];
+    const Tensor &weight_ih = *parameters[0].value, &weight_hh = *parameters[1].value;
+    const Tensor &bias_ih = *parameters[2].value, &bias_hh = *parameters[3].value;
     const int64_t size = weight_hh.size(1);
     const Tensor from_x = at::matmul(*x, weight_ih.t());
     const Tensor goes_on = starts->eq(0).to(at::kFloat).unsqueeze(2);
@@ -57,15 +59,16 @@ char* pavlov_recurrent_steps(Handle* y, Handle* states, Handle x, Handle starts,
 }
 
 // The outputs [steps, batch, size] for whole sequences `x` that begin with an empty memory, by cuDNN.
-char* pavlov_recurrent_read(Handle* y, Handle x, int cell, const Handle* parameters) {
+char* pavlov_recurrent_read(Handle* y, Handle x, int cell, const ParameterHandle* parameters) {
   return guarded([&] {
     const bool is_lstm = static_cast<Cell>(cell) == Cell::kLstm;
     std::vector<Tensor> weights, flat;
     bool recorded = x->requires_grad();
     for (int index = 0; index < kParameters; ++index) {
-      weights.push_back(*parameters[index]);
-      flat.push_back(parameters[index]->detach().reshape({-1}));
-      recorded = recorded || parameters[index]->requires_grad();
+      const Tensor& value = *parameters[index].value;
+      weights.push_back(value);
+      flat.push_back(value.detach().reshape({-1}));
+      recorded = recorded || value.requires_grad();
     }
     const int64_t size = weights[1].size(1);
     const Tensor empty = at::zeros({1, x->size(1), size}, x->options());

@@ -66,7 +66,7 @@ fn inputs(shape: &[i64], whole: bool) -> Tensor {
     if whole { ((x + 1.0) * 4.0).to_kind(tch::Kind::Int64) } else { x }
 }
 
-/// What a pass gives: the output, the gradient of its input if it has one, the flat gradient, the values
+/// The results of a pass: the output, the gradient of its input if it has one, the flat gradient, the values
 /// after the pass.
 fn passed(network: &dyn Module, parameters: &Parameters, x: &Tensor, mode: Mode) -> Vec<Tensor> {
     passed_by(|pass, x| network.forward(pass, x), parameters, x, mode)
