@@ -5,9 +5,8 @@
 //! ```
 
 use anyhow::Result;
-use pavlov::agents::ActMode;
 use pavlov::run::Terminal;
-use pavlov::training::{Trained, evaluate};
+use pavlov::training::{EvaluationOptions, Trained, evaluate};
 use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session, Training};
 
 fn main() -> Result<()> {
@@ -26,7 +25,8 @@ fn main() -> Result<()> {
 
     // The best policy so far, on environments of its own.
     let mut trained = Trained::open(&folder, &registries, false)?;
-    let result = evaluate(trained.policy.as_mut(), &trained.factory, 20, ActMode::Exploit, 1)?;
+    let options = EvaluationOptions { episodes: 20, seed: 1, ..EvaluationOptions::default() };
+    let result = evaluate(trained.policy.as_mut(), &trained.factory, &options)?;
     println!("mean return of 20 episodes: {:.1}", result.mean());
     println!("watch it: tensorboard --logdir {}", folder.path().display());
     Ok(())

@@ -5,6 +5,7 @@ mod actors;
 mod agents;
 mod bad_input;
 mod command;
+mod continuing;
 mod documents;
 mod examples;
 mod fits;

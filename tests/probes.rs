@@ -5,7 +5,7 @@ use pavlov::common::SeededRng;
 use pavlov::envs::{ActionBatch, EnvFactory, ObsBatch};
 use pavlov::nn::{StateDict, StateView};
 use pavlov::run::Quiet;
-use pavlov::training::evaluate;
+use pavlov::training::{EvaluationOptions, evaluate};
 use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session, Training};
 
 /// Settings under which a tiny world is learned in two thousand env steps.
@@ -67,7 +67,8 @@ impl Trained {
     /// The mean return of 50 greedy episodes.
     pub fn score(&self) -> f64 {
         let factory = EnvFactory::by_id(&self.registries.envs, &self.config.environment).expect("registered");
-        evaluate(self.policy().as_mut(), &factory, 50, ActMode::Exploit, 1).expect("played").mean()
+        let options = EvaluationOptions { episodes: 50, seed: 1, ..EvaluationOptions::default() };
+        evaluate(self.policy().as_mut(), &factory, &options).expect("played").mean()
     }
 
     /// The action values of one-number observations, from the weights in the checkpoint.

@@ -28,11 +28,10 @@ pub fn killed_and_resumed(times: usize, train: &[&str]) {
 
     let arguments = [train, &["--run-dir", "killed"]].concat();
     let next = || {
-        let checkpoints = std::fs::read_dir(place.path("killed/checkpoints"));
-        if checkpoints.is_ok_and(|mut entries| entries.next().is_some()) {
+        // A start that has come to no checkpoint is begun again.
+        if place.path("killed/config.toml").exists() {
             return vec!["resume", "killed"];
         }
-        // If it was killed before the first checkpoint, it starts anew.
         let _ = std::fs::remove_dir_all(place.path("killed"));
         arguments.clone()
     };

@@ -33,6 +33,10 @@ pub trait Agent: Send {
     /// [`AgentError`] when the experience does not fit the agent's spaces.
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError>;
 
+    /// The environments go on somewhere else than at `led_to`, where the last actions led: episodes under way
+    /// end here as truncated ones.
+    fn cut(&mut self, led_to: &ObsBatch);
+
     /// Makes the updates that are due after the env steps observed so far, and says how many they were.
     ///
     /// # Errors

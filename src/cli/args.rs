@@ -69,11 +69,11 @@ pub(super) struct RunArgs {
     #[arg(long, value_parser = parse_whole)]
     pub(super) seed: Option<u64>,
     /// The number of environments that are stepped together
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(super) envs: Option<usize>,
     /// Threads that step environments while another one learns [default: none, which acts and learns in
     /// turns]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(super) actors: Option<usize>,
     /// The device of the networks: auto, cpu, cuda or cuda:N
     #[arg(long)]
@@ -101,9 +101,12 @@ pub(super) struct OutputArgs {
     pub(super) json: bool,
 }
 
-/// The argument of commands that open a run.
-#[derive(Clone, Copy, Debug, Args)]
-pub(super) struct TrustArgs {
+/// The arguments of commands that open a run.
+#[derive(Clone, Debug, Args)]
+pub(super) struct OpenArgs {
+    /// The device of the networks, instead of the run's own: auto, cpu, cuda or cuda:N
+    #[arg(long)]
+    pub(super) device: Option<String>,
     /// Open a run whose configuration runs programs of its own (`gym:module:Id`, a `python` of its own)
     #[arg(long)]
     pub(super) trust: bool,
@@ -174,14 +177,14 @@ pub(super) struct SampleArgs {
     /// The run's folder
     pub(super) run: PathBuf,
     /// The number of samples
-    #[arg(long, default_value_t = 64, value_name = "N")]
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = parse_count)]
     pub(super) count: usize,
     /// The seed of the samples
     #[arg(long, default_value_t = 0, value_parser = parse_whole)]
     pub(super) seed: u64,
     /// The class of all samples, by its number, for models that make samples of a class [default: all in
     /// turn]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(super) class: Option<usize>,
     /// The freedom of texts beside the likeliest one: 1 as learned, near 0 hardly any [default: 1]
     #[arg(long)]
@@ -190,7 +193,7 @@ pub(super) struct SampleArgs {
     #[arg(long)]
     pub(super) prompt: Option<String>,
     /// The tokens of a text [default: 500]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(super) length: Option<usize>,
     /// The file for pictures, a PNG [default: samples.png]
     #[arg(long, value_name = "FILE")]
@@ -202,7 +205,7 @@ pub(super) struct SampleArgs {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    pub(super) trust: TrustArgs,
+    pub(super) open: OpenArgs,
 }
 
 #[derive(Debug, Args)]
@@ -212,10 +215,22 @@ pub(super) struct ResumeArgs {
     /// The checkpoint's folder to continue from [default: the latest of the run]
     #[arg(long, value_name = "DIR")]
     pub(super) checkpoint: Option<PathBuf>,
+    /// The new length of a training, in env steps from its very start; schedules run over it
+    #[arg(long, value_name = "N", value_parser = parse_whole)]
+    pub(super) steps: Option<u64>,
+    /// The new length of a fit, in epochs from its very start
+    #[arg(long, value_name = "N", value_parser = parse_whole)]
+    pub(super) epochs: Option<u64>,
+    /// The new length of a fit, in updates from its very start
+    #[arg(long, value_name = "N", value_parser = parse_whole, conflicts_with = "epochs")]
+    pub(super) updates: Option<u64>,
+    /// One key, as `pavlov config` prints it, for the rest of the run; can be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(super) sets: Vec<String>,
     #[command(flatten)]
     pub(super) output: OutputArgs,
     #[command(flatten)]
-    pub(super) trust: TrustArgs,
+    pub(super) open: OpenArgs,
 }
 
 #[derive(Debug, Args)]
@@ -223,8 +238,11 @@ pub(super) struct EvalArgs {
     /// The run's folder
     pub(super) run: PathBuf,
     /// The number of whole episodes to play with an agent [default: 100]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(super) episodes: Option<usize>,
+    /// The most environments that are open at the same time [default: the run's evaluation.num_envs]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
+    pub(super) envs: Option<usize>,
     /// The seed of the episodes, or of the samples of --samples-of [default: 0]
     #[arg(long, value_parser = parse_whole)]
     pub(super) seed: Option<u64>,
@@ -238,7 +256,7 @@ pub(super) struct EvalArgs {
     #[arg(long, value_name = "RUN")]
     pub(super) samples_of: Option<PathBuf>,
     /// The number of these pictures [default: 1000]
-    #[arg(long, value_name = "N", requires = "samples_of")]
+    #[arg(long, value_name = "N", requires = "samples_of", value_parser = parse_count)]
     pub(super) count: Option<usize>,
     /// Write a fitted model's pictures, a confusion matrix for instance, as PNG files into this folder
     #[arg(long, value_name = "DIR")]
@@ -253,7 +271,7 @@ pub(super) struct EvalArgs {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    pub(super) trust: TrustArgs,
+    pub(super) open: OpenArgs,
 }
 
 #[derive(Debug, Args)]
@@ -262,7 +280,7 @@ pub(super) struct PlayArgs {
     #[arg(value_name = "RUN|ENV")]
     pub(super) what: String,
     /// The number of whole episodes to play
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = parse_count)]
     pub(super) episodes: usize,
     /// The seed of the episodes
     #[arg(long, default_value_t = 0, value_parser = parse_whole)]
@@ -286,10 +304,10 @@ pub(super) struct PlayArgs {
     #[arg(long, default_value_t = 400, value_name = "PIXELS")]
     pub(super) width: u16,
     /// Stop the GIF after this many pictures
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_count)]
     pub(super) max_frames: Option<usize>,
     #[command(flatten)]
-    pub(super) trust: TrustArgs,
+    pub(super) open: OpenArgs,
 }
 
 #[derive(Debug, Args)]
@@ -353,6 +371,11 @@ pub(super) struct PlotArgs {
     /// Write the numbers as CSV too
     #[arg(long, value_name = "FILE")]
     pub(super) csv: Option<PathBuf>,
+}
+
+/// A whole number of things, as people write it.
+fn parse_count(text: &str) -> Result<usize, String> {
+    usize::try_from(parse_whole(text)?).map_err(|_| format!("`{text}` is more than this machine can count"))
 }
 
 /// The name of the first of these flags that was given.

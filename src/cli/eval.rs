@@ -8,14 +8,15 @@ use pavlov_agents::ActMode;
 use super::args::{EvalArgs, first_given};
 use super::say::{say, warn_of};
 use crate::config::{AnyConfig, Registries};
-use crate::training::{Trained, evaluate};
+use crate::tell::tell;
+use crate::training::{EvaluationOptions, Trained, cut_off, evaluate};
 
 pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode> {
     let (episodes, seed) = (args.episodes.unwrap_or(100), args.seed.unwrap_or(0));
-    if episodes == 0 {
-        bail!("--episodes 0: give at least 1");
+    if let Some(flag) = first_given(&[("--episodes", episodes == 0), ("--envs", args.envs == Some(0))]) {
+        bail!("{flag} 0: give at least 1");
     }
-    let (folder, config) = super::trust::open(registries, &args.run, args.trust)?;
+    let (folder, config) = super::trust::open(registries, &args.run, &args.open)?;
     if let AnyConfig::Fit(_) = config {
         return super::fit::eval(registries, &folder, args);
     }
@@ -28,10 +29,17 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
     if let Some(flag) = first_given(&of_fits) {
         bail!("{flag} is for the fit of a model, and {} is the training of an agent", args.run.display());
     }
-    let Trained { mut policy, factory, config, source } = Trained::open(&folder, registries, args.last)?;
+    let device = args.open.device.as_deref();
+    let Trained { mut policy, factory, config, source } =
+        Trained::open_on(&folder, registries, args.last, device)?;
     let mode = if args.stochastic { ActMode::Explore } else { ActMode::Exploit };
-    let result = evaluate(policy.as_mut(), &factory, episodes, mode, seed)?;
+    let num_envs = args.envs.unwrap_or(config.evaluation.num_envs);
+    let options = EvaluationOptions { episodes, mode, seed, num_envs, stop: None };
+    let result = evaluate(policy.as_mut(), &factory, &options)?;
     warn_of(&factory);
+    if result.cut_off > 0 {
+        tell(format_args!("warning: {}", cut_off(result.cut_off, episodes)));
+    }
     if args.json {
         let summary = serde_json::json!({
             "run": folder.path(),
@@ -40,6 +48,7 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
             "mean_return": result.mean(),
             "std_return": result.deviation(),
             "mean_length": result.mean_length(),
+            "cut_off": result.cut_off,
             "returns": result.returns,
         });
         say!("{summary}");

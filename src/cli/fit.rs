@@ -19,6 +19,11 @@ fn data_path(path: &Path) -> String {
     format!("data.path={}", toml::Value::from(path.to_string_lossy().into_owned()))
 }
 
+/// `--device` as a setting.
+fn device_set(device: &str) -> String {
+    format!("device={}", toml::Value::from(device))
+}
+
 /// The configuration that the arguments ask for.
 fn resolve(registries: &Registries, args: &FitArgs) -> Result<FitConfig> {
     let flags = [
@@ -74,6 +79,7 @@ pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs)
     let without_effect = [
         ("--episodes is", args.episodes.is_some()),
         ("--stochastic is", args.stochastic),
+        ("--envs is", args.envs.is_some()),
         ("--seed without --samples-of is", args.seed.is_some() && args.samples_of.is_none()),
     ];
     if let Some(what) = first_given(&without_effect) {
@@ -82,7 +88,9 @@ pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs)
     let count = args.count.unwrap_or(1000);
     check_count(count)?;
     let path = args.data.as_ref().map(|path| data_path(path));
-    let sets: Vec<_> = path.into_iter().chain(args.sets.iter().cloned()).collect();
+    let device = args.open.device.as_deref();
+    let sets: Vec<_> =
+        path.into_iter().chain(args.sets.iter().cloned()).chain(device.map(device_set)).collect();
     let mut fitted = Fitted::open_on(folder, registries, args.last, &sets)?;
     let (part, of, count, measured) = match &args.samples_of {
         None => {
@@ -90,8 +98,9 @@ pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs)
             (part, fitted.config.data.name.clone(), count, measured)
         }
         Some(run) => {
-            let (made_by, _) = super::trust::open(registries, run, args.trust)?;
-            let mut maker = Fitted::open(&made_by, registries, false)?;
+            let (made_by, _) = super::trust::open(registries, run, &args.open)?;
+            let sets = Vec::from_iter(device.map(device_set));
+            let mut maker = Fitted::open_on(&made_by, registries, false, &sets)?;
             let request = SampleRequest { count, seed: args.seed.unwrap_or(0), ..SampleRequest::default() };
             let measured = fitted.judge(&mut maker, &request)?;
             ("made", run.display().to_string(), count, measured)
@@ -142,8 +151,9 @@ pub(super) fn sample(registries: &Registries, args: &SampleArgs) -> Result<ExitC
     if let Some(temperature) = args.temperature.filter(|given| !(*given > 0.0 && given.is_finite())) {
         bail!("--temperature {temperature}: give a number above 0");
     }
-    let (folder, _) = super::trust::open(registries, &args.run, args.trust)?;
-    let mut fitted = Fitted::open(&folder, registries, args.last)?;
+    let (folder, _) = super::trust::open(registries, &args.run, &args.open)?;
+    let sets = Vec::from_iter(args.open.device.as_deref().map(device_set));
+    let mut fitted = Fitted::open_on(&folder, registries, args.last, &sets)?;
     let SampleArgs { count, seed, class, .. } = *args;
     let usual = SampleRequest::default();
     let request = SampleRequest {

@@ -13,8 +13,9 @@ use pavlov_envs::{EnvFactory, EnvOptions};
 use super::args::PlayArgs;
 use super::say::{say, warn_of};
 use crate::config::{Registries, parse_option};
-use crate::play::{Film, Moment, draw, play, write_gif};
-use crate::training::Trained;
+use crate::play::{Film, Moment, Played, draw, play, write_gif};
+use crate::tell::tell;
+use crate::training::{Trained, cut_off};
 
 /// The size that is assumed for a terminal which does not report one: rows and columns.
 const TERMINAL: (u16, u16) = (24, 80);
@@ -48,7 +49,7 @@ pub(super) fn run(registries: &Registries, args: &PlayArgs) -> Result<ExitCode> 
     if show {
         std::io::stdout().write_all(b"\x1b[2J")?;
     }
-    let returns = play(policy.as_mut(), &factory, args.episodes, mode, args.seed, &mut watch)?;
+    let played = play(policy.as_mut(), &factory, args.episodes, mode, args.seed, &mut watch)?;
     if show {
         say!("");
     }
@@ -57,8 +58,12 @@ pub(super) fn run(registries: &Registries, args: &PlayArgs) -> Result<ExitCode> 
         write_gif(path, film.frames(), args.fps)?;
         say!("{} frames of {title} in {}", film.frames().len(), path.display());
     }
-    for (episode, value) in returns.iter().enumerate() {
-        say!("episode {episode}: return {value:.2}");
+    for (episode, Played { episode_return, .. }) in played.iter().enumerate() {
+        say!("episode {episode}: return {episode_return:.2}");
+    }
+    let without_end = played.iter().filter(|played| played.is_cut_off).count();
+    if without_end > 0 {
+        tell(format_args!("warning: {}", cut_off(without_end, played.len())));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -76,10 +81,15 @@ fn player(registries: &Registries, args: &PlayArgs) -> Result<Player> {
         if !args.options.is_empty() {
             bail!("--option is for an environment; a run has its own: leave it out");
         }
-        let (folder, _) = super::trust::open(registries, Path::new(&args.what), args.trust)?;
-        let Trained { policy, factory, config, .. } = Trained::open(&folder, registries, args.last)?;
+        let (folder, _) = super::trust::open(registries, Path::new(&args.what), &args.open)?;
+        let device = args.open.device.as_deref();
+        let Trained { policy, factory, config, .. } =
+            Trained::open_on(&folder, registries, args.last, device)?;
         let title = format!("{} on {}", config.agent, config.environment);
         return Ok(Player { policy, factory, title });
+    }
+    if args.open.device.is_some() {
+        bail!("--device is for a run's networks, and {} is an environment: leave it out", args.what);
     }
     let table = args.options.iter().map(|option| parse_option(option)).collect::<Result<_, _>>()?;
     let factory = EnvFactory::new(registries.envs.spec(&args.what)?, EnvOptions::new(table), &[])?;

@@ -9,9 +9,12 @@ use anyhow::{Context, Result, bail};
 
 use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::say::say;
-use crate::config::{AnyConfig, ConfigFile, Overrides, Registries, RunConfig};
+use crate::config::{AnyConfig, ConfigFile, FitConfig, Overrides, Registries, RunConfig};
 use crate::fitting::Fit;
-use crate::run::{Json, Outcome, Progress, Quiet, RunFolder, Session, StopReason, Terminal};
+use crate::run::{
+    Job, Json, Outcome, Progress, Quiet, RunFolder, Session, Settings, StopReason, Terminal,
+    UnusableCheckpoint,
+};
 use crate::tell::tell;
 use crate::training::Training;
 
@@ -57,7 +60,51 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
 }
 
 pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitCode> {
-    let (folder, config) = super::trust::open(registries, &args.run, args.trust)?;
+    let (folder, config) = super::trust::open(registries, &args.run, &args.open)?;
+    let sets = new_settings(&config, args)?;
+    let device = args.open.device.clone();
+    match config {
+        AnyConfig::Agent(config) => {
+            let config = config.with_sets(registries, &sets)?;
+            let here = RunConfig { device: device.unwrap_or(config.device.clone()), ..config.clone() };
+            let job = Training::new(here, registries)?;
+            go_on(job, &folder, args, (!sets.is_empty()).then_some(&config))
+        }
+        AnyConfig::Fit(config) => {
+            let config = config.with_sets(registries, &sets)?;
+            let here = FitConfig { device: device.unwrap_or(config.device.clone()), ..config.clone() };
+            let job = Fit::new(here, registries)?;
+            go_on(job, &folder, args, (!sets.is_empty()).then_some(&config))
+        }
+    }
+}
+
+/// The settings that the arguments give the rest of a run.
+fn new_settings(config: &AnyConfig, args: &ResumeArgs) -> Result<Vec<String>> {
+    let lengths = [("--steps", args.steps), ("--epochs", args.epochs), ("--updates", args.updates)];
+    let (others, kind) = match config {
+        AnyConfig::Agent(_) => (&lengths[1..], "the training of an agent, whose length is --steps"),
+        AnyConfig::Fit(_) => (&lengths[..1], "the fit of a model, whose length is --epochs or --updates"),
+    };
+    if let Some((flag, _)) = others.iter().find(|(_, given)| given.is_some()) {
+        bail!("{flag}: {} is {kind}", args.run.display());
+    }
+    let length = match lengths.map(|(_, given)| given) {
+        [Some(steps), ..] => vec![format!("env_steps={steps}")],
+        [_, Some(epochs), _] => vec![format!("epochs={epochs}"), "updates=0".into()],
+        [.., Some(updates)] => vec![format!("updates={updates}")],
+        _ => Vec::new(),
+    };
+    Ok(length.into_iter().chain(args.sets.iter().cloned()).collect())
+}
+
+/// Continues a run with its job, and keeps its new configuration, if it has one.
+fn go_on(
+    job: impl Job + 'static,
+    folder: &RunFolder,
+    args: &ResumeArgs,
+    new: Option<&impl Settings>,
+) -> Result<ExitCode> {
     let checkpoints = folder.checkpoints();
     {
         // The latest checkpoint may have to be put back before it can be listed.
@@ -66,35 +113,32 @@ pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitC
     }
     let list = checkpoints.list()?;
     let checkpoint = match &args.checkpoint {
-        Some(path) => checkpoints.named(path)?,
-        None => match list.last() {
-            Some(latest) => latest.clone(),
-            None => bail!(
-                "{0} has no checkpoint yet: remove the folder and train again from the start",
-                shown(folder.path())
-            ),
-        },
+        Some(path) => Some(checkpoints.named(path)?),
+        None => list.last().cloned(),
     };
-    let session = match config {
-        AnyConfig::Agent(config) => {
-            Session::resume(Training::new(*config, registries)?, folder.clone(), &checkpoint)
-        }
-        AnyConfig::Fit(config) => {
-            Session::resume(Fit::new(*config, registries)?, folder.clone(), &checkpoint)
-        }
+    let mut session = match &checkpoint {
+        None => Session::start(job, folder.clone())?,
+        Some(checkpoint) => Session::resume(job, folder.clone(), checkpoint).map_err(|error| {
+            let older = list.iter().rev().find(|other| *other != checkpoint);
+            match older.filter(|_| args.checkpoint.is_none() && error.is::<UnusableCheckpoint>()) {
+                None => error,
+                Some(older) => error.context(format!(
+                    "the latest checkpoint cannot be used; try the one before it: pavlov resume {} --checkpoint {}",
+                    shown(folder.path()),
+                    shown(&older.path)
+                )),
+            }
+        })?,
     };
-    let session = session.map_err(|error| {
-        let older = list.iter().rev().find(|other| **other != checkpoint && args.checkpoint.is_none());
-        match older {
-            None => error,
-            Some(older) => error.context(format!(
-                "the latest checkpoint cannot be used; try the one before it: pavlov resume {} --checkpoint {}",
-                shown(folder.path()),
-                shown(&older.path)
-            )),
-        }
-    })?;
-    say(&args.output, &format!("continuing {} from {}", shown(folder.path()), shown(&checkpoint.path)));
+    if let Some(config) = new {
+        session.keep_config(config)?;
+    }
+    let run = shown(folder.path());
+    let told = match &checkpoint {
+        None => format!("{run} has no checkpoint yet: it begins again from its start"),
+        Some(checkpoint) => format!("continuing {run} from {}", shown(&checkpoint.path)),
+    };
+    say(&args.output, &told);
     finish(session, &args.output)
 }
 
@@ -120,10 +164,11 @@ pub(super) fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCo
         match folder.checkpoints().list() {
             Ok(list) if list.is_empty() => {
                 format!(
-                    "the run in {path} stopped before its first checkpoint: remove the folder to train again"
+                    "the run in {path} stopped before its first checkpoint; `pavlov resume {path}` begins it again"
                 )
             }
-            _ => format!("the run in {path} stopped; its checkpoints are untouched (pavlov resume {path})"),
+            Ok(_) => format!("the run in {path} stopped; `pavlov resume {path}` goes on from its last checkpoint"),
+            Err(_) => format!("the run in {path} stopped"),
         }
     })?;
     if output.json {
@@ -159,9 +204,11 @@ fn closing(folder: &Path, outcome: &Outcome) -> String {
         format!("  how good:     pavlov eval {path}"),
         format!("  watch it:     tensorboard --logdir {root}    (pip install tensorboard)"),
     ];
-    if outcome.reason != StopReason::Completed {
-        lines.push(format!("  go on:        pavlov resume {path}"));
-    }
+    lines.push(match (outcome.reason, is_agent) {
+        (StopReason::Completed, true) => format!("  train longer: pavlov resume {path} --steps N"),
+        (StopReason::Completed, false) => format!("  fit longer:   pavlov resume {path} --epochs N"),
+        _ => format!("  go on:        pavlov resume {path}"),
+    });
     lines.join("\n")
 }
 

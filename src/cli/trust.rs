@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 use toml::{Table, Value};
 
-use super::args::TrustArgs;
+use super::args::OpenArgs;
 use crate::config::{AnyConfig, Registries};
 use crate::fitting::FRAMES;
 use crate::run::RunFolder;
@@ -14,10 +14,10 @@ use crate::run::RunFolder;
 ///
 /// # Errors
 /// When there is no run, its configuration is damaged, or trust is needed.
-pub(super) fn open(registries: &Registries, run: &Path, trust: TrustArgs) -> Result<(RunFolder, AnyConfig)> {
+pub(super) fn open(registries: &Registries, run: &Path, args: &OpenArgs) -> Result<(RunFolder, AnyConfig)> {
     let folder = RunFolder::open(run)?;
     let config = folder.any_config(registries)?;
-    check(&config, run, trust.trust)?;
+    check(&config, run, args.trust)?;
     Ok((folder, config))
 }
 

@@ -10,6 +10,7 @@ use toml::Table;
 
 use super::error::{ConfigError, refuse_zeros};
 use super::presets::fit_preset;
+use super::seed;
 use super::tables;
 use super::{Overrides, PretrainedConfig, Registries, anchor, auto, one, two};
 use crate::run::{Origin, Settings};
@@ -40,7 +41,7 @@ pub struct FitConfig {
     /// The task's name.
     pub task: String,
     /// The seed from which every generator is derived.
-    #[serde(default)]
+    #[serde(default, with = "seed")]
     pub seed: u64,
     /// Passes over the training data.
     #[serde(default = "ten")]
@@ -227,7 +228,8 @@ impl FitConfig {
         Self::from_table(registries, table)
     }
 
-    /// The same with other data: each of `sets` is `data.KEY=VALUE`, of its path, its options or its reading.
+    /// The same with other data or another device: each of `sets` is `data.KEY=VALUE`, of its path, its options
+    /// or its reading, or `device=NAME`.
     ///
     /// # Errors
     /// [`ConfigError`] that names the key and the remedy; a key that changes how the model was fitted is
@@ -237,6 +239,10 @@ impl FitConfig {
         for set in sets {
             let given = tables::parse_set(set, &FIT_KEYS)?;
             let key = set.split('=').next().unwrap_or_default().trim();
+            if key == "device" {
+                merge_tables(&mut table, given);
+                continue;
+            }
             let key = key.strip_prefix("data.").and_then(|key| key.split('.').next());
             if !key.is_some_and(|key| ["path", "options", "batch_size", "loader_threads"].contains(&key)) {
                 return Err(ConfigError::Key(format!(
@@ -247,6 +253,14 @@ impl FitConfig {
             merge_tables(&mut table, given);
         }
         Self::from_table(registries, table)
+    }
+
+    /// The same with these `key=value` settings, for a fit that goes on.
+    ///
+    /// # Errors
+    /// As [`FitConfig::resolve`].
+    pub fn with_sets(&self, registries: &Registries, sets: &[String]) -> Result<Self, ConfigError> {
+        Self::from_table(registries, tables::with_sets(self, sets, &FIT_KEYS)?)
     }
 
     pub(super) fn from_table(registries: &Registries, table: Table) -> Result<Self, ConfigError> {
@@ -278,12 +292,12 @@ impl FitConfig {
         Ok(self.learning.validate()?)
     }
 
-    /// The same with absolute paths and the device's own name: a run is resumed from any folder.
+    /// The same with absolute paths: a run is resumed from any folder.
     ///
     /// # Errors
-    /// When there is no such device, or the present folder is gone.
+    /// When the present folder is gone.
     pub fn anchored(mut self) -> anyhow::Result<Self> {
-        anchor([&mut self.data.path, &mut self.pretrained.path], &mut self.device)?;
+        anchor([&mut self.data.path, &mut self.pretrained.path])?;
         Ok(self)
     }
 

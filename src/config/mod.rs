@@ -9,6 +9,7 @@ mod error;
 mod fit;
 mod presets;
 mod pretrained;
+mod seed;
 mod tables;
 
 use std::path::{Path, PathBuf};
@@ -90,7 +91,7 @@ pub struct RunConfig {
     /// The environment's id.
     pub environment: String,
     /// The seed from which every generator is derived.
-    #[serde(default)]
+    #[serde(default, with = "seed")]
     pub seed: u64,
     /// The env steps of the whole training, counted over all environments.
     #[serde(default = "default_env_steps")]
@@ -177,6 +178,11 @@ pub struct EvaluationConfig {
     pub every_env_steps: u64,
     /// Episodes of one evaluation.
     pub episodes: usize,
+    /// The most environments that an evaluation opens at the same time, each for one episode.
+    pub num_envs: usize,
+    /// Closes the training's environments for the time of an evaluation, for a world that exists once: a
+    /// simulator on a fixed port, a robot. Where they cannot be saved, their episodes are cut off.
+    pub share_world: bool,
     /// Evaluations from one film of an episode among TensorBoard's images to the next; 0 records none.
     pub film_every_evaluations: u64,
     /// The mean return at which training stops early, or "off".
@@ -186,7 +192,14 @@ pub struct EvaluationConfig {
 
 impl Default for EvaluationConfig {
     fn default() -> Self {
-        Self { every_env_steps: 5_000, episodes: 10, film_every_evaluations: 0, until_return: None }
+        Self {
+            every_env_steps: 5_000,
+            episodes: 10,
+            num_envs: 32,
+            share_world: false,
+            film_every_evaluations: 0,
+            until_return: None,
+        }
     }
 }
 
@@ -206,12 +219,11 @@ impl Default for CheckpointConfig {
     }
 }
 
-/// Makes the paths that are given absolute, and the device the one that is there.
-fn anchor<'p>(paths: impl IntoIterator<Item = &'p mut PathBuf>, device: &mut String) -> anyhow::Result<()> {
+/// Makes the paths that are given absolute.
+fn anchor<'p>(paths: impl IntoIterator<Item = &'p mut PathBuf>) -> anyhow::Result<()> {
     for path in paths.into_iter().filter(|path| !path.as_os_str().is_empty()) {
         *path = std::path::absolute(&*path)?;
     }
-    *device = pavlov_nn::device::name(pavlov_nn::device::parse(device)?);
     Ok(())
 }
 
@@ -314,6 +326,14 @@ impl RunConfig {
         Self::from_table(registries, table)
     }
 
+    /// The same with these `key=value` settings, for a run that goes on.
+    ///
+    /// # Errors
+    /// As [`RunConfig::resolve`].
+    pub fn with_sets(&self, registries: &Registries, sets: &[String]) -> Result<Self, ConfigError> {
+        Self::from_table(registries, tables::with_sets(self, sets, &tables::RUN_KEYS)?)
+    }
+
     fn from_table(registries: &Registries, table: Table) -> Result<Self, ConfigError> {
         let mut config: Self = tables::typed(table)?;
         let spec = registries.agents.get(&config.agent)?;
@@ -329,6 +349,7 @@ impl RunConfig {
             ("threads", self.threads as u64),
             ("update_threads", u64::from(self.update_threads)),
             ("log.every_env_steps", self.log.every_env_steps),
+            ("evaluation.num_envs", self.evaluation.num_envs as u64),
             ("checkpoint.keep_last", self.checkpoint.keep_last as u64),
         ];
         error::refuse_zeros(&counts)?;
@@ -336,6 +357,11 @@ impl RunConfig {
         let evaluation = &self.evaluation;
         if evaluation.every_env_steps > 0 && evaluation.episodes == 0 {
             let message = "evaluation.episodes is 0: give at least 1, or set evaluation.every_env_steps = 0";
+            return Err(ConfigError::Value(message.into()));
+        }
+        if evaluation.share_world && self.actors.count > 0 {
+            let message = "evaluation.share_world closes the environments for an evaluation, and those of actors stay open: \
+                           train without actors";
             return Err(ConfigError::Value(message.into()));
         }
         if evaluation.until_return.is_some_and(f64::is_nan) {
@@ -350,12 +376,12 @@ impl RunConfig {
         Ok(())
     }
 
-    /// The same with an absolute path and the device's own name: a run is resumed from any folder.
+    /// The same with an absolute path: a run is resumed from any folder.
     ///
     /// # Errors
-    /// When there is no such device, or the present folder is gone.
+    /// When the present folder is gone.
     pub fn anchored(mut self) -> anyhow::Result<Self> {
-        anchor([&mut self.pretrained.path], &mut self.device)?;
+        anchor([&mut self.pretrained.path])?;
         Ok(self)
     }
 

@@ -53,6 +53,19 @@ pub(super) fn parse_set(set: &str, run_keys: &[&str]) -> Result<Table, ConfigErr
     Ok(Table::from_iter([(path[0].to_string(), value)]))
 }
 
+/// A configuration as a table with these settings.
+pub(super) fn with_sets(
+    config: &impl serde::Serialize,
+    sets: &[String],
+    run_keys: &[&str],
+) -> Result<Table, ConfigError> {
+    let mut table = Table::try_from(config).map_err(|error| ConfigError::Value(error.to_string()))?;
+    for set in sets {
+        tables::merge_tables(&mut table, parse_set(set, run_keys)?);
+    }
+    Ok(table)
+}
+
 /// An environment's option, `key=value`. The value is TOML, or else a string.
 ///
 /// # Errors

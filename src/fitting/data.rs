@@ -1,5 +1,6 @@
 //! The data of a fit: opened, split, transformed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, bail};
@@ -138,10 +139,28 @@ impl FitData {
 }
 
 /// The batches of a pass, for a measurement.
-pub(super) struct Measuring<'a>(pub &'a mut Pass);
+pub(super) struct Measuring<'a> {
+    pass: &'a mut Pass,
+    stop: Option<&'a AtomicBool>,
+}
+
+impl<'a> Measuring<'a> {
+    /// All batches.
+    pub(super) fn all(pass: &'a mut Pass) -> Self {
+        Self { pass, stop: None }
+    }
+
+    /// The batches until `stop` is set. What was measured then is of a part of them.
+    pub(super) fn until(pass: &'a mut Pass, stop: &'a AtomicBool) -> Self {
+        Self { pass, stop: Some(stop) }
+    }
+}
 
 impl Batches for Measuring<'_> {
     fn next(&mut self) -> Result<Option<Batch>, TaskError> {
-        Ok(self.0.next_batch()?)
+        match self.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+            true => Ok(None),
+            false => Ok(self.pass.next_batch()?),
+        }
     }
 }

@@ -45,10 +45,12 @@ impl Fitted {
         Self::open_on(folder, registries, last, &[])
     }
 
-    /// [`Fitted::open`] on other data: each of `sets` is `data.KEY=VALUE` of the configuration.
+    /// [`Fitted::open`] on other data or another device: each of `sets` is `data.KEY=VALUE` of the configuration
+    /// or `device=NAME`.
     ///
     /// # Errors
-    /// As [`Fitted::open`], and when a key is unknown or the model does not take such data.
+    /// As [`Fitted::open`], and when a key is unknown, the model does not take such data or there is no such
+    /// device.
     pub fn open_on(folder: &RunFolder, registries: &Registries, last: bool, sets: &[String]) -> Result<Self> {
         let AnyConfig::Fit(config) = folder.any_config(registries)? else {
             bail!("{} is the training of an agent, not the fit of a model", folder.path().display());
@@ -81,7 +83,7 @@ impl Fitted {
             false => task.load_weights(&view),
         }
         .with_context(|| format!("{} does not fit the task", source.display()))?;
-        let fingerprint = fingerprint.filter(|_| sets.is_empty());
+        let fingerprint = fingerprint.filter(|_| sets.iter().all(|set| set.starts_with("device")));
         Ok(Self { task, data, config, source, fingerprint, names_path })
     }
 
@@ -126,7 +128,7 @@ impl Fitted {
     }
 
     fn measured(&mut self, pass: &mut Pass) -> Result<Measured> {
-        let measured = self.task.measure(&mut Measuring(pass))?;
+        let measured = self.task.measure(&mut Measuring::all(pass))?;
         match measured.metrics.iter().find(|(name, value)| *name == "loss" && !value.is_finite()) {
             Some((_, loss)) => bail!(
                 "the loss of these samples is {loss}: the weights in {} are damaged, or an input is far from all that the model \

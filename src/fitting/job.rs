@@ -1,6 +1,6 @@
 //! The fit of a model as the job of a run.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use pavlov_data::{Batch, Loader, Pass, Position};
@@ -15,8 +15,8 @@ use super::pictures;
 use super::status::FitStatus;
 use crate::config::{FitConfig, PretrainedConfig, Registries};
 use crate::run::{
-    Advance, Compute, Description, Evaluated, Job, Log, Moment, Origin, Plan, Settings, Status, StopReason,
-    Unit, Values, pretrained,
+    Advance, BrokenOff, Compute, Description, Evaluated, Job, Log, Moment, Origin, Plan, Settings, Status,
+    StopReason, Unit, Values, pretrained,
 };
 
 /// Updates from one report of progress to the next.
@@ -253,10 +253,14 @@ impl Job for Fit {
         })
     }
 
-    fn evaluate(&mut self, now: &Moment) -> Result<Evaluated> {
+    fn evaluate(&mut self, now: &Moment, stop: &AtomicBool) -> Result<Evaluated> {
         let Some(validation) = &mut self.validation else { bail!("there are no samples to validate with") };
         validation.restart();
-        let measured = self.task.measure(&mut Measuring(validation)).context("the validation failed")?;
+        let measured = self.task.measure(&mut Measuring::until(validation, stop));
+        if stop.load(Ordering::Relaxed) {
+            bail!(BrokenOff);
+        }
+        let measured = measured.context("the validation failed")?;
         let criterion = self.task.criterion();
         let value = measured.metrics.get(criterion.metric).copied().unwrap_or(f64::NAN);
         self.task.validated(value);

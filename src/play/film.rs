@@ -10,6 +10,19 @@ use pavlov_envs::{ActionBatch, EnvFactory, ObsBatch};
 
 use super::gif::encode_gif;
 
+/// The steps after which an episode is cut off, in a film as in an evaluation, since a policy may never end it
+/// in a world without a limit. Half an hour of a game of 60 frames a second, four to a step.
+pub const MOST_STEPS: u64 = 27_000;
+
+/// An episode that was played to its end.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Played {
+    /// The sum of its raw rewards.
+    pub episode_return: f64,
+    /// True if it was cut off after [`MOST_STEPS`].
+    pub is_cut_off: bool,
+}
+
 /// The state after a step, or at the start of an episode, as it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moment {
@@ -25,8 +38,8 @@ pub struct Moment {
     pub over: bool,
 }
 
-/// Plays `episodes` whole episodes and shows every moment to `watch`, which may break off. Returns the
-/// returns of the episodes that were played to their end.
+/// Plays `episodes` whole episodes, of [`MOST_STEPS`] at most, and shows every moment to `watch`, which may
+/// break off. Returns the episodes that were played to their end.
 ///
 /// # Errors
 /// When the environment does not render, or it, the policy or `watch` fails.
@@ -37,24 +50,24 @@ pub fn play(
     mode: ActMode,
     seed: u64,
     watch: &mut dyn FnMut(&Moment) -> Result<ControlFlow<()>>,
-) -> Result<Vec<f64>> {
+) -> Result<Vec<Played>> {
     let mut env = factory.make()?;
     let mut observation = ObsBatch::new(env.observation_space(), 1);
     let mut action = ActionBatch::new(env.action_space(), 1)?;
     let mut rng = SeededRng::seeded(derive_seed(seed, "play", 0));
-    let mut returns = Vec::new();
+    let mut played = Vec::new();
     for episode in 0..episodes {
         let named = || format!("episode {episode}");
         env.reset(Some(derive_seed(seed, "play env", episode as u64)), observation.row_mut(0))
             .with_context(named)?;
         policy.forget(0);
-        let (mut step, mut episode_return, mut over) = (0, 0.0, false);
+        let (mut step, mut episode_return, mut over, mut is_cut_off) = (0, 0.0, false, false);
         loop {
             let Some(picture) = env.render() else {
                 bail!("{} has nothing to show: it does not render", factory.spec().id);
             };
             if watch(&Moment { picture, episode, step, episode_return, over })?.is_break() {
-                return Ok(returns);
+                return Ok(played);
             }
             if over {
                 break;
@@ -63,15 +76,16 @@ pub fn play(
             let taken = env.step(action.row(0), observation.row_mut(0)).with_context(named)?;
             step += 1;
             episode_return += taken.raw_reward;
-            over = taken.raw_end.is_over();
+            is_cut_off = step >= MOST_STEPS && !taken.raw_end.is_over();
+            over = taken.raw_end.is_over() || is_cut_off;
             if taken.end.is_over() && !over {
                 env.reset(None, observation.row_mut(0)).with_context(named)?;
                 policy.forget(0);
             }
         }
-        returns.push(episode_return);
+        played.push(Played { episode_return, is_cut_off });
     }
-    Ok(returns)
+    Ok(played)
 }
 
 /// Checks that the environments render.

@@ -5,7 +5,7 @@ mod gif;
 mod sheet;
 mod terminal;
 
-pub use film::{Film, Moment, check, play};
+pub use film::{Film, MOST_STEPS, Moment, Played, check, play};
 pub use gif::{encode_gif, write_gif};
 pub use sheet::contact_sheet;
 pub use terminal::draw;

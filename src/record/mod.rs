@@ -17,6 +17,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 
 pub use csv::read as read_csv;
 pub use entry::{HyperParameter, Note, Position, Row};
+pub(crate) use tensorboard::PREFIX as EVENTS;
 
 use csv::CsvSink;
 use tensorboard::TensorBoardSink;

@@ -27,7 +27,7 @@ use super::entry::{HyperParameter, Note, Position, Row};
 use crate::files::free_name;
 
 /// The beginning of the names of event files, by which TensorBoard finds them.
-const PREFIX: &str = "events.out.tfevents.";
+pub(crate) const PREFIX: &str = "events.out.tfevents.";
 /// TensorBoard's number for three channels.
 const RGB: i32 = 3;
 

@@ -22,6 +22,12 @@ pub(super) struct Clock {
     pub best_evaluation: Option<f64>,
     pub seconds: f64,
     pub log: Position,
+    /// The values of the row whose evaluation was broken off or failed. It is made up for on resuming.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owed: Option<Values>,
+    /// The device of the networks; empty in checkpoints that do not say it.
+    #[serde(default)]
+    pub device: String,
     /// The start of this process's part of the run.
     #[serde(skip)]
     before: Since,
@@ -72,6 +78,8 @@ impl Clock {
             best_evaluation: None,
             seconds: 0.0,
             log: Position::default(),
+            owed: None,
+            device: String::new(),
             before: Since::default(),
         }
     }

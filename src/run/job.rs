@@ -135,6 +135,11 @@ pub struct Evaluated {
     pub notes: Vec<Note>,
 }
 
+/// The error of an evaluation that was not brought to its end, since the user asked the run to stop.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the evaluation was broken off")]
+pub struct BrokenOff;
+
 /// The work of a run. Whoever implements it owns what is trained and knows how to go on with it; the session
 /// knows when to log, evaluate and save.
 pub trait Job {
@@ -184,11 +189,12 @@ pub trait Job {
     /// The progress, for people and scripts.
     fn status(&self, now: &Moment) -> Box<dyn Status>;
 
-    /// Evaluates what has been learned so far.
+    /// Evaluates what has been learned so far, unless `stop` is set meanwhile.
     ///
     /// # Errors
-    /// When the evaluation fails. After an [`EnvError`](pavlov_envs::EnvError) a checkpoint is written.
-    fn evaluate(&mut self, now: &Moment) -> Result<Evaluated>;
+    /// When the evaluation fails: a checkpoint is written, and a resumed run evaluates again. [`BrokenOff`] when
+    /// `stop` was set.
+    fn evaluate(&mut self, now: &Moment, stop: &AtomicBool) -> Result<Evaluated>;
 
     /// The reason to stop after an evaluation with this metric, if there is one.
     fn stops_after(&self, metric: f64) -> Option<StopReason>;

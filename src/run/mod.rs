@@ -4,6 +4,7 @@
 mod checkpoint;
 mod clock;
 mod compute;
+mod edits;
 mod job;
 mod log;
 mod notes;
@@ -23,19 +24,21 @@ use pavlov_nn::weights::write_atomically;
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use clock::Moment;
 pub use compute::Compute;
-pub use job::{Advance, Description, Evaluated, Job, Origin, Plan, Unit, Values};
+pub use job::{Advance, BrokenOff, Description, Evaluated, Job, Origin, Plan, Unit, Values};
 pub use log::Log;
 pub(crate) use progress::shown;
 pub use progress::{Json, Part, Progress, Quiet, Status, Terminal};
-pub use session::{Outcome, Session, StopReason};
+pub use session::{Outcome, Session, StopReason, UnusableCheckpoint};
 
 use crate::config::{AnyConfig, ConfigError, Registries, RunConfig};
 use crate::files::free_name;
+use crate::record::EVENTS;
 
 /// The folder for runs, unless the user gives another.
 pub const RUNS: &str = "runs";
 const CONFIG: &str = "config.toml";
 const BEST: &str = "best";
+const LOG: &str = "progress.csv";
 
 /// The configuration of a run, as its folder needs it.
 pub trait Settings: serde::Serialize {
@@ -79,10 +82,19 @@ impl RunFolder {
             bail!("{shown} is not empty: choose another --run-dir");
         }
         fs::create_dir_all(&path).with_context(|| cannot_write(&path))?;
-        let text = config.to_toml()?;
-        write_atomically(&path.join(CONFIG), |beside| fs::write(beside, &text))
-            .with_context(|| cannot_write(&path))?;
-        Ok(Self { path })
+        let folder = Self { path };
+        folder.write_config(config).with_context(|| cannot_write(&folder.path))?;
+        Ok(folder)
+    }
+
+    /// Writes the configuration, in place of the one before.
+    ///
+    /// # Errors
+    /// When it cannot be written; the one before is whole then.
+    pub(crate) fn write_config(&self, config: &impl Settings) -> Result<()> {
+        let (path, text) = (self.path.join(CONFIG), config.to_toml()?);
+        write_atomically(&path, |beside| fs::write(beside, &text))
+            .with_context(|| format!("{} cannot be written", path.display()))
     }
 
     /// The folder of an existing run.
@@ -135,7 +147,7 @@ impl RunFolder {
 
     /// The log as CSV.
     pub fn log(&self) -> PathBuf {
-        self.path.join("progress.csv")
+        self.path.join(LOG)
     }
 
     /// Keeps other processes from working on the run for as long as the file lives. A process that dies lets
@@ -150,6 +162,30 @@ impl RunFolder {
             bail!("the run in {} is in progress: wait for it, or stop it first", self.path.display());
         }
         Ok(file)
+    }
+
+    /// Takes the log and the best weights of a start that has come to no checkpoint out of the way, into a
+    /// folder of their own. Gives that, if there was something. Only who has locked the run may do that.
+    ///
+    /// # Errors
+    /// When something cannot be moved.
+    pub(crate) fn set_aside_start(&self) -> io::Result<Option<PathBuf>> {
+        let names = fs::read_dir(&self.path)?
+            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+            .collect::<io::Result<Vec<_>>>()?;
+        let is_of_start = |name: &&String| *name == LOG || *name == BEST || name.starts_with(EVENTS);
+        let found: Vec<_> = names.iter().filter(is_of_start).collect();
+        if found.is_empty() {
+            return Ok(None);
+        }
+        let place = self.path.join(free_name(&self.path, "set-aside-start"));
+        fs::create_dir(&place)?;
+        for name in found {
+            // TensorBoard, which looks into all folders, knows event files by their names.
+            let plain = name.replace(EVENTS, "events.");
+            fs::rename(self.path.join(name), place.join(plain))?;
+        }
+        Ok(Some(place))
     }
 
     /// Removes the files that a killed process left half-written under temporary names, and puts a checkpoint

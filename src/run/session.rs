@@ -1,25 +1,36 @@
 //! A session: one run, from its start or from a checkpoint, logged, evaluated, saved.
 
 use std::fs::{self, File};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Error, Result, anyhow};
 use pavlov_common::files::check_own_folder;
 use pavlov_envs::EnvError;
-use pavlov_nn::{StateDict, generator_state, set_generator_state, weights};
+use pavlov_nn::{StateDict, device, generator_state, set_generator_state, weights};
 use serde::Serialize;
 use tch::Device;
 
 use super::clock::{Clock, Moment};
-use super::job::{Job, Plan};
+use super::edits::Edits;
+use super::job::{BrokenOff, Evaluated, Job, Plan, Values};
 use super::log::Log;
 use super::notes;
 use super::progress::Progress;
-use super::{Checkpoint, Checkpoints, RunFolder};
+use super::{Checkpoint, Checkpoints, RunFolder, Settings};
 use crate::record::{Recorder, Row};
 
 /// The state of a GPU's generator in a checkpoint.
 const DEVICE_GENERATOR: &str = "device_generator";
+/// The configuration in a checkpoint, as TOML.
+const CONFIG: &str = "config";
+const MEND_THE_ENVIRONMENT: &str = "mend the environment";
+const MEND_THE_CAUSE: &str = "mend the cause";
+
+/// The context of errors of a checkpoint that cannot be continued from.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("the checkpoint {} cannot be used", .0.display())]
+pub struct UnusableCheckpoint(pub PathBuf);
 
 /// The reason why a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -63,59 +74,80 @@ pub struct Session {
     /// Messages for the user, for the start of the work.
     warnings: Vec<String>,
     /// Held while the session lives.
-    _lock: File,
+    lock: File,
 }
 
 impl Session {
-    /// A new run in `folder`.
+    /// A new run in `folder`. What a run that ended before its first checkpoint has left there is set aside.
     ///
     /// # Errors
     /// When the job cannot begin, or the folder cannot be written.
     pub fn start(job: impl Job + 'static, folder: RunFolder) -> Result<Self> {
         let lock = folder.lock()?;
         let plan = job.plan();
+        let aside = folder.set_aside_start().with_context(|| cannot_write(&folder))?;
+        let warnings = aside.map(|place| {
+            format!(
+                "the log of the start before was set aside into {}: remove it if you do not need it",
+                place.display()
+            )
+        });
         let recorder =
-            Recorder::new(folder.path(), plan.unit.column()).with_context(|| cannot_log(&folder))?;
+            Recorder::new(folder.path(), plan.unit.column()).with_context(|| cannot_write(&folder))?;
         let checkpoints = folder.checkpoints();
-        let clock = Clock::new(job.origin());
-        let mut session = Self {
-            job: Box::new(job),
-            plan,
-            folder,
-            clock,
-            recorder,
-            checkpoints,
-            warnings: Vec::new(),
-            _lock: lock,
-        };
+        let mut clock = Clock::new(job.origin());
+        clock.device = device::name(job.device());
+        let job: Box<dyn Job> = Box::new(job);
+        let warnings = Vec::from_iter(warnings);
+        let mut session = Self { job, plan, folder, clock, recorder, checkpoints, warnings, lock };
         session.job.start()?;
         notes::describe(&session.job.describe()?, &session.recorder);
         Ok(session)
     }
 
     /// The run in `folder`, continued from `checkpoint`. Later checkpoints are set aside; a log that cannot be
-    /// continued is begun anew.
+    /// continued is begun anew. The user is told which settings are others than before.
     ///
     /// # Errors
-    /// When the checkpoint is damaged, or belongs to another run. Nothing on the disk is changed then.
+    /// When the checkpoint is damaged ([`UnusableCheckpoint`]) or does not fit the configuration, or the
+    /// folder cannot be written. Nothing on the disk is changed then.
     pub fn resume(job: impl Job + 'static, folder: RunFolder, checkpoint: &Checkpoint) -> Result<Self> {
         let plan = job.plan();
         let mut checkpoints = folder.checkpoints();
-        let state = checkpoints.read(checkpoint)?;
+        let unusable = || UnusableCheckpoint(checkpoint.path.clone());
+        let state = checkpoints.read(checkpoint).with_context(unusable)?;
         let view = state.view();
-        let mut clock: Clock =
-            view.value("session").context("the checkpoint was not written by this version of the program")?;
-        clock.check_origin(&job.origin())?;
+        let mut clock: Clock = view
+            .value("session")
+            .context("the checkpoint was not written by this version of the program")
+            .with_context(unusable)?;
+        clock.check_origin(&job.origin()).with_context(unusable)?;
+        let before = view.value::<String>(CONFIG).unwrap_or_default();
+        let edits = Edits::between(&before, &job.describe()?.table);
+        edits.check_length(&plan, clock.done)?;
         let lock = folder.lock()?;
         let mut job: Box<dyn Job> = Box::new(job);
         set_generator_state(Device::Cpu, &view.tensor("generator")?)?;
         if view.has_array(DEVICE_GENERATOR) && job.device().is_cuda() {
             set_generator_state(job.device(), &view.tensor(DEVICE_GENERATOR)?)?;
         }
-        let mut warnings = Vec::from_iter(job.load_state(&view, clock.done)?);
-        folder.sweep().with_context(|| cannot_log(&folder))?;
+        let loaded = job.load_state(&view, clock.done);
+        let mut warnings = Vec::from_iter(match edits.is_empty() {
+            true => loaded.with_context(unusable)?,
+            false => loaded.with_context(|| edits.as_cause())?,
+        });
+        warnings.extend(edits.warnings(&plan, clock.done));
+        let device = device::name(job.device());
+        if ![&device, ""].contains(&clock.device.as_str()) {
+            let was = &clock.device;
+            warnings.push(format!(
+                "the run computed on {was} until now and goes on on {device}: not with the same bits"
+            ));
+        }
+        clock.device = device;
+        folder.sweep().with_context(|| cannot_write(&folder))?;
         let (recorder, of_log) = Recorder::resume(folder.path(), plan.unit.column(), &clock.log)
-            .with_context(|| cannot_log(&folder))?;
+            .with_context(|| cannot_write(&folder))?;
         warnings.extend(of_log);
         let aside =
             checkpoints.set_aside_after(checkpoint).context("later checkpoints cannot be set aside")?;
@@ -126,12 +158,23 @@ impl Session {
             ));
         }
         clock.go_on();
-        Ok(Self { job, plan, folder, clock, recorder, checkpoints, warnings, _lock: lock })
+        Ok(Self { job, plan, folder, clock, recorder, checkpoints, warnings, lock })
     }
 
     /// The run's folder.
     pub fn folder(&self) -> &RunFolder {
         &self.folder
+    }
+
+    /// Replaces the configuration in the run's folder: later resumes follow this one.
+    ///
+    /// # Errors
+    /// When it cannot be written; the one before is whole then.
+    pub fn keep_config(&mut self, config: &impl Settings) -> Result<()> {
+        self.folder.write_config(config)?;
+        // The lock is that of the file, and this is another one.
+        self.lock = self.folder.lock()?;
+        Ok(())
     }
 
     /// Works until everything is done, an evaluation is good enough, or `stop` is set; then writes a
@@ -141,24 +184,7 @@ impl Session {
     /// When the job fails or a checkpoint cannot be written. The checkpoints before it stay.
     pub fn run(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Outcome> {
         self.warnings.drain(..).for_each(|warning| progress.warn(&warning));
-        let reason = loop {
-            if self.clock.done >= self.plan.total {
-                break StopReason::Completed;
-            }
-            let before = self.clock.done;
-            if let Some(cause) = self.advance(stop, progress)? {
-                return Err(self.environment_failed(&cause, progress)?);
-            }
-            if let Some(reason) = self.log_if_due(before, progress)? {
-                break reason;
-            }
-            if crossed(before, self.clock.done, self.plan.checkpoint_every) {
-                self.checkpoint(progress)?;
-            }
-            if stop.load(Ordering::Relaxed) {
-                break StopReason::Interrupted;
-            }
-        };
+        let reason = self.work(stop, progress)?;
         self.clock.seconds = self.clock.seconds();
         self.checkpoint(progress)?;
         progress.finish(self.job.status(&self.now()).as_ref());
@@ -172,28 +198,60 @@ impl Session {
         })
     }
 
+    fn work(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<StopReason> {
+        if let Some(values) = self.clock.owed.take()
+            && let Some(reason) = self.evaluate(values, stop, progress)?
+        {
+            return Ok(reason);
+        }
+        while self.clock.done < self.plan.total {
+            let before = self.clock.done;
+            let (logged, failure) = self.advance(stop, progress)?;
+            if let Some(cause) = failure {
+                return Err(self.failed(anyhow!(cause), MEND_THE_ENVIRONMENT, progress));
+            }
+            if let Some(reason) = self.log_if_due(before, logged, stop, progress)? {
+                return Ok(reason);
+            }
+            if crossed(before, self.clock.done, self.plan.checkpoint_every) {
+                self.checkpoint(progress)?;
+            }
+            if stop.load(Ordering::Relaxed) {
+                return Ok(StopReason::Interrupted);
+            }
+        }
+        Ok(StopReason::Completed)
+    }
+
     fn now(&self) -> Moment {
         self.clock.moment(self.clock.done)
     }
 
-    /// Goes on until the job gives back control. Returns the reason for which the run must stop, if there is
-    /// one.
-    fn advance(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Option<String>> {
+    /// Goes on until the job gives back control. Returns the units of the last row that the job has written, or
+    /// else those at which it began, and the reason for which the run must stop, if there is one.
+    fn advance(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<(u64, Option<String>)> {
         let done = self.clock.done;
         let until = self.plan.next_due(done);
         let Self { job, plan, clock, recorder, .. } = self;
         let mut log = Log { clock, plan: *plan, recorder, progress, until, logged: done };
         let advance = job.advance(until, stop, &mut log)?;
+        let logged = log.logged;
         clock.done = advance.done;
-        Ok(advance.failure)
+        Ok((logged, advance.failure))
     }
 
-    /// Logs and evaluates if that is due after the units from `before` on. Returns the reason to stop, if an
-    /// evaluation gave one.
-    fn log_if_due(&mut self, before: u64, progress: &mut dyn Progress) -> Result<Option<StopReason>> {
+    /// Logs and evaluates if that is due after the units from `before` on, of which those up to `logged` have
+    /// their rows. Returns the reason to stop, if there is one.
+    fn log_if_due(
+        &mut self,
+        before: u64,
+        logged: u64,
+        stop: &AtomicBool,
+        progress: &mut dyn Progress,
+    ) -> Result<Option<StopReason>> {
         let (done, plan) = (self.clock.done, self.plan);
         let last = done >= plan.total;
-        let log = last || crossed(before, done, plan.log_every);
+        let log = last || crossed(logged, done, plan.log_every);
         let evaluate = crossed(before, done, plan.evaluate_every) || (last && plan.evaluate_every > 0);
         if log || crossed(before, done, plan.report_every) {
             self.pass_on_warnings(progress);
@@ -205,49 +263,72 @@ impl Session {
         let now = self.now();
         let mut values = now.values();
         values.extend(self.job.values(&now)?);
-        let mut reason = None;
         if evaluate {
-            let evaluated = match self.job.evaluate(&now) {
-                Err(error) if error.is::<EnvError>() => {
-                    return Err(self.environment_failed(&format!("{error:#}"), progress)?);
-                }
-                evaluated => evaluated?,
-            };
-            values.extend(evaluated.values);
-            evaluated.notes.into_iter().for_each(|note| self.recorder.note(note));
-            self.keep_if_best(evaluated.metric)?;
-            reason = self.job.stops_after(evaluated.metric);
+            return self.evaluate(values, stop, progress);
         }
         self.recorder.row(Row { step: done, values });
+        Ok(None)
+    }
+
+    /// Evaluates, keeps the weights if they are the best so far, and writes the row of the log that begins with
+    /// these values. Returns the reason to stop, if there is one.
+    fn evaluate(
+        &mut self,
+        mut values: Values,
+        stop: &AtomicBool,
+        progress: &mut dyn Progress,
+    ) -> Result<Option<StopReason>> {
+        let now = self.now();
+        let kept = self.job.evaluate(&now, stop).and_then(|evaluated| {
+            self.keep_if_best(evaluated.metric)?;
+            Ok(evaluated)
+        });
+        let Evaluated { metric, values: more, notes } = match kept {
+            Ok(evaluated) => evaluated,
+            Err(error) => {
+                // A resumed run makes up for it.
+                self.clock.owed = Some(values);
+                if error.is::<BrokenOff>() {
+                    return Ok(Some(StopReason::Interrupted));
+                }
+                let then = if error.is::<EnvError>() { MEND_THE_ENVIRONMENT } else { MEND_THE_CAUSE };
+                return Err(self.failed(error, then, progress));
+            }
+        };
+        values.extend(more);
+        notes.into_iter().for_each(|note| self.recorder.note(note));
+        self.recorder.row(Row { step: now.done, values });
         self.pass_on_warnings(progress);
-        Ok(reason)
+        Ok(self.job.stops_after(metric))
     }
 
     fn pass_on_warnings(&mut self, progress: &mut dyn Progress) {
         self.job.take_warnings().iter().for_each(|warning| progress.warn(warning));
     }
 
-    /// Saves what was learned until the environment failed; the error of the run.
-    fn environment_failed(&mut self, cause: &str, progress: &mut dyn Progress) -> Result<anyhow::Error> {
+    /// Saves what was learned until the failure; the error of the run, with what to do.
+    fn failed(&mut self, cause: Error, then: &str, progress: &mut dyn Progress) -> Error {
         self.pass_on_warnings(progress);
-        self.checkpoint(progress)?;
-        Ok(anyhow!("{cause}. A checkpoint was written; mend the environment, then resume"))
+        match self.checkpoint(progress) {
+            Ok(()) => anyhow!("{cause:#}. A checkpoint was written; {then}, then resume"),
+            Err(error) => anyhow!("{cause:#}. Afterwards {error:#}"),
+        }
     }
 
     /// Keeps the present weights if they are the best so far.
     fn keep_if_best(&mut self, metric: f64) -> Result<()> {
-        self.clock.last_evaluation = Some(metric);
         let better = |best: f64| if self.plan.highest_is_best { metric > best } else { metric < best };
         // A metric that is no number is never the best.
         if !metric.is_nan() && self.clock.best_evaluation.is_none_or(better) {
-            self.clock.best_evaluation = Some(metric);
             let path = self.folder.best_weights();
             let folder = path.parent().unwrap_or(&path);
             let written = check_own_folder(folder).and_then(|()| fs::create_dir_all(folder));
             written.with_context(|| format!("{} cannot be written", path.display()))?;
             weights::write_sealed(&path, &self.job.weights()?)
                 .context("the best weights so far could not be written")?;
+            self.clock.best_evaluation = Some(metric);
         }
+        self.clock.last_evaluation = Some(metric);
         Ok(())
     }
 
@@ -263,6 +344,7 @@ impl Session {
             state.put_tensor(DEVICE_GENERATOR, &generator_state(self.job.device())?)?;
         }
         state.put_value("session", &self.clock.after(self.clock.seconds()))?;
+        state.put_value(CONFIG, &self.job.describe()?.text)?;
         self.job.put_state(&mut state)?;
         self.checkpoints.write(self.clock.done, &state, self.plan.keep_last)?;
         Ok(())
@@ -274,6 +356,6 @@ fn crossed(before: u64, now: u64, every: u64) -> bool {
     every > 0 && now / every > before / every
 }
 
-fn cannot_log(folder: &RunFolder) -> String {
-    format!("the log in {} cannot be opened", folder.path().display())
+fn cannot_write(folder: &RunFolder) -> String {
+    format!("the run's folder {} cannot be written", folder.path().display())
 }

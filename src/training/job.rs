@@ -5,19 +5,19 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use pavlov_agents::{ActMode, Agent, AgentContext, Policy};
+use pavlov_agents::{Agent, AgentContext, Policy};
 use pavlov_common::derive_seed;
 use pavlov_envs::{EnvError, EnvFactory, ObservationNormalizer, Space, VectorOptions};
 use pavlov_nn::{StateDict, StateView};
 use tch::Device;
 
 use super::episodes::Episodes;
-use super::evaluation::evaluate;
+use super::evaluation::{EvaluationOptions, cut_off, evaluate};
 use super::phase_log::PhaseLog;
 use super::report::{Report, ThreadsReport};
 use super::turns::Turns;
 use super::{normalized, pretrained, trial};
-use crate::config::{Registries, RunConfig};
+use crate::config::{EvaluationConfig, Registries, RunConfig};
 use crate::parallel::Driver;
 use crate::play::{self, Film};
 use crate::record::Note;
@@ -63,6 +63,10 @@ pub struct Training {
     pending: Values,
     /// True if the agent has got the weights that it begins with.
     has_begun: bool,
+    /// New warnings for the user.
+    warnings: Vec<String>,
+    /// True if the user knows that episodes of evaluations are cut off.
+    has_cut_off: bool,
 }
 
 impl Training {
@@ -90,7 +94,18 @@ impl Training {
         };
         let episodes = Episodes::new(config.num_envs);
         let pending = BTreeMap::new();
-        Ok(Self { device, config, factory, agent, engine, episodes, pending, has_begun: false })
+        Ok(Self {
+            device,
+            config,
+            factory,
+            agent,
+            engine,
+            episodes,
+            pending,
+            has_begun: false,
+            warnings: Vec::new(),
+            has_cut_off: false,
+        })
     }
 
     /// Checks that a training of this configuration can start, by making its environment and its agent once,
@@ -143,6 +158,35 @@ impl Training {
         }
         let (encoded, size) = Film::of_one_episode(policy, &self.factory, seed)?.encode()?;
         Ok(Some(Note::Image { tag: "eval/episode".into(), step: env_steps, size, encoded }))
+    }
+
+    /// Plays the episodes of an evaluation, and a film if one is due.
+    fn play(
+        &mut self,
+        normalizer: Option<ObservationNormalizer>,
+        now: &Moment,
+        stop: &AtomicBool,
+    ) -> Result<Evaluated> {
+        let mut policy = normalized::normalized(self.agent.policy()?, normalizer);
+        let seed = derive_seed(self.config.seed, "evaluation", now.done);
+        let EvaluationConfig { episodes, num_envs, .. } = self.config.evaluation;
+        let stop = Some(stop);
+        let options = EvaluationOptions { episodes, num_envs, seed, stop, ..EvaluationOptions::default() };
+        let result = evaluate(policy.as_mut(), &self.factory, &options)?;
+        if result.cut_off > 0 && !self.has_cut_off {
+            self.has_cut_off = true;
+            self.warnings.push(format!("in an evaluation {}", cut_off(result.cut_off, episodes)));
+        }
+        let values = [
+            ("eval/mean_reward", result.mean()),
+            ("eval/std_reward", result.deviation()),
+            ("eval/mean_ep_length", result.mean_length()),
+        ];
+        Ok(Evaluated {
+            metric: result.mean(),
+            values: values.map(|(tag, value)| (tag.to_string(), value)).into(),
+            notes: self.film(policy.as_mut(), seed, now.done)?.into_iter().collect(),
+        })
     }
 }
 
@@ -209,7 +253,9 @@ impl Job for Training {
     }
 
     fn take_warnings(&mut self) -> Vec<String> {
-        self.factory.take_warnings()
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.extend(self.factory.take_warnings());
+        warnings
     }
 
     fn updates(&self) -> u64 {
@@ -227,21 +273,27 @@ impl Job for Training {
         Box::new(Report::new(now, &self.episodes, &self.config))
     }
 
-    fn evaluate(&mut self, now: &Moment) -> Result<Evaluated> {
-        let mut policy = normalized::normalized(self.agent.policy()?, self.engine.normalizer()?);
-        let seed = derive_seed(self.config.seed, "evaluation", now.done);
-        let episodes = self.config.evaluation.episodes;
-        let result = evaluate(policy.as_mut(), &self.factory, episodes, ActMode::Exploit, seed)?;
-        let values = [
-            ("eval/mean_reward", result.mean()),
-            ("eval/std_reward", result.deviation()),
-            ("eval/mean_ep_length", result.mean_length()),
-        ];
-        Ok(Evaluated {
-            metric: result.mean(),
-            values: values.map(|(tag, value)| (tag.to_string(), value)).into(),
-            notes: self.film(policy.as_mut(), seed, now.done)?.into_iter().collect(),
-        })
+    fn evaluate(&mut self, now: &Moment, stop: &AtomicBool) -> Result<Evaluated> {
+        let closed = match (&mut self.engine, self.config.evaluation.share_world) {
+            (Engine::Turns(turns), true) => {
+                let normalizer = turns.normalizer().cloned();
+                Some((turns.close()?, normalizer))
+            }
+            _ => None,
+        };
+        let Some((closed, normalizer)) = closed else {
+            let normalizer = self.engine.normalizer()?;
+            return self.play(normalizer, now, stop);
+        };
+        let evaluated = self.play(normalizer, now, stop);
+        let seed = derive_seed(self.config.seed, "training after evaluation", now.done);
+        let Engine::Turns(turns) = &mut self.engine else { return evaluated };
+        let reopened = turns.reopen((&self.config, &self.factory), closed, self.agent.as_mut(), seed);
+        let evaluated = evaluated?;
+        if !reopened? {
+            self.episodes.forget_running();
+        }
+        Ok(evaluated)
     }
 
     fn stops_after(&self, metric: f64) -> Option<StopReason> {
@@ -271,7 +323,7 @@ impl Job for Training {
         let exact = match &mut self.engine {
             Engine::Turns(turns) => {
                 let seed = derive_seed(self.config.seed, "training after resume", done);
-                turns.load_state(state, seed)?
+                turns.load_state(state, self.agent.as_mut(), seed)?
             }
             Engine::Actors(driver) => driver.load_state(self.agent.as_mut(), state, done)?,
         };

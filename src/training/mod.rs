@@ -11,7 +11,8 @@ mod trained;
 mod trial;
 mod turns;
 
-pub use evaluation::{Evaluation, evaluate};
+pub(crate) use evaluation::cut_off;
+pub use evaluation::{Evaluation, EvaluationOptions, evaluate};
 pub use job::Training;
 pub use report::{Report, ThreadsReport};
 pub use trained::Trained;

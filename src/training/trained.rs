@@ -31,7 +31,23 @@ impl Trained {
     /// # Errors
     /// When the run has neither, or they are damaged or do not fit.
     pub fn open(folder: &RunFolder, registries: &Registries, last: bool) -> Result<Self> {
-        let config = folder.config(registries)?;
+        Self::open_on(folder, registries, last, None)
+    }
+
+    /// [`Trained::open`] on another device than the configuration's: `auto`, `cpu`, `cuda` or `cuda:N`.
+    ///
+    /// # Errors
+    /// As [`Trained::open`], and when there is no such device.
+    pub fn open_on(
+        folder: &RunFolder,
+        registries: &Registries,
+        last: bool,
+        device: Option<&str>,
+    ) -> Result<Self> {
+        let mut config = folder.config(registries)?;
+        if let Some(device) = device {
+            config.device = device.into();
+        }
         let mut agent = Training::agent(&config, registries)?;
         let factory = config.factory(registries)?;
         let mut normalizer = factory.normalizer()?;

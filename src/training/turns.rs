@@ -1,20 +1,26 @@
 //! Training in turns, in one thread: act, step, observe, learn.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use pavlov_agents::{Agent, Experience};
 use pavlov_common::derive_seed;
 use pavlov_envs::{
-    ActionBatch, EnvFactory, EnvState, ObsBatch, ObservationNormalizer, Space, StepBatch, VectorEnv,
-    VectorOptions,
+    ActionBatch, EnvFactory, EnvState, ObsBatch, ObservationNormalizer, SeenStatistics, Space, StepBatch,
+    VectorEnv, VectorOptions,
 };
 use pavlov_nn::{StateDict, StateView};
 
 use super::episodes::Episodes;
 use crate::config::RunConfig;
 
+/// The statistics of normalising wrappers in a checkpoint whose environments cannot be saved.
+const SEEN: &str = "seen";
+
 /// The environments of a training in one thread.
 pub(super) struct Turns {
-    envs: Box<dyn VectorEnv>,
+    /// `None` while they are closed.
+    envs: Option<Box<dyn VectorEnv>>,
+    observation_space: Space,
+    action_space: Space,
     observations: ObsBatch,
     actions: ActionBatch,
     step: StepBatch,
@@ -25,36 +31,83 @@ pub(super) struct Turns {
 impl Turns {
     /// Environments whose episodes have not begun.
     pub(super) fn new(config: &RunConfig, factory: &EnvFactory) -> Result<Self> {
-        let envs = factory.make_vector(&VectorOptions::new(config.num_envs).threads(config.env_threads))?;
+        let envs = make(config, factory)?;
         Ok(Self {
             observations: ObsBatch::new(envs.observation_space(), config.num_envs),
             actions: ActionBatch::new(envs.action_space(), config.num_envs)?,
             step: StepBatch::new(envs.observation_space(), config.num_envs),
             failed: false,
-            envs,
+            observation_space: envs.observation_space().clone(),
+            action_space: envs.action_space().clone(),
+            envs: Some(envs),
         })
     }
 
     /// The space of one environment's observations.
     pub(super) fn observation_space(&self) -> &Space {
-        self.envs.observation_space()
+        &self.observation_space
     }
 
     /// The space of one environment's actions.
     pub(super) fn action_space(&self) -> &Space {
-        self.envs.action_space()
+        &self.action_space
     }
 
     /// Begins the episodes.
     pub(super) fn start(&mut self, seed: u64) -> Result<()> {
-        Ok(self.envs.reset(Some(derive_seed(seed, "training", 0)), &mut self.observations)?)
+        let observations = &mut self.observations;
+        Ok(open(&mut self.envs)?.reset(Some(derive_seed(seed, "training", 0)), observations)?)
+    }
+
+    /// Closes the environments. What it gives is needed to open them again.
+    pub(super) fn close(&mut self) -> Result<Closed> {
+        let closed = Closed { saved: self.saved(), seen: open(&mut self.envs)?.seen() };
+        self.envs = None;
+        Ok(closed)
+    }
+
+    /// Opens the environments again, where they stood, and returns true. Those that cannot be saved begin new
+    /// episodes, with this seed; the result is false then.
+    pub(super) fn reopen(
+        &mut self,
+        (config, factory): (&RunConfig, &EnvFactory),
+        closed: Closed,
+        agent: &mut dyn Agent,
+        seed: u64,
+    ) -> Result<bool> {
+        let envs = self.envs.insert(make(config, factory)?);
+        match closed.saved {
+            Some(saved) => {
+                envs.load_state(&saved)?;
+                Ok(true)
+            }
+            None => {
+                self.begin_anew(&closed.seen, agent, seed)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// New episodes of environments that could not be saved.
+    fn begin_anew(&mut self, seen: &SeenStatistics, agent: &mut dyn Agent, seed: u64) -> Result<()> {
+        agent.cut(&self.observations);
+        let envs = open(&mut self.envs)?;
+        envs.follow_seen(seen)?;
+        envs.reset(Some(seed), &mut self.observations)?;
+        self.failed = false;
+        Ok(())
+    }
+
+    /// The state of the environments; `None` where one cannot be saved, or a step failed.
+    fn saved(&self) -> Option<EnvState> {
+        self.envs.as_ref().filter(|_| !self.failed)?.save_state()
     }
 
     /// One step of every environment, and the updates that are due after it.
     pub(super) fn advance(&mut self, agent: &mut dyn Agent, episodes: &mut Episodes) -> Result<()> {
         agent.act(&self.observations, &mut self.actions)?;
         self.failed = true;
-        self.envs.step(&self.actions, &mut self.step)?;
+        open(&mut self.envs)?.step(&self.actions, &mut self.step)?;
         self.failed = false;
         agent.observe(Experience {
             observations: &self.observations,
@@ -69,13 +122,14 @@ impl Turns {
 
     /// The normaliser of observations, if a wrapper normalises them.
     pub(super) fn normalizer(&self) -> Option<&ObservationNormalizer> {
-        self.envs.observation_normalizer()
+        self.envs.as_ref()?.observation_normalizer()
     }
 
     /// Adds the environments to the state to be saved; after a failed step they begin new episodes instead.
     pub(super) fn put_state<'a>(&'a self, state: &mut StateDict<'a>) -> Result<()> {
-        if let Some(saved) = if self.failed { None } else { self.envs.save_state() } {
-            state.put_bytes("environments", saved.as_bytes().to_vec());
+        match self.saved() {
+            Some(saved) => state.put_bytes("environments", saved.as_bytes().to_vec()),
+            None => state.put_value(SEEN, &self.envs.as_ref().map(|envs| envs.seen()))?,
         }
         let layout = self.observations.layout();
         let rows = self.observations.rows();
@@ -86,12 +140,12 @@ impl Turns {
 
     /// Continues with saved environments and returns true. Environments that cannot be saved begin new
     /// episodes, with this seed; the result is false then.
-    pub(super) fn load_state(&mut self, view: &StateView<'_>, seed: u64) -> Result<bool> {
-        if !view.has_array("environments") {
-            self.envs.reset(Some(seed), &mut self.observations)?;
-            return Ok(false);
-        }
-        self.envs.load_state(&EnvState::from_bytes(view.vec("environments")?))?;
+    pub(super) fn load_state(
+        &mut self,
+        view: &StateView<'_>,
+        agent: &mut dyn Agent,
+        seed: u64,
+    ) -> Result<bool> {
         let (floats, bytes): (Vec<f32>, Vec<u8>) =
             (view.vec("observations.floats")?, view.vec("observations.bytes")?);
         if floats.len() != self.observations.floats().len() || bytes.len() != self.observations.bytes().len()
@@ -100,6 +154,26 @@ impl Turns {
         }
         self.observations.floats_mut().copy_from_slice(&floats);
         self.observations.bytes_mut().copy_from_slice(&bytes);
-        Ok(true)
+        if view.has_array("environments") {
+            open(&mut self.envs)?.load_state(&EnvState::from_bytes(view.vec("environments")?))?;
+            return Ok(true);
+        }
+        let seen = view.value::<Option<SeenStatistics>>(SEEN)?.unwrap_or_default();
+        self.begin_anew(&seen, agent, seed)?;
+        Ok(false)
     }
+}
+
+/// Environments that were closed for a while.
+pub(super) struct Closed {
+    saved: Option<EnvState>,
+    seen: SeenStatistics,
+}
+
+fn make(config: &RunConfig, factory: &EnvFactory) -> Result<Box<dyn VectorEnv>> {
+    Ok(factory.make_vector(&VectorOptions::new(config.num_envs).threads(config.env_threads))?)
+}
+
+fn open(envs: &mut Option<Box<dyn VectorEnv>>) -> Result<&mut Box<dyn VectorEnv>> {
+    envs.as_mut().context("the environments are closed")
 }

@@ -69,6 +69,13 @@ impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {
         Ok(())
     }
 
+    fn cut(&mut self, led_to: &ObsBatch) {
+        for env in 0..led_to.rows() {
+            self.store.cut(env);
+            self.explorer.forget(env);
+        }
+    }
+
     fn learn(&mut self) -> Result<u64, AgentError> {
         let (before, now) = self.pace.observed();
         self.learner.advance(before, now)?;

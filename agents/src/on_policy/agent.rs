@@ -175,6 +175,10 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
         Ok(())
     }
 
+    fn cut(&mut self, led_to: &ObsBatch) {
+        self.sampler.cut(&mut self.rollout, led_to);
+    }
+
     fn learn(&mut self) -> Result<u64, AgentError> {
         if !self.rollout.is_full() {
             return Ok(0);

@@ -173,6 +173,12 @@ impl Agent for Reinforce {
         Ok(())
     }
 
+    fn cut(&mut self, led_to: &ObsBatch) {
+        let encoder = &self.sampler.encoder;
+        (0..led_to.rows())
+            .for_each(|env| self.episodes.cut(env, |finals| finals.push(encoder, led_to.row(env))));
+    }
+
     fn learn(&mut self) -> Result<u64, AgentError> {
         if !self.episodes.are_complete() {
             return Ok(0);

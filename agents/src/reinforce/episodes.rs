@@ -94,6 +94,17 @@ impl Episodes {
         played.at_start = moment.end.is_over();
     }
 
+    /// The episode of environment `env` is broken off; `push_final` stores the observation that it led to.
+    pub fn cut(&mut self, env: usize, push_final: impl FnOnce(&mut ObservationList)) {
+        let played = &mut self.envs[env];
+        if let Some(end) = played.ends.last_mut().filter(|end| !end.is_over()) {
+            *end = End::Truncated;
+            push_final(&mut played.finals);
+            played.episodes += 1;
+        }
+        played.at_start = true;
+    }
+
     /// True if every environment has given its episodes.
     pub fn are_complete(&self) -> bool {
         self.envs.iter().all(|played| played.episodes == self.wanted)

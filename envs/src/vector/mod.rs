@@ -211,6 +211,11 @@ pub trait VectorEnv: Send {
         None
     }
 
+    /// The statistics of normalising wrappers so far.
+    fn seen(&self) -> SeenStatistics {
+        SeenStatistics::default()
+    }
+
     /// The statistics of normalising wrappers since the last call, once [`VectorEnv::follow_seen`] was
     /// called: this vector environment's share in statistics that several gather together.
     fn take_seen(&mut self) -> SeenStatistics {

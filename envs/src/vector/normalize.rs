@@ -170,6 +170,10 @@ impl VectorEnv for NormalizeObservation {
         self.inner.watch(warnings);
     }
 
+    fn seen(&self) -> SeenStatistics {
+        SeenStatistics { observations: Some(self.normalizer.statistics().clone()), ..self.inner.seen() }
+    }
+
     fn take_seen(&mut self) -> SeenStatistics {
         SeenStatistics { observations: self.normalizer.statistics.take_news(), ..self.inner.take_seen() }
     }
@@ -267,6 +271,10 @@ impl VectorEnv for NormalizeReward {
 
     fn watch(&mut self, warnings: &Warnings) {
         self.inner.watch(warnings);
+    }
+
+    fn seen(&self) -> SeenStatistics {
+        SeenStatistics { returns: Some(self.statistics.all().clone()), ..self.inner.seen() }
     }
 
     fn take_seen(&mut self) -> SeenStatistics {
