@@ -4,10 +4,12 @@
 //!   seed.
 //! * [`did_you_mean`]: the nearest right name, for the end of an error message.
 //! * [`tables`]: tables of settings, merged and read with the path of a wrong key.
+//! * [`bounds`]: the most of a setting that makes sense, and the memory that it asks for.
 //! * [`hexadecimal`]: bytes as the digits of a checksum.
 //! * [`files`]: files of others, opened where they are plain ones alone.
 //! * [`optional`]: settings that are a number or the word "off".
 
+pub mod bounds;
 pub mod files;
 pub mod optional;
 mod rng;

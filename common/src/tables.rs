@@ -67,15 +67,54 @@ impl std::fmt::Display for WrongKey {
 
 impl std::error::Error for WrongKey {}
 
-/// The table as a `T`.
+/// The table as a `T`. Where a whole number is wanted, a float that is one will do, `1e6` say.
 ///
 /// # Errors
 /// [`WrongKey`], with the path of the first key that does not fit.
 pub fn typed<T: DeserializeOwned>(table: Table) -> Result<T, WrongKey> {
-    serde_path_to_error::deserialize(table).map_err(|error| {
+    let mut table = Value::Table(table);
+    loop {
+        let error = match serde_path_to_error::deserialize::<_, T>(table.clone()) {
+            Ok(typed) => return Ok(typed),
+            Err(error) => error,
+        };
         let (path, message) = (error.path().to_string(), error.inner().message().trim().to_string());
-        WrongKey { path: if path == "." { String::new() } else { path }, message }
-    })
+        let is_float = message.starts_with("invalid type: floating point");
+        if !(is_float && at(&mut table, error.path()).is_some_and(make_whole)) {
+            return Err(WrongKey { path: if path == "." { String::new() } else { path }, message });
+        }
+    }
+}
+
+/// The value at the path, or the one next above it that the path leads to.
+fn at<'t>(table: &'t mut Value, path: &serde_path_to_error::Path) -> Option<&'t mut Value> {
+    use serde_path_to_error::Segment;
+    let mut value = table;
+    for segment in path.iter() {
+        value = match segment {
+            Segment::Map { key } => value.get_mut(key.as_str())?,
+            Segment::Seq { index } => value.get_mut(*index)?,
+            // A variant stands for the value around it.
+            Segment::Enum { .. } | Segment::Unknown => value,
+        };
+    }
+    Some(value)
+}
+
+/// Makes whole numbers of the floats that are some, and says whether there were any.
+fn make_whole(value: &mut Value) -> bool {
+    match value {
+        Value::Float(number) => match whole(*number) {
+            Some(number) => {
+                *value = Value::Integer(number);
+                true
+            }
+            None => false,
+        },
+        Value::Array(values) => values.iter_mut().fold(false, |made, value| make_whole(value) || made),
+        Value::Table(table) => table.iter_mut().fold(false, |made, (_, value)| make_whole(value) || made),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -116,6 +155,30 @@ mod tests {
         assert!(base["optimizer"].get("eps").is_none());
         merge_tables(&mut base, "[optimizer]\nmomentum = 0.9".parse().unwrap());
         assert_eq!(base["optimizer"]["kind"].as_str(), Some("sgd"));
+    }
+
+    #[test]
+    fn whole_numbers_may_be_floats() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        #[serde(tag = "kind", rename_all = "snake_case")]
+        enum Wrapper {
+            Limit { steps: u32, share: f64 },
+        }
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Settings {
+            steps: u64,
+            rate: f64,
+            sizes: Vec<i64>,
+            wrappers: Vec<Wrapper>,
+        }
+        let read = |text: &str| typed::<Settings>(text.parse().unwrap());
+        let rest = "rate = 2.0\nsizes = [4, 1e2]\nwrappers = [{ kind = 'limit', steps = 1e3, share = 1.0 }]";
+        let wrappers = vec![Wrapper::Limit { steps: 1000, share: 1.0 }];
+        let want = Settings { steps: 1_000_000, rate: 2.0, sizes: vec![4, 100], wrappers };
+        assert_eq!(read(&format!("steps = 1e6\n{rest}")).unwrap(), want);
+        for wrong in ["1.5", "-1e3", "1e300", "nan"] {
+            assert_eq!(read(&format!("steps = {wrong}\n{rest}")).unwrap_err().path, "steps", "{wrong}");
+        }
     }
 
     #[test]

@@ -3,7 +3,12 @@
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
-use super::error::ConfigError;
+use super::error::{ANY, ConfigError, MOST_OF_A_KIND, MOST_THREADS, at_most, check_counts};
+
+/// The most rollouts that wait for the learner.
+const MOST_LAG: u64 = 1_000;
+/// The longest wait for an environment: a day.
+const MOST_SECONDS: f64 = 86_400.0;
 
 /// The synchronisation of actors and learner.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,21 +79,26 @@ impl Default for ActorConfig {
 }
 
 impl ActorConfig {
-    pub(super) fn validate(&self, num_envs: usize) -> Result<(), ConfigError> {
+    /// Checks each number by itself.
+    pub(super) fn validate_counts(&self) -> Result<(), ConfigError> {
         let counts = [
-            ("actors.segment_steps", self.segment_steps as u64),
-            ("actors.queue_segments", self.queue_segments as u64),
-            ("actors.tolerance_env_steps", self.tolerance_env_steps),
-            ("actors.publish_every_updates", self.publish_every_updates),
-            ("actors.max_failures", self.max_failures),
+            ("actors.segment_steps", self.segment_steps as u64, MOST_OF_A_KIND),
+            ("actors.queue_segments", self.queue_segments as u64, MOST_OF_A_KIND),
+            ("actors.tolerance_env_steps", self.tolerance_env_steps, ANY),
+            ("actors.publish_every_updates", self.publish_every_updates, ANY),
+            ("actors.max_failures", self.max_failures, ANY),
         ];
-        if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
-            return Err(ConfigError::Value(format!("{name} is 0: give at least 1")));
-        }
-        if !(self.stop_timeout_seconds.is_finite() && self.stop_timeout_seconds > 0.0) {
-            let seconds = self.stop_timeout_seconds;
+        check_counts(&counts)?;
+        at_most("actors.count", self.count as u64, MOST_THREADS)?;
+        at_most("actors.max_policy_lag", self.max_policy_lag, MOST_LAG)
+    }
+
+    /// Checks what has to fit together.
+    pub(super) fn validate(&self, num_envs: usize) -> Result<(), ConfigError> {
+        let seconds = self.stop_timeout_seconds;
+        if !(seconds > 0.0 && seconds <= MOST_SECONDS) {
             return Err(ConfigError::Value(format!(
-                "actors.stop_timeout_seconds is {seconds}: give a number above 0"
+                "actors.stop_timeout_seconds is {seconds}: give a number above 0 and at most {MOST_SECONDS}"
             )));
         }
         if (self.mode, self.inference) == (ActorMode::Lockstep, InferenceMode::Batched) {
@@ -115,7 +125,8 @@ pub(super) fn give_each_an_environment(table: &mut Table) {
     let number = |value: Option<&Value>| value.and_then(Value::as_integer).unwrap_or_default();
     let actors = number(table.get("actors").and_then(|actors| actors.get("count")));
     let envs = number(table.get("num_envs")).max(1);
+    // A number that overflows is refused with the others that are too large.
     if actors > 0 && envs % actors != 0 {
-        table.insert("num_envs".into(), ((envs / actors + 1) * actors).into());
+        table.insert("num_envs".into(), (envs / actors + 1).saturating_mul(actors).into());
     }
 }

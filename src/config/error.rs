@@ -1,6 +1,7 @@
 //! The errors of configurations.
 
 use pavlov_agents::AgentError;
+use pavlov_common::bounds;
 use pavlov_data::DataError;
 use pavlov_envs::EnvError;
 use pavlov_tasks::TaskError;
@@ -36,10 +37,22 @@ pub enum ConfigError {
     Data(#[from] DataError),
 }
 
-/// Refuses settings of this name that count something and are 0.
-pub(super) fn refuse_zeros(counts: &[(&str, u64)]) -> Result<(), ConfigError> {
-    match counts.iter().find(|(_, count)| *count == 0) {
-        Some((name, _)) => Err(ConfigError::Value(format!("{name} is 0: give at least 1"))),
-        None => Ok(()),
-    }
+/// The most threads of one kind.
+pub(super) const MOST_THREADS: u64 = 1_024;
+/// The most environments, batches or segments of a kind.
+pub(super) const MOST_OF_A_KIND: u64 = 1 << 16;
+/// No bound: what lies beyond the run's end is never reached.
+pub(super) const ANY: u64 = u64::MAX;
+
+/// Refuses settings that count something and are 0, or more than the most that makes sense.
+pub(super) fn check_counts(counts: &[(&str, u64, u64)]) -> Result<(), ConfigError> {
+    counts.iter().try_for_each(|&(name, count, most)| match count {
+        0 => Err(ConfigError::Value(format!("{name} is 0: give at least 1"))),
+        _ => at_most(name, count, most),
+    })
+}
+
+/// Refuses a count above the most that makes sense.
+pub(super) fn at_most(name: &str, count: u64, most: u64) -> Result<(), ConfigError> {
+    bounds::at_most(name, count, most).map_err(ConfigError::Value)
 }

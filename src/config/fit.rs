@@ -8,7 +8,7 @@ use pavlov_tasks::{LearningConfig, TaskError};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::error::{ConfigError, refuse_zeros};
+use super::error::{ANY, ConfigError, MOST_OF_A_KIND, MOST_THREADS, check_counts};
 use super::presets::fit_preset;
 use super::seed;
 use super::tables;
@@ -273,15 +273,15 @@ impl FitConfig {
 
     fn validate(&self) -> Result<(), ConfigError> {
         let counts = [
-            ("threads", self.threads as u64),
-            ("update_threads", u64::from(self.update_threads)),
-            ("data.batch_size", self.data.batch_size as u64),
-            ("data.accumulate", self.data.accumulate as u64),
-            ("data.loader_threads", self.data.loader_threads as u64),
-            ("log.every_updates", self.log.every_updates),
-            ("checkpoint.keep_last", self.checkpoint.keep_last as u64),
+            ("threads", self.threads as u64, MOST_THREADS),
+            ("update_threads", u64::from(self.update_threads), MOST_THREADS),
+            ("data.batch_size", self.data.batch_size as u64, ANY),
+            ("data.accumulate", self.data.accumulate as u64, MOST_OF_A_KIND),
+            ("data.loader_threads", self.data.loader_threads as u64, MOST_THREADS),
+            ("log.every_updates", self.log.every_updates, ANY),
+            ("checkpoint.keep_last", self.checkpoint.keep_last as u64, ANY),
         ];
-        refuse_zeros(&counts)?;
+        check_counts(&counts)?;
         if self.epochs == 0 && self.updates == 0 {
             return Err(ConfigError::Value("epochs and updates are 0: give at least 1 of one".into()));
         }

@@ -27,11 +27,14 @@ use toml::Table;
 
 use crate::run::{Origin, Settings};
 
+/// The most episodes of one evaluation.
+const MOST_EPISODES: u64 = 1_000_000;
 /// The most bytes of a configuration's file.
 const MOST_BYTES: u64 = 4 << 20;
 
 pub use actors::{ActorConfig, ActorMode, InferenceMode};
 pub use error::ConfigError;
+use error::{ANY, MOST_OF_A_KIND, MOST_THREADS, at_most, check_counts};
 pub use fit::{DataConfig, FitCheckpointConfig, FitConfig, FitLogConfig, ValidationConfig};
 pub use presets::{pairs as presets, preset};
 pub use pretrained::PretrainedConfig;
@@ -344,15 +347,18 @@ impl RunConfig {
 
     fn validate(&self) -> Result<(), ConfigError> {
         let counts = [
-            ("env_steps", self.env_steps),
-            ("num_envs", self.num_envs as u64),
-            ("threads", self.threads as u64),
-            ("update_threads", u64::from(self.update_threads)),
-            ("log.every_env_steps", self.log.every_env_steps),
-            ("evaluation.num_envs", self.evaluation.num_envs as u64),
-            ("checkpoint.keep_last", self.checkpoint.keep_last as u64),
+            ("env_steps", self.env_steps, ANY),
+            ("num_envs", self.num_envs as u64, MOST_OF_A_KIND),
+            ("threads", self.threads as u64, MOST_THREADS),
+            ("update_threads", u64::from(self.update_threads), MOST_THREADS),
+            ("log.every_env_steps", self.log.every_env_steps, ANY),
+            ("evaluation.num_envs", self.evaluation.num_envs as u64, MOST_OF_A_KIND),
+            ("checkpoint.keep_last", self.checkpoint.keep_last as u64, ANY),
         ];
-        error::refuse_zeros(&counts)?;
+        self.actors.validate_counts()?;
+        check_counts(&counts)?;
+        at_most("env_threads", self.env_threads as u64, MOST_THREADS)?;
+        at_most("evaluation.episodes", self.evaluation.episodes as u64, MOST_EPISODES)?;
         self.actors.validate(self.num_envs)?;
         let evaluation = &self.evaluation;
         if evaluation.every_env_steps > 0 && evaluation.episodes == 0 {

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
+use pavlov_common::bounds::{fits, product};
 use pavlov_data::{Batch, Loader, Pass, Position};
 use pavlov_nn::{StateDict, StateView};
 use pavlov_tasks::{Criterion, Task, TaskContext};
@@ -62,6 +63,11 @@ impl Fit {
         let device = Compute { seed, device: &config.device, threads, update_threads }.prepare()?;
         let data = FitData::open(&config, registries, None)?;
         let task = build_task(&config, registries, &data, device)?;
+        let sample = product(data.input().shape()).max(product(data.dataset().input().shape()));
+        let waiting = config.data.accumulate.max(config.data.loader_threads);
+        let batches = product([config.data.batch_size.min(data.splits().train.len()), waiting]);
+        fits("data.batch_size x data.accumulate", batches, batches.saturating_mul(4 * sample))
+            .map_err(Error::msg)?;
         let training = data.training(&config)?;
         let rows = &data.splits().validation;
         let validation = match config.validates() && !rows.is_empty() {
@@ -176,7 +182,10 @@ pub(super) fn build_task(
 
 fn plan(config: &FitConfig, batches_per_epoch: u64, validates: bool, criterion: Criterion) -> Plan {
     let updates_of = |epochs: u64| {
-        (epochs * batches_per_epoch).div_ceil(config.data.accumulate as u64).max(u64::from(epochs > 0))
+        epochs
+            .saturating_mul(batches_per_epoch)
+            .div_ceil(config.data.accumulate as u64)
+            .max(u64::from(epochs > 0))
     };
     let FitConfig { updates, epochs, validation, .. } = config;
     Plan {

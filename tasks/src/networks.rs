@@ -7,6 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{TaskError, in_key};
 
+/// The widest layer of a standard network.
+const LARGEST_WIDTH: i64 = 1 << 20;
+
+/// Refuses a width that no layer can have; `setting` begins the message.
+pub fn check_width(setting: &str, width: i64) -> Result<(), TaskError> {
+    match (1..=LARGEST_WIDTH).contains(&width) {
+        true => Ok(()),
+        false => {
+            Err(TaskError::Config(format!("{setting} {width}: give at least 1 and at most {LARGEST_WIDTH}")))
+        }
+    }
+}
+
 /// A network from inputs to features. The task adds its own last layers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

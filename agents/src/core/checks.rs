@@ -1,8 +1,29 @@
 //! Checks of single numbers that configurations share. Each names the field and says what to set it to.
 
+use std::fmt::Display;
+
+use pavlov_common::bounds;
+
 use crate::core::AgentError;
 
-fn refuse(field: &str, value: impl std::fmt::Display, wanted: &str) -> Result<(), AgentError> {
+/// No bound: a count of env steps or updates between two events, which may lie beyond the run's end.
+pub(crate) const ANY: u64 = u64::MAX;
+/// The most critics of an ensemble.
+pub(crate) const MOST_CRITICS: u64 = 64;
+/// The most rows of a batch, steps of a rollout.
+pub(crate) const MOST_ROWS: u64 = 1 << 24;
+/// The most transitions: a replay numbers its slots in 32 bits.
+pub(crate) const MOST_TRANSITIONS: u64 = u32::MAX as u64;
+/// The most updates of one phase, between which nobody can stop a run.
+pub(crate) const MOST_UPDATES: u64 = 100_000;
+/// The most epochs over one rollout.
+pub(crate) const MOST_EPOCHS: u64 = 1_000;
+/// The most episodes of one update.
+pub(crate) const MOST_EPISODES: u64 = 100_000;
+/// The most steps over which rewards are added up.
+pub(crate) const MOST_STEPS: u64 = 10_000;
+
+fn refuse(field: &str, value: impl Display, wanted: &str) -> Result<(), AgentError> {
     Err(AgentError::Config(format!("{field} is {value}: give {wanted}")))
 }
 
@@ -13,11 +34,17 @@ pub(crate) fn share(field: &str, value: f64) -> Result<(), AgentError> {
     }
 }
 
-pub(crate) fn at_least_one(field: &str, value: u64) -> Result<(), AgentError> {
+/// A count from 1 to `most`.
+pub(crate) fn count(field: &str, value: u64, most: u64) -> Result<(), AgentError> {
     match value {
         0 => refuse(field, value, "at least 1"),
-        _ => Ok(()),
+        _ => bounds::at_most(field, value, most).map_err(AgentError::Config),
     }
+}
+
+/// A setting for which so many bytes of memory are there.
+pub(crate) fn fits(field: &str, value: impl Display, bytes: u128) -> Result<(), AgentError> {
+    bounds::fits(field, value, bytes).map_err(AgentError::Config)
 }
 
 pub(crate) fn not_negative(field: &str, value: f64) -> Result<(), AgentError> {

@@ -74,13 +74,13 @@ impl AgentConfig for DqnConfig {
     const SUMMARY: &'static str = "Deep Q-network (Mnih et al. 2015), with Double DQN, n-step returns and prioritised replay as options; discrete actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::core::checks::{at_least_one, not_negative, share};
+        use crate::core::checks::{ANY, count, not_negative, share};
         self.setup().validate()?;
         share("epsilon_start", self.epsilon_start)?;
         share("epsilon_end", self.epsilon_end)?;
         share("epsilon_decay_fraction", self.epsilon_decay_fraction)?;
         not_negative("epsilon_spread", self.epsilon_spread)?;
-        at_least_one("target_update_every_env_steps", self.target_update_every_env_steps)?;
+        count("target_update_every_env_steps", self.target_update_every_env_steps, ANY)?;
         if self.epsilon_end > self.epsilon_start {
             let (start, end) = (self.epsilon_start, self.epsilon_end);
             return Err(AgentError::Config(format!(

@@ -48,9 +48,9 @@ impl AgentConfig for ImpalaConfig {
     const SUMMARY: &'static str = "Importance-weighted actor-learner (Espeholt et al. 2018): A2C by actors that may lag behind; any actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::core::checks::{at_least_one, positive};
+        use crate::core::checks::{MOST_EPOCHS, count, positive};
         self.validate_rollouts()?;
-        at_least_one("epochs", self.epochs as u64)?;
+        count("epochs", self.epochs as u64, MOST_EPOCHS)?;
         positive("importance_clip", self.importance_clip)?;
         positive("trace_clip", self.trace_clip)
     }

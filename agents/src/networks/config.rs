@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use pavlov_common::bounds::{fits, product};
 use pavlov_nn::layers::{Defaults, Layers, takes_tokens};
 use pavlov_nn::{Activation, Cell, Init, MlpConfig, NnError, Precision};
 use serde::de::value::SeqAccessDeserializer;
@@ -81,8 +82,11 @@ impl Default for NetConfig {
     }
 }
 
-/// Sizes stay below this: products of two are then computed without overflow.
-const LARGEST_SIZE: i64 = 1 << 31;
+/// The widest layer, and the most layers of one kind.
+const LARGEST_SIZE: i64 = 1 << 20;
+const MOST_LAYERS: usize = 64;
+/// Bytes of a weight: the number, its gradient, an optimiser's two moments.
+const BYTES_OF_WEIGHT: usize = 16;
 
 impl NetConfig {
     /// Two hidden layers of `width` units with relu, started as PyTorch's: the default of agents that learn
@@ -109,16 +113,28 @@ impl NetConfig {
             ("recurrent_size", &[self.recurrent_size]),
         ];
         for (key, sizes) in sizes {
-            if let Some(size) = sizes.iter().find(|&&size| !(1..LARGEST_SIZE).contains(&size)) {
+            if let Some(size) = sizes.iter().find(|&&size| !(1..=LARGEST_SIZE).contains(&size)) {
                 return refuse(format!(
-                    "net.{key} has a size of {size}: give at least 1 and less than {LARGEST_SIZE}"
+                    "net.{key} has a size of {size}: give at least 1 and at most {LARGEST_SIZE}"
                 ));
             }
+            if sizes.len() > MOST_LAYERS {
+                let count = sizes.len();
+                return refuse(format!("net.{key} has {count} layers: give at most {MOST_LAYERS}"));
+            }
+            let weights: u128 =
+                sizes.windows(2).map(|pair| product([pair[0] as usize, pair[1] as usize])).sum();
+            let sizes = format!("{sizes:?}");
+            fits(&format!("net.{key}"), sizes, weights * BYTES_OF_WEIGHT as u128).map_err(NnError::Config)?;
         }
         self.mlp(&self.hidden_sizes, 1.0).validate()?;
         self.cnn.validate()?;
-        if let DiscreteConfig::Embedding(width @ ..1) = self.discrete {
-            return refuse(format!("net.discrete: an embedding of {width} numbers: give at least 1"));
+        if let DiscreteConfig::Embedding(width) = self.discrete
+            && !(1..=LARGEST_SIZE).contains(&width)
+        {
+            return refuse(format!(
+                "net.discrete: an embedding of {width} numbers: give at least 1 and at most {LARGEST_SIZE}"
+            ));
         }
         let is_auto = self.backbone == BackboneConfig::Auto;
         if !is_auto && self.cnn != ImageConfig::Auto {

@@ -5,7 +5,7 @@ use pavlov_nn::{OptimizerConfig, Schedule};
 
 use super::UpdatesPerPhase;
 use crate::core::AgentError;
-use crate::core::checks::{at_least_one, positive_or_off, share};
+use crate::core::checks::{ANY, MOST_ROWS, MOST_TRANSITIONS, MOST_UPDATES, count, positive_or_off, share};
 use crate::networks::NetConfig;
 use crate::replay::ReplayConfig;
 
@@ -115,11 +115,11 @@ impl OffPolicySetup {
     /// [`AgentError::Config`] naming the one that makes no sense.
     pub fn validate(&self) -> Result<(), AgentError> {
         share("discount", self.discount)?;
-        at_least_one("batch_size", self.batch_size as u64)?;
-        at_least_one("replay_capacity", self.replay_capacity as u64)?;
-        at_least_one("train_every_env_steps", self.train_every_env_steps)?;
-        if let UpdatesPerPhase::Count(count) = self.updates_per_phase {
-            at_least_one("updates_per_phase", count)?;
+        count("batch_size", self.batch_size as u64, MOST_ROWS)?;
+        count("replay_capacity", self.replay_capacity as u64, MOST_TRANSITIONS)?;
+        count("train_every_env_steps", self.train_every_env_steps, ANY)?;
+        if let UpdatesPerPhase::Count(updates) = self.updates_per_phase {
+            count("updates_per_phase", updates, MOST_UPDATES)?;
         }
         if self.batch_size > self.replay_capacity {
             let (batch, capacity) = (self.batch_size, self.replay_capacity);

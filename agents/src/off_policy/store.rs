@@ -1,15 +1,20 @@
 //! The replay as an agent uses it: actions between -1 and 1, and a generator that draws the batches.
 
+use pavlov_common::bounds::product;
 use pavlov_common::{SeededRng, derive_seed};
-use pavlov_envs::Action;
+use pavlov_envs::{Action, ObsLayout};
 use pavlov_nn::{StateDict, StateView};
 use tch::Device;
 
 use super::{OffPolicySetup, UnitBox};
 use crate::agent::AgentContext;
+use crate::core::checks::fits;
 use crate::core::{AgentError, Experience};
 use crate::networks::Encoder;
 use crate::replay::{Batch, Replay, Step};
+
+/// Bytes of a transition beside its observations and what the policy adds, about.
+const BESIDE_OBSERVATIONS: usize = 48;
 
 /// A replay with what draws from it.
 #[derive(Debug)]
@@ -40,6 +45,12 @@ impl Store {
         context: &AgentContext,
     ) -> Result<Self, AgentError> {
         let (observations, actions) = (&context.observation_space, &context.action_space);
+        let layout = ObsLayout::new(observations);
+        // What comes as the transitions do, and what is there from the start.
+        let each = 4 * layout.floats + layout.bytes + 4 * extras + BESIDE_OBSERVATIONS;
+        let filled = (setup.replay_capacity as u64).min(context.total_env_steps.saturating_add(1)) as usize;
+        let tree = setup.replay.priority_exponent.map_or(0, |_| 32 * setup.replay_capacity);
+        fits("replay_capacity", setup.replay_capacity, product([filled, each]) + tree as u128)?;
         Ok(Self {
             replay: Replay::new(
                 (setup.replay_capacity, setup.replay),
@@ -70,6 +81,8 @@ impl Store {
     /// [`AgentError`] when memory runs out.
     pub fn room(&self, minibatches: usize) -> Result<Batch, AgentError> {
         let capacity = minibatches * self.batch_size;
+        let row = 4 * (2 * self.encoder.width() + self.extras) + BESIDE_OBSERVATIONS;
+        fits("batch_size", self.batch_size, product([capacity, row]))?;
         Batch::bound_for(self.device, capacity, &self.encoder, &self.action_space)?
             .with_extras(self.device, self.extras)
     }

@@ -68,8 +68,8 @@ macro_rules! rollout_config {
         impl $name {
             /// Checks the settings that are shared with other agents that learn from rollouts.
             fn validate_rollouts(&self) -> Result<(), $crate::core::AgentError> {
-                use $crate::core::checks::{at_least_one, share};
-                at_least_one("rollout_steps", self.rollout_steps as u64)?;
+                use $crate::core::checks::{MOST_ROWS, count, share};
+                count("rollout_steps", self.rollout_steps as u64, MOST_ROWS)?;
                 share("gae_lambda", self.gae_lambda)?;
                 self.validate_shared()
             }

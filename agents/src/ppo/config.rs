@@ -73,10 +73,10 @@ impl AgentConfig for PpoConfig {
     const SUMMARY: &'static str = "Proximal policy optimisation (Schulman et al. 2017); any actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::core::checks::{at_least_one, not_negative, positive_or_off};
+        use crate::core::checks::{ANY, MOST_EPOCHS, count, not_negative, positive_or_off};
         self.validate_rollouts()?;
-        at_least_one("minibatch_size", self.minibatch_size as u64)?;
-        at_least_one("epochs", self.epochs as u64)?;
+        count("minibatch_size", self.minibatch_size as u64, ANY)?;
+        count("epochs", self.epochs as u64, MOST_EPOCHS)?;
         positive_or_off("value_clip_range", self.value_clip_range)?;
         if let Some(target) = self.target_kl {
             not_negative("target_kl", target)?;

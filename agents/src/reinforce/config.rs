@@ -42,9 +42,9 @@ impl AgentConfig for ReinforceConfig {
         "REINFORCE (Williams 1992), with a learned baseline or without; any actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::core::checks::at_least_one;
+        use crate::core::checks::{MOST_EPISODES, count};
         self.validate_shared()?;
-        at_least_one("episodes_per_update", self.episodes_per_update as u64)?;
+        count("episodes_per_update", self.episodes_per_update as u64, MOST_EPISODES)?;
         if self.net.recurrent != RecurrentConfig::Off {
             let message = "net.recurrent must be \"off\": reinforce learns from single steps; a2c and ppo take a memory";
             return Err(AgentError::Config(message.into()));

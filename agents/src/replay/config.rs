@@ -5,7 +5,7 @@ use pavlov_nn::Schedule;
 use serde::{Deserialize, Serialize};
 
 use crate::core::AgentError;
-use crate::core::checks::{at_least_one, share};
+use crate::core::checks::{MOST_STEPS, count, share};
 
 /// The configuration of a replay, besides its capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,7 +35,7 @@ impl ReplayConfig {
     /// # Errors
     /// [`AgentError::Config`] naming the field that makes no sense.
     pub fn validate(&self) -> Result<(), AgentError> {
-        at_least_one("replay.n_steps", self.n_steps as u64)?;
+        count("replay.n_steps", self.n_steps as u64, MOST_STEPS)?;
         if let Some(exponent) = self.priority_exponent {
             share("replay.priority_exponent", exponent)?;
         }

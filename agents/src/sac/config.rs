@@ -111,10 +111,10 @@ impl AgentConfig for SacConfig {
     const SUMMARY: &'static str = "Soft actor-critic (Haarnoja et al. 2018; discrete: Christodoulou 2019); continuous or discrete actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::core::checks::{at_least_one, finite, not_negative, positive};
+        use crate::core::checks::{ANY, MOST_CRITICS, count, finite, not_negative, positive};
         self.setup().validate()?;
-        at_least_one("target_update_every_updates", self.target_update_every_updates)?;
-        at_least_one("critics", self.critics as u64)?;
+        count("target_update_every_updates", self.target_update_every_updates, ANY)?;
+        count("critics", self.critics as u64, MOST_CRITICS)?;
         if let Temperature::Fixed(value) = self.temperature {
             not_negative("temperature", value)?;
         }

@@ -69,10 +69,10 @@ impl AgentConfig for Td3Config {
         "Twin delayed deep deterministic policy gradient (Fujimoto et al. 2018); continuous actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::core::checks::{at_least_one, not_negative};
+        use crate::core::checks::{ANY, MOST_CRITICS, count, not_negative};
         self.setup().validate()?;
-        at_least_one("critics", self.critics as u64)?;
-        at_least_one("policy_every_updates", self.policy_every_updates)?;
+        count("critics", self.critics as u64, MOST_CRITICS)?;
+        count("policy_every_updates", self.policy_every_updates, ANY)?;
         not_negative("target_noise", self.target_noise)?;
         not_negative("target_noise_clip", self.target_noise_clip)?;
         self.exploration.validate()

@@ -52,10 +52,15 @@ impl Buffers {
     }
 }
 
-/// The error for a vector environment without environments.
+/// The most environments of a vector environment: more is a slip.
+const MOST: usize = 1 << 20;
+
+/// Refuses a vector environment without environments, or of too many.
 pub(crate) fn check_count(num_envs: usize) -> Result<(), EnvError> {
-    if num_envs > 0 {
+    if (1..=MOST).contains(&num_envs) {
         return Ok(());
     }
-    Err(EnvError::Contract("a vector environment of 0 environments: give at least 1".into()))
+    Err(EnvError::Contract(format!(
+        "a vector environment of {num_envs} environments: give at least 1 and at most {MOST}"
+    )))
 }

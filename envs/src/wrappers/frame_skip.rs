@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::Wrapper;
+use super::{Wrapper, check_steps};
 use crate::{ACTION_MASK, Action, Env, EnvError, ObsBatch, ObsMut, Space, Step};
 
 /// Repeats each action for `frames` steps of the world and adds up their rewards; an episode's end cuts it
@@ -18,9 +18,7 @@ pub(super) struct FrameSkip {
 
 impl FrameSkip {
     pub fn new(inner: &dyn Env, frames: u32, max_pool: bool) -> Result<Self, EnvError> {
-        if frames == 0 {
-            return Err(EnvError::Option("an action for 0 frames: give at least 1".into()));
-        }
+        check_steps("frame_skip: frames", frames)?;
         let pool = max_pool.then(|| {
             let space = inner.observation_space();
             (ObsBatch::new(space, 1), boxes_of_floats(space))

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::MOST_FRAMES;
 use super::leaf::{Leaf, LeafMap, LeafMut};
 use crate::{BoxSpace, Dtype, EnvError, Space};
 
@@ -28,8 +29,10 @@ impl FrameStack {
                 "only boxes can be stacked, not {space}: try one_hot first"
             )));
         };
-        if frames == 0 {
-            return Err(EnvError::Option("a stack of 0 frames: give at least 1".into()));
+        if !(1..=MOST_FRAMES).contains(&frames) {
+            let message =
+                format!("frame_stack: a stack of {frames} frames: give at least 1 and at most {MOST_FRAMES}");
+            return Err(EnvError::Option(message));
         }
         let shape = match space.shape.as_slice() {
             [channels, height, width] => vec![frames * channels, *height, *width],

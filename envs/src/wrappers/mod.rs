@@ -33,6 +33,33 @@ mod tests;
 mod time_limit;
 mod wrapped;
 
+use crate::EnvError;
+
+/// The most steps of the world for one action or before an episode.
+const MOST_STEPS: u32 = 10_000;
+/// The most frames of a stack.
+const MOST_FRAMES: usize = 1_024;
+/// The most pixels of a side of a picture.
+const MOST_PIXELS: usize = 4_096;
+
+/// Refuses steps of the world of which there are none, or so many that a call would not come back.
+fn check_steps(setting: &str, steps: u32) -> Result<(), EnvError> {
+    if (1..=MOST_STEPS).contains(&steps) {
+        return Ok(());
+    }
+    Err(EnvError::Option(format!("{setting} is {steps}: give at least 1 and at most {MOST_STEPS}")))
+}
+
+/// Refuses a picture without pixels, or with a side that is too long.
+fn check_size(wrapper: &str, (height, width): (usize, usize)) -> Result<(), EnvError> {
+    if [height, width].iter().all(|side| (1..=MOST_PIXELS).contains(side)) {
+        return Ok(());
+    }
+    Err(EnvError::Option(format!(
+        "{wrapper}: a picture of {height} x {width} pixels: give each side at least 1 and at most {MOST_PIXELS}"
+    )))
+}
+
 pub use config::WrapperConfig;
 pub use time_limit::TimeLimit;
 pub use wrapped::{Wrapped, Wrapper};

@@ -2,7 +2,7 @@
 
 use rand::RngExt;
 
-use super::Wrapper;
+use super::{Wrapper, check_steps};
 use crate::{Action, Env, EnvError, ObsMut, SeededRng, Space, Step, derive_seed};
 
 /// Begins each episode with 1 to `max_noops` steps of an action that does nothing (Mnih et al. 2015).
@@ -16,9 +16,7 @@ pub(super) struct NoopStart {
 
 impl NoopStart {
     pub fn new(inner: &dyn Env, max_noops: u32, action: i64) -> Result<Self, EnvError> {
-        if max_noops == 0 {
-            return Err(EnvError::Option("max_noops is 0: give at least 1".into()));
-        }
+        check_steps("max_noops", max_noops)?;
         match inner.action_space() {
             Space::Discrete(n) if (0..*n).contains(&action) => {
                 Ok(Self { max_noops, action, rng: SeededRng::default(), raw_reward: 0.0 })

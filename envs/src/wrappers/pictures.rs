@@ -1,5 +1,6 @@
 //! Wrappers that change pictures: grey instead of colour, another size, channels first.
 
+use super::check_size;
 use super::leaf::{Leaf, LeafMap, LeafMut};
 use crate::render::AreaFilter;
 use crate::{EnvError, Space};
@@ -59,6 +60,7 @@ pub(super) struct Resize {
 
 impl Resize {
     pub fn new(space: &Space, height: usize, width: usize) -> Result<(Self, Space), EnvError> {
+        check_size("resize", (height, width))?;
         let (planes, from, channels, shape) = match *shape_of(space, "be resized")? {
             [h, w] => (1, (h, w), 1, vec![height, width]),
             [h, w, channels] if channels <= MAX_CHANNELS => {

@@ -1,7 +1,7 @@
 //! The wrapper that shows the rendered picture as the observation.
 
-use super::Wrapper;
 use super::pictures::gray;
+use super::{Wrapper, check_size};
 use crate::render::AreaFilter;
 use crate::render::{Frame, Picture};
 use crate::{ACTION_MASK, Action, Env, EnvError, ObsBatch, ObsMut, Space, Step};
@@ -22,10 +22,7 @@ pub(super) struct RenderPixels {
 
 impl RenderPixels {
     pub fn new(inner: &dyn Env, height: usize, width: usize, grayscale: bool) -> Result<Self, EnvError> {
-        if height == 0 || width == 0 {
-            let message = format!("a picture of {height} x {width} pixels: each side needs at least one");
-            return Err(EnvError::Option(message));
-        }
+        check_size("render_pixels", (height, width))?;
         let before = ObsBatch::new(inner.observation_space(), 1);
         let pixels = Space::pixels(&[if grayscale { 1 } else { 3 }, height, width]);
         let mask = before.layout().leaf(ACTION_MASK).map(|leaf| leaf.range.clone());

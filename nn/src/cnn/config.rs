@@ -37,6 +37,11 @@ pub struct ConvLayer {
     pub padding: i64,
 }
 
+/// The most layers, the most filters of one, and the longest side or step of a kernel, in pixels.
+const MOST_LAYERS: usize = 64;
+const MOST_FILTERS: i64 = 1 << 16;
+const MOST_PIXELS: i64 = 1 << 12;
+
 fn one() -> i64 {
     1
 }
@@ -71,20 +76,25 @@ impl CnnConfig {
     /// [`NnError::Config`] naming the layer and the field that makes no sense.
     pub fn validate(&self) -> Result<(), NnError> {
         let Self::Layers(layers) = self else { return Ok(()) };
+        if layers.len() > MOST_LAYERS {
+            let count = layers.len();
+            return Err(NnError::Config(format!("cnn has {count} layers: give at most {MOST_LAYERS}")));
+        }
         if layers.is_empty() {
             let message = "cnn has no layers: give at least one, or a name (nature, impala, minatar)";
             return Err(NnError::Config(message.into()));
         }
         for (index, layer) in layers.iter().enumerate() {
-            for (name, value, least) in [
-                ("filters", layer.filters, 1),
-                ("kernel", layer.kernel, 1),
-                ("stride", layer.stride, 1),
-                ("padding", layer.padding, 0),
+            for (name, value, least, most) in [
+                ("filters", layer.filters, 1, MOST_FILTERS),
+                ("kernel", layer.kernel, 1, MOST_PIXELS),
+                ("stride", layer.stride, 1, MOST_PIXELS),
+                ("padding", layer.padding, 0, MOST_PIXELS),
             ] {
-                if value < least {
-                    let message = format!("cnn layer {index}: {name} is {value}: give at least {least}");
-                    return Err(NnError::Config(message));
+                if !(least..=most).contains(&value) {
+                    return Err(NnError::Config(format!(
+                        "cnn layer {index}: {name} is {value}: give at least {least} and at most {most}"
+                    )));
                 }
             }
             // A square of nothing but padding would only ever give the bias.

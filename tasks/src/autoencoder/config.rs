@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::model::Autoencoder;
 use crate::core::{Supervised, Task, TaskConfig, TaskContext, TaskError};
-use crate::networks::{NetConfig, layers, quarter, shape_of};
+use crate::networks::{NetConfig, check_width, layers, quarter, shape_of};
 
 /// The standard networks of an autoencoder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,12 +80,8 @@ impl TaskConfig for AutoencoderConfig {
 
     fn validate(&self) -> Result<(), TaskError> {
         let wrong = |what: String| Err(TaskError::Config(what));
-        if self.code < 1 {
-            return wrong(format!("code is {}: give at least 1", self.code));
-        }
-        if let Some(size) = self.hidden_sizes.iter().find(|size| **size < 1) {
-            return wrong(format!("hidden_sizes has a size of {size}: give at least 1"));
-        }
+        check_width("code is", self.code)?;
+        self.hidden_sizes.iter().try_for_each(|size| check_width("hidden_sizes has a size of", *size))?;
         for (name, value) in [("noise", self.noise), ("sparsity", self.sparsity), ("beta", self.beta)] {
             if !(value >= 0.0 && value.is_finite()) {
                 return wrong(format!("{name} is {value}: give 0 or more"));

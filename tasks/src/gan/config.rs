@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::networks::Networks;
 use super::task::Gan;
 use crate::core::{Task, TaskConfig, TaskContext, TaskError};
-use crate::networks::NetConfig;
+use crate::networks::{NetConfig, check_width};
 
 /// The game that the two networks play.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,17 +62,21 @@ impl Default for GanConfig {
     }
 }
 
+/// The most updates of the discriminator for one of the generator.
+const MOST_STEPS: usize = 10_000;
+
 impl TaskConfig for GanConfig {
     const NAME: &'static str = "gan";
     const SUMMARY: &'static str = "Generative adversarial networks: DCGAN, WGAN-GP, conditional";
 
     fn validate(&self) -> Result<(), TaskError> {
         let wrong = |what: String| Err(TaskError::Config(what));
-        if self.noise < 1 {
-            return wrong(format!("noise is {}: give at least 1", self.noise));
-        }
-        if self.discriminator_steps == 0 {
-            return wrong("discriminator_steps is 0: give at least 1".into());
+        check_width("noise is", self.noise)?;
+        if !(1..=MOST_STEPS).contains(&self.discriminator_steps) {
+            let steps = self.discriminator_steps;
+            return wrong(format!(
+                "discriminator_steps is {steps}: give at least 1 and at most {MOST_STEPS}"
+            ));
         }
         if !(self.gradient_penalty >= 0.0 && self.gradient_penalty.is_finite()) {
             return wrong(format!("gradient_penalty is {}: give 0 or more", self.gradient_penalty));

@@ -7,6 +7,7 @@ mod state;
 use std::ops::Range;
 
 use pavlov_common::SeededRng;
+use pavlov_common::bounds::product;
 use pavlov_envs::{End, ObsBatch};
 use rand::RngExt;
 use tch::{Device, Tensor};
@@ -15,6 +16,7 @@ use super::Minibatch;
 use super::advantages::{StepTensors, Steps, VtraceClips, gae, vtrace};
 use super::observations::{ObservationList, ObservationRows, StoredObservation};
 use super::states::{MemoryWidths, OwnSequences, PolicyState, RolloutStates};
+use crate::core::checks::fits;
 use crate::core::host::sent;
 use crate::core::{AgentError, Experience};
 use crate::networks::Encoder;
@@ -79,6 +81,9 @@ pub(super) struct StepMut<'a> {
     pub log_probs: &'a mut [f32],
 }
 
+/// Bytes of a row beside observation, mask and draw, about.
+const BESIDE_OBSERVATIONS: usize = 40;
+
 impl Rollout {
     /// An empty rollout of observations as this encoder writes them.
     ///
@@ -93,6 +98,9 @@ impl Rollout {
                  sequence_length of 0 for whole rollouts"
             )));
         }
+        let width = encoder.bytes_width() + 4 * (encoder.numbers_width() + encoder.mask_width());
+        let row = width + 4 * shape.draw_width + BESIDE_OBSERVATIONS;
+        fits("rollout_steps", steps, product([steps, num_envs, row]))?;
         let rows = steps * num_envs;
         Ok(Self {
             shape: RolloutShape { sequence_length, ..shape },
