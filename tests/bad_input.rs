@@ -130,6 +130,101 @@ const TABLE: &[(&[&str], &[&str])] = &[
     (&["runs", "nowhere"], &["nowhere"]),
 ];
 
+/// Settings that ask for more than a machine has.
+const TOO_MUCH: &[(&[&str], &[&str])] = &[
+    (
+        &["train", "dqn", "CartPole-v1", "--set", "replay_capacity=1e15"],
+        &["replay_capacity is 1000000000000000: give at most"],
+    ),
+    (
+        &["train", "dqn", "CartPole-v1", "--steps", "4e9", "--set", "replay_capacity=4e9"],
+        &["replay_capacity = 4000000000 would need", "GB of memory, and this machine has", "give less"],
+    ),
+    (
+        &["train", "apex", "CartPole-v1", "--set", "replay_capacity=4e9"],
+        &["replay_capacity = 4000000000 would need"],
+    ),
+    (&["train", "dqn", "CartPole-v1", "--envs", "1e9"], &["num_envs is 1000000000: give at most"]),
+    (&["train", "dqn", "CartPole-v1", "--actors", "1e6"], &["actors.count is 1000000: give at most"]),
+    (&["train", "dqn", "CartPole-v1", "--actors", "9e15"], &["actors.count is"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "threads=1e9"], &["threads is 1000000000: give at most"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "env_threads=1e9"], &["env_threads is"]),
+    (&["train", "dqn", "CartPole-v1", "--set", "actors.queue_segments=1e12"], &["actors.queue_segments is"]),
+    (
+        &["train", "dqn", "CartPole-v1", "--set", "actors.stop_timeout_seconds=1e300"],
+        &["actors.stop_timeout_seconds is", "at most 86400"],
+    ),
+    (&["train", "dqn", "CartPole-v1", "--set", "updates_per_phase=1e12"], &["updates_per_phase is"]),
+    (
+        &["train", "dqn", "CartPole-v1", "--set", "net.hidden_sizes=[1000000, 1000000]"],
+        &["net.hidden_sizes = [1000000, 1000000] would need 16 TB"],
+    ),
+    (
+        &["train", "dqn", "CartPole-v1", "--set", "net.hidden_sizes=[1e12]"],
+        &["net.hidden_sizes has a size of 1000000000000", "at most"],
+    ),
+    (
+        &[
+            "train",
+            "ppo",
+            "CartPole-v1",
+            "--set",
+            concat!(
+                "net.hidden_sizes=[",
+                "8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, ",
+                "8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, ",
+                "8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8, 8]"
+            ),
+        ],
+        &["net.hidden_sizes has 70 layers: give at most 64"],
+    ),
+    (
+        &["train", "ppo", "CartPole-v1", "--set", "net.recurrent=lstm", "--set", "net.recurrent_size=1e9"],
+        &["net.recurrent_size"],
+    ),
+    (
+        &["train", "ppo", "CartPole-v1", "--envs", "60000", "--set", "rollout_steps=1e7"],
+        &["rollout_steps = 10000000 would need"],
+    ),
+    (&["train", "sac", "Pendulum-v1", "--set", "critics=1e9"], &["critics is 1000000000: give at most"]),
+    (
+        &["train", "dqn", "MinAtar/Breakout-v1", "--set", "net.cnn=[{ filters = 1000000000, kernel = 3 }]"],
+        &["filters is"],
+    ),
+    (
+        &[
+            "train",
+            "dqn",
+            "CartPole-v1",
+            "--set",
+            "wrappers=[{ kind = \"frame_stack\", frames = 1000000000 }]",
+        ],
+        &["frame_stack: a stack of 1000000000 frames"],
+    ),
+    (
+        &[
+            "train",
+            "ppo",
+            "CartPole-v1",
+            "--set",
+            "wrappers=[{ kind = \"render_pixels\", width = 1000000, height = 1000000 }]",
+        ],
+        &["render_pixels: a picture of 1000000 x 1000000 pixels"],
+    ),
+    (&["fit", "classifier", "digits", "--set", "data.accumulate=1e12"], &["data.accumulate is"]),
+    (&["fit", "classifier", "digits", "--set", "data.loader_threads=1e6"], &["data.loader_threads is"]),
+    (
+        &["fit", "autoencoder", "digits", "--set", "hidden_sizes=[1000000000]"],
+        &["hidden_sizes has a size of"],
+    ),
+    (&["fit", "gan", "digits", "--set", "noise=1e12"], &["noise is 1000000000000"]),
+];
+
+#[test]
+fn settings_that_ask_for_too_much_are_refused_before_memory_is_taken() {
+    Workplace::new().refuses(TOO_MUCH);
+}
+
 #[test]
 fn every_mistake_is_explained_and_leaves_nothing_behind() {
     let place = Workplace::new();

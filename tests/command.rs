@@ -236,13 +236,30 @@ fn a_reader_of_messages_that_goes_away_stops_nothing() {
 }
 
 #[test]
+fn one_part_of_a_value_is_set_whose_short_form_the_preset_has() {
+    let place = Workplace::new();
+    for (agent, set, words) in [
+        ("ppo", "learning_rate.end=1e-4", "end = 0.0001\nkind = \"linear\"\nstart = 0.001"),
+        ("ppo", "clip_range.start=0.3", "end = 0.0\nkind = \"linear\"\nstart = 0.3"),
+        ("dqn", "replay.n_steps=3", "n_steps = 3"),
+        ("dqn", "optimizer.kind=sgd", "kind = \"sgd\""),
+    ] {
+        let said = place.pavlov(&["config", agent, "CartPole-v1", "--set", set]);
+        assert!(said.success && said.out.contains(words), "{set}: {}{}", said.out, said.err);
+    }
+}
+
+#[test]
 fn whole_numbers_are_read_as_people_write_them() {
     let place = Workplace::new();
+    std::fs::write(place.path("whole.toml"), "env_steps = 1e6\n[log]\nevery_env_steps = 1e3")
+        .expect("a file");
     for arguments in [
         &["--steps", "1e6"][..],
         &["--steps", "1_000_000"],
         &["--set", "env_steps=1e6"],
         &["--set", "env_steps=1_000_000"],
+        &["--config", "whole.toml"],
     ] {
         let said = place.pavlov(&[&["config", "dqn", "CartPole-v1"], arguments].concat());
         assert!(said.success && said.out.contains("env_steps = 1000000\n"), "{arguments:?}: {}", said.err);

@@ -36,9 +36,10 @@ class Ended:
             return "memory"
         if self.stopped == "hang":
             return "hang"
-        if self.code is not None and self.code < 0:
+        # A program that has not begun its work ends by the interrupt itself.
+        if self.code is not None and self.code < 0 and self.code != -signal.SIGINT:
             return "signal"
-        return "ok" if self.code in (0, 130) else "refused"
+        return "ok" if self.code in (0, 130, -signal.SIGINT) else "refused"
 
 
 def peak_of(pid):

@@ -222,6 +222,7 @@ impl FitConfig {
         let named = Table::from_iter([("name".to_string(), data.into())]);
         let names = [("task".to_string(), task.into()), ("data".to_string(), named.into())];
         merge_tables(&mut table, Table::from_iter(names));
+        let mut table = tables::written_out(table, |table| Self::from_table(registries, table));
         for set in &overrides.sets {
             merge_tables(&mut table, tables::parse_set(set, &FIT_KEYS)?);
         }

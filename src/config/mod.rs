@@ -322,6 +322,7 @@ impl RunConfig {
         let parsed = overrides.sets.iter().map(|set| tables::parse_set(set, &tables::RUN_KEYS));
         let sets = parsed.collect::<Result<Vec<_>, _>>()?;
         let asked = sets.iter().any(|set| set.contains_key("num_envs"));
+        let mut table = tables::written_out(table, |table| Self::from_table(registries, table));
         sets.into_iter().for_each(|set| merge_tables(&mut table, set));
         if !asked {
             actors::give_each_an_environment(&mut table);
