@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use pavlov_common::bounds;
+use pavlov_nn::Schedule;
 
 use crate::core::AgentError;
 
@@ -40,6 +41,11 @@ pub(crate) fn count(field: &str, value: u64, most: u64) -> Result<(), AgentError
         0 => refuse(field, value, "at least 1"),
         _ => bounds::at_most(field, value, most).map_err(AgentError::Config),
     }
+}
+
+/// A schedule whose numbers make sense.
+pub(crate) fn schedule(field: &str, schedule: &Schedule) -> Result<(), AgentError> {
+    schedule.validate().map_err(|error| AgentError::Config(format!("{field}: {error}")))
 }
 
 /// A setting for which so many bytes of memory are there.

@@ -5,7 +5,7 @@ use pavlov_nn::{OptimizerConfig, Schedule};
 
 use super::UpdatesPerPhase;
 use crate::core::AgentError;
-use crate::core::checks::{ANY, MOST_ROWS, MOST_TRANSITIONS, MOST_UPDATES, count, positive_or_off, share};
+use crate::core::checks::{ANY, MOST_ROWS, MOST_TRANSITIONS, MOST_UPDATES, count, positive_or_off, schedule, share};
 use crate::networks::NetConfig;
 use crate::replay::ReplayConfig;
 
@@ -137,7 +137,7 @@ impl OffPolicySetup {
         self.replay.validate()?;
         self.net.validate_for_replay()?;
         self.optimizer.validate()?;
-        Ok(self.learning_rate.validate()?)
+        schedule("learning_rate", &self.learning_rate)
     }
 
     /// Transitions drawn for each one that comes in.

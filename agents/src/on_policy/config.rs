@@ -34,15 +34,15 @@ macro_rules! policy_gradient_config {
         impl $name {
             /// Checks the settings that are shared with other policy gradients.
             fn validate_shared(&self) -> Result<(), $crate::core::AgentError> {
-                use $crate::core::checks::{not_negative, positive_or_off, share};
+                use $crate::core::checks::{not_negative, positive_or_off, schedule, share};
                 share("discount", self.discount)?;
                 not_negative("value_coefficient", self.value_coefficient)?;
                 positive_or_off("gradient_clip_norm", self.gradient_clip_norm)?;
                 self.net.validate()?;
                 self.exploration.validate(&self.net)?;
                 self.optimizer.validate()?;
-                self.learning_rate.validate()?;
-                Ok(self.entropy_coefficient.validate()?)
+                schedule("learning_rate", &self.learning_rate)?;
+                schedule("entropy_coefficient", &self.entropy_coefficient)
             }
         }
     };

@@ -73,7 +73,7 @@ impl AgentConfig for PpoConfig {
     const SUMMARY: &'static str = "Proximal policy optimisation (Schulman et al. 2017); any actions";
 
     fn validate(&self) -> Result<(), AgentError> {
-        use crate::core::checks::{ANY, MOST_EPOCHS, count, not_negative, positive_or_off};
+        use crate::core::checks::{ANY, MOST_EPOCHS, count, not_negative, positive_or_off, schedule};
         self.validate_rollouts()?;
         count("minibatch_size", self.minibatch_size as u64, ANY)?;
         count("epochs", self.epochs as u64, MOST_EPOCHS)?;
@@ -81,7 +81,7 @@ impl AgentConfig for PpoConfig {
         if let Some(target) = self.target_kl {
             not_negative("target_kl", target)?;
         }
-        Ok(self.clip_range.validate()?)
+        schedule("clip_range", &self.clip_range)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

@@ -5,7 +5,7 @@ use pavlov_nn::Schedule;
 use serde::{Deserialize, Serialize};
 
 use crate::core::AgentError;
-use crate::core::checks::{MOST_STEPS, count, share};
+use crate::core::checks::{MOST_STEPS, count, schedule, share};
 
 /// The configuration of a replay, besides its capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl ReplayConfig {
         if let Some(exponent) = self.priority_exponent {
             share("replay.priority_exponent", exponent)?;
         }
-        self.importance_exponent.validate()?;
+        schedule("replay.importance_exponent", &self.importance_exponent)?;
         for progress in [0.0, 0.5, 1.0] {
             share("replay.importance_exponent", self.importance_exponent.value(progress))?;
         }
