@@ -156,7 +156,8 @@ impl Recurrent {
             return self.forward_by_operations(parameters, sequence);
         }
         let Sequence { x, starts, state } = *sequence;
-        let (outputs, states) = forward(Inputs { x, starts, state }, self.cell.code(), self.own(parameters)?)?;
+        let (outputs, states) =
+            forward(Inputs { x, starts, state }, self.cell.code(), self.own(parameters)?)?;
         Ok(SequenceOutputs { outputs, states })
     }
 

@@ -276,8 +276,12 @@ impl Parameters {
         let (index, specs) = (id.index(), self.layout.specs());
         let (described, own) = (id.key().to_string(), specs.get(index).map(key::words));
         let difference = match own {
-            Some(own) if own == described => format!("parameter {index} of both is {own}, and one before it differs"),
-            Some(own) => format!("parameter {index} of the network is {described}, of the parameters it is {own}"),
+            Some(own) if own == described => {
+                format!("parameter {index} of both is {own}, and one before it differs")
+            }
+            Some(own) => {
+                format!("parameter {index} of the network is {described}, of the parameters it is {own}")
+            }
             None => format!("parameter {index} of the network is {described}, and there are {}", specs.len()),
         };
         NnError::Shape(format!(

@@ -35,8 +35,8 @@ inline bool is_plain(const at::Tensor& tensor, at::ScalarType type = at::kFloat)
 inline void check_plain(const at::Tensor& tensor, at::IntArrayRef sizes, const char* what) {
   if (is_plain(tensor) && tensor.sizes() == sizes) return;
   TORCH_CHECK(tensor.defined(), what, " is an undefined tensor");
-  TORCH_CHECK(false, what, " must be f32 ", sizes, " in ordinary memory, in one piece; it is ", tensor.toString(),
-              " ", tensor.sizes());
+  TORCH_CHECK(false, what, " must be f32 ", sizes, " in ordinary memory, in one piece; it is ",
+              tensor.toString(), " ", tensor.sizes());
 }
 
 // The tensor in one piece: itself where it is.

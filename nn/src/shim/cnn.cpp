@@ -57,7 +57,8 @@ void point(ConvLayer& layer, const Parameter& weight, const Parameter& bias) {
 // One layer over plain memory, without gradients. Its input has these sides.
 ConvLayer layer_of(const Parameter& weights, const Parameter& bias, int64_t height, int64_t width) {
   const Tensor& weight = weights.value;
-  TORCH_CHECK(weight.dim() == 4 && weight.numel() > 0, "a convolution's weight is [filters, channels, kernel, kernel]");
+  TORCH_CHECK(weight.dim() == 4 && weight.numel() > 0,
+              "a convolution's weight is [filters, channels, kernel, kernel]");
   ConvLayer layer{};
   layer.height = height;
   layer.width = width;

@@ -27,9 +27,10 @@ fn unfit(right: &Tensor) -> Vec<Tensor> {
     let mut shorter = right.size();
     shorter[0] -= 1;
     let mut without_memory = right.copy();
-    without_memory.f_set_().unwrap();
+    let _ = without_memory.f_set_().unwrap();
     let kinds = [Kind::Double, Kind::BFloat16, Kind::Half, Kind::Int64];
-    let shapes = [zeros(&longer), zeros(&shorter), right.unsqueeze(0), zeros(&[]), without_memory, Tensor::new()];
+    let shapes =
+        [zeros(&longer), zeros(&shorter), right.unsqueeze(0), zeros(&[]), without_memory, Tensor::new()];
     shapes.into_iter().chain(kinds.map(|kind| right.to_kind(kind))).collect()
 }
 
@@ -67,10 +68,9 @@ fn networks_side_by_side_must_have_one_shape() {
     let x = numbers(&[5, 3]);
     let run = |units: [i64; 2]| {
         let own = units.map(|units| (zeros(&[units, 3]), zeros(&[units])));
-        let layers =
-            own.iter().map(|(weight, bias)| {
-                Ok(mlp::Layer { weight: frozen(weight), bias: frozen(bias), norm: None, mask: None })
-            });
+        let layers = own.iter().map(|(weight, bias)| {
+            Ok(mlp::Layer { weight: frozen(weight), bias: frozen(bias), norm: None, mask: None })
+        });
         mlp::forward(&x, Networks::Stacked(2), layers, (1, 1), Precision::F32).map(|y| y.size())
     };
     assert_eq!(run([4, 4]).unwrap(), [2, 5, 4]);
@@ -97,19 +97,28 @@ fn convolutions_must_fit_their_image() {
     let right: Vec<_> =
         [&[3, 60][..], &[4, 2, 3, 3], &[4], &[3, 4, 2, 2], &[3]].iter().map(|shape| numbers(shape)).collect();
     let layers = |t: &[Tensor], (stride, padding, pool)| -> Result<Tensor, NnError> {
-        let layer = |index| cnn::Layer { weight: frozen(&t[index]), bias: frozen(&t[index + 1]), stride, padding, pool };
+        let layer = |index| cnn::Layer {
+            weight: frozen(&t[index]),
+            bias: frozen(&t[index + 1]),
+            stride,
+            padding,
+            pool,
+        };
         cnn::forward(&t[0], (6, 5), true, &[layer(1), layer(3)], Precision::F32)
     };
     each_unfit(&right, |t| match layers(t, (1, 0, 1))?.size()[..] {
         [3, _] => Ok(()),
         _ => Err(NnError::Shape("of images any number fits".into())),
     });
-    for walk in [(0, 0, 1), (-1, 0, 1), (1, -1, 1), (1, i64::MAX, 1), (1, 0, 0), (1, 0, 16), (2, 0, 3), (7, 0, 1)] {
+    for walk in
+        [(0, 0, 1), (-1, 0, 1), (1, -1, 1), (1, i64::MAX, 1), (1, 0, 0), (1, 0, 16), (2, 0, 3), (7, 0, 1)]
+    {
         assert!(layers(&right, walk).is_err(), "{walk:?}");
     }
     let run = |x: &Tensor, kernel: [i64; 2], size| {
         let (weight, bias) = (zeros(&[4, 2, kernel[0], kernel[1]]), zeros(&[4]));
-        let layer = cnn::Layer { weight: frozen(&weight), bias: frozen(&bias), stride: 2, padding: 0, pool: 1 };
+        let layer =
+            cnn::Layer { weight: frozen(&weight), bias: frozen(&bias), stride: 2, padding: 0, pool: 1 };
         cnn::forward(x, size, false, &[layer], Precision::F32).map(|y| y.size())
     };
     // Smaller than the window by one, which a stride of 2 rounds away; oblong windows; sides that are none.
@@ -126,8 +135,15 @@ fn convolutions_must_fit_their_image() {
 #[test]
 fn a_memorys_tensors_must_fit() {
     for (cell, gates, width) in [(0, 4, 2), (1, 3, 1)] {
-        let shapes: [&[i64]; 7] =
-            [&[4, 3, 5], &[4, 3], &[3, 6 * width], &[6 * gates, 5], &[6 * gates, 6], &[6 * gates], &[6 * gates]];
+        let shapes: [&[i64]; 7] = [
+            &[4, 3, 5],
+            &[4, 3],
+            &[3, 6 * width],
+            &[6 * gates, 5],
+            &[6 * gates, 6],
+            &[6 * gates],
+            &[6 * gates],
+        ];
         let right: Vec<_> = shapes.iter().map(|shape| numbers(shape)).collect();
         let run = |t: &[Tensor], cell| {
             let parameters = [3, 4, 5, 6].map(|index| frozen(&t[index]));
@@ -144,8 +160,14 @@ fn an_arenas_tensors_must_fit() {
     let right: Vec<_> = (0..5).map(|_| zeros(&[LEN])).collect();
     let decay = Decay { l2: 0.1, decoupled: 0.1, l1: 0.1 };
     let adam = AdamNumbers { learning_rate: 0.1, beta1: 0.9, beta2: 0.9, eps: 1e-8, decay, step: 1 };
-    let rmsprop =
-        RmspropNumbers { learning_rate: 0.1, alpha: 0.9, eps: 1e-8, momentum: 0.9, decay, eps_inside_root: false };
+    let rmsprop = RmspropNumbers {
+        learning_rate: 0.1,
+        alpha: 0.9,
+        eps: 1e-8,
+        momentum: 0.9,
+        decay,
+        eps_inside_root: false,
+    };
     let sgd = SgdNumbers {
         learning_rate: 0.1,
         momentum: 0.9,
@@ -165,8 +187,14 @@ fn an_arenas_tensors_must_fit() {
     let part = |from, count| Part { from, count };
     for portable in [false, true] {
         assert!(steps(&right, part(3, LEN - 3), portable).iter().all(Result::is_ok));
-        for wrong in [part(0, LEN + 1), part(-1, 3), part(LEN, 1), part(LEN + 1, 0), part(3, -1), part(i64::MAX, i64::MAX)]
-        {
+        for wrong in [
+            part(0, LEN + 1),
+            part(-1, 3),
+            part(LEN, 1),
+            part(LEN + 1, 0),
+            part(3, -1),
+            part(i64::MAX, i64::MAX),
+        ] {
             assert!(steps(&right, wrong, portable).iter().all(Result::is_err), "{wrong:?}");
         }
         // A scalar or a row has as many numbers only where its length says so.
@@ -185,7 +213,11 @@ fn an_arenas_tensors_must_fit() {
     }
     for (form, wrong) in unfit(&right[0]).into_iter().enumerate().skip(4) {
         // One without memory has no numbers to clip.
-        let results = [optim::clip_norm(&wrong, 1.0, false).map(drop), optim::clip_value(&wrong, 1.0, false), optim::zero(&wrong)];
+        let results = [
+            optim::clip_norm(&wrong, 1.0, false).map(drop),
+            optim::clip_value(&wrong, 1.0, false),
+            optim::zero(&wrong),
+        ];
         assert_eq!(results.iter().all(Result::is_err), form != 4, "form {form}");
     }
     for wrong in [numbers(&[40]).expand([2, 40], false), numbers(&[4, 10]).tr()] {
@@ -196,13 +228,16 @@ fn an_arenas_tensors_must_fit() {
 #[test]
 fn a_regressions_tensors_must_fit() {
     let right = [numbers(&[3, 4]), Tensor::from_slice(&[0i64, 3, 1]), numbers(&[3]), numbers(&[3])];
-    let run = |t: &[Tensor], portable| regression::regress_columns(&t[0], &t[1], &t[2], Some(&t[3]), 0, portable);
+    let run =
+        |t: &[Tensor], portable| regression::regress_columns(&t[0], &t[1], &t[2], Some(&t[3]), 0, portable);
     let expected = run(&right, false).unwrap();
     for portable in [false, true] {
         for index in 0..4 {
             let mut longer = right[index].size();
             longer[0] += 1;
-            for wrong in [Tensor::zeros(&longer, (right[index].kind(), Device::Cpu)), Tensor::new(), zeros(&[0])] {
+            for wrong in
+                [Tensor::zeros(&longer, (right[index].kind(), Device::Cpu)), Tensor::new(), zeros(&[0])]
+            {
                 let mut tensors: Vec<_> = right.iter().map(Tensor::shallow_clone).collect();
                 tensors[index] = wrong;
                 assert!(run(&tensors, portable).is_err(), "tensor {index}");
@@ -211,7 +246,10 @@ fn a_regressions_tensors_must_fit() {
         for choice in [4, -1, i64::MIN, i64::MAX] {
             let choices = Tensor::from_slice(&[0, choice, 1]);
             let [x, _, targets, weights] = &right;
-            assert!(regression::regress_columns(x, &choices, targets, Some(weights), 1, portable).is_err(), "{choice}");
+            assert!(
+                regression::regress_columns(x, &choices, targets, Some(weights), 1, portable).is_err(),
+                "{choice}"
+            );
         }
         // Columns of numbers, and every second number of a longer row.
         let apart = |t: &Tensor| Tensor::stack(&[t, t], 1).reshape([-1]).slice(0, 0, None, 2);
@@ -219,14 +257,21 @@ fn a_regressions_tensors_must_fit() {
         for form in forms {
             let [choices, targets, weights] = [1, 2, 3].map(|index| form(&right[index]));
             let x = right[0].tr().contiguous().tr();
-            let own = regression::regress_columns(&x, &choices, &targets, Some(&weights), 0, portable).unwrap();
+            let own =
+                regression::regress_columns(&x, &choices, &targets, Some(&weights), 0, portable).unwrap();
             for (own, expected) in own.iter().zip(&expected) {
                 assert!(own.allclose(expected, 1e-6, 1e-6, false));
             }
         }
     }
-    assert!(regression::regress_columns(&zeros(&[0, 4]), &right[1].narrow(0, 0, 0), &zeros(&[0]), None, 0, false).is_err());
-    assert!(regression::regress_columns(&zeros(&[1, 0]), &right[1].narrow(0, 0, 1), &zeros(&[1]), None, 0, false).is_err());
+    assert!(
+        regression::regress_columns(&zeros(&[0, 4]), &right[1].narrow(0, 0, 0), &zeros(&[0]), None, 0, false)
+            .is_err()
+    );
+    assert!(
+        regression::regress_columns(&zeros(&[1, 0]), &right[1].narrow(0, 0, 1), &zeros(&[1]), None, 0, false)
+            .is_err()
+    );
 }
 
 #[test]
@@ -272,7 +317,8 @@ fn the_gradient_of_an_output_must_fit_it() {
     let values = [weight.detach(), bias.detach()];
     set_gradients(values.iter().zip(&homes)).unwrap();
     let output = || {
-        let [weight, bias] = [0, 1].map(|index| Parameter { value: &values[index], gradient: Some(&homes[index]) });
+        let [weight, bias] =
+            [0, 1].map(|index| Parameter { value: &values[index], gradient: Some(&homes[index]) });
         let layer = mlp::Layer { weight, bias, norm: None, mask: None };
         mlp::forward(&x, Networks::One, [Ok(layer)].into_iter(), (3, 1), Precision::F32).unwrap()
     };

@@ -121,6 +121,7 @@ std::vector<MlpLayers> layers_of(const LayerHandle* handles, int networks, int c
       layer.shift = next++;
     }
     TORCH_CHECK(!handle.mask || !is_last, "the outputs of the last layer are not dropped");
+    TORCH_CHECK(!handle.mask || handle.mask->defined(), "a mask is an undefined tensor");
     if (handle.mask) layer.mask = *handle.mask;
     layer.activation = is_last ? activations.output : activations.hidden;
     layer.bf16 = bf16;

@@ -13,7 +13,9 @@ namespace {
 using at::Tensor;
 
 bool plain(const Parameter& parameter) {
-  return is_plain(parameter.value) && (!parameter.is_trained() || is_plain(parameter.gradient));
+  return is_plain(parameter.value) &&
+         (!parameter.is_trained() ||
+          (is_plain(parameter.gradient) && parameter.gradient.sizes() == parameter.value.sizes()));
 }
 
 bool has_length(const Parameter& parameter, int64_t length) {
@@ -108,13 +110,16 @@ void check_shapes(const std::vector<MlpLayers>& networks, const Tensor& x) {
       width = weight.size(0);
       TORCH_CHECK(has_length(*layer.bias, width), "layer ", i, " has ", width, " units, and its bias is ",
                   layer.bias->value.sizes());
-      TORCH_CHECK(!layer.has_norm() || (has_length(*layer.scale, width) && has_length(*layer.shift, width)), "layer ",
-                  i, " has ", width, " units, and its norm's weight and bias are ", layer.scale->value.sizes(), " and ",
-                  layer.shift->value.sizes());
-      TORCH_CHECK(!layer.mask.defined() || (layer.mask.dim() == 2 && layer.mask.size(0) == x.size(0) &&
-                                            layer.mask.size(1) == width),
-                  "layer ", i, " has ", x.size(0), " rows of ", width, " units, and its mask is ", layer.mask.sizes());
-      TORCH_CHECK(width == networks[0][i].weight->value.size(0), "networks side by side have layers of one shape");
+      TORCH_CHECK(!layer.has_norm() || (has_length(*layer.scale, width) && has_length(*layer.shift, width)),
+                  "layer ", i, " has ", width, " units, and its norm's weight and bias are ",
+                  layer.scale->value.sizes(), " and ", layer.shift->value.sizes());
+      TORCH_CHECK(
+          !layer.mask.defined() || (layer.mask.dim() == 2 && layer.mask.size(0) == x.size(0) &&
+                                    layer.mask.size(1) == width && layer.mask.scalar_type() == at::kFloat),
+          "layer ", i, " has ", x.size(0), " rows of ", width, " units, and its mask is ",
+          layer.mask.toString(), " ", layer.mask.sizes());
+      TORCH_CHECK(width == networks[0][i].weight->value.size(0),
+                  "networks side by side have layers of one shape");
     }
   }
 }
@@ -148,7 +153,8 @@ Tensor forward_dense(std::vector<MlpLayers>& networks, const Tensor& x, bool rec
 
 Tensor backward_dense(const std::vector<MlpLayers>& networks, const Tensor& gradient, Wanted wanted) {
   const int64_t count = networks.size(), batch = networks[0].front().input.size(0);
-  const int64_t in = networks[0].front().weight->value.size(1), out = networks[0].back().weight->value.size(0);
+  const int64_t in = networks[0].front().weight->value.size(1),
+                out = networks[0].back().weight->value.size(0);
   check_plain(gradient, {count, batch, out}, "the gradient of the network's output");
   for (const MlpLayers& layers : networks)
     TORCH_CHECK(takes_dense(layers, layers.front().input) && is_plain(layers.back().saved),

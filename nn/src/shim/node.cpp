@@ -55,12 +55,14 @@ constexpr const char* kNoGraphInArena =
 void check_no_graph() { TORCH_CHECK(!at::GradMode::is_enabled(), kNoGraphInArena); }
 
 Parameter::Parameter(const ParameterHandle& handle) : value(*handle.value), version(value._version()) {
-  TORCH_CHECK(value.defined() && (!handle.gradient || handle.gradient->defined()), "a parameter is an undefined tensor");
+  TORCH_CHECK(value.defined() && (!handle.gradient || handle.gradient->defined()),
+              "a parameter is an undefined tensor");
   if (handle.gradient) gradient = *handle.gradient;
   TORCH_CHECK(value.scalar_type() == at::kFloat, "a network's parameters are f32");
-  TORCH_CHECK(!gradient.defined() || (gradient.sizes() == value.sizes() && gradient.device() == value.device() &&
-                                      gradient.scalar_type() == at::kFloat),
-              "a gradient must have its parameter's shape, type and device");
+  TORCH_CHECK(
+      !gradient.defined() || (gradient.sizes() == value.sizes() && gradient.device() == value.device() &&
+                              gradient.scalar_type() == at::kFloat),
+      "a gradient must have its parameter's shape, type and device");
 }
 
 void Parameter::check(at::IntArrayRef sizes, const char* what) const {

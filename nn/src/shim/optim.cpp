@@ -26,7 +26,8 @@ void check_like(const Tensor& tensor, const Tensor& values) {
               "values, gradients and moments must have one length and one device");
   TORCH_CHECK(tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && tensor.is_contiguous(),
               "an arena holds contiguous f32 numbers");
-  TORCH_CHECK(!tensor.device().is_cpu() || pavlov::is_plain(tensor), "an arena's memory is smaller than it is");
+  TORCH_CHECK(!tensor.device().is_cpu() || pavlov::is_plain(tensor),
+              "an arena's memory is smaller than it is");
 }
 
 // The loops of a step read and write several arrays side by side.

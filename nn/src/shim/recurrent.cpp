@@ -98,7 +98,8 @@ class RecurrentNode final : public FusedNode {
         !to_states_.went_on(),
         "the states of a recurrent layer were changed in place before its backward pass: change a copy");
     Sequence sequence = pass_.sequence(parameters());
-    pavlov::check_plain(gradient, {sequence.steps, sequence.batch, sequence.size}, "the gradient of the outputs");
+    pavlov::check_plain(gradient, {sequence.steps, sequence.batch, sequence.size},
+                        "the gradient of the outputs");
     // The pass overwrites the gates.
     const Tensor gates = wanted.again ? pass_.gates.clone() : pass_.gates;
     sequence.gates = gates.data_ptr<float>();
@@ -138,9 +139,10 @@ class RecurrentNode final : public FusedNode {
 
  private:
   void check_unwritten() const {
-    TORCH_CHECK(!to_starts_.went_on() && !to_state_.went_on(),
-                "the state that a recurrent layer began with, or its starts, were changed in place between its "
-                "forward and its backward pass: change a copy");
+    TORCH_CHECK(
+        !to_starts_.went_on() && !to_state_.went_on(),
+        "the state that a recurrent layer began with, or its starts, were changed in place between its "
+        "forward and its backward pass: change a copy");
   }
 
   Pass pass_;

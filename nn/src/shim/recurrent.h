@@ -15,7 +15,8 @@ struct RecurrentShape {
   int64_t width;  // of the state
 };
 
-// The shape of a layer whose parameters are `value(0)` to `value(3)`; fails where one does not fit the others.
+// The shape of a layer whose parameters are `value(0)` to `value(3)`; fails where one does not fit the
+// others.
 template <typename Values>
 RecurrentShape recurrent_shape(Cell cell, const Values& value) {
   const at::Tensor &weight_ih = value(0), &weight_hh = value(1);
@@ -28,19 +29,20 @@ RecurrentShape recurrent_shape(Cell cell, const Values& value) {
   TORCH_CHECK(fits, "the weights ", weight_ih.sizes(), " and ", weight_hh.sizes(), " are not those of ",
               is_lstm ? "an LSTM" : "a GRU");
   for (int bias : {2, 3})
-    TORCH_CHECK(value(bias).dim() == 1 && value(bias).size(0) == shape.gates, "the bias of a recurrent layer with ",
-                shape.gates, " gates is ", value(bias).sizes());
+    TORCH_CHECK(value(bias).dim() == 1 && value(bias).size(0) == shape.gates,
+                "the bias of a recurrent layer with ", shape.gates, " gates is ", value(bias).sizes());
   return shape;
 }
 
-// Fails unless the inputs [steps, batch, in], starts [steps, batch] and the state [batch, width] fit the layer.
+// Fails unless the inputs [steps, batch, in], starts [steps, batch] and the state [batch, width] fit the
+// layer.
 inline void check_sequence(const RecurrentShape& shape, const at::Tensor& x, const at::Tensor& starts,
                            const at::Tensor& state) {
-  const bool fits = x.dim() == 3 && x.size(2) == shape.in && starts.dim() == 2 && starts.size(0) == x.size(0) &&
-                    starts.size(1) == x.size(1) && state.dim() == 2 && state.size(0) == x.size(1) &&
-                    state.size(1) == shape.width;
-  TORCH_CHECK(fits, "a recurrent layer from ", shape.in, " to ", shape.size, " numbers got inputs ", x.sizes(),
-              ", starts ", starts.sizes(), " and a state ", state.sizes());
+  const bool fits = x.dim() == 3 && x.size(2) == shape.in && starts.dim() == 2 &&
+                    starts.size(0) == x.size(0) && starts.size(1) == x.size(1) && state.dim() == 2 &&
+                    state.size(0) == x.size(1) && state.size(1) == shape.width;
+  TORCH_CHECK(fits, "a recurrent layer from ", shape.in, " to ", shape.size, " numbers got inputs ",
+              x.sizes(), ", starts ", starts.sizes(), " and a state ", state.sizes());
 }
 
 }  // namespace pavlov

@@ -84,9 +84,10 @@ char* pavlov_recurrent_read(Handle* y, Handle x, int cell, const ParameterHandle
     const Tensor buffer = at::cat(flat);
     // cuDNN goes back through what ran in training alone.
     const bool train = recorded && c10::GradMode::is_enabled();
-    const auto answer = at::_cudnn_rnn(
-        x->contiguous(), weights, pavlov::kRecurrentParameters, buffer, empty, is_lstm ? std::optional<Tensor>(empty) : std::nullopt,
-        is_lstm ? kCudnnLstm : kCudnnGru, size, 0, 1, false, 0.0, train, false, {}, std::nullopt);
+    const auto answer = at::_cudnn_rnn(x->contiguous(), weights, pavlov::kRecurrentParameters, buffer, empty,
+                                       is_lstm ? std::optional<Tensor>(empty) : std::nullopt,
+                                       is_lstm ? kCudnnLstm : kCudnnGru, size, 0, 1, false, 0.0, train, false,
+                                       {}, std::nullopt);
     *y = new Tensor(std::get<0>(answer));
   });
 }

@@ -83,7 +83,8 @@ char* pavlov_regress_columns(Handle* loss, Handle* gradient, Handle* errors, Han
                              Handle targets, Handle weights, int kind, bool portable) {
   return guarded([&] {
     const c10::NoGradGuard guard;
-    TORCH_CHECK(predictions->defined() && choices->defined() && targets->defined() && (!weights || weights->defined()),
+    TORCH_CHECK(predictions->defined() && choices->defined() && targets->defined() &&
+                    (!weights || weights->defined()),
                 "predictions, choices, targets or weights are an undefined tensor");
     const Tensor values = predictions->detach();
     TORCH_CHECK(values.dim() == 2 && values.size(0) > 0, "predictions must be [batch, columns] with a row or more");

@@ -49,7 +49,8 @@ char* pavlov_generator_state(int index, Handle* out) {
 char* pavlov_set_generator_state(int index, Handle state) {
   return guarded([&] {
     auto generator = default_generator(index);
-    TORCH_CHECK(state->defined() && pavlov::is_held(*state, state->numel()), "the bytes are no state of a generator");
+    TORCH_CHECK(state->defined() && pavlov::is_held(*state, state->numel()),
+                "the bytes are no state of a generator");
     if (index < 0) check_state(*state);
     std::lock_guard<std::mutex> lock(generator.mutex());
     generator.set_state(*state);

@@ -2,8 +2,8 @@
 #pragma once
 
 // One copy of the function per instruction set, chosen when the program is loaded. Compilers without this
-// (and other architectures, where the base set already has vectors) compile it once; so does the thread sanitizer,
-// which does not run yet when the choice is made.
+// (and other architectures, where the base set already has vectors) compile it once; so does the thread
+// sanitizer, which does not run yet when the choice is made.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__) && \
     !defined(__SANITIZE_THREAD__)
 #if defined(PAVLOV_NO_AVX512)

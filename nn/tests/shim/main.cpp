@@ -1,6 +1,7 @@
-// Drives the shim's loops over plain memory with awkward shapes: one row, one column, what is left over behind
-// whole vectors, nothing at all. It is compiled with sanitizers, without libtorch (scripts/sanitize-shim), and says
-// nothing when all is well. The numbers themselves are the Rust tests' to check.
+// Drives the shim's loops over plain memory with awkward shapes: one row, one column, what is left over
+// behind whole vectors, nothing at all. It is compiled with sanitizers, without libtorch
+// (scripts/sanitize-shim), and says nothing when all is well. The numbers themselves are the Rust tests' to
+// check.
 
 #include <cstring>
 
@@ -19,7 +20,8 @@ extern "C" void sgemm_(const char* op_a, const char* op_b, const int* m, const i
     for (int64_t i = 0; i < *m; ++i) {
       float sum = 0.0f;
       for (int64_t l = 0; l < *k; ++l)
-        sum += (*op_a == 'N' ? a[i + l * *lda] : a[l + i * *lda]) * (*op_b == 'N' ? b[l + j * *ldb] : b[j + l * *ldb]);
+        sum += (*op_a == 'N' ? a[i + l * *lda] : a[l + i * *lda]) *
+               (*op_b == 'N' ? b[l + j * *ldb] : b[j + l * *ldb]);
       float& to = c[i + j * *ldc];
       to = *alpha * sum + *beta * to;
     }
@@ -35,7 +37,7 @@ int main(int count, char** words) {
   drive_convolutions();
   drive_optimisers();
   const pavlov::Kernel* kernel = pavlov::best_kernel();
-  std::printf("the shim's loops: no fault (vectors of %d numbers%s)\n", kernel ? static_cast<int>(kernel->width) : 1,
-              pavlov::has_bf16() ? ", bf16" : "");
+  std::printf("the shim's loops: no fault (vectors of %d numbers%s)\n",
+              kernel ? static_cast<int>(kernel->width) : 1, pavlov::has_bf16() ? ", bf16" : "");
   return 0;
 }

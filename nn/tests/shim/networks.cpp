@@ -130,7 +130,8 @@ struct Convolutions {
   std::vector<Step> steps;
 };
 
-void drive_convolution(const Convolutions& net, int64_t batch, bool channels_first, bool keeps, int64_t extra) {
+void drive_convolution(const Convolutions& net, int64_t batch, bool channels_first, bool keeps,
+                       int64_t extra) {
   Arrays arrays;
   std::vector<pavlov::ConvLayer> layers;
   int64_t height = net.height, width = net.width, channels = net.channels;
@@ -169,13 +170,18 @@ void drive_convolution(const Convolutions& net, int64_t batch, bool channels_fir
 }  // namespace
 
 void drive_perceptrons() {
-  const std::vector<std::vector<int64_t>> shapes{{1, 1}, {3, 1}, {4, 64, 64, 2}, {17, 5, 33, 1}, {1, 16, 15}, {65, 7}};
+  const std::vector<std::vector<int64_t>> shapes{{1, 1},         {3, 1},      {4, 64, 64, 2},
+                                                 {17, 5, 33, 1}, {1, 16, 15}, {65, 7}};
   for (const auto& widths : shapes)
     for (int64_t batch : {1, 2, 7, 63, 64, 65, 130})
       for (int form = 0; form < 16; ++form) {
-        const Activation all[] = {Activation::kIdentity, Activation::kRelu, Activation::kLeakyRelu, Activation::kTanh,
-                                  Activation::kSigmoid};
-        drive_perceptron({widths, batch, all[(form + batch) % 5], (form & 1) != 0, (form & 2) != 0,
+        const Activation all[] = {Activation::kIdentity, Activation::kRelu, Activation::kLeakyRelu,
+                                  Activation::kTanh, Activation::kSigmoid};
+        drive_perceptron({widths,
+                          batch,
+                          all[(form + batch) % 5],
+                          (form & 1) != 0,
+                          (form & 2) != 0,
                           {(form & 4) == 0, (form & 8) == 0}});
       }
   if (is_short) return;
@@ -190,19 +196,17 @@ void drive_memories() {
     for (int64_t steps : {0, 1, 3})
       for (int64_t batch : {0, 1, 2, 9})
         for (int64_t in : {1, 3, 17})
-          for (int64_t size : {1, 5, 16, 33}) drive_memory({cell, steps, batch, in, size}, (steps + batch + in + size) % 32);
+          for (int64_t size : {1, 5, 16, 33})
+            drive_memory({cell, steps, batch, in, size}, (steps + batch + in + size) % 32);
     if (!is_short) drive_memory({cell, 4, 9, 20, 97}, 0);
   }
 }
 
 void drive_convolutions() {
   const std::vector<Convolutions> nets{
-      {1, 1, 1, {{1, 1, 1, 0, 1}}},
-      {6, 5, 2, {{4, 3, 1, 1, 1}, {3, 2, 2, 0, 1}}},
-      {10, 10, 4, {{16, 3, 1, 0, 1}}},
-      {9, 7, 3, {{5, 3, 2, 2, 1}, {7, 2, 1, 1, 2}}},
-      {7, 8, 1, {{70, 3, 1, 0, 2}}},
-      {13, 11, 5, {{33, 4, 3, 0, 1}, {17, 2, 1, 0, 1}, {1, 1, 1, 0, 1}}},
+      {1, 1, 1, {{1, 1, 1, 0, 1}}},    {6, 5, 2, {{4, 3, 1, 1, 1}, {3, 2, 2, 0, 1}}},
+      {10, 10, 4, {{16, 3, 1, 0, 1}}}, {9, 7, 3, {{5, 3, 2, 2, 1}, {7, 2, 1, 1, 2}}},
+      {7, 8, 1, {{70, 3, 1, 0, 2}}},   {13, 11, 5, {{33, 4, 3, 0, 1}, {17, 2, 1, 0, 1}, {1, 1, 1, 0, 1}}},
       {5, 4, 17, {{3, 3, 1, 2, 3}}},
   };
   for (const Convolutions& net : nets)

@@ -21,7 +21,9 @@ using pavlov::Range;
 using pavlov::Start;
 
 // The numbers of a matrix, its last row no longer than its numbers.
-int64_t span(int64_t rows, int64_t columns, int64_t stride) { return rows == 0 ? 0 : (rows - 1) * stride + columns; }
+int64_t span(int64_t rows, int64_t columns, int64_t stride) {
+  return rows == 0 ? 0 : (rows - 1) * stride + columns;
+}
 
 float at(const Matrix& matrix, int64_t row, int64_t column) {
   return matrix.transposed ? matrix.numbers[column * matrix.stride + row]
@@ -29,8 +31,8 @@ float at(const Matrix& matrix, int64_t row, int64_t column) {
 }
 
 template <typename Product>
-void drive_product(Product multiply, int64_t m, int64_t n, int64_t k, bool turned_a, bool turned_b, int64_t extra,
-                   Start start, bool exact) {
+void drive_product(Product multiply, int64_t m, int64_t n, int64_t k, bool turned_a, bool turned_b,
+                   int64_t extra, Start start, bool exact) {
   const int64_t a_rows = turned_a ? k : m, a_columns = turned_a ? m : k;
   const int64_t b_rows = turned_b ? n : k, b_columns = turned_b ? k : n;
   Floats a(span(a_rows, a_columns, a_columns + extra)), b(span(b_rows, b_columns, b_columns + extra));
@@ -49,9 +51,10 @@ void drive_product(Product multiply, int64_t m, int64_t n, int64_t k, bool turne
       float sum = start == Start::kZero ? 0.0f : start == Start::kRow ? row[j] : before[i * (n + extra) + j];
       for (int64_t l = 0; l < k; ++l) sum += at(left, i, l) * at(right, l, j);
       const float own = c[i * (n + extra) + j];
-      REQUIRE(!exact || close_to(own, sum), "[%d, %d] of %d x %d x %d is %g, not %g", int(i), int(j), int(m), int(n),
-              int(k), own, sum);
-      REQUIRE(finished[i * n + j] == 1, "[%d, %d] was finished %d times", int(i), int(j), finished[i * n + j]);
+      REQUIRE(!exact || close_to(own, sum), "[%d, %d] of %d x %d x %d is %g, not %g", int(i), int(j), int(m),
+              int(n), int(k), own, sum);
+      REQUIRE(finished[i * n + j] == 1, "[%d, %d] was finished %d times", int(i), int(j),
+              finished[i * n + j]);
     }
 }
 
@@ -111,7 +114,8 @@ void drive_gather() {
       for (int64_t i = 0; i < count; ++i) rows.push_back(from[i * 7 % count].data());
       Exact<uint8_t> out(count * length);
       pavlov_gather(rows.data(), count, length, out.data());
-      for (int64_t i = 0; i < count * length; ++i) REQUIRE(out[i] == rows[i / length][i % length], "row %d", int(i));
+      for (int64_t i = 0; i < count * length; ++i)
+        REQUIRE(out[i] == rows[i / length][i % length], "row %d", int(i));
     }
 }
 
@@ -164,7 +168,8 @@ void drive_team() {
       pavlov::share(3, nested);
     };
     pavlov::share(parts, part);
-    for (int i = 0; i < parts; ++i) REQUIRE(runs[i] == 1, "part %d of %d ran %d times", i, parts, runs[i].load());
+    for (int i = 0; i < parts; ++i)
+      REQUIRE(runs[i] == 1, "part %d of %d ran %d times", i, parts, runs[i].load());
     REQUIRE(inner == 3 * parts, "%d nested parts of %d", inner.load(), 3 * parts);
   };
   const auto fail = [] {

@@ -37,14 +37,14 @@ class Exact {
 
 using Floats = Exact<float>;
 
-#define REQUIRE(condition, ...)                                          \
-  do {                                                                   \
-    if (!(condition)) {                                                  \
+#define REQUIRE(condition, ...)                                            \
+  do {                                                                     \
+    if (!(condition)) {                                                    \
       std::fprintf(stderr, "%s:%d: %s: ", __FILE__, __LINE__, #condition); \
-      std::fprintf(stderr, __VA_ARGS__);                                 \
-      std::fputc('\n', stderr);                                          \
-      std::exit(1);                                                      \
-    }                                                                    \
+      std::fprintf(stderr, __VA_ARGS__);                                   \
+      std::fputc('\n', stderr);                                            \
+      std::exit(1);                                                        \
+    }                                                                      \
   } while (false)
 
 inline bool close_to(float a, float b) { return std::fabs(a - b) <= 1e-3f * (1.0f + std::fabs(b)); }

@@ -56,11 +56,12 @@ fn kinds() -> Vec<(String, Describe)> {
         kinds.push((name.into(), Box::new(describe)));
     };
     add("mlp", |layout, prefix| {
-        let config = MlpConfig { hidden_sizes: vec![8, 8], layer_norm: true, dropout: 0.5, ..Default::default() };
+        let config =
+            MlpConfig { hidden_sizes: vec![8, 8], layer_norm: true, dropout: 0.5, ..Default::default() };
         let net = Mlp::new(layout, prefix, 3, 2, &config).unwrap();
         Box::new(move |pass| {
             let x = numbers(&[4, 3]);
-            net.forward_by_operations(pass, &x)?;
+            let _ = net.forward_by_operations(pass, &x)?;
             net.forward(pass, &x)
         })
     });
@@ -84,13 +85,14 @@ fn kinds() -> Vec<(String, Describe)> {
         let describe = move |layout: &mut Layout, prefix: &str| -> Call {
             let net = Recurrent::new(layout, prefix, cell, 3, 4, Init::Torch).unwrap();
             Box::new(move |pass| {
-                Memory::read(&net, pass, &numbers(&[5, 2, 3]))?;
+                let _ = Memory::read(&net, pass, &numbers(&[5, 2, 3]))?;
                 remember(&net, pass)
             })
         };
         kinds.push((format!("{cell:?}"), Box::new(describe)));
         let describe = move |layout: &mut Layout, prefix: &str| -> Call {
-            let config = RecurrentStackConfig { layers: 2, bidirectional: true, ..RecurrentStackConfig::new(cell, 4) };
+            let config =
+                RecurrentStackConfig { layers: 2, bidirectional: true, ..RecurrentStackConfig::new(cell, 4) };
             let net = RecurrentStack::new(layout, prefix, 3, &config, Init::Torch).unwrap();
             Box::new(move |pass| remember(&net, pass))
         };
@@ -100,7 +102,8 @@ fn kinds() -> Vec<(String, Describe)> {
 }
 
 fn remember(net: &dyn Memory, pass: &mut Pass<'_>) -> Result<Tensor, NnError> {
-    let (x, starts, state) = (numbers(&[5, 2, 3]), numbers(&[5, 2]).ge(0.9), numbers(&[2, net.state_width()]));
+    let (x, starts, state) =
+        (numbers(&[5, 2, 3]), numbers(&[5, 2]).ge(0.9), numbers(&[2, net.state_width()]));
     let starts = starts.to_kind(tch::Kind::Float);
     Ok(net.forward(pass, &Sequence { x: &x, starts: &starts, state: &state })?.outputs)
 }
@@ -121,19 +124,23 @@ fn another_networks_parameters_are_refused_by_every_kind() {
         let call = describe(&mut own, "");
         let first = own.specs()[0].clone();
         let mut renamed = Layout::new();
-        describe(&mut renamed, "other.");
+        let _ = describe(&mut renamed, "other.");
         let mut shifted = Layout::new();
         shifted.add("other", &first.shape, Init::Torch).unwrap();
-        describe(&mut shifted, "");
+        let _ = describe(&mut shifted, "");
         let mut wider = Layout::new();
         let shape = [&first.shape[..], &[2]].concat();
         wider.add(first.name.clone(), &shape, Init::Torch).unwrap();
         // The first parameter alone, and none.
         let mut shorter = Layout::new();
         shorter.add(first.name.clone(), &first.shape, Init::Torch).unwrap();
-        for (other, layout) in
-            [("renamed", renamed), ("shifted", shifted), ("wider", wider), ("shorter", shorter), ("empty", Layout::new())]
-        {
+        for (other, layout) in [
+            ("renamed", renamed),
+            ("shifted", shifted),
+            ("wider", wider),
+            ("shorter", shorter),
+            ("empty", Layout::new()),
+        ] {
             if other == "shorter" && own.specs().len() == 1 {
                 continue;
             }
@@ -145,9 +152,14 @@ fn another_networks_parameters_are_refused_by_every_kind() {
                 let error = error.to_string();
                 assert!(error.contains("another network's parameters"), "{name}, {other}: {error}");
                 // Both are named, but for parameters that are not there.
-                assert!(error.contains(&first.name) || other == "shorter", "{name}, {other}: {error}");
-                let named = layout.specs().iter().any(|spec| error.contains(&format!("`{}`", spec.name)));
-                assert!(named || layout.specs().len() < 2, "{name}, {other}: {error}");
+                let named = |layout: &Layout| {
+                    layout
+                        .specs()
+                        .iter()
+                        .any(|spec| error.contains(&format!("`{}` {:?}", spec.name, spec.shape)))
+                };
+                assert!(named(&own), "{name}, {other}: {error}");
+                assert!(named(&layout) || layout.specs().len() < 2, "{name}, {other}: {error}");
             }
             assert_eq!(parameters.values(), &before, "{name}, {other}: a buffer was written");
         }
@@ -162,7 +174,7 @@ fn every_form_of_its_own_parameters_is_taken_by_every_kind() {
         // Described again, in another thread, and by a layout that has other networks behind this one.
         let mut twin = std::thread::spawn(move || {
             let (mut layout, kinds) = (Layout::new(), kinds());
-            kinds[index].1(&mut layout, "");
+            let _ = kinds[index].1(&mut layout, "");
             layout
         })
         .join()
@@ -170,7 +182,7 @@ fn every_form_of_its_own_parameters_is_taken_by_every_kind() {
         twin.add("behind", &[3], Init::Torch).unwrap();
         let mut parameters = made(&layout);
         let [trained, used] = both(&call, &parameters).map(Result::unwrap);
-        assert_eq!((trained.size(), trained.requires_grad()), (used.size(), true), "{name}");
+        assert_eq!(trained.size(), used.size(), "{name}");
         for form in [
             parameters.frozen_copy().unwrap(),
             parameters.frozen_on(Device::Cpu).unwrap(),
@@ -189,7 +201,9 @@ fn every_form_of_its_own_parameters_is_taken_by_every_kind() {
         if layout.parameters_len() > 0 {
             parameters.freeze(&["*"]).unwrap();
         }
-        both(&call, &parameters).map(Result::unwrap);
+        for result in both(&call, &parameters) {
+            assert_eq!(result.unwrap().size(), used.size(), "{name}");
+        }
     }
 }
 
@@ -209,7 +223,7 @@ fn layouts_that_part_on_the_way_are_told_apart() {
         assert!(error.contains("`own` [2]") && error.contains("`own` [100]"), "{error}");
         assert!(pass.gradient(foreign).is_err() && pass.get_if(Some(foreign)).is_err());
         assert!(panics(|| drop(parameters.get(foreign).size())));
-        assert!(panics(|| drop(parameters.gradient(foreign))));
+        assert!(panics(|| assert!(parameters.gradient(foreign).is_none())));
     }
 }
 

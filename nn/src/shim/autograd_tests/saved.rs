@@ -9,8 +9,8 @@ use tch::{Device, Kind, Tensor, kind::FLOAT_CPU};
 use super::nets::{Net, nets, parameters};
 use super::{distance, weighted};
 use crate::{
-    Cell, Init, Layout, Memory, NnError, Optimizer, OptimizerConfig, Parameters, Pass, Recurrent, RecurrentStack,
-    RecurrentStackConfig, Sequence, backward, set_team_size,
+    Cell, Init, Layout, Memory, NnError, Optimizer, OptimizerConfig, Parameters, Pass, Recurrent,
+    RecurrentStack, RecurrentStackConfig, Sequence, backward, set_team_size,
 };
 
 fn is_memory(net: &Net) -> bool {
@@ -66,7 +66,10 @@ fn weights_that_are_updated_before_the_backward_pass_are_noticed() {
                 let gradient = y.detach();
                 let own = net.call(&x);
                 update(&mut net.parameters);
-                assert!(backward(&y, &gradient).unwrap_err().to_string().contains("weights were changed"), "{name}");
+                assert!(
+                    backward(&y, &gradient).unwrap_err().to_string().contains("weights were changed"),
+                    "{name}"
+                );
                 assert!(Tensor::f_run_backward(&[weighted(&own)], &[&x], false, false).is_err(), "{name}");
             }
             weighted(&net.call(&x)).f_backward().unwrap();
@@ -134,9 +137,13 @@ fn the_state_and_the_starts_of_a_memory_must_not_be_changed_in_place() {
 
 #[test]
 fn memory_that_is_taken_away_is_an_error_before_and_after_the_forward_pass() {
-    let damage: [(&str, fn(&mut Tensor) -> Result<(), tch::TchError>); 4] = [
+    let damage: [(&str, fn(&mut Tensor) -> Result<(), tch::TchError>); 5] = [
         ("set_", |tensor| tensor.f_set_().map(drop)),
-        ("set_ to less", |tensor| tensor.f_set_source_tensor(&Tensor::ones([1], FLOAT_CPU)).map(drop)),
+        ("set_ to less", |tensor| tensor.f_set_source_tensor_(&Tensor::ones([1], FLOAT_CPU)).map(drop)),
+        ("set_ to less of the same shape", |tensor| {
+            let (less, size) = (Tensor::ones([1], FLOAT_CPU), tensor.size());
+            tensor.f_set_source_tensor_storage_offset_(&less, 0, &size, vec![0i64; size.len()]).map(drop)
+        }),
         ("resize_", |tensor| tensor.f_resize_([1]).map(drop)),
         ("set_data", |tensor| {
             tensor.set_data(&Tensor::ones([2, 2], FLOAT_CPU));
@@ -165,7 +172,9 @@ fn memory_that_is_taken_away_is_an_error_before_and_after_the_forward_pass() {
                     drop(_guard);
                     assert!(through.f_backward().is_err(), "{name}");
                     assert!(backward(&alone, &alone.detach()).is_err(), "{name}");
-                    assert!((net.forward)(&net.parameters, &x).is_err(), "{name}");
+                    // Weights that are one number again and again are as good as others.
+                    let fits = what.ends_with("same shape");
+                    assert!(fits || (net.forward)(&net.parameters, &x).is_err(), "{name}");
                 }
             }
         }
@@ -200,7 +209,10 @@ fn of_two_threads_that_derive_one_output_one_is_refused() {
                 let errors: Vec<_> = results.iter().filter_map(|result| result.as_ref().err()).collect();
                 assert_eq!(errors.len(), 1, "{name}, round {round}: {results:?}");
                 assert!(errors[0].contains("ran before"), "{name}: {results:?}");
-                assert!(distance(&net.gradients(), &(&once * f64::from(round + 2))) < 1e-4, "{name}, round {round}");
+                assert!(
+                    distance(&net.gradients(), &(&once * f64::from(round + 2))) < 1e-4,
+                    "{name}, round {round}"
+                );
             }
         }
     }
@@ -254,7 +266,9 @@ fn inputs_of_every_form_give_what_single_operations_give() {
                 x.narrow(rows, 0, 1).expand(sizes, false)
             }),
             ("turned", |x, _| x.transpose(0, -1).contiguous().transpose(0, -1)),
-            ("a part of wider ones", |x, _| Tensor::cat(&[x, x, x], -1).narrow(-1, x.size()[x.dim() - 1], x.size()[x.dim() - 1])),
+            ("a part of wider ones", |x, _| {
+                Tensor::cat(&[x, x, x], -1).narrow(-1, x.size()[x.dim() - 1], x.size()[x.dim() - 1])
+            }),
         ];
         for (form, make) in forms {
             // The state of a memory is that of three sequences.
@@ -285,8 +299,10 @@ fn inputs_of_another_type_or_shape_are_errors() {
     for net in nets() {
         let x = net.input().detach();
         let longer = Tensor::cat(&[&x, &x], -1);
-        let wrong = [Kind::Double, Kind::BFloat16, Kind::Half, Kind::Int64, Kind::Uint8].map(|kind| x.to_kind(kind));
-        let shapes = [longer, x.unsqueeze(0), x.select(0, 0), Tensor::zeros([0], FLOAT_CPU), x.narrow(-1, 0, 0)];
+        let wrong =
+            [Kind::Double, Kind::BFloat16, Kind::Half, Kind::Int64, Kind::Uint8].map(|kind| x.to_kind(kind));
+        let shapes =
+            [longer, x.unsqueeze(0), x.select(0, 0), Tensor::zeros([0], FLOAT_CPU), x.narrow(-1, 0, 0)];
         for wrong in wrong.into_iter().chain(shapes) {
             let result = (net.forward)(&net.parameters, &wrong);
             assert!(matches!(result, Err(NnError::Shape(_))), "{}: {wrong:?} gave {result:?}", net.name);
@@ -299,7 +315,8 @@ fn sequences_of_no_steps_or_no_rows_are_empty_or_an_error() {
     for cell in [Cell::Lstm, Cell::Gru] {
         let mut layout = Layout::new();
         let net = Recurrent::new(&mut layout, "one.", cell, 4, 6, Init::Torch).unwrap();
-        let config = RecurrentStackConfig { layers: 2, bidirectional: true, ..RecurrentStackConfig::new(cell, 6) };
+        let config =
+            RecurrentStackConfig { layers: 2, bidirectional: true, ..RecurrentStackConfig::new(cell, 6) };
         let stack = RecurrentStack::new(&mut layout, "stack.", 4, &config, Init::Torch).unwrap();
         let parameters = parameters(&layout);
         for (steps, batch) in [(0, 3), (3, 0), (0, 0)] {
@@ -326,18 +343,36 @@ fn sequences_of_no_steps_or_no_rows_are_empty_or_an_error() {
         let x = Tensor::zeros([5, 3, 4], FLOAT_CPU);
         for net in [&net as &dyn Memory, &stack] {
             for (starts, state) in sizes {
-                let state: Vec<_> = state.iter().enumerate().map(|(at, &size)| if at == 1 { net.state_width() } else { size }).collect();
+                let state: Vec<_> = state
+                    .iter()
+                    .enumerate()
+                    .map(|(at, &size)| if at == 1 { net.state_width() } else { size })
+                    .collect();
                 let (starts, state) = (Tensor::zeros(starts, FLOAT_CPU), Tensor::zeros(&state, FLOAT_CPU));
-                let result =
-                    net.forward(&mut Pass::eval(&parameters), &Sequence { x: &x, starts: &starts, state: &state });
+                let result = net.forward(
+                    &mut Pass::eval(&parameters),
+                    &Sequence { x: &x, starts: &starts, state: &state },
+                );
                 assert!(matches!(result, Err(NnError::Shape(_))));
             }
             for kind in [Kind::Double, Kind::Bool, Kind::Int64] {
                 let starts = Tensor::zeros([5, 3], (kind, Device::Cpu));
                 let state = Tensor::zeros([3, net.state_width()], FLOAT_CPU);
-                assert!(net.forward(&mut Pass::eval(&parameters), &Sequence { x: &x, starts: &starts, state: &state }).is_err());
+                assert!(
+                    net.forward(
+                        &mut Pass::eval(&parameters),
+                        &Sequence { x: &x, starts: &starts, state: &state }
+                    )
+                    .is_err()
+                );
                 let (starts, state) = (Tensor::zeros([5, 3], FLOAT_CPU), state.to_kind(kind));
-                assert!(net.forward(&mut Pass::eval(&parameters), &Sequence { x: &x, starts: &starts, state: &state }).is_err());
+                assert!(
+                    net.forward(
+                        &mut Pass::eval(&parameters),
+                        &Sequence { x: &x, starts: &starts, state: &state }
+                    )
+                    .is_err()
+                );
             }
         }
     }
