@@ -5,6 +5,7 @@
 
 #include "blas.h"
 #include "product_bf16.h"
+#include "room.h"
 #include "team.h"
 
 namespace pavlov {
@@ -161,17 +162,15 @@ Tensor backward_dense(const std::vector<MlpLayers>& networks, const Tensor& grad
                 "the network's memory was changed between its forward and its backward pass");
   int64_t width = 0;
   for (const MlpLayer& layer : networks[0]) width += layer.weight->value.size(0);
-  // Kept from pass to pass: memory that the allocator would fetch from the system each time is the slowest
-  // there is.
   thread_local std::vector<float> room;
-  if (static_cast<int64_t>(room.size()) < count * batch * width) room.resize(count * batch * width);
+  float* const gradients = room_for(room, count * batch * width);
   Tensor input_gradients;
   if (wanted.input) input_gradients = at::empty({count, batch, in}, gradient.options());
 
   std::vector<std::vector<DenseLayer>> passes;
   const float* numbers = gradient.const_data_ptr<float>();
   for (int64_t i = 0; i < count; ++i) {
-    float* own = room.data() + i * batch * width;
+    float* own = gradients + i * batch * width;
     passes.push_back(backward_passes(networks[i], wanted.parameters, numbers + i * batch * out, batch, own));
   }
   auto run = [&](int i) {

@@ -70,6 +70,9 @@ char* pavlov_recurrent_read(Handle* y, Handle x, int cell, const ParameterHandle
     const pavlov::RecurrentShape shape = shape_of(static_cast<Cell>(cell), parameters);
     TORCH_CHECK(x->dim() == 3 && x->size(2) == shape.in, "a recurrent layer takes [steps, batch, ", shape.in,
                 "], not ", x->sizes());
+    for (int index = 0; index < pavlov::kRecurrentParameters; ++index)
+      TORCH_CHECK(parameters[index].value->device() == x->device() && x->scalar_type() == at::kFloat,
+                  "a recurrent layer and its input must be f32 on one device");
     std::vector<Tensor> weights, flat;
     bool recorded = x->requires_grad();
     for (int index = 0; index < pavlov::kRecurrentParameters; ++index) {
