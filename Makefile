@@ -20,6 +20,8 @@ test: setup ## Run every test: the set-up's and the workspace's
 	@scripts/gymnasium-env.sh >/dev/null
 	@# And the weights of a network that PyTorch has trained, which a test composes of layers and compares.
 	@scripts/fetch-silero
+	@# The C++ loops over plain memory, under the compiler's sanitizers.
+	scripts/sanitize-shim
 	cargo test --workspace
 	@# Every interleaving of what threads share, by a model checker.
 	cargo test --package pavlov-runtime --features model --test interleavings

@@ -174,9 +174,9 @@ impl Mlp {
         let mut x = x.shallow_clone();
         let last = self.layers.len() - 1;
         for (index, layer) in self.layers.iter().enumerate() {
-            x = x.f_linear(pass.get(layer.weight), Some(pass.get(layer.bias)))?;
+            x = x.f_linear(pass.get(layer.weight)?, Some(pass.get(layer.bias)?))?;
             if let Some((scale, shift)) = layer.norm {
-                let (scale, shift) = (pass.get(scale), pass.get(shift));
+                let (scale, shift) = (pass.get(scale)?, pass.get(shift)?);
                 x = x.f_layer_norm([layer.units], Some(scale), Some(shift), shim::mlp::NORM_EPS, false)?;
             }
             if index == last {
@@ -228,11 +228,13 @@ pub(crate) fn forward_dense(
     let mut masks = masks.iter();
     let parameters = pass.parameters();
     let parameter = |id| shim::Parameter::of(parameters, id);
-    let layers = layers.map(|layer| shim::mlp::Layer {
-        weight: parameter(layer.weight),
-        bias: parameter(layer.bias),
-        norm: layer.norm.map(|(scale, shift)| (parameter(scale), parameter(shift))),
-        mask: (layer.dropout > 0.0).then(|| masks.next()).flatten().and_then(Option::as_ref),
+    let layers = layers.map(|layer| {
+        let norm = match layer.norm {
+            Some((scale, shift)) => Some((parameter(scale)?, parameter(shift)?)),
+            None => None,
+        };
+        let mask = (layer.dropout > 0.0).then(|| masks.next()).flatten().and_then(Option::as_ref);
+        Ok(shim::mlp::Layer { weight: parameter(layer.weight)?, bias: parameter(layer.bias)?, norm, mask })
     });
     shim::mlp::forward(x, networks, layers, (activation.code(), output_activation.code()), precision)
 }

@@ -22,7 +22,7 @@
 use pavlov_common::SeededRng;
 use tch::{Device, Tensor};
 
-use crate::{ParameterId, Parameters};
+use crate::{NnError, ParameterId, Parameters};
 
 /// The mode of a network: being trained (dropout acts, batch norm takes the batch's statistics) or used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,12 +79,26 @@ impl<'a> Pass<'a> {
     }
 
     /// One parameter or buffer in its shape.
-    pub fn get(&self, id: ParameterId) -> &'a Tensor {
-        self.parameters.get(id)
+    ///
+    /// # Errors
+    /// [`NnError::Shape`] when the numbers are those of another network.
+    pub fn get(&self, id: ParameterId) -> Result<&'a Tensor, NnError> {
+        self.parameters.find(id).map(|(value, _)| value)
+    }
+
+    /// One parameter or buffer in its shape, where the layer has it.
+    ///
+    /// # Errors
+    /// As [`Pass::get`].
+    pub fn get_if(&self, id: Option<ParameterId>) -> Result<Option<&'a Tensor>, NnError> {
+        id.map(|id| self.get(id)).transpose()
     }
 
     /// Where the gradient of a parameter accumulates; `None` where it is frozen.
-    pub fn gradient(&self, id: ParameterId) -> Option<&'a Tensor> {
-        self.parameters.gradient(id)
+    ///
+    /// # Errors
+    /// As [`Pass::get`].
+    pub fn gradient(&self, id: ParameterId) -> Result<Option<&'a Tensor>, NnError> {
+        self.parameters.find(id).map(|(_, gradient)| gradient)
     }
 }

@@ -156,7 +156,8 @@ impl Recurrent {
             return self.forward_by_operations(parameters, sequence);
         }
         let Sequence { x, starts, state } = *sequence;
-        let (outputs, states) = forward(Inputs { x, starts, state }, self.cell.code(), self.own(parameters))?;
+        let (outputs, states) =
+            forward(Inputs { x, starts, state }, self.cell.code(), self.own(parameters)?)?;
         Ok(SequenceOutputs { outputs, states })
     }
 
@@ -170,14 +171,14 @@ impl Recurrent {
         if let (Device::Cuda(_), [_, _, inputs], Kind::Float) = (parameters.device(), &x.size()[..], x.kind())
             && *inputs == self.inputs
         {
-            return read_on_gpu(x, self.cell.code(), self.own(parameters));
+            return read_on_gpu(x, self.cell.code(), self.own(parameters)?);
         }
         read_from_empty(self, pass, x)
     }
 
-    fn own<'a>(&self, parameters: &'a Parameters) -> [Parameter<'a>; 4] {
-        let ids = [self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh];
-        ids.map(|id| Parameter::of(parameters, id))
+    fn own<'a>(&self, parameters: &'a Parameters) -> Result<[Parameter<'a>; 4], NnError> {
+        let own = |id| Parameter::of(parameters, id);
+        Ok([own(self.weight_ih)?, own(self.weight_hh)?, own(self.bias_ih)?, own(self.bias_hh)?])
     }
 
     /// The same by operations, each recorded by autograd: on other devices, and to hold the other form to.
@@ -189,15 +190,15 @@ impl Recurrent {
         parameters: &Parameters,
         sequence: &Sequence<'_>,
     ) -> Result<SequenceOutputs, NnError> {
-        let get = |id| parameters.get(id);
-        let x = sequence.x.f_linear(get(self.weight_ih), Some(get(self.bias_ih)))?;
+        let [weight_ih, weight_hh, bias_ih, bias_hh] = self.own(parameters)?.map(|own| own.value);
+        let x = sequence.x.f_linear(weight_ih, Some(bias_ih))?;
         let mut state = sequence.state.shallow_clone();
         let (mut outputs, mut states) = (Vec::new(), Vec::new());
         for step in 0..sequence.x.size()[0] {
             let goes_on = sequence.starts.f_select(0, step)?.f_eq(0.0)?.f_to_kind(Kind::Float)?;
             let before = state.f_mul(&goes_on.f_unsqueeze(1)?)?;
             let h = before.f_narrow(1, 0, self.size)?;
-            let from_state = h.f_linear(get(self.weight_hh), Some(get(self.bias_hh)))?;
+            let from_state = h.f_linear(weight_hh, Some(bias_hh))?;
             state = self.step(&x.f_select(0, step)?, &from_state, &before)?;
             outputs.push(state.f_narrow(1, 0, self.size)?);
             states.push(state.f_detach()?);

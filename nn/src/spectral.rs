@@ -73,7 +73,7 @@ impl Weight {
     /// [`NnError::Torch`] when libtorch fails.
     pub fn of(&self, pass: &Pass<'_>) -> Result<Tensor, NnError> {
         match self {
-            Self::Plain(id) => Ok(pass.get(*id).shallow_clone()),
+            Self::Plain(id) => Ok(pass.get(*id)?.shallow_clone()),
             Self::Normalized(spectral) => spectral.normalized(pass),
         }
     }
@@ -89,7 +89,7 @@ impl Weight {
 
 impl Spectral {
     fn normalized(&self, pass: &Pass<'_>) -> Result<Tensor, NnError> {
-        let (weight, left, right) = (pass.get(self.weight), pass.get(self.left), pass.get(self.right));
+        let (weight, left, right) = (pass.get(self.weight)?, pass.get(self.left)?, pass.get(self.right)?);
         if pass.is_training() {
             self.iterate(weight, left, right, 1)?;
         }

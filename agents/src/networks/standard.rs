@@ -124,7 +124,7 @@ impl Backbone for StandardBackbone {
                 }
                 Branch::Tokens { begin, count, table, .. } => {
                     let tokens = rows.f_narrow(1, *begin, *count)?.f_to_kind(Kind::Int64)?;
-                    let embedded = Tensor::f_embedding(pass.get(*table), &tokens, -1, false, false)?;
+                    let embedded = Tensor::f_embedding(pass.get(*table)?, &tokens, -1, false, false)?;
                     embedded.f_flatten(1, 2)?
                 }
             });

@@ -57,8 +57,8 @@ struct Conv {
 
 impl Conv {
     fn forward(&self, parameters: &Parameters, precision: Precision, x: &Tensor) -> Result<Tensor, NnError> {
-        let weight = precision.cast(parameters.get(self.weight))?;
-        let bias = precision.cast(parameters.get(self.bias))?;
+        let weight = precision.cast(parameters.find(self.weight)?.0)?;
+        let bias = precision.cast(parameters.find(self.bias)?.0)?;
         let ConvLayer { stride, padding, .. } = self.layer;
         Ok(x.f_conv2d(&weight, Some(&bias), [stride; 2], [padding; 2], [1, 1], 1)?)
     }
@@ -172,7 +172,7 @@ impl Cnn {
     /// [`NnError::Shape`] for an input of another shape or type.
     pub fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         self.check_input(x)?;
-        match self.fused_layers(pass.parameters(), x) {
+        match self.fused_layers(pass.parameters(), x)? {
             Some(layers) => {
                 let Image { height, width, channels_first, .. } = self.image;
                 shim::cnn::forward(x, (height, width), channels_first, &layers, self.precision)
@@ -182,21 +182,25 @@ impl Cnn {
     }
 
     /// The layers as the fused pass takes them; `None` where that is not for this network or this device.
-    fn fused_layers<'a>(&self, parameters: &'a Parameters, x: &Tensor) -> Option<Vec<shim::cnn::Layer<'a>>> {
+    fn fused_layers<'a>(
+        &self,
+        parameters: &'a Parameters,
+        x: &Tensor,
+    ) -> Result<Option<Vec<shim::cnn::Layer<'a>>>, NnError> {
         let on_cpu = x.device() == Device::Cpu && parameters.device() == Device::Cpu;
         if !on_cpu || !shim::cnn::is_available(self.precision) {
-            return None;
+            return Ok(None);
         }
         let parameter = |id| shim::Parameter::of(parameters, id);
         let layer = |stage: &Stage| match stage {
-            Stage::Plain(conv) => Some(shim::cnn::Layer {
-                weight: parameter(conv.weight),
-                bias: parameter(conv.bias),
+            Stage::Plain(conv) => Ok(Some(shim::cnn::Layer {
+                weight: parameter(conv.weight)?,
+                bias: parameter(conv.bias)?,
                 stride: conv.layer.stride,
                 padding: conv.layer.padding,
                 pool: 1,
-            }),
-            Stage::Residual { .. } => None,
+            })),
+            Stage::Residual { .. } => Ok(None),
         };
         self.stages.iter().map(layer).collect()
     }

@@ -141,7 +141,7 @@ impl MultiHeadAttention {
         let (batch, queries) = (attended.query.size()[0], attended.query.size()[1]);
         let rows = mixed.f_transpose(1, 2)?.f_reshape([batch, queries, self.width])?;
         let (weight, bias) = self.outer;
-        affine(&rows, pass.get(weight), bias.map(|id| pass.get(id)), self.precision)
+        affine(&rows, pass.get(weight)?, pass.get_if(bias)?, self.precision)
     }
 
     fn check(&self, attended: &Attended<'_>) -> Result<(), NnError> {
@@ -171,7 +171,7 @@ impl MultiHeadAttention {
     /// Queries, keys and values of each head, `[batch, heads, steps, width / heads]`.
     fn projected(&self, pass: &Pass<'_>, attended: &Attended<'_>) -> Result<[Tensor; 3], NnError> {
         let Attended { query, key, value, .. } = *attended;
-        let (weight, bias) = (pass.get(self.inner.0), self.inner.1.map(|id| pass.get(id)));
+        let (weight, bias) = (pass.get(self.inner.0)?, pass.get_if(self.inner.1)?);
         let parts = if std::ptr::eq(query, key) && std::ptr::eq(key, value) {
             affine(query, weight, bias, self.precision)?.f_chunk(3, 2)?
         } else {

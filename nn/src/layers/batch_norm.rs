@@ -115,12 +115,13 @@ impl Module for BatchNorm {
     /// for each channel.
     fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         self.check(pass, x)?;
-        let (weight, bias) = self.affine.map(|(weight, bias)| (pass.get(weight), pass.get(bias))).unzip();
-        let (mean, variance) = (Some(pass.get(self.mean)), Some(pass.get(self.variance)));
+        let (weight, bias) = self.affine.unzip();
+        let (weight, bias) = (pass.get_if(weight)?, pass.get_if(bias)?);
+        let (mean, variance) = (Some(pass.get(self.mean)?), Some(pass.get(self.variance)?));
         let BatchNormConfig { eps, momentum, .. } = self.config;
         if pass.is_training() {
             let _guard = tch::no_grad_guard();
-            let _ = pass.get(self.batches).shallow_clone().f_add_scalar_(1.0)?;
+            let _ = pass.get(self.batches)?.shallow_clone().f_add_scalar_(1.0)?;
         }
         Ok(x.f_batch_norm(weight, bias, mean, variance, pass.is_training(), momentum, eps, true)?)
     }

@@ -287,7 +287,7 @@ impl Convolution {
         }
         walk.output(&shape[1..])?;
         let weight = self.precision.cast(&self.weight.of(pass)?)?;
-        let bias = self.bias.map(|bias| self.precision.cast(pass.get(bias))).transpose()?;
+        let bias = pass.get_if(self.bias)?.map(|bias| self.precision.cast(bias)).transpose()?;
         let y = self.precision.cast(x)?.f_convolution(
             &weight,
             bias.as_ref(),

@@ -79,7 +79,7 @@ impl Module for Embedding {
     fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         let tokens = x.f_to_kind(Kind::Int64)?;
         self.check(x, &tokens)?;
-        Ok(Tensor::f_embedding(pass.get(self.weight), &tokens, -1, false, false)?)
+        Ok(Tensor::f_embedding(pass.get(self.weight)?, &tokens, -1, false, false)?)
     }
 }
 

@@ -341,14 +341,16 @@ impl Convolutions {
         let layers: Vec<_> = self
             .layers
             .iter()
-            .map(|layer| shim::cnn::Layer {
-                weight: shim::Parameter::of(parameters, layer.weight),
-                bias: shim::Parameter::of(parameters, layer.bias),
-                stride: layer.stride,
-                padding: layer.padding,
-                pool: layer.pool,
+            .map(|layer| {
+                Ok(shim::cnn::Layer {
+                    weight: shim::Parameter::of(parameters, layer.weight)?,
+                    bias: shim::Parameter::of(parameters, layer.bias)?,
+                    stride: layer.stride,
+                    padding: layer.padding,
+                    pool: layer.pool,
+                })
             })
-            .collect();
+            .collect::<Result<_, NnError>>()?;
         shim::cnn::forward(&x.f_flatten(1, -1)?, size, true, &layers, self.precision)
     }
 }

@@ -97,7 +97,7 @@ impl Module for Linear {
         if x.size().last() != Some(&self.inputs) || x.kind() != Kind::Float {
             return Err(wrong_input("a linear layer", format!("f32 [batch, ..., {}]", self.inputs), x));
         }
-        affine(x, &self.weight.of(pass)?, self.bias.map(|id| pass.get(id)), self.precision)
+        affine(x, &self.weight.of(pass)?, pass.get_if(self.bias)?, self.precision)
     }
 
     fn fusible(&self) -> Option<Fusible> {

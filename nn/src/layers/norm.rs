@@ -74,7 +74,7 @@ impl Module for LayerNorm {
     /// From f32 `[batch, ..., shape ...]` to the same shape.
     fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         check("layer norm", &self.shape, x)?;
-        let (weight, bias) = (self.weight.map(|id| pass.get(id)), self.bias.map(|id| pass.get(id)));
+        let (weight, bias) = (pass.get_if(self.weight)?, pass.get_if(self.bias)?);
         Ok(x.f_layer_norm(&self.shape, weight, bias, self.eps, false)?)
     }
 
@@ -163,7 +163,7 @@ impl Module for RmsNorm {
     /// From f32 `[batch, ..., shape ...]` to the same shape.
     fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         check("RMS norm", &self.shape, x)?;
-        Ok(x.f_rms_norm(&self.shape, self.weight.map(|id| pass.get(id)), self.eps)?)
+        Ok(x.f_rms_norm(&self.shape, pass.get_if(self.weight)?, self.eps)?)
     }
 }
 
@@ -249,7 +249,8 @@ impl Module for GroupNorm {
         if x.dim() < 2 || x.size()[1] != self.channels || x.kind() != Kind::Float {
             return Err(wrong_input("group norm", format!("f32 [batch, {}, ...]", self.channels), x));
         }
-        let (weight, bias) = self.affine.map(|(weight, bias)| (pass.get(weight), pass.get(bias))).unzip();
+        let (weight, bias) = self.affine.unzip();
+        let (weight, bias) = (pass.get_if(weight)?, pass.get_if(bias)?);
         Ok(x.f_group_norm(self.groups, weight, bias, self.eps, false)?)
     }
 }

@@ -54,7 +54,7 @@ impl Module for PositionEmbedding {
     fn forward(&self, pass: &mut Pass<'_>, x: &Tensor) -> Result<Tensor, NnError> {
         match x.size()[..] {
             [_, steps, width] if steps <= self.steps && width == self.width && x.kind() == Kind::Float => {
-                Ok(x.f_add(&pass.get(self.weight).f_narrow(0, 0, steps)?)?)
+                Ok(x.f_add(&pass.get(self.weight)?.f_narrow(0, 0, steps)?)?)
             }
             _ => {
                 let takes = format!("f32 [batch, steps, {}] of at most {} steps", self.width, self.steps);

@@ -4,18 +4,27 @@ use std::collections::HashSet;
 
 use pavlov_common::did_you_mean;
 
+use super::key::Key;
 use super::names;
 use crate::spectral::Spectral;
 use crate::{Init, NnError};
 
-/// The place of one parameter or buffer in its arena.
+/// The place of one parameter or buffer in its arena. It knows the network that it is a place of: in the
+/// [`Parameters`](crate::Parameters) of another it leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ParameterId(pub(super) usize);
+pub struct ParameterId {
+    index: usize,
+    key: Key,
+}
 
 impl ParameterId {
     /// Its index in the order of adding.
     pub(crate) fn index(self) -> usize {
-        self.0
+        self.index
+    }
+
+    pub(super) fn key(self) -> Key {
+        self.key
     }
 }
 
@@ -74,6 +83,8 @@ impl ParameterSpec {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     specs: Vec<ParameterSpec>,
+    /// Of each parameter.
+    keys: Vec<Key>,
     names: HashSet<String>,
     len: i64,
     trainable_len: i64,
@@ -102,6 +113,7 @@ impl Default for Layout {
     fn default() -> Self {
         Self {
             specs: Vec::new(),
+            keys: Vec::new(),
             names: HashSet::new(),
             len: 0,
             trainable_len: 0,
@@ -188,14 +200,17 @@ impl Layout {
             )));
         }
         let offset = self.len;
+        let index = self.specs.len();
         self.specs.push(ParameterSpec { name, shape: shape.to_vec(), init, role, is_counter, offset });
+        let key = Key::after(self.keys.last().copied(), &self.specs[index]);
+        self.keys.push(key);
         if role == Role::Trainable && offset == self.trainable_len && self.is_in_order {
             // At the end of parameters that all train: the usual case, without a look at the others.
             [self.trainable_len, self.parameters_len, self.len] = [total; 3];
         } else {
             self.arrange();
         }
-        Ok(ParameterId(self.specs.len() - 1))
+        Ok(ParameterId { index, key })
     }
 
     /// Gives every parameter its place in the flat tensor.
@@ -303,7 +318,12 @@ impl Layout {
 
     /// The places of all parameters, in the order of [`Layout::specs`].
     pub fn ids(&self) -> impl Iterator<Item = ParameterId> + use<> {
-        (0..self.specs.len()).map(ParameterId)
+        self.keys.clone().into_iter().enumerate().map(|(index, key)| ParameterId { index, key })
+    }
+
+    /// The keys of all parameters, in the order of [`Layout::specs`].
+    pub(super) fn keys(&self) -> &[Key] {
+        &self.keys
     }
 
     /// The number of all numbers: parameters and buffers.

@@ -23,6 +23,7 @@
 //! # Ok::<(), pavlov_nn::NnError>(())
 //! ```
 
+mod key;
 mod layout;
 mod load;
 mod names;
@@ -232,13 +233,61 @@ impl Parameters {
 
     /// One parameter or buffer in its shape. A trainable parameter's gradient accumulates into the flat one;
     /// a buffer is written in place, under [`tch::no_grad_guard`].
+    ///
+    /// # Panics
+    /// For a place of another network: a mistake of the caller's. A network that is called finds it as an error
+    /// ([`Pass::get`](crate::Pass::get)).
     pub fn get(&self, id: ParameterId) -> &Tensor {
-        &self.views[id.0]
+        match self.find(id) {
+            Ok((value, _)) => value,
+            Err(error) => panic!("{error}"),
+        }
     }
 
     /// One parameter's gradient in its shape; `None` for frozen parameters and buffers.
+    ///
+    /// # Panics
+    /// As [`Parameters::get`].
     pub fn gradient(&self, id: ParameterId) -> Option<&Tensor> {
-        self.gradients.as_ref().and_then(|gradients| gradients.views[id.0].as_ref())
+        match self.find(id) {
+            Ok((_, gradient)) => gradient,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// One parameter or buffer and its gradient.
+    ///
+    /// # Errors
+    /// [`NnError::Shape`] for a place of another network.
+    pub(crate) fn find(&self, id: ParameterId) -> Result<(&Tensor, Option<&Tensor>), NnError> {
+        let index = id.index();
+        match self.layout.keys().get(index) {
+            Some(&key) if key == id.key() => {
+                let gradients = self.gradients.as_ref();
+                Ok((&self.views[index], gradients.and_then(|gradients| gradients.views[index].as_ref())))
+            }
+            _ => Err(self.foreign(id)),
+        }
+    }
+
+    /// The error of a network that is called with another's parameters.
+    #[cold]
+    fn foreign(&self, id: ParameterId) -> NnError {
+        let (index, specs) = (id.index(), self.layout.specs());
+        let (described, own) = (id.key().to_string(), specs.get(index).map(key::words));
+        let difference = match own {
+            Some(own) if own == described => {
+                format!("parameter {index} of both is {own}, and one before it differs")
+            }
+            Some(own) => {
+                format!("parameter {index} of the network is {described}, of the parameters it is {own}")
+            }
+            None => format!("parameter {index} of the network is {described}, and there are {}", specs.len()),
+        };
+        NnError::Shape(format!(
+            "a network was called with another network's parameters: {difference} (counted from 0); give those that \
+             were made of the network's own layout"
+        ))
     }
 
     /// Sets all gradients to zero.

@@ -7,49 +7,38 @@
 
 #include <vector>
 
-#include <torch/csrc/autograd/function.h>
-#include <torch/csrc/autograd/variable.h>
-
 #include "node.h"
 
-namespace {
+namespace pavlov {
 
 using at::Tensor;
 
-class ArenaNode final : public torch::autograd::Node {
- public:
-  // Makes `parameter` an output of this node, whose gradient accumulates in `gradient`.
-  void add(const Tensor& parameter, const Tensor& gradient) {
-    TORCH_CHECK(parameter.sizes() == gradient.sizes(), "a gradient must have its parameter's shape");
-    torch::autograd::impl::set_gradient_edge(parameter, {getptr(), add_input_metadata(parameter)});
-    parameter.mutable_grad() = gradient;
-    gradients_.push_back(gradient);
+void ArenaNode::add(const Tensor& parameter, const Tensor& gradient) {
+  TORCH_CHECK(parameter.sizes() == gradient.sizes(), "a gradient must have its parameter's shape");
+  torch::autograd::impl::set_gradient_edge(parameter, {getptr(), add_input_metadata(parameter)});
+  parameter.mutable_grad() = gradient;
+  gradients_.push_back(gradient);
+}
+
+torch::autograd::variable_list ArenaNode::apply(torch::autograd::variable_list&& incoming) {
+  const std::lock_guard<std::mutex> lock(adding_);
+  for (size_t i = 0; i < incoming.size(); ++i) {
+    if (!incoming[i].defined()) continue;
+    check_no_graph();
+    at::AutoDispatchBelowADInplaceOrView guard;
+    gradients_[i].add_(incoming[i]);
   }
+  return {};
+}
 
-  torch::autograd::variable_list apply(torch::autograd::variable_list&& incoming) override {
-    for (size_t i = 0; i < incoming.size(); ++i) {
-      if (!incoming[i].defined()) continue;
-      pavlov::check_no_graph();
-      at::AutoDispatchBelowADInplaceOrView guard;
-      gradients_[i].add_(incoming[i]);
-    }
-    return {};
-  }
-
-  std::string name() const override { return "ParametersBackward"; }
-
- private:
-  std::vector<Tensor> gradients_;
-};
-
-}  // namespace
+}  // namespace pavlov
 
 extern "C" {
 
 // Makes each of `count` parameters require a gradient, which accumulates in the tensor that comes with it.
 char* pavlov_set_gradients(int count, const pavlov::ParameterHandle* handles) {
   return guarded([&] {
-    auto node = pavlov::make_node<ArenaNode>();
+    auto node = pavlov::make_node<pavlov::ArenaNode>();
     for (int i = 0; i < count; ++i) node->add(*handles[i].value, *handles[i].gradient);
   });
 }

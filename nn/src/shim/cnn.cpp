@@ -40,40 +40,58 @@ struct Stack {
   }
 };
 
-bool plain(const Tensor& tensor) {
-  return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.is_contiguous();
-}
-
 // Rows may be a part of longer ones.
 Tensor with_contiguous_rows(const Tensor& x) {
-  return x.size(1) == 1 || x.stride(1) == 1 ? x : x.contiguous();
+  const bool are_whole = !x.is_neg() && (x.size(1) == 1 || x.stride(1) == 1);
+  return are_whole ? x : pavlov::in_one_piece(x);
+}
+
+// Takes the numbers of a layer whose shape is known.
+void point(ConvLayer& layer, const Parameter& weight, const Parameter& bias) {
+  weight.check({layer.filters, layer.channels, layer.kernel, layer.kernel}, "a convolution's weight");
+  bias.check({layer.filters}, "a convolution's bias");
+  layer.weight = weight.numbers();
+  layer.bias = bias.numbers();
 }
 
 // One layer over plain memory, without gradients. Its input has these sides.
-ConvLayer layer_of(const Tensor& weight, const Tensor& bias, int64_t height, int64_t width) {
-  TORCH_CHECK(plain(weight) && plain(bias) && weight.dim() == 4, "f32 weights on the CPU are needed");
+ConvLayer layer_of(const Parameter& weights, const Parameter& bias, int64_t height, int64_t width) {
+  const Tensor& weight = weights.value;
+  TORCH_CHECK(weight.dim() == 4 && weight.numel() > 0,
+              "a convolution's weight is [filters, channels, kernel, kernel]");
   ConvLayer layer{};
   layer.height = height;
   layer.width = width;
   layer.channels = weight.size(1);
   layer.filters = weight.size(0);
   layer.kernel = weight.size(2);
-  layer.weight = weight.const_data_ptr<float>();
-  layer.bias = bias.const_data_ptr<float>();
+  point(layer, weights, bias);
   return layer;
+}
+
+// Fails unless the memory holds the images.
+void check_images(const Tensor& images) {
+  const int64_t batch = images.size(0);
+  TORCH_CHECK(batch == 0 || pavlov::is_held(images, (batch - 1) * images.stride(0) + images.size(1)),
+              "the images' memory is smaller than they are");
 }
 
 // `parameters` are the weight and the bias of each layer.
 void describe(Stack& stack, const Parameters& parameters, int64_t height, int64_t width,
               const int64_t* strides, const int64_t* paddings, const int64_t* pools) {
   for (size_t i = 0; i < parameters.size() / 2; ++i) {
-    ConvLayer layer = layer_of(parameters[2 * i].value, parameters[2 * i + 1].value, height, width);
+    ConvLayer layer = layer_of(parameters[2 * i], parameters[2 * i + 1], height, width);
     layer.stride = strides[i];
     layer.padding = paddings[i];
     layer.pool = pools[i];
     TORCH_CHECK(layer.pool > 0 && layer.pool < 16, "squares of 1 to 15 pixels are pooled");
+    TORCH_CHECK(layer.stride > 0 && layer.padding >= 0 && layer.padding < pavlov::kMostRows && height > 0 &&
+                    width > 0 && height < pavlov::kMostRows && width < pavlov::kMostRows,
+                "a convolution has strides above 0 and no negative padding");
     TORCH_CHECK(i == 0 || layer.channels == stack.layers.back().filters,
                 "a layer takes what the one before it gives");
+    TORCH_CHECK(height + 2 * layer.padding >= layer.kernel && width + 2 * layer.padding >= layer.kernel,
+                "the image is too small");
     height = layer.given_height();
     width = layer.given_width();
     TORCH_CHECK(height > 0 && width > 0, "the image is too small");
@@ -81,9 +99,10 @@ void describe(Stack& stack, const Parameters& parameters, int64_t height, int64_
   }
   const ConvLayer& first = stack.layers.front();
   const int64_t numbers = first.height * first.width * first.channels;
-  TORCH_CHECK(stack.images.dim() == 2 && stack.images.size(1) == numbers && stack.images.device().is_cpu() &&
-                  stack.images.scalar_type() == at::kFloat,
+  TORCH_CHECK(stack.images.dim() == 2 && stack.images.size(1) == numbers &&
+                  pavlov::is_ordinary(stack.images, at::kFloat),
               "the images must be f32 [batch, ", numbers, "] on the CPU");
+  check_images(stack.images);
 }
 
 void forward(Stack& stack, bool recorded) {
@@ -118,6 +137,10 @@ class CnnNode final : public FusedNode {
  protected:
   Tensor backward(const Tensor& gradient, Wanted wanted) override {
     std::vector<ConvLayer> layers = stack_.layers;
+    pavlov::check_plain(gradient, stack_.output.sizes(), "the gradient of the network's output");
+    check_images(stack_.images);
+    // The weights may have been given other memory since the forward pass.
+    for (size_t i = 0; i < layers.size(); ++i) point(layers[i], parameters()[2 * i], parameters()[2 * i + 1]);
     for (size_t i = 0; wanted.parameters && i < layers.size(); ++i) {
       layers[i].weight_gradient = parameters()[2 * i].gradient_numbers();
       layers[i].bias_gradient = parameters()[2 * i + 1].gradient_numbers();
@@ -167,6 +190,7 @@ char* pavlov_cnn_forward(Handle* out, Handle x, int64_t height, int64_t width, i
                          const ParameterHandle* handles, const int64_t* strides, const int64_t* paddings,
                          const int64_t* pools, bool bf16) {
   return guarded([&] {
+    TORCH_CHECK(count > 0, "a network has a layer");
     Parameters parameters(handles, handles + 2 * count);
     const bool recorded = pavlov::is_recorded(*x, parameters);
     Stack stack;

@@ -7,6 +7,7 @@
 #include "blas.h"
 #include "product.h"
 #include "product_bf16.h"
+#include "room.h"
 #include "team.h"
 #include "transpose.h"
 #include "vectorised.h"
@@ -70,11 +71,12 @@ Frame frame_of(const ConvLayer& layer) {
 const float* framed(const ConvLayer& layer, const float* input, Numbers& room) {
   if (layer.padding == 0) return input;
   const Frame frame = frame_of(layer);
-  room.assign(frame.size(), 0.0f);
+  float* numbers = room_for(room, frame.size());
+  std::fill_n(numbers, frame.size(), 0.0f);
   const int64_t row = layer.width * layer.channels;
-  float* inside = room.data() + layer.padding * (frame.row + layer.channels);
+  float* inside = numbers + layer.padding * (frame.row + layer.channels);
   for (int64_t y = 0; y < layer.height; ++y) std::copy_n(input + y * row, row, inside + y * frame.row);
-  return room.data();
+  return numbers;
 }
 
 // So many numbers of windows are multiplied at a time: a quarter of a second cache, whose rest the weight
@@ -213,11 +215,6 @@ struct Workspace {
 Workspace& workspace() {
   thread_local Workspace room;
   return room;
-}
-
-float* room_for(Numbers& numbers, int64_t count) {
-  if (static_cast<int64_t>(numbers.size()) < count) numbers.resize(count);
-  return numbers.data();
 }
 
 // The image in the order height, width, channels.

@@ -8,6 +8,7 @@
 #include "norm.h"
 #include "product.h"
 #include "product_bf16.h"
+#include "room.h"
 #include "team.h"
 #include "vectorised.h"
 
@@ -314,7 +315,7 @@ void dense_infer(const std::vector<DenseLayer>& layers, int64_t batch) {
   const int jobs = by_rows ? parts : 1;
   auto rows = [&, parts = parts](int job) {
     thread_local std::vector<float> between;
-    between.resize(2 * block * widest);
+    float* const numbers = room_for(between, 2 * block * widest);
     const Range range = part_of(batch, job, jobs);
     for (int64_t done = 0; done < range.count; done += block) {
       const int64_t begin = range.begin + done, count = std::min(block, range.count - done);
@@ -322,8 +323,8 @@ void dense_infer(const std::vector<DenseLayer>& layers, int64_t batch) {
       for (size_t i = 0; i < layers.size(); ++i) {
         DenseLayer layer = layers[i];
         layer.input = x;
-        layer.output = i + 1 < layers.size() ? between.data() + (i % 2) * block * widest
-                                             : layer.output + begin * layer.out;
+        layer.output =
+            i + 1 < layers.size() ? numbers + (i % 2) * block * widest : layer.output + begin * layer.out;
         layer.dropped = layer.output;
         if (layer.mask) layer.mask += begin * layer.out;
         forward_by_units(layer, count, jobs == 1 ? parts : 1);

@@ -2,6 +2,7 @@
 
 #include "shim.h"
 
+#include <limits>
 #include <memory>
 
 #include <c10/core/Event.h>
@@ -10,6 +11,8 @@ extern "C" {
 
 char* pavlov_event_record(int index, c10::Event** out) {
   return guarded([&] {
+    TORCH_CHECK(index >= 0 && index <= std::numeric_limits<c10::DeviceIndex>::max(),
+                "there is no GPU of number ", index);
     const c10::Device device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index));
     const c10::impl::VirtualGuardImpl guard(device.type());
     auto event = std::make_unique<c10::Event>(device.type());

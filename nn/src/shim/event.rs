@@ -31,7 +31,7 @@ impl Event {
         let Device::Cuda(index) = device else { return Ok(None) };
         let mut event = std::ptr::null_mut();
         // SAFETY: `event` is written before it is read, with an event that is now ours.
-        unsafe { check(pavlov_event_record(index as c_int, &mut event))? };
+        unsafe { check(pavlov_event_record(super::index(Device::Cuda(index)), &mut event))? };
         Ok(Some(Self(event)))
     }
 

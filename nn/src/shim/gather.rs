@@ -10,7 +10,8 @@ unsafe extern "C" {
 /// When the rows differ in length or do not fill `out`: a mistake of the caller's.
 pub fn gather(rows: &[&[u8]], out: &mut [u8]) {
     let length = rows.first().map_or(0, |row| row.len());
-    assert!(rows.iter().all(|row| row.len() == length) && out.len() == rows.len() * length);
+    let fill = rows.len().checked_mul(length) == Some(out.len());
+    assert!(fill && rows.iter().all(|row| row.len() == length), "rows of one length must fill the room");
     let pointers: Vec<*const u8> = rows.iter().map(|row| row.as_ptr()).collect();
     // SAFETY: each pointer is good for `length` bytes and `out` for as many rows, as was just checked; `out`
     // is borrowed mutably, so that it overlaps none of them.
@@ -30,6 +31,22 @@ mod tests {
             let mut out = vec![9; count * length];
             gather(&rows, &mut out);
             assert_eq!(out, rows.concat());
+        }
+    }
+
+    #[test]
+    fn rows_that_differ_or_do_not_fill_the_room_panic() {
+        let (long, short) = (&[1u8, 2, 3][..], &[1u8][..]);
+        for (rows, room) in [
+            (vec![long, short], 4),
+            (vec![short, long], 4),
+            (vec![short, long], 2),
+            (vec![long], 4),
+            (vec![long], 2),
+            (vec![], 1),
+        ] {
+            let run = || gather(&rows, &mut vec![0; room]);
+            assert!(std::panic::catch_unwind(run).is_err(), "{rows:?} into {room}");
         }
     }
 }

@@ -46,6 +46,8 @@ class MlpNode final : public FusedNode {
  protected:
   Tensor backward(const Tensor& own, Wanted wanted) override {
     const Tensor gradient = is_stacked_ ? own : own.unsqueeze(0);
+    // The weights may have been given other memory since the forward pass.
+    pavlov::check_shapes(networks_, networks_[0].front().input);
     return is_dense_ ? pavlov::backward_dense(networks_, gradient, wanted)
                      : pavlov::backward_aten(networks_, gradient, wanted);
   }
@@ -119,6 +121,7 @@ std::vector<MlpLayers> layers_of(const LayerHandle* handles, int networks, int c
       layer.shift = next++;
     }
     TORCH_CHECK(!handle.mask || !is_last, "the outputs of the last layer are not dropped");
+    TORCH_CHECK(!handle.mask || handle.mask->defined(), "a mask is an undefined tensor");
     if (handle.mask) layer.mask = *handle.mask;
     layer.activation = is_last ? activations.output : activations.hidden;
     layer.bf16 = bf16;
@@ -138,6 +141,7 @@ bool pavlov_has_bf16() { return pavlov::has_bf16(); }
 char* pavlov_mlp_forward(Handle* out, Handle x, int networks, bool stacked, int count,
                          const LayerHandle* handles, int activation, int output_activation, bool bf16) {
   return guarded([&] {
+    TORCH_CHECK(networks > 0 && count > 0, "a network has a layer");
     TORCH_CHECK(networks == 1 || stacked, "the outputs of several networks are stacked");
     const Activations activations{static_cast<Activation>(activation),
                                   static_cast<Activation>(output_activation)};
@@ -148,7 +152,8 @@ char* pavlov_mlp_forward(Handle* out, Handle x, int networks, bool stacked, int 
     bool is_dense = true;
     {
       at::AutoDispatchBelowADInplaceOrView guard;
-      const Tensor contiguous = x->contiguous();
+      const Tensor contiguous = pavlov::in_one_piece(*x);
+      pavlov::check_shapes(all, contiguous);
       for (const MlpLayers& layers : all) is_dense = is_dense && pavlov::takes_dense(layers, contiguous);
       y = is_dense ? pavlov::forward_dense(all, contiguous, recorded) : pavlov::forward_aten(all, contiguous);
       if (!stacked) y = y[0];
@@ -164,10 +169,15 @@ char* pavlov_mlp_forward(Handle* out, Handle x, int networks, bool stacked, int 
 // Runs the backward pass from `output`, whose gradient is `gradient`.
 char* pavlov_backward(Handle output, Handle gradient) {
   return guarded([&] {
+    TORCH_CHECK(output->defined() && gradient->defined(), "backward() of an undefined tensor");
     // Nothing lies behind a fused network that was given plain numbers: the engine has nothing to schedule.
-    auto* node = dynamic_cast<FusedNode*>(output->grad_fn().get());
+    const std::shared_ptr<torch::autograd::Node> function = output->grad_fn();
+    auto* node = dynamic_cast<FusedNode*>(function.get());
     if (!node || !node->is_end()) return output->backward(*gradient);
     TORCH_CHECK(gradient->sizes() == output->sizes(), "the gradient's shape must be the output's");
+    TORCH_CHECK(gradient->scalar_type() == output->scalar_type() && gradient->device() == output->device() &&
+                    gradient->layout() == at::kStrided,
+                "the gradient's type and device must be the output's");
     node->run(*gradient);
   });
 }

@@ -81,15 +81,15 @@ pub enum Networks {
 /// and so on; the activations are given by their code.
 ///
 /// # Errors
-/// [`NnError::Shim`] when shapes do not fit.
+/// That of a layer; [`NnError::Shim`] when shapes do not fit.
 pub fn forward<'a>(
     x: &Tensor,
     networks: Networks,
-    layers: impl Iterator<Item = Layer<'a>>,
+    layers: impl Iterator<Item = Result<Layer<'a>, NnError>>,
     (activation, output_activation): (i32, i32),
     precision: Precision,
 ) -> Result<Tensor, NnError> {
-    let layers: Vec<RawLayer> = layers.map(Layer::raw).collect();
+    let layers: Vec<RawLayer> = layers.map(|layer| Ok(layer?.raw())).collect::<Result<_, NnError>>()?;
     let (networks, stacked) = match networks {
         Networks::One => (1, false),
         Networks::Stacked(networks) => (networks, true),

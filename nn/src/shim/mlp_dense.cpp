@@ -5,6 +5,7 @@
 
 #include "blas.h"
 #include "product_bf16.h"
+#include "room.h"
 #include "team.h"
 
 namespace pavlov {
@@ -12,8 +13,14 @@ namespace {
 
 using at::Tensor;
 
-bool plain(const Tensor& tensor) {
-  return tensor.device().is_cpu() && tensor.scalar_type() == at::kFloat && tensor.is_contiguous();
+bool plain(const Parameter& parameter) {
+  return is_plain(parameter.value) &&
+         (!parameter.is_trained() ||
+          (is_plain(parameter.gradient) && parameter.gradient.sizes() == parameter.value.sizes()));
+}
+
+bool has_length(const Parameter& parameter, int64_t length) {
+  return parameter.value.dim() == 1 && parameter.value.size(0) == length;
 }
 
 float* numbers_of(const Tensor& tensor) { return tensor.defined() ? tensor.data_ptr<float>() : nullptr; }
@@ -92,18 +99,41 @@ std::vector<DenseLayer> backward_passes(const MlpLayers& layers, bool trains, co
 
 }  // namespace
 
+void check_shapes(const std::vector<MlpLayers>& networks, const Tensor& x) {
+  TORCH_CHECK(x.dim() == 2, "a perceptron takes [batch, inputs], not ", x.sizes());
+  for (const MlpLayers& layers : networks) {
+    int64_t width = x.size(1);
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const MlpLayer& layer = layers[i];
+      const Tensor& weight = layer.weight->value;
+      TORCH_CHECK(weight.dim() == 2 && weight.size(1) == width, "layer ", i, " takes ", width,
+                  " numbers, and its weight is ", weight.sizes());
+      width = weight.size(0);
+      TORCH_CHECK(has_length(*layer.bias, width), "layer ", i, " has ", width, " units, and its bias is ",
+                  layer.bias->value.sizes());
+      TORCH_CHECK(!layer.has_norm() || (has_length(*layer.scale, width) && has_length(*layer.shift, width)),
+                  "layer ", i, " has ", width, " units, and its norm's weight and bias are ",
+                  layer.scale->value.sizes(), " and ", layer.shift->value.sizes());
+      TORCH_CHECK(
+          !layer.mask.defined() || (layer.mask.dim() == 2 && layer.mask.size(0) == x.size(0) &&
+                                    layer.mask.size(1) == width && layer.mask.scalar_type() == at::kFloat),
+          "layer ", i, " has ", x.size(0), " rows of ", width, " units, and its mask is ",
+          layer.mask.toString(), " ", layer.mask.sizes());
+      TORCH_CHECK(width == networks[0][i].weight->value.size(0),
+                  "networks side by side have layers of one shape");
+    }
+  }
+}
+
 bool takes_dense(const MlpLayers& layers, const Tensor& x) {
-  if (!has_blas() || !plain(x) || x.size(0) == 0) return false;
-  int64_t width = x.size(1);
+  if (!has_blas() || !is_plain(x) || x.size(0) == 0 || x.size(0) > kMostRows) return false;
   for (const MlpLayer& layer : layers) {
     if (layer.bf16 && !has_bf16()) return false;
     const Tensor& weight = layer.weight->value;
-    if (!dense_knows(layer.activation) || !plain(weight) || !plain(layer.bias->value)) return false;
-    if (layer.has_norm() && !(plain(layer.scale->value) && plain(layer.shift->value))) return false;
-    if (layer.mask.defined() && !plain(layer.mask)) return false;
-    // A shape that does not fit is ATen's to explain.
-    if (weight.dim() != 2 || weight.size(1) != width) return false;
-    width = weight.size(0);
+    if (!dense_knows(layer.activation) || !plain(*layer.weight) || !plain(*layer.bias)) return false;
+    if (layer.has_norm() && !(plain(*layer.scale) && plain(*layer.shift))) return false;
+    if (layer.mask.defined() && !is_plain(layer.mask)) return false;
+    if (weight.size(0) > kMostRows || weight.size(1) > kMostRows) return false;
   }
   return true;
 }
@@ -123,21 +153,24 @@ Tensor forward_dense(std::vector<MlpLayers>& networks, const Tensor& x, bool rec
 }
 
 Tensor backward_dense(const std::vector<MlpLayers>& networks, const Tensor& gradient, Wanted wanted) {
-  const int64_t count = networks.size(), batch = gradient.size(1), out = gradient.size(2);
-  const int64_t in = networks[0].front().weight->value.size(1);
+  const int64_t count = networks.size(), batch = networks[0].front().input.size(0);
+  const int64_t in = networks[0].front().weight->value.size(1),
+                out = networks[0].back().weight->value.size(0);
+  check_plain(gradient, {count, batch, out}, "the gradient of the network's output");
+  for (const MlpLayers& layers : networks)
+    TORCH_CHECK(takes_dense(layers, layers.front().input) && is_plain(layers.back().saved),
+                "the network's memory was changed between its forward and its backward pass");
   int64_t width = 0;
   for (const MlpLayer& layer : networks[0]) width += layer.weight->value.size(0);
-  // Kept from pass to pass: memory that the allocator would fetch from the system each time is the slowest
-  // there is.
   thread_local std::vector<float> room;
-  if (static_cast<int64_t>(room.size()) < count * batch * width) room.resize(count * batch * width);
+  float* const gradients = room_for(room, count * batch * width);
   Tensor input_gradients;
   if (wanted.input) input_gradients = at::empty({count, batch, in}, gradient.options());
 
   std::vector<std::vector<DenseLayer>> passes;
   const float* numbers = gradient.const_data_ptr<float>();
   for (int64_t i = 0; i < count; ++i) {
-    float* own = room.data() + i * batch * width;
+    float* own = gradients + i * batch * width;
     passes.push_back(backward_passes(networks[i], wanted.parameters, numbers + i * batch * out, batch, own));
   }
   auto run = [&](int i) {

@@ -38,6 +38,9 @@ inline at::Tensor widened(bool bf16, const at::Tensor& product) {
   return bf16 ? product.to(at::kFloat) : product;
 }
 
+// Fails unless the layers of each network fit one another and the input, and the networks have one shape.
+void check_shapes(const std::vector<MlpLayers>& networks, const at::Tensor& x);
+
 // True if the pass over plain memory can take these layers and this input.
 bool takes_dense(const MlpLayers& layers, const at::Tensor& x);
 

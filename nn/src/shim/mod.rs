@@ -79,8 +79,12 @@ pub struct Parameter<'a> {
 
 impl<'a> Parameter<'a> {
     /// The parameter that stands at this place.
-    pub fn of(parameters: &'a Parameters, id: ParameterId) -> Self {
-        Self { value: parameters.get(id), gradient: parameters.gradient(id) }
+    ///
+    /// # Errors
+    /// [`NnError::Shape`] when the numbers are those of another network.
+    pub fn of(parameters: &'a Parameters, id: ParameterId) -> Result<Self, NnError> {
+        let (value, gradient) = parameters.find(id)?;
+        Ok(Self { value, gradient })
     }
 
     fn raw(self) -> RawParameter {
@@ -104,7 +108,8 @@ impl RawParameter {
 /// The number of a GPU, as C++ takes it; the CPU's is -1.
 fn index(device: Device) -> c_int {
     match device {
-        Device::Cuda(index) => index as c_int,
+        // No machine has so many that the number would not fit; C++ refuses the largest.
+        Device::Cuda(index) => c_int::try_from(index).unwrap_or(c_int::MAX),
         _ => -1,
     }
 }
@@ -187,7 +192,7 @@ pub fn pinned(tensor: &Tensor) -> Result<Tensor, NnError> {
 }
 
 /// Sets the number of threads that share the passes of small networks from now on, the caller included. The
-/// numbers are the same for any count.
+/// numbers are the same for any count, and where the system starts no more threads there are fewer.
 pub fn set_team_size(threads: u32) {
     // SAFETY: takes a number.
     unsafe { pavlov_set_team_size(threads.clamp(1, 64) as c_int) }
@@ -211,7 +216,8 @@ pub fn leave(code: i32) -> ! {
 /// gradient accumulates, as after `Tensor::backward`.
 ///
 /// # Errors
-/// [`NnError::Shim`] when the shapes differ, when nothing was recorded, or when the pass has run before.
+/// [`NnError::Shim`] when shapes, types or devices differ, when nothing was recorded, when what the pass reads was
+/// changed in place, or when the pass has run before, in another thread too.
 pub fn backward(output: &Tensor, gradient: &Tensor) -> Result<(), NnError> {
     // SAFETY: both tensors live through the call.
     unsafe { check(pavlov_backward(pointer(output), pointer(gradient))) }
@@ -219,3 +225,5 @@ pub fn backward(output: &Tensor, gradient: &Tensor) -> Result<(), NnError> {
 
 #[cfg(test)]
 mod autograd_tests;
+#[cfg(test)]
+mod guard_tests;

@@ -55,7 +55,19 @@ constexpr const char* kNoGraphInArena =
 void check_no_graph() { TORCH_CHECK(!at::GradMode::is_enabled(), kNoGraphInArena); }
 
 Parameter::Parameter(const ParameterHandle& handle) : value(*handle.value), version(value._version()) {
+  TORCH_CHECK(value.defined() && (!handle.gradient || handle.gradient->defined()),
+              "a parameter is an undefined tensor");
   if (handle.gradient) gradient = *handle.gradient;
+  TORCH_CHECK(value.scalar_type() == at::kFloat, "a network's parameters are f32");
+  TORCH_CHECK(
+      !gradient.defined() || (gradient.sizes() == value.sizes() && gradient.device() == value.device() &&
+                              gradient.scalar_type() == at::kFloat),
+      "a gradient must have its parameter's shape, type and device");
+}
+
+void Parameter::check(at::IntArrayRef sizes, const char* what) const {
+  check_plain(value, sizes, what);
+  if (is_trained()) check_plain(gradient, sizes, "a parameter's gradient");
 }
 
 bool is_recorded(const Tensor& x, const Parameters& parameters) {
@@ -83,15 +95,30 @@ void FusedNode::record(const Tensor& x, const Tensor& output, bool reads_output)
 }
 
 void FusedNode::run(const Tensor& gradient) {
+  const std::lock_guard<std::mutex> lock(mutex_);
   const Wanted wanted{false, true, false};
   TORCH_CHECK(!is_released_, kRanBefore);
   check_versions(wanted);
+  backward_alone(gradient, wanted);
+  free();
+}
+
+// The backward pass by hand, while no other adds to the same gradients.
+Tensor FusedNode::backward_alone(const Tensor& gradient, Wanted wanted) {
+  std::unique_lock<std::mutex> adding;
+  for (size_t i = 0; wanted.parameters && i < parameters_.size(); ++i) {
+    if (!parameters_[i].is_trained()) continue;
+    // All that is trained comes from one arena.
+    if (auto* arena = dynamic_cast<ArenaNode*>(next_edge(i + 1).function.get()))
+      adding = std::unique_lock<std::mutex>(arena->adding());
+    break;
+  }
   at::AutoDispatchBelowADInplaceOrView guard;
-  backward(gradient.contiguous(), wanted);
-  release_variables();
+  return backward(in_one_piece(gradient), wanted);
 }
 
 variable_list FusedNode::apply(variable_list&& gradients) {
+  const std::lock_guard<std::mutex> lock(mutex_);
   variable_list result(num_outputs());
   if (!gradients[0].defined()) return result;
   TORCH_CHECK(!is_released_, kRanBefore);
@@ -108,14 +135,23 @@ variable_list FusedNode::apply(variable_list&& gradients) {
   // Another network's parameter in the same arena may be what is asked for.
   if (only && asked.empty()) return result;
   check_versions(wanted);
-  if (create_graph || asked.size() > wanted.input) return derive(gradients[0], asked, create_graph);
-  at::AutoDispatchBelowADInplaceOrView guard;
-  Tensor input_gradient = backward(gradients[0].contiguous(), wanted);
-  if (wanted.input) result[0] = std::move(input_gradient);
+  if (create_graph || asked.size() > wanted.input) {
+    result = derive(gradients[0], asked, create_graph);
+  } else {
+    Tensor input_gradient = backward_alone(gradients[0], wanted);
+    if (wanted.input) result[0] = std::move(input_gradient);
+  }
+  // Before another thread comes in.
+  if (!wanted.again) free();
   return result;
 }
 
 void FusedNode::release_variables() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  free();
+}
+
+void FusedNode::free() {
   is_released_ = true;
   parameters_.clear();
   input_.reset();

@@ -8,15 +8,20 @@
 //   autograd::grad, parameters too        runs the network again by recorded operations and derives those
 //   autograd::grad with create_graph      likewise, so that the result can be derived once more
 //   backward() with create_graph          is an error, unless all parameters are frozen
+//
+// Two threads may run backward passes at once. Each node lets one in at a time, and the second finds what was
+// saved freed, as if it had come later; nodes of one arena add to its gradients one after the other.
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <utility>
 #include <vector>
 
 #include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/variable.h>
 
-#include "shim.h"
+#include "checked.h"
 
 namespace pavlov {
 
@@ -33,6 +38,9 @@ struct Parameter {
 
   explicit Parameter(const ParameterHandle& handle);
   bool is_trained() const { return gradient.defined(); }
+  // Fails unless the value is plain f32 of these sizes, and the gradient, if there is one, likewise.
+  void check(at::IntArrayRef sizes, const char* what) const;
+  const float* numbers() const { return value.const_data_ptr<float>(); }
   float* gradient_numbers() const { return is_trained() ? gradient.data_ptr<float>() : nullptr; }
 };
 
@@ -40,6 +48,36 @@ using Parameters = std::vector<Parameter>;
 
 // Refuses to add a gradient that has a graph to an arena: backward() with create_graph.
 void check_no_graph();
+
+// The node that all parameters of an arena come from (arena.cpp).
+class ArenaNode final : public torch::autograd::Node {
+ public:
+  // Makes `parameter` an output of this node, whose gradient accumulates in `gradient`.
+  void add(const at::Tensor& parameter, const at::Tensor& gradient);
+
+  // Held by whoever adds to the arena's gradients.
+  std::mutex& adding() { return adding_; }
+
+  torch::autograd::variable_list apply(torch::autograd::variable_list&& incoming) override;
+  std::string name() const override { return "ParametersBackward"; }
+
+ private:
+  std::vector<at::Tensor> gradients_;
+  std::mutex adding_;
+};
+
+// The writes in place to a tensor, which may not go on after the forward pass has read it.
+class Writes {
+ public:
+  explicit Writes(const at::Tensor& tensor)
+      : count_(torch::autograd::impl::version_counter(tensor)),
+        seen_(count_.current_version()) {}
+  bool went_on() const { return count_.current_version() != seen_; }
+
+ private:
+  c10::VariableVersion count_;
+  uint32_t seen_;
+};
 
 // True if autograd records a pass from `x` through these parameters.
 bool is_recorded(const at::Tensor& x, const Parameters& parameters);
@@ -82,6 +120,8 @@ class FusedNode : public torch::autograd::Node {
 
  private:
   void check_versions(Wanted wanted) const;
+  at::Tensor backward_alone(const at::Tensor& gradient, Wanted wanted);
+  void free();
   at::Tensor input_with_graph() const;
   torch::autograd::variable_list derive(const at::Tensor& gradient, const std::vector<size_t>& asked,
                                         bool create_graph);

@@ -1,7 +1,7 @@
 // Optimiser steps and gradient clipping over a flat arena: own loops for f32 in ordinary memory, ATen's
 // operations everywhere else. Neither path copies a number between host and device.
 
-#include "shim.h"
+#include "checked.h"
 
 #include <cmath>
 #include <vector>
@@ -21,9 +21,26 @@ constexpr double kNormEps = 1e-6;
 bool takes_loops(const Tensor& tensor, bool portable) { return tensor.device().is_cpu() && !portable; }
 
 void check_like(const Tensor& tensor, const Tensor& values) {
+  TORCH_CHECK(tensor.defined() && values.defined(), "an arena holds contiguous f32 numbers");
   TORCH_CHECK(tensor.numel() == values.numel() && tensor.device() == values.device(),
               "values, gradients and moments must have one length and one device");
-  TORCH_CHECK(tensor.scalar_type() == at::kFloat && tensor.is_contiguous(), "an arena holds contiguous f32 numbers");
+  TORCH_CHECK(tensor.scalar_type() == at::kFloat && tensor.layout() == at::kStrided && tensor.is_contiguous(),
+              "an arena holds contiguous f32 numbers");
+  TORCH_CHECK(!tensor.device().is_cpu() || pavlov::is_plain(tensor),
+              "an arena's memory is smaller than it is");
+}
+
+// The loops of a step read and write several arrays side by side.
+void check_apart(const std::initializer_list<Handle>& arrays) {
+  for (const Handle* one = arrays.begin(); one != arrays.end(); ++one)
+    for (const Handle* other = arrays.begin(); other != one; ++other) {
+      if (!*one || !*other || !(*one)->device().is_cpu()) continue;
+      const char *first = static_cast<const char*>((*one)->const_data_ptr()),
+                 *second = static_cast<const char*>((*other)->const_data_ptr());
+      const int64_t length = (*one)->numel() * static_cast<int64_t>(sizeof(float));
+      TORCH_CHECK(length == 0 || first + length <= second || second + length <= first,
+                  "values, gradients and moments must not share memory");
+    }
 }
 
 // A moment's numbers in a part, or null where there is none.
@@ -110,6 +127,7 @@ char* pavlov_adam_step(const AdamNumbers* n, Handle values, Handle gradients, Pa
     const auto flat = arena(values, gradients, part);
     float* first_moment = numbers(first, *values, part);
     float* second_moment = numbers(second, *values, part);
+    check_apart({values, gradients, first, second});
     if (!takes_loops(*values, portable)) {
       return adam_portable(*n, cut(values, part), cut(gradients, part), cut(first, part), cut(second, part));
     }
@@ -127,6 +145,7 @@ char* pavlov_rmsprop_step(const RmspropNumbers* n, Handle values, Handle gradien
     float* square_average = numbers(square, *values, part);
     float* gradient_average = numbers(average, *values, part);
     float* momentum = numbers(buffer, *values, part);
+    check_apart({values, gradients, square, average, buffer});
     if (!takes_loops(*values, portable)) {
       return rmsprop_portable(*n, cut(values, part), cut(gradients, part), cut(square, part), cut(average, part),
                               cut(buffer, part));
@@ -142,6 +161,7 @@ char* pavlov_sgd_step(const SgdNumbers* n, Handle values, Handle gradients, Part
     const c10::NoGradGuard guard;
     const auto flat = arena(values, gradients, part);
     float* momentum = numbers(buffer, *values, part);
+    check_apart({values, gradients, buffer});
     if (!takes_loops(*values, portable)) {
       return sgd_portable(*n, cut(values, part), cut(gradients, part), cut(buffer, part));
     }

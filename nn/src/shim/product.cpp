@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "room.h"
 #include "transpose.h"
 
 namespace pavlov {
@@ -24,11 +25,6 @@ void pack(const Matrix& b, int64_t first, int64_t count, int64_t k, int64_t padd
       std::fill(out + row * padded + count, out + (row + 1) * padded, 0.0f);
 }
 
-float* room(std::vector<float>& numbers, int64_t count) {
-  if (static_cast<int64_t>(numbers.size()) < count) numbers.resize(count);
-  return numbers.data();
-}
-
 // The job's start for columns `first` and on.
 void start_at(Job& job, Start start, const float* row, int64_t first) {
   job.start = start == Start::kZero ? nullptr : start == Start::kItself ? job.c : row + first;
@@ -42,7 +38,7 @@ void small_product(const Kernel& kernel, int64_t m, int64_t n, int64_t k, const 
 void turned_product(const Kernel& kernel, int64_t m, int64_t n, int64_t k, const Matrix& a, const Matrix& b,
                     Start start, const float* row, float* c, int64_t stride, Finish finish) {
   thread_local std::vector<float> turned;
-  float* sums = room(turned, n * m);
+  float* sums = room_for(turned, n * m);
   small_product(kernel, n, m, k, {b.numbers, b.stride, !b.transposed}, {a.numbers, a.stride, false}, Start::kZero,
                 nullptr, sums, m, {});
   for (int64_t i = 0; i < m; ++i)
@@ -61,7 +57,7 @@ void narrow_product(const Kernel& kernel, Job job, int64_t first, int64_t count,
     job.b = b.numbers + first * b.stride;
     job.b_stride = b.stride;
   } else {
-    float* out = room(columns, count * job.k);
+    float* out = room_for(columns, count * job.k);
     transpose(b.numbers + first, b.stride, job.k, count, out, job.k);
     job.b = out;
     job.b_stride = job.k;
@@ -93,7 +89,7 @@ void small_product(const Kernel& kernel, int64_t m, int64_t n, int64_t k, const 
     job.b = b.numbers + first;
     job.b_stride = b.stride;
     if (b.transposed) {
-      float* out = room(packed, k * job.n);
+      float* out = room_for(packed, k * job.n);
       pack(b, first, job.n, k, job.n, out);
       job.b = out;
       job.b_stride = job.n;
@@ -112,9 +108,9 @@ void small_product(const Kernel& kernel, int64_t m, int64_t n, int64_t k, const 
   }
   // The last columns in a block as wide as a vector.
   const int64_t width = kernel.width;
-  float* out = room(packed, k * width);
+  float* out = room_for(packed, k * width);
   pack(b, whole, tail, k, width, out);
-  float* sums = room(narrow, m * width);
+  float* sums = room_for(narrow, m * width);
   for (int64_t r = 0; r < m; ++r) {
     const float* from = job.start ? job.start + r * job.start_stride : nullptr;
     if (from) std::copy(from, from + tail, sums + r * width);

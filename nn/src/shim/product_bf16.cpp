@@ -4,6 +4,7 @@
 #include <cstring>
 #include <vector>
 
+#include "room.h"
 #include "transpose.h"
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(PAVLOV_NO_AVX512)
@@ -21,11 +22,6 @@ namespace {
 using Word = uint32_t;
 
 constexpr int64_t kWidth = 16;
-
-Word* room(std::vector<Word>& words, int64_t count) {
-  if (static_cast<int64_t>(words.size()) < count) words.resize(count);
-  return words.data();
-}
 
 // Pairs of neighbours of one row.
 inline void pair_neighbours(const float* row, int64_t count, Word* out) {
@@ -60,7 +56,7 @@ struct Left {
 
 Left pack_left(const Matrix& a, int64_t m, int64_t k, std::vector<Word>& words) {
   const int64_t pairs = (k + 1) / 2;
-  Word* out = room(words, m * pairs);
+  Word* out = room_for(words, m * pairs);
   if (!a.transposed) {
     for (int64_t r = 0; r < m; ++r) pair_neighbours(a.numbers + r * a.stride, k, out + r * pairs);
     return {out, pairs, 1};
@@ -76,9 +72,9 @@ Left pack_left(const Matrix& a, int64_t m, int64_t k, std::vector<Word>& words) 
 // column.
 const Word* pack_right(const Matrix& b, int64_t n, int64_t k, std::vector<Word>& words) {
   const int64_t pairs = (k + 1) / 2, blocks = (n + kWidth - 1) / kWidth;
-  Word* out = room(words, blocks * pairs * kWidth);
+  Word* out = room_for(words, blocks * pairs * kWidth);
   thread_local std::vector<Word> columns;
-  Word* of_block = b.transposed ? room(columns, kWidth * pairs) : nullptr;
+  Word* of_block = b.transposed ? room_for(columns, kWidth * pairs) : nullptr;
   for (int64_t block = 0; block < blocks; ++block, out += pairs * kWidth) {
     const int64_t begin = block * kWidth, count = std::min(kWidth, n - begin);
     if (count < kWidth) std::fill(out, out + pairs * kWidth, 0);

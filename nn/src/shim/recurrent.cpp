@@ -12,6 +12,7 @@
 
 #include "cells.h"
 #include "node.h"
+#include "recurrent.h"
 
 namespace {
 
@@ -22,25 +23,33 @@ using pavlov::ParameterHandle;
 using pavlov::Parameters;
 using pavlov::Sequence;
 using pavlov::Wanted;
-
-// weight_ih, weight_hh, bias_ih, bias_hh
-constexpr int kParameters = 4;
+using pavlov::Writes;
 
 struct Pass {
   Cell cell;
+  pavlov::RecurrentShape shape;
   Tensor x, starts, state, gates, before, states;
 
   Sequence sequence(const Parameters& parameters) const {
+    const int64_t steps = x.size(0), batch = x.size(1);
+    parameters[0].check({shape.gates, shape.in}, "weight_ih");
+    parameters[1].check({shape.gates, shape.size}, "weight_hh");
+    parameters[2].check({shape.gates}, "bias_ih");
+    parameters[3].check({shape.gates}, "bias_hh");
+    pavlov::check_plain(x, {steps, batch, shape.in}, "a recurrent layer's input");
+    pavlov::check_plain(starts, {steps, batch}, "a recurrent layer's starts");
+    pavlov::check_plain(state, {batch, shape.width}, "a recurrent layer's state");
+    pavlov::check_plain(states, {steps, batch, shape.width}, "a recurrent layer's states");
     Sequence s{};
     s.cell = cell;
-    s.steps = x.size(0);
-    s.batch = x.size(1);
-    s.in = x.size(2);
-    s.size = parameters[1].value.size(1);
-    s.weight_ih = parameters[0].value.const_data_ptr<float>();
-    s.weight_hh = parameters[1].value.const_data_ptr<float>();
-    s.bias_ih = parameters[2].value.const_data_ptr<float>();
-    s.bias_hh = parameters[3].value.const_data_ptr<float>();
+    s.steps = steps;
+    s.batch = batch;
+    s.in = shape.in;
+    s.size = shape.size;
+    s.weight_ih = parameters[0].numbers();
+    s.weight_hh = parameters[1].numbers();
+    s.bias_ih = parameters[2].numbers();
+    s.bias_hh = parameters[3].numbers();
     s.x = x.const_data_ptr<float>();
     s.starts = starts.const_data_ptr<float>();
     s.state = state.const_data_ptr<float>();
@@ -67,23 +76,30 @@ Tensor gru_step(const Tensor& from_x, const Tensor& from_state, const Tensor& be
 
 class RecurrentNode final : public FusedNode {
  public:
-  RecurrentNode(Parameters parameters, Pass pass)
+  // `starts` and `state` are the caller's, of which those of the pass may be copies.
+  RecurrentNode(Parameters parameters, Pass pass, const Tensor& starts, const Tensor& state)
       : FusedNode(std::move(parameters)),
         pass_(std::move(pass)),
-        states_version_(pass_.states._version()) {
+        to_states_(pass_.states),
+        to_starts_(starts),
+        to_state_(state) {
     // The states are handed out, and the input may be the output of another node that owns this one.
     pass_.states = pass_.states.detach();
     pass_.x = pass_.x.detach();
+    pass_.starts = pass_.starts.detach();
   }
 
   std::string name() const override { return "RecurrentBackward"; }
 
  protected:
   Tensor backward(const Tensor& gradient, Wanted wanted) override {
+    check_unwritten();
     TORCH_CHECK(
-        pass_.states._version() == states_version_,
+        !to_states_.went_on(),
         "the states of a recurrent layer were changed in place before its backward pass: change a copy");
     Sequence sequence = pass_.sequence(parameters());
+    pavlov::check_plain(gradient, {sequence.steps, sequence.batch, sequence.size},
+                        "the gradient of the outputs");
     // The pass overwrites the gates.
     const Tensor gates = wanted.again ? pass_.gates.clone() : pass_.gates;
     sequence.gates = gates.data_ptr<float>();
@@ -103,6 +119,7 @@ class RecurrentNode final : public FusedNode {
   }
 
   Tensor by_operations(const Tensor& x, const std::vector<Tensor>& values) override {
+    check_unwritten();
     const int64_t size = values[1].size(1);
     const Tensor from_x = at::linear(x, values[0], values[2]);
     const Tensor goes_on = pass_.starts.eq(0).to(at::kFloat).unsqueeze(2);
@@ -121,8 +138,15 @@ class RecurrentNode final : public FusedNode {
   void release() override { pass_ = Pass(); }
 
  private:
+  void check_unwritten() const {
+    TORCH_CHECK(
+        !to_starts_.went_on() && !to_state_.went_on(),
+        "the state that a recurrent layer began with, or its starts, were changed in place between its "
+        "forward and its backward pass: change a copy");
+  }
+
   Pass pass_;
-  uint32_t states_version_;
+  Writes to_states_, to_starts_, to_state_;
 };
 
 }  // namespace
@@ -134,28 +158,33 @@ extern "C" {
 char* pavlov_recurrent_forward(Handle* y, Handle* states, Handle x, Handle starts, Handle state, int cell,
                                const ParameterHandle* handles) {
   return guarded([&] {
-    Parameters parameters(handles, handles + kParameters);
+    Parameters parameters(handles, handles + pavlov::kRecurrentParameters);
     const bool recorded = pavlov::is_recorded(*x, parameters);
     Pass pass;
     pass.cell = static_cast<Cell>(cell);
+    const auto value = [&](int index) -> const Tensor& { return parameters[index].value; };
+    const pavlov::RecurrentShape shape = pass.shape = pavlov::recurrent_shape(pass.cell, value);
+    pavlov::check_sequence(shape, *x, *starts, *state);
     Tensor out, after;
     {
       at::AutoDispatchBelowADInplaceOrView guard;
-      pass.x = x->contiguous();
-      pass.starts = starts->contiguous();
-      pass.state = state->contiguous().detach();
-      const int64_t steps = x->size(0), batch = x->size(1), size = parameters[1].value.size(1);
-      pass.gates = at::empty({steps, batch, 4 * size}, x->options());
-      pass.before = at::empty({steps, batch, state->size(1)}, x->options());
-      pass.states = at::empty({steps, batch, state->size(1)}, x->options());
-      out = at::empty({steps, batch, size}, x->options());
+      pass.x = pavlov::in_one_piece(*x);
+      pass.starts = pavlov::in_one_piece(*starts);
+      pass.state = pavlov::in_one_piece(*state).detach();
+      const int64_t steps = x->size(0), batch = x->size(1);
+      const at::TensorOptions f32(at::kFloat);
+      pass.gates = at::empty({steps, batch, 4 * shape.size}, f32);
+      pass.before = at::empty({steps, batch, shape.width}, f32);
+      pass.states = at::empty({steps, batch, shape.width}, f32);
+      out = at::empty({steps, batch, shape.size}, f32);
       Sequence sequence = pass.sequence(parameters);
       sequence.y = out.data_ptr<float>();
       pavlov::sequence_forward(sequence);
       after = pass.states;
     }
     if (recorded) {
-      pavlov::make_node<RecurrentNode>(std::move(parameters), std::move(pass))->record(*x, out, false);
+      pavlov::make_node<RecurrentNode>(std::move(parameters), std::move(pass), *starts, *state)
+          ->record(*x, out, false);
     }
     *y = new Tensor(std::move(out));
     *states = new Tensor(std::move(after));

@@ -55,9 +55,9 @@ pub fn forward(
     cell: i32,
     parameters: [Parameter<'_>; 4],
 ) -> Result<(Tensor, Tensor), NnError> {
-    let pass = match inputs.x.device() {
-        Device::Cpu => pavlov_recurrent_forward,
-        _ => pavlov_recurrent_steps,
+    let pass = match inputs.x.defined() && inputs.x.device() != Device::Cpu {
+        false => pavlov_recurrent_forward,
+        true => pavlov_recurrent_steps,
     };
     let parameters = parameters.map(Parameter::raw);
     let (mut y, mut states) = (std::ptr::null_mut(), std::ptr::null_mut());

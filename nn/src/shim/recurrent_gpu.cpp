@@ -9,6 +9,7 @@
 
 #include "cells.h"
 #include "node.h"
+#include "recurrent.h"
 
 namespace {
 
@@ -19,8 +20,10 @@ using pavlov::ParameterHandle;
 // As cuDNN's cudnnRNNMode_t.
 constexpr int64_t kCudnnLstm = 2, kCudnnGru = 3;
 
-// weight_ih, weight_hh, bias_ih, bias_hh
-constexpr int kParameters = 4;
+// The shape of a layer with these parameters.
+pavlov::RecurrentShape shape_of(Cell cell, const ParameterHandle* parameters) {
+  return pavlov::recurrent_shape(cell, [&](int index) -> const Tensor& { return *parameters[index].value; });
+}
 
 }  // namespace
 
@@ -33,7 +36,9 @@ char* pavlov_recurrent_steps(Handle* y, Handle* states, Handle x, Handle starts,
     const bool is_lstm = static_cast<Cell>(cell) == Cell::kLstm;
     const Tensor &weight_ih = *parameters[0].value, &weight_hh = *parameters[1].value;
     const Tensor &bias_ih = *parameters[2].value, &bias_hh = *parameters[3].value;
-    const int64_t size = weight_hh.size(1);
+    const pavlov::RecurrentShape shape = shape_of(static_cast<Cell>(cell), parameters);
+    pavlov::check_sequence(shape, *x, *starts, *state);
+    const int64_t size = shape.size;
     const Tensor from_x = at::matmul(*x, weight_ih.t());
     const Tensor goes_on = starts->eq(0).to(at::kFloat).unsqueeze(2);
     Tensor h = state->narrow(1, 0, size);
@@ -62,23 +67,30 @@ char* pavlov_recurrent_steps(Handle* y, Handle* states, Handle x, Handle starts,
 char* pavlov_recurrent_read(Handle* y, Handle x, int cell, const ParameterHandle* parameters) {
   return guarded([&] {
     const bool is_lstm = static_cast<Cell>(cell) == Cell::kLstm;
+    const pavlov::RecurrentShape shape = shape_of(static_cast<Cell>(cell), parameters);
+    TORCH_CHECK(x->dim() == 3 && x->size(2) == shape.in, "a recurrent layer takes [steps, batch, ", shape.in,
+                "], not ", x->sizes());
+    for (int index = 0; index < pavlov::kRecurrentParameters; ++index)
+      TORCH_CHECK(parameters[index].value->device() == x->device() && x->scalar_type() == at::kFloat,
+                  "a recurrent layer and its input must be f32 on one device");
     std::vector<Tensor> weights, flat;
     bool recorded = x->requires_grad();
-    for (int index = 0; index < kParameters; ++index) {
+    for (int index = 0; index < pavlov::kRecurrentParameters; ++index) {
       const Tensor& value = *parameters[index].value;
       weights.push_back(value);
       flat.push_back(value.detach().reshape({-1}));
       recorded = recorded || value.requires_grad();
     }
-    const int64_t size = weights[1].size(1);
+    const int64_t size = shape.size;
     const Tensor empty = at::zeros({1, x->size(1), size}, x->options());
     // cuDNN's own order of one layer's numbers. Without it libtorch makes one too, and warns.
     const Tensor buffer = at::cat(flat);
     // cuDNN goes back through what ran in training alone.
     const bool train = recorded && c10::GradMode::is_enabled();
-    const auto answer = at::_cudnn_rnn(
-        x->contiguous(), weights, kParameters, buffer, empty, is_lstm ? std::optional<Tensor>(empty) : std::nullopt,
-        is_lstm ? kCudnnLstm : kCudnnGru, size, 0, 1, false, 0.0, train, false, {}, std::nullopt);
+    const auto answer = at::_cudnn_rnn(x->contiguous(), weights, pavlov::kRecurrentParameters, buffer, empty,
+                                       is_lstm ? std::optional<Tensor>(empty) : std::nullopt,
+                                       is_lstm ? kCudnnLstm : kCudnnGru, size, 0, 1, false, 0.0, train, false,
+                                       {}, std::nullopt);
     *y = new Tensor(std::get<0>(answer));
   });
 }

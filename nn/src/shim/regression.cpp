@@ -1,7 +1,7 @@
 // Regression of one chosen column of each row, with its gradient: one pass over plain memory on the CPU,
 // ATen's operations elsewhere.
 
-#include "shim.h"
+#include "checked.h"
 
 #include <cmath>
 
@@ -13,10 +13,6 @@ using at::Tensor;
 
 // The numbers by which Rust names the losses (losses.rs).
 enum class Loss : int { kHuber, kSquared };
-
-bool plain(const Tensor& tensor, at::ScalarType type) {
-  return tensor.device().is_cpu() && tensor.scalar_type() == type && tensor.is_contiguous();
-}
 
 struct Outcome {
   Tensor loss;      // []
@@ -58,8 +54,8 @@ Outcome by_loop(const Tensor& predictions, const Tensor& choices, const Tensor& 
 
 Outcome by_operations(const Tensor& predictions, const Tensor& choices, const Tensor& targets, const Tensor* weights,
                       Loss kind) {
-  const Tensor columns = choices.view({-1, 1});
-  const Tensor errors = predictions.gather(1, columns).squeeze(1).sub_(targets);
+  const Tensor columns = choices.reshape({-1, 1});
+  const Tensor errors = predictions.gather(1, columns).squeeze(1).sub_(targets.reshape({-1}));
   Tensor slopes, losses;
   if (kind == Loss::kHuber) {
     slopes = errors.clamp(-1.0, 1.0);
@@ -70,8 +66,8 @@ Outcome by_operations(const Tensor& predictions, const Tensor& choices, const Te
     losses = errors.square();
   }
   if (weights) {
-    slopes = slopes * *weights;
-    losses = losses * *weights;
+    slopes = slopes * weights->reshape({-1});
+    losses = losses * weights->reshape({-1});
   }
   const double per_row = 1.0 / static_cast<double>(predictions.size(0));
   const Tensor gradient = at::zeros_like(predictions).scatter_(1, columns, slopes.mul_(per_row).unsqueeze(1));
@@ -87,13 +83,16 @@ char* pavlov_regress_columns(Handle* loss, Handle* gradient, Handle* errors, Han
                              Handle targets, Handle weights, int kind, bool portable) {
   return guarded([&] {
     const c10::NoGradGuard guard;
+    TORCH_CHECK(predictions->defined() && choices->defined() && targets->defined() &&
+                    (!weights || weights->defined()),
+                "predictions, choices, targets or weights are an undefined tensor");
     const Tensor values = predictions->detach();
     TORCH_CHECK(values.dim() == 2 && values.size(0) > 0, "predictions must be [batch, columns] with a row or more");
     const int64_t batch = values.size(0);
     TORCH_CHECK(choices->numel() == batch && targets->numel() == batch && (!weights || weights->numel() == batch),
                 "choices, targets and weights must have one number for each of the ", batch, " rows");
-    const bool loops = !portable && plain(values, at::kFloat) && plain(*choices, at::kLong) &&
-                       plain(*targets, at::kFloat) && (!weights || plain(*weights, at::kFloat));
+    const bool loops = !portable && pavlov::is_plain(values) && pavlov::is_plain(*choices, at::kLong) &&
+                       pavlov::is_plain(*targets) && (!weights || pavlov::is_plain(*weights));
     const Loss which = static_cast<Loss>(kind);
     Outcome out = loops ? by_loop(values, *choices, *targets, weights, which)
                         : by_operations(values, *choices, *targets, weights, which);

@@ -3,8 +3,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 #include "blas.h"
 
@@ -35,8 +37,12 @@ class Team {
   void resize(int threads) {
     const std::lock_guard<std::mutex> guard(caller_);
     const int wanted = threads < 1 ? 1 : threads > kLargestTeam ? kLargestTeam : threads;
-    for (; started_ < wanted; ++started_) std::thread([this, rank = started_] { work(rank); }).detach();
-    size_.store(wanted, std::memory_order_relaxed);
+    try {
+      for (; started_ < wanted; ++started_) std::thread([this, rank = started_] { work(rank); }).detach();
+    } catch (const std::exception&) {
+      // The system starts no more threads: the team stays as large as it is, and the numbers are the same.
+    }
+    size_.store(wanted < started_ ? wanted : started_, std::memory_order_relaxed);
   }
 
   void run(int parts, void (*task)(void*, int), void* context) {
@@ -48,6 +54,15 @@ class Team {
     // A second caller at the same moment does its work alone.
     std::unique_lock<std::mutex> guard(caller_, std::try_to_lock);
     if (!guard.owns_lock()) return alone();
+    for (int first = 0; first < parts; first += kLargestJob) {
+      run_job(first, parts - first < kLargestJob ? parts - first : kLargestJob, task, context);
+    }
+  }
+
+ private:
+  // Runs so many parts from `first` on; throws what one of them threw.
+  void run_job(int first, int parts, void (*task)(void*, int), void* context) {
+    first_ = first;
     task_ = task;
     context_ = context;
     done_.store(0, std::memory_order_relaxed);
@@ -65,9 +80,21 @@ class Team {
       if (spins < kSpins) pause();
       else std::this_thread::yield();
     }
+    if (failure_) std::rethrow_exception(std::exchange(failure_, nullptr));
   }
 
- private:
+  // Runs one part. An exception waits for the job's end: other parts still use what the caller would destroy.
+  void run_part(int part) {
+    at_work = true;
+    try {
+      task_(context_, first_ + part);
+    } catch (...) {
+      const std::lock_guard<std::mutex> guard(failing_);
+      if (!failure_) failure_ = std::current_exception();
+    }
+    at_work = false;
+  }
+
   // Takes as many parts of this job as it gets, beginning with the share of the thread of this rank.
   void take(uint64_t ticket, int rank) {
     const int parts = static_cast<int>(ticket & kPartMask);
@@ -77,9 +104,7 @@ class Team {
       uint64_t claim = claims_[part].load(std::memory_order_relaxed);
       const uint64_t job = ticket >> kPartBits;
       if (claim >= job || !claims_[part].compare_exchange_strong(claim, job, std::memory_order_acq_rel)) continue;
-      at_work = true;
-      task_(context_, part);
-      at_work = false;
+      run_part(part);
       done_.fetch_add(1, std::memory_order_release);
     }
   }
@@ -115,6 +140,7 @@ class Team {
   std::mutex caller_;
   std::atomic<int> size_{1};
   int started_ = 1;
+  int first_ = 0;
   void (*task_)(void*, int) = nullptr;
   void* context_ = nullptr;
   std::atomic<uint64_t> claims_[kLargestJob] = {};
@@ -122,6 +148,8 @@ class Team {
   alignas(64) std::atomic<uint64_t> ticket_{0};
   alignas(64) std::atomic<int> done_{0};
   alignas(64) std::atomic<int> sleepers_{0};
+  std::mutex failing_;
+  std::exception_ptr failure_;
   std::mutex sleep_;
   std::condition_variable wake_;
 };

@@ -9,16 +9,17 @@
 
 namespace pavlov {
 
-// Sets the number of threads that share the work from now on, the caller included; 1 to 64.
+// Sets the number of threads that share the work from now on, the caller included; 1 to 64. Where the system
+// starts no more, there are fewer.
 void set_team_size(int threads);
 
-// The most parts that one job may have.
+// The most parts that are shared at once; more are shared one such lot after the other.
 constexpr int kLargestJob = 64;
 
 // Calls task(context, part) once for each part of 0..parts, on the caller and on whichever threads of the
 // team are free, and returns when all are done. Each thread begins with the same share of the parts every
 // time: pieces of memory that are cut alike stay in its processor's cache. A part must not depend on which
-// thread runs it, and must not throw. What a part shares in turn it does alone.
+// thread runs it. What a part shares in turn it does alone. What a part throws comes out when all are done.
 void share(int parts, void (*task)(void* context, int part), void* context);
 
 // The same for a callable.

@@ -2,8 +2,10 @@
 #pragma once
 
 // One copy of the function per instruction set, chosen when the program is loaded. Compilers without this
-// (and other architectures, where the base set already has vectors) compile it once.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__)
+// (and other architectures, where the base set already has vectors) compile it once; so does the thread
+// sanitizer, which does not run yet when the choice is made.
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(__linux__) && \
+    !defined(__SANITIZE_THREAD__)
 #if defined(PAVLOV_NO_AVX512)
 #define VECTORISED __attribute__((target_clones("fma", "default")))
 #else

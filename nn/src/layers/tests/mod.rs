@@ -1,6 +1,7 @@
 //! Tests of all layers together; what a test needs often.
 
 mod devices;
+mod foreign;
 mod fused;
 mod lists;
 mod random;

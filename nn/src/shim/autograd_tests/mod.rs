@@ -2,6 +2,7 @@
 //! the same networks by single operations, and against finite differences.
 
 mod nets;
+mod saved;
 
 use std::ffi::c_int;
 use std::path::Path;
@@ -285,11 +286,9 @@ fn parameters_may_be_frozen_one_by_one() {
                 1 => Parameter { value: leaves[index], gradient: Some(&homes[index]) },
                 _ => Parameter { value: &frozen[index], gradient: None },
             };
-            let layers = (0..3).map(|layer| mlp::Layer {
-                weight: parameter(2 * layer),
-                bias: parameter(2 * layer + 1),
-                norm: None,
-                mask: None,
+            let layers = (0..3).map(|layer| {
+                let (weight, bias) = (parameter(2 * layer), parameter(2 * layer + 1));
+                Ok(mlp::Layer { weight, bias, norm: None, mask: None })
             });
             let codes = (Activation::Relu.code(), Activation::Identity.code());
             let x = net.input().detach().set_requires_grad(wants_input);

@@ -38,12 +38,9 @@ impl Net {
         self.parameters.gradients().unwrap().copy()
     }
 
-    /// The parameters, leaves of the graph. Any layout hands out the same places in turn.
+    /// The parameters, leaves of the graph.
     pub fn leaves(&self) -> Vec<&Tensor> {
-        let mut places = Layout::new();
-        let mut place = |name: &str| places.add(name, &[], Init::Constant { value: 0.0 }).unwrap();
-        let specs = self.parameters.layout().specs();
-        specs.iter().map(|spec| self.parameters.get(place(&spec.name))).collect()
+        self.parameters.layout().ids().map(|id| self.parameters.get(id)).collect()
     }
 }
 
