@@ -17,6 +17,7 @@ mod probes_on_policy;
 mod pytorch;
 mod reproducible;
 mod resume;
+mod settings;
 mod strangers;
 mod tensorboard;
 mod transfer;

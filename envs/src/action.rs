@@ -5,7 +5,7 @@ use std::ops::Range;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{EnvError, SeededRng, Space};
+use crate::{EnvError, SeededRng, Space, is_bound};
 
 /// One action, as an environment receives it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -226,7 +226,7 @@ fn sample_number(low: f32, high: f32, rng: &mut SeededRng) -> f32 {
     // Both unbounded draws come from uniform numbers: the exponential by inversion, the normal by Box and
     // Muller.
     let exponential = -(1.0 - rng.random::<f64>()).ln();
-    match (low.is_finite(), high.is_finite()) {
+    match (is_bound(low), is_bound(high)) {
         (true, true) => rng.uniform(low.into(), high.into()) as f32,
         (true, false) => (f64::from(low) + exponential) as f32,
         (false, true) => (f64::from(high) - exponential) as f32,

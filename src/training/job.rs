@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use pavlov_agents::{ActMode, Agent, AgentContext, Policy};
+use pavlov_agents::{ActMode, Agent, AgentContext, Policy, Review};
 use pavlov_common::derive_seed;
 use pavlov_envs::{EnvError, EnvFactory, ObservationNormalizer, Space, VectorOptions};
 use pavlov_nn::{StateDict, StateView};
@@ -16,7 +16,7 @@ use super::evaluation::evaluate;
 use super::phase_log::PhaseLog;
 use super::report::{Report, ThreadsReport};
 use super::turns::Turns;
-use super::{normalized, pretrained, trial};
+use super::{normalized, pretrained, review, trial};
 use crate::config::{Registries, RunConfig};
 use crate::parallel::Driver;
 use crate::play::{self, Film};
@@ -94,21 +94,37 @@ impl Training {
     }
 
     /// Checks that a training of this configuration can start, by making its environment and its agent once,
-    /// and by letting the agent act once.
+    /// and by letting the agent act once. The review says how observations and actions are taken, and which
+    /// settings have no effect.
     ///
     /// # Errors
-    /// When the agent cannot play the environment, or one of the two refuses its options.
-    pub fn check(config: &RunConfig, registries: &Registries) -> Result<()> {
+    /// When the agent cannot play the environment, one of the two refuses its options, or nothing would be learned.
+    pub fn check(config: &RunConfig, registries: &Registries) -> Result<Review> {
         let factory = config.factory(registries)?;
         check_film(config, &factory)?;
         let envs = factory.make_vector(&VectorOptions::new(1))?;
         let (observations, actions) = (envs.observation_space(), envs.action_space());
         let mut agent = build_agent(config, registries, observations, actions)?;
         trial::act_once(agent.as_ref(), observations, actions)?;
+        let context = agent_context(config, registries, observations, actions)?;
+        let review = review::review(config, registries, &factory, &context)?;
         if config.actors.count > 0 {
             Driver::new(config, &factory, agent.as_mut())?;
         }
-        Ok(())
+        Ok(review)
+    }
+
+    /// The review of this configuration alone, without its networks.
+    ///
+    /// # Errors
+    /// When the environment cannot be made, or nothing would be learned.
+    pub fn review(config: &RunConfig, registries: &Registries) -> Result<Review> {
+        let factory = config.factory(registries)?;
+        let envs = factory.make_vector(&VectorOptions::new(1))?;
+        // The review asks nothing of the device, which another machine may have.
+        let config = RunConfig { device: "cpu".into(), ..config.clone() };
+        let context = agent_context(&config, registries, envs.observation_space(), envs.action_space())?;
+        review::review(&config, registries, &factory, &context)
     }
 
     /// An untrained agent of this configuration, into which weights can be loaded.
@@ -292,7 +308,17 @@ fn build_agent(
     observation_space: &Space,
     action_space: &Space,
 ) -> Result<Box<dyn Agent>> {
-    let context = AgentContext {
+    let context = agent_context(config, registries, observation_space, action_space)?;
+    Ok(registries.agents.get(&config.agent)?.build(&config.hyperparameters, &context)?)
+}
+
+fn agent_context(
+    config: &RunConfig,
+    registries: &Registries,
+    observation_space: &Space,
+    action_space: &Space,
+) -> Result<AgentContext> {
+    Ok(AgentContext {
         observation_space: observation_space.clone(),
         action_space: action_space.clone(),
         num_envs: config.num_envs,
@@ -300,8 +326,7 @@ fn build_agent(
         seed: config.seed,
         device: pavlov_nn::device::parse(&config.device)?,
         networks: registries.networks.clone(),
-    };
-    Ok(registries.agents.get(&config.agent)?.build(&config.hyperparameters, &context)?)
+    })
 }
 
 fn check_film(config: &RunConfig, factory: &EnvFactory) -> Result<()> {

@@ -6,8 +6,11 @@ use super::Td3Learner;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::{AgentError, LossForm};
 use crate::networks::NetConfig;
-use crate::off_policy::{NoiseConfig, OffPolicyAgent, UnitBox, UpdatesPerPhase, off_policy_config};
+use crate::off_policy::{
+    NoiseConfig, OffPolicyAgent, UnitBox, UpdatesPerPhase, off_policy_config, replay_review,
+};
 use crate::replay::ReplayConfig;
+use crate::review::Review;
 
 off_policy_config! {
     /// The configuration of TD3. The defaults are the paper's, with Stable-Baselines3's networks' sizes
@@ -76,6 +79,10 @@ impl AgentConfig for Td3Config {
         not_negative("target_noise", self.target_noise)?;
         not_negative("target_noise_clip", self.target_noise_clip)?;
         self.exploration.validate()
+    }
+
+    fn review(&self, context: &AgentContext) -> Result<Review, AgentError> {
+        replay_review(&self.setup(), context)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

@@ -16,6 +16,8 @@
 
 mod actions;
 mod config;
+mod declared;
+mod effect;
 mod episodic_life;
 mod flatten;
 mod frame_skip;
@@ -34,5 +36,6 @@ mod time_limit;
 mod wrapped;
 
 pub use config::WrapperConfig;
+pub(crate) use effect::Effects;
 pub use time_limit::TimeLimit;
 pub use wrapped::{Wrapped, Wrapper};
