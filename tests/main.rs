@@ -8,6 +8,7 @@ mod command;
 mod documents;
 mod examples;
 mod fits;
+mod layouts;
 mod measures;
 mod networks;
 mod probes;

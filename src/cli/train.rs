@@ -41,11 +41,10 @@ pub(super) fn resolve(registries: &Registries, args: &RunArgs) -> Result<RunConf
 pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCode> {
     // An unknown device, or an agent that cannot play the environment, must not leave a folder behind.
     let config = resolve(registries, &args.run)?.anchored()?;
-    let review = Training::check(&config, registries)?;
+    Training::check(&config, registries)?;
     let mut training = Training::new(config.clone(), registries)?;
     let pretrained = training.load_pretrained()?;
     let folder = RunFolder::create(args.run_dir.as_deref(), &config)?;
-    review.warnings.iter().for_each(|warning| tell(format_args!("warning: {warning}")));
     say(
         &args.output,
         &format!("training {} on {} in {}", config.agent, config.environment, shown(folder.path())),

@@ -89,6 +89,7 @@ impl Session {
             _lock: lock,
         };
         session.job.start()?;
+        session.warnings = session.job.take_warnings();
         notes::describe(&session.job.describe()?, &session.recorder);
         Ok(session)
     }

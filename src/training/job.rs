@@ -63,6 +63,10 @@ pub struct Training {
     pending: Values,
     /// True if the agent has got the weights that it begins with.
     has_begun: bool,
+    /// What is said when the training begins: warnings, or why nothing would be learned. One that goes on has begun.
+    review: Result<Review>,
+    /// Those of its warnings that have not been given yet.
+    start_warnings: Vec<String>,
 }
 
 impl Training {
@@ -75,22 +79,38 @@ impl Training {
         let device = Compute { seed, device: &config.device, threads, update_threads }.prepare()?;
         let factory = config.factory(registries)?;
         check_film(&config, &factory)?;
-        let (agent, engine) = match config.actors.count {
+        let (agent, engine, context) = match config.actors.count {
             0 => {
                 let turns = Turns::new(&config, &factory)?;
-                let agent =
-                    build_agent(&config, registries, turns.observation_space(), turns.action_space())?;
-                (agent, Engine::Turns(Box::new(turns)))
+                let (observations, actions) = (turns.observation_space(), turns.action_space());
+                let context = agent_context(&config, registries, observations, actions)?;
+                (build_agent(&config, registries, &context)?, Engine::Turns(Box::new(turns)), context)
             }
             _ => {
-                let mut agent = Self::agent(&config, registries)?;
+                let envs = factory.make_vector(&VectorOptions::new(1))?;
+                let (observations, actions) = (envs.observation_space(), envs.action_space());
+                let context = agent_context(&config, registries, observations, actions)?;
+                let mut agent = build_agent(&config, registries, &context)?;
+                drop(envs);
                 let driver = Driver::new(&config, &factory, agent.as_mut())?;
-                (agent, Engine::Actors(Box::new(driver)))
+                (agent, Engine::Actors(Box::new(driver)), context)
             }
         };
+        let review = review::review(&config, registries, &factory, &context);
         let episodes = Episodes::new(config.num_envs);
         let pending = BTreeMap::new();
-        Ok(Self { device, config, factory, agent, engine, episodes, pending, has_begun: false })
+        Ok(Self {
+            device,
+            config,
+            factory,
+            agent,
+            engine,
+            episodes,
+            pending,
+            has_begun: false,
+            review,
+            start_warnings: Vec::new(),
+        })
     }
 
     /// Checks that a training of this configuration can start, by making its environment and its agent once,
@@ -104,9 +124,9 @@ impl Training {
         check_film(config, &factory)?;
         let envs = factory.make_vector(&VectorOptions::new(1))?;
         let (observations, actions) = (envs.observation_space(), envs.action_space());
-        let mut agent = build_agent(config, registries, observations, actions)?;
-        trial::act_once(agent.as_ref(), observations, actions)?;
         let context = agent_context(config, registries, observations, actions)?;
+        let mut agent = build_agent(config, registries, &context)?;
+        trial::act_once(agent.as_ref(), observations, actions)?;
         let review = review::review(config, registries, &factory, &context)?;
         if config.actors.count > 0 {
             Driver::new(config, &factory, agent.as_mut())?;
@@ -133,7 +153,8 @@ impl Training {
     /// When the agent cannot play the environment, or one of the two refuses its options.
     pub fn agent(config: &RunConfig, registries: &Registries) -> Result<Box<dyn Agent>> {
         let envs = config.factory(registries)?.make_vector(&VectorOptions::new(1))?;
-        build_agent(config, registries, envs.observation_space(), envs.action_space())
+        let context = agent_context(config, registries, envs.observation_space(), envs.action_space())?;
+        build_agent(config, registries, &context)
     }
 
     /// Gives the agent the weights that it is to begin with, once, and says what fitted. A run that is
@@ -189,6 +210,7 @@ impl Job for Training {
     }
 
     fn start(&mut self) -> Result<()> {
+        self.start_warnings = std::mem::replace(&mut self.review, Ok(Review::default()))?.warnings;
         self.load_pretrained()?;
         match &mut self.engine {
             Engine::Turns(turns) => turns.start(self.config.seed),
@@ -225,7 +247,9 @@ impl Job for Training {
     }
 
     fn take_warnings(&mut self) -> Vec<String> {
-        self.factory.take_warnings()
+        let mut warnings = std::mem::take(&mut self.start_warnings);
+        warnings.extend(self.factory.take_warnings());
+        warnings
     }
 
     fn updates(&self) -> u64 {
@@ -305,11 +329,9 @@ impl Job for Training {
 fn build_agent(
     config: &RunConfig,
     registries: &Registries,
-    observation_space: &Space,
-    action_space: &Space,
+    context: &AgentContext,
 ) -> Result<Box<dyn Agent>> {
-    let context = agent_context(config, registries, observation_space, action_space)?;
-    Ok(registries.agents.get(&config.agent)?.build(&config.hyperparameters, &context)?)
+    Ok(registries.agents.get(&config.agent)?.build(&config.hyperparameters, context)?)
 }
 
 fn agent_context(
