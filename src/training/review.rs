@@ -16,11 +16,28 @@ pub(super) fn review(
     context: &AgentContext,
 ) -> Result<Review> {
     let mut review = registries.agents.get(&config.agent)?.review(&config.hyperparameters, context)?;
+    let usual =
+        RunConfig::resolve(registries, &config.agent, &config.environment, &Overrides::default()).ok();
+    if let Some(usual) = &usual {
+        review.warnings.retain(|warning| !is_of_preset(warning, config, usual));
+    }
     review.warnings.extend(factory.idle_wrappers()?);
     review_discount(config, &mut review);
-    review_intervals(config, registries, &mut review);
+    review_intervals(config, usual.as_ref(), &mut review);
     review_threads(config, &mut review);
     Ok(review)
+}
+
+/// True for the warning of a setting without effect that the user has not set: of a preset's memory that is turned off,
+/// its size may stay.
+fn is_of_preset(warning: &str, config: &RunConfig, usual: &RunConfig) -> bool {
+    let Some((key, _)) = warning.split_once(" has no effect") else { return false };
+    let value = |config: &RunConfig| {
+        let mut keys = key.split('.');
+        let first = config.hyperparameters.get(keys.next()?)?.clone();
+        keys.try_fold(first, |value, key| value.get(key).cloned())
+    };
+    value(config).is_some_and(|own| value(usual).is_some_and(|usual| usual == own))
 }
 
 /// The discount stands in the agent's configuration; the wrapper may have one of its own.
@@ -39,12 +56,10 @@ fn review_discount(config: &RunConfig, review: &mut Review) {
 }
 
 /// Intervals that the user has set and that the training does not reach.
-fn review_intervals(config: &RunConfig, registries: &Registries, review: &mut Review) {
+fn review_intervals(config: &RunConfig, usual: Option<&RunConfig>, review: &mut Review) {
     let total = config.env_steps;
     // The end of a training logs, evaluates and writes a checkpoint in any case: an interval of a preset that a shorter
     // training does not reach is no mistake.
-    let usual =
-        RunConfig::resolve(registries, &config.agent, &config.environment, &Overrides::default()).ok();
     let intervals = |config: &RunConfig| {
         [
             ("log.every_env_steps", config.log.every_env_steps, "the log gets one row"),
@@ -53,7 +68,7 @@ fn review_intervals(config: &RunConfig, registries: &Registries, review: &mut Re
         ]
     };
     let own = intervals(config);
-    let usual = usual.map(|usual| intervals(&usual));
+    let usual = usual.map(intervals);
     for (index, (key, every, what)) in own.into_iter().enumerate() {
         let is_usual = usual.is_some_and(|usual| usual[index].1 == every);
         review.warn_if(every > total && !is_usual, || {

@@ -95,7 +95,14 @@ impl AgentConfig for DqnConfig {
     }
 
     fn review(&self, context: &AgentContext) -> Result<Review, AgentError> {
-        replay_review(&self.setup(), context)
+        let mut review = replay_review(&self.setup(), context)?;
+        let (every, total) = (self.target_update_every_env_steps, context.total_env_steps);
+        review.warn_if(every > total, || {
+            format!(
+                "target_update_every_env_steps is {every}, and env_steps {total}: the target network stays as it begins"
+            )
+        });
+        Ok(review)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

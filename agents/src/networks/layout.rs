@@ -120,10 +120,17 @@ pub(super) fn refuse_unclear(space: &Space) -> Result<(), NnError> {
         matches!(place, Space::Box(inner) if inner.dtype == Dtype::U8 && inner.layout == BoxLayout::Unclear)
     });
     let Some((key, place)) = unclear else { return Ok(()) };
+    let dimensions = if let Space::Box(inner) = &**place { inner.shape.len() } else { 0 };
     let (what, keyed) = match key.as_str() {
         "" => ("the observation".to_string(), ""),
         key => (format!("the observation's entry `{key}`"), ", in a table by the entry's key"),
     };
+    if dimensions != 3 {
+        return refuse(format!(
+            "{what}, {place}, has {dimensions} dimensions, and a picture has 2 or 3: stack pictures with the wrapper \
+             `frame_stack`, or set net.layout to \"numbers\"{keyed}"
+        ));
+    }
     refuse(format!(
         "{what}, {place}, may be a picture, and its shape does not say where its channels are: set net.layout to \
          \"channels_first\", \"channels_last\" or \"numbers\"{keyed}"

@@ -43,6 +43,9 @@ pub(crate) fn review(net: &NetConfig, space: &Space) -> Result<Review, NnError> 
     });
     let usual = NetConfig::default();
     let forgets = net.recurrent == RecurrentConfig::Off;
+    review.warn_if(forgets && net.sequence_length != usual.sequence_length, || {
+        "net.sequence_length has no effect: net.recurrent is \"off\"".into()
+    });
     review.warn_if(forgets && net.recurrent_size != usual.recurrent_size, || {
         "net.recurrent_size has no effect: net.recurrent is \"off\"".into()
     });
@@ -66,10 +69,9 @@ fn in_words(net: &NetConfig, part: &ObservationPart) -> String {
         PartKind::Image(image) => image,
     };
     let order = if image.channels_first { "first" } else { "last" };
-    let picture = format!(
-        "a picture of {} x {} pixels, {} channels {order}",
-        image.height, image.width, image.channels
-    );
+    let plural = if image.channels == 1 { "" } else { "s" };
+    let (height, width, channels) = (image.height, image.width, image.channels);
+    let picture = format!("a picture of {height} x {width} pixels, {channels} channel{plural} {order}");
     match (&net.backbone, net.cnn.convolutions(part)) {
         (BackboneConfig::Auto, None) => format!("{picture}; net.cnn is \"off\": {count} plain numbers"),
         (BackboneConfig::Auto, Some(cnn)) => {

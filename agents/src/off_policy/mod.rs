@@ -28,6 +28,7 @@ pub use noise::{ActionNoise, NoiseConfig};
 pub(crate) use pace::due;
 pub use pace::{Pace, UpdatesPerPhase, progress};
 pub use review::replay_review;
+pub(crate) use review::total_updates;
 pub use setup::OffPolicySetup;
 pub(crate) use setup::off_policy_config;
 pub use store::Store;

@@ -1,6 +1,6 @@
 //! The review of an agent that learns from a replay.
 
-use super::OffPolicySetup;
+use super::{OffPolicySetup, due};
 use crate::agent::AgentContext;
 use crate::core::AgentError;
 use crate::networks;
@@ -24,6 +24,14 @@ pub fn replay_review(setup: &OffPolicySetup, context: &AgentContext) -> Result<R
         "replay.importance_exponent has no effect: replay.priority_exponent is \"off\"".into()
     });
     Ok(review)
+}
+
+/// The updates of a whole training.
+pub(crate) fn total_updates(setup: &OffPolicySetup, context: &AgentContext) -> u64 {
+    let every = setup.train_every_env_steps;
+    let before = setup.warmup_env_steps.saturating_sub(1).min(context.total_env_steps);
+    let phases = due(before, context.total_env_steps, every);
+    phases.saturating_mul(setup.updates_per_phase.count(every))
 }
 
 /// The env steps after which the first update is due.

@@ -94,6 +94,10 @@ impl AgentConfig for PpoConfig {
                  each update takes a whole rollout"
             )
         });
+        let is_other = self.value_clip_rule != ValueClipRule::default();
+        review.warn_if(is_other && self.value_clip_range.is_none(), || {
+            "value_clip_rule has no effect: value_clip_range is \"off\"".into()
+        });
         Ok(review)
     }
 

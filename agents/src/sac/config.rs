@@ -12,7 +12,9 @@ use super::Sac;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::{AgentError, LossForm};
 use crate::networks::NetConfig;
-use crate::off_policy::{OffPolicyAgent, UnitBox, UpdatesPerPhase, off_policy_config, replay_review};
+use crate::off_policy::{
+    OffPolicyAgent, UnitBox, UpdatesPerPhase, off_policy_config, replay_review, total_updates,
+};
 use crate::replay::ReplayConfig;
 use crate::review::Review;
 
@@ -125,7 +127,15 @@ impl AgentConfig for SacConfig {
     }
 
     fn review(&self, context: &AgentContext) -> Result<Review, AgentError> {
-        let mut review = replay_review(&self.setup(), context)?;
+        let setup = self.setup();
+        let mut review = replay_review(&setup, context)?;
+        let (every, total) = (self.target_update_every_updates, total_updates(&setup, context));
+        review.warn_if(every > total, || {
+            format!(
+                "target_update_every_updates is {every}, and there are {total} updates: the target critics stay as they \
+                 begin"
+            )
+        });
         let is_fixed = self.temperature != Temperature::Trained;
         review.warn_if(is_fixed && self.target_entropy.is_some(), || {
             "target_entropy has no effect: temperature is a number, and not trained".into()

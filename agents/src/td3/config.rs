@@ -7,7 +7,7 @@ use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::{AgentError, LossForm};
 use crate::networks::NetConfig;
 use crate::off_policy::{
-    NoiseConfig, OffPolicyAgent, UnitBox, UpdatesPerPhase, off_policy_config, replay_review,
+    NoiseConfig, OffPolicyAgent, UnitBox, UpdatesPerPhase, off_policy_config, replay_review, total_updates,
 };
 use crate::replay::ReplayConfig;
 use crate::review::Review;
@@ -82,7 +82,18 @@ impl AgentConfig for Td3Config {
     }
 
     fn review(&self, context: &AgentContext) -> Result<Review, AgentError> {
-        replay_review(&self.setup(), context)
+        let setup = self.setup();
+        let mut review = replay_review(&setup, context)?;
+        let (every, total) = (self.policy_every_updates, total_updates(&setup, context));
+        review.warn_if(every > total, || {
+            format!("policy_every_updates is {every}, and there are {total} updates: the policy stays as it begins")
+        });
+        // DDPG has neither.
+        let is_other = ![0.0, Self::default().target_noise_clip].contains(&self.target_noise_clip);
+        review.warn_if(self.target_noise == 0.0 && is_other, || {
+            "target_noise_clip has no effect: target_noise is 0".into()
+        });
+        Ok(review)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

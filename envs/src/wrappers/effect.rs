@@ -88,6 +88,13 @@ impl<'a> Effects<'a> {
                 let before = std::mem::replace(&mut self.are_signs, true);
                 before.then(|| "the rewards are -1, 0 or 1 already".into())
             }
+            W::NoopStart { max_noops, .. } => {
+                if let Some((steps, cause)) = self.limit.as_ref().filter(|(steps, _)| max_noops >= steps) {
+                    let steps = format!("{max_noops} idle steps may take a whole episode of {steps}");
+                    self.found.push(format!("the wrapper `noop_start`: {steps} ({cause})"));
+                }
+                None
+            }
             W::ScaleReward { factor: 1.0, shift: 0.0 } => Some("its factor is 1 and its shift 0".into()),
             W::ScaleReward { factor, shift } => {
                 self.are_signs = false;
