@@ -206,10 +206,13 @@ fn what_the_shape_does_not_say_is_asked() {
     }
 }
 
+/// A space, settings, and the first convolution.
+type Declared = (Space, &'static [&'static str], Option<[i64; 4]>);
+
 #[test]
 fn the_user_says_what_a_box_is() {
     let cube = || bytes(&[10, 10, 10]);
-    let cases: &[(Space, &[&str], Option<[i64; 4]>)] = &[
+    let cases: &[Declared] = &[
         (cube(), &["net.layout=channels_last"], Some([16, 10, 3, 3])),
         (cube(), &["net.layout=numbers"], None),
         (cube(), &["net.cnn=off"], None),

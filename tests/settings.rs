@@ -1,4 +1,5 @@
-//! Settings that have no effect, and trainings in which nothing would be learned, are told before a run begins.
+//! Settings that have no effect, and trainings in which nothing would be learned, are told before a run
+//! begins.
 
 use pavlov::envs::{
     ACTION_MASK, Action, ActionBatch, BoxSpace, Dtype, End, Env, EnvError, EnvSpec, ObsBatch, ObsMut,
@@ -200,6 +201,10 @@ fn a_training_without_updates_is_refused() {
         (&["train", "td3", "Pendulum-v1", "--steps", "500"], &["warmup_env_steps"]),
         (&["train", "ddpg", "Pendulum-v1", "--steps", "500"], &["warmup_env_steps"]),
         (
+            &["train", "dqn", "CartPole-v1", "--set", "wrappers=[{ kind = \"episodic_life\" }]"],
+            &["episodic_life", "counts lives"],
+        ),
+        (
             &["train", "sac", "CartPole-v1", "--set", "target_entropy=0.7"],
             &["target_entropy is 0.7", "0.6931"],
         ),
@@ -357,13 +362,13 @@ fn bounds_that_say_nothing_are_refused_where_they_are_needed() {
         for agent in ["sac", "td3", "ddpg"] {
             let registries = with_blank(Space::unbounded(&[2]), actions());
             let config = resolved(&registries, agent, "Blank-v0", &[]);
-            let error = Training::check(&config, &registries).err().expect("refused").to_string();
+            let error = Training::check(&config, &registries).expect_err("refused").to_string();
             assert!(error.contains("finite bounds") && error.contains("says nothing"), "{error}");
         }
         let registries = with_blank(Space::unbounded(&[2]), actions());
         let wrapper = "wrappers=[{ kind = \"rescale_action\", low = -1, high = 1 }]";
         let config = resolved(&registries, "ppo", "Blank-v0", &[wrapper]);
-        let error = Training::check(&config, &registries).err().expect("refused").to_string();
+        let error = Training::check(&config, &registries).expect_err("refused").to_string();
         assert!(error.contains("finite bounds can be rescaled"), "{error}");
     }
     // Hidden bounds that are far from 0 leave only their edges.

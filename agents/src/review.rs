@@ -21,8 +21,8 @@ impl Review {
     }
 }
 
-/// Refuses a training that ends before its first update, which is due after `first` env steps. `why` says which
-/// settings make it so.
+/// Refuses a training that ends before its first update, which is due after `first` env steps. `why` says
+/// which settings make it so.
 ///
 /// # Errors
 /// [`AgentError::Config`] that names them and `env_steps`.

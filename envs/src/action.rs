@@ -160,8 +160,8 @@ impl ActionBatch {
     }
 
     /// Draws the action of environment `row` uniformly from `space`, which is the one the batch was made for.
-    /// A number without bounds, or with such as [`is_bound`] rejects, is drawn from the normal distribution, one with a single bound exponentially
-    /// away from it.
+    /// A number without bounds, or with such as [`is_bound`] rejects, is drawn from the normal distribution,
+    /// one with a single bound exponentially away from it.
     pub fn sample_row(&mut self, row: usize, space: &Space, rng: &mut SeededRng) {
         match (self, space) {
             (Self::Discrete(choices), Space::Discrete(n)) => choices[row] = rng.random_range(0..*n),

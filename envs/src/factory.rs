@@ -92,7 +92,7 @@ impl EnvFactory {
             return Ok(Vec::new());
         }
         let world = guarded(|| self.spec.make(&self.options))?;
-        let mut effects = Effects::new(&self.spec.id, self.spec.limit(&self.options)?);
+        let mut effects = Effects::new(&self.spec.id, self.spec.limit(&self.options)?, world.as_ref());
         self.wrappers.iter().try_fold(world, |env, wrapper| effects.wrap(env, wrapper))?;
         Ok(effects.found())
     }

@@ -63,7 +63,8 @@ pub struct Training {
     pending: Values,
     /// True if the agent has got the weights that it begins with.
     has_begun: bool,
-    /// What is said when the training begins: warnings, or why nothing would be learned. One that goes on has begun.
+    /// What is said when the training begins: warnings, or why nothing would be learned. One that goes on has
+    /// begun.
     review: Result<Review>,
     /// Those of its warnings that have not been given yet.
     start_warnings: Vec<String>,
@@ -118,7 +119,8 @@ impl Training {
     /// settings have no effect.
     ///
     /// # Errors
-    /// When the agent cannot play the environment, one of the two refuses its options, or nothing would be learned.
+    /// When the agent cannot play the environment, one of the two refuses its options, or nothing would be
+    /// learned.
     pub fn check(config: &RunConfig, registries: &Registries) -> Result<Review> {
         let factory = config.factory(registries)?;
         check_film(config, &factory)?;

@@ -1,5 +1,5 @@
-//! The review of a training before it begins: how observations and actions are taken, and settings that have no
-//! effect.
+//! The review of a training before it begins: how observations and actions are taken, and settings that have
+//! no effect.
 
 use anyhow::Result;
 use pavlov_agents::{AgentContext, Review};
@@ -28,8 +28,8 @@ pub(super) fn review(
     Ok(review)
 }
 
-/// True for the warning of a setting without effect that the user has not set: of a preset's memory that is turned off,
-/// its size may stay.
+/// True for the warning of a setting without effect that the user has not set: of a preset's memory that is
+/// turned off, its size may stay.
 fn is_of_preset(warning: &str, config: &RunConfig, usual: &RunConfig) -> bool {
     let Some((key, _)) = warning.split_once(" has no effect") else { return false };
     let value = |config: &RunConfig| {
@@ -58,8 +58,8 @@ fn review_discount(config: &RunConfig, review: &mut Review) {
 /// Intervals that the user has set and that the training does not reach.
 fn review_intervals(config: &RunConfig, usual: Option<&RunConfig>, review: &mut Review) {
     let total = config.env_steps;
-    // The end of a training logs, evaluates and writes a checkpoint in any case: an interval of a preset that a shorter
-    // training does not reach is no mistake.
+    // The end of a training logs, evaluates and writes a checkpoint in any case: an interval of a preset that
+    // a shorter training does not reach is no mistake.
     let intervals = |config: &RunConfig| {
         [
             ("log.every_env_steps", config.log.every_env_steps, "the log gets one row"),

@@ -12,8 +12,8 @@ use super::observation::{ObservationPart, PartKind};
 use super::{ImageConfig, NetConfig};
 
 /// Flattens an observation into one row of `f32`: boxes of `f32` and bits as they are, bytes divided by the
-/// largest that their box allows (as are pictures of `f32` from 0 to more than 1), each discrete number as a one-hot code or, for networks that embed it, as
-/// itself. A dict's entries follow one another.
+/// largest that their box allows (as are pictures of `f32` from 0 to more than 1), each discrete number as a
+/// one-hot code or, for networks that embed it, as itself. A dict's entries follow one another.
 ///
 /// The entry [`ACTION_MASK`] of a dict is no input: it says which of the discrete actions make sense.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,8 +64,8 @@ impl Encoder {
     /// The encoder of observations from `space` for these networks.
     ///
     /// # Errors
-    /// [`NnError::Config`] where `net.layout` does not fit the observations, or has to say what their shape does
-    /// not.
+    /// [`NnError::Config`] where `net.layout` does not fit the observations, or has to say what their shape
+    /// does not.
     pub fn for_networks(space: &Space, net: &NetConfig) -> Result<Self, NnError> {
         let space = net.layout.apply(space)?;
         // Without convolutions a picture is a row of numbers, wherever its channels are.

@@ -12,8 +12,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// Whether the boxes of an observation are pictures, and where their channels are.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum LayoutConfig {
-    /// As the environment declares it, or else as the box's shape says ([`BoxLayout::of_shape`]); in a file the
-    /// word "auto".
+    /// As the environment declares it, or else as the box's shape says ([`BoxLayout::of_shape`]); in a file
+    /// the word "auto".
     #[default]
     Auto,
     /// The observation, or the only box of a dict, is of this layout; "numbers" is said of all boxes.

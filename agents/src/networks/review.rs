@@ -22,7 +22,7 @@ pub(crate) fn review(net: &NetConfig, space: &Space) -> Result<Review, NnError> 
     let is_auto = net.backbone == BackboneConfig::Auto;
     for (part, leaf) in encoder.parts().iter().zip(leaves) {
         let name = name_of(&part.key);
-        review.facts.push(format!("{name}, {leaf}: {}", in_words(net, part)));
+        review.facts.push(format!("{name}, {leaf}: {}", in_words(net, part, leaf)));
         let is_unclear = matches!(leaf, Space::Box(inner) if inner.layout == BoxLayout::Unclear);
         review.warn_if(is_auto && is_unclear && net.cnn != ImageConfig::Off, || {
             format!(
@@ -61,10 +61,13 @@ fn name_of(key: &str) -> String {
 }
 
 /// The way of a part of an observation into the networks.
-fn in_words(net: &NetConfig, part: &ObservationPart) -> String {
+fn in_words(net: &NetConfig, part: &ObservationPart, leaf: &Space) -> String {
     let count = part.kind.width();
     let image = match &part.kind {
         PartKind::Tokens { .. } => return format!("{count} discrete numbers, which the networks embed"),
+        PartKind::Numbers { .. } if matches!(leaf, Space::Discrete(_) | Space::MultiDiscrete(_)) => {
+            return format!("{count} numbers of one-hot codes");
+        }
         PartKind::Numbers { .. } => return format!("{count} plain numbers"),
         PartKind::Image(image) => image,
     };

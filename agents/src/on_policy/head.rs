@@ -6,8 +6,8 @@ use pavlov_nn::Distribution;
 use crate::core::AgentError;
 use crate::networks::Encoder;
 
-/// A Gaussian policy begins around 0 with a deviation of about 1. Bounds on either side of 0 at distances from the
-/// first to the second suit it as they are.
+/// A Gaussian policy begins around 0 with a deviation of about 1. Bounds on either side of 0 at distances
+/// from the first to the second suit it as they are.
 const SUITABLE: (f32, f32) = (0.25, 10.0);
 
 /// The bounds of a box, and the way from a draw to a number between them.
@@ -40,8 +40,8 @@ impl Bounds {
     }
 }
 
-/// Centre and scale by which draws around 0 with deviation 1 meet these bounds: as they are where the bounds suit
-/// them, else -1 to 1 for the bounds. A single bound that lies elsewhere is met at a distance of 1.
+/// Centre and scale by which draws around 0 with deviation 1 meet these bounds: as they are where the bounds
+/// suit them, else -1 to 1 for the bounds. A single bound that lies elsewhere is met at a distance of 1.
 fn stretch(low: f32, high: f32) -> (f32, f32) {
     let (nearest, farthest) = SUITABLE;
     // The largest numbers there are say no more than infinite bounds.
@@ -112,8 +112,8 @@ impl ActionHead {
     }
 
     /// Makes the draw the action of environment `row`. Where the bounds of a box do not suit a Gaussian that
-    /// begins around 0 with deviation 1, draws from -1 to 1 stand for them. A point outside of its box is clipped;
-    /// the draw, from which the policy learns, stays as it is.
+    /// begins around 0 with deviation 1, draws from -1 to 1 stand for them. A point outside of its box is
+    /// clipped; the draw, from which the policy learns, stays as it is.
     pub fn write(&self, draw: &[f32], row: usize, actions: &mut ActionBatch) {
         match actions {
             ActionBatch::Discrete(choices) => choices[row] = draw[0] as i64,

@@ -11,8 +11,8 @@ use crate::review::{Review, refuse_without_updates};
 /// Reviews the settings that agents share which learn from rollouts.
 ///
 /// # Errors
-/// [`AgentError::Config`] for a training that ends before its first rollout is full, or networks that do not fit
-/// the observations.
+/// [`AgentError::Config`] for a training that ends before its first rollout is full, or networks that do not
+/// fit the observations.
 pub fn rollout_review(setup: &OnPolicySetup<'_>, context: &AgentContext) -> Result<Review, AgentError> {
     let (steps, num_envs) = (setup.rollout_steps as u64, context.num_envs as u64);
     refuse_without_updates(context, steps.saturating_mul(num_envs), || {

@@ -79,8 +79,9 @@ off_policy_config! {
         /// The initial value of a trained temperature.
         pub temperature_start: f64,
         /// The entropy that a trained temperature aims at, in nats; "off" takes minus the number of an
-        /// action's dimensions, or 0.98 of the largest entropy for discrete actions. Where an action mask allows
-        /// `k` of `n` actions, the state's target is `ln k / ln n` of it: the same share of the largest entropy.
+        /// action's dimensions, or 0.98 of the largest entropy for discrete actions. Where an action mask
+        /// allows `k` of `n` actions, the state's target is `ln k / ln n` of it: the same share of the
+        /// largest entropy.
         #[serde(with = "optional")]
         pub target_entropy: Option<f64>,
     }

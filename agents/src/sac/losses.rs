@@ -72,9 +72,10 @@ pub fn log_probabilities(logits: &[f32], mask: Option<&[f32]>, log_probs: &mut [
     }
 }
 
-/// The mean target of the entropies of these states, given that of a state which allows all `actions`. Where a mask,
-/// `[batch, actions]`, allows `k` of them, a state's target is `ln k / ln actions` of it, the same share of the
-/// largest entropy: the entropy of the whole set could not be reached, and the temperature would rise for ever.
+/// The mean target of the entropies of these states, given that of a state which allows all `actions`. Where
+/// a mask, `[batch, actions]`, allows `k` of them, a state's target is `ln k / ln actions` of it, the same
+/// share of the largest entropy: the entropy of the whole set could not be reached, and the temperature would
+/// rise for ever.
 pub fn target_entropy(usual: f64, actions: usize, masks: &[f32]) -> f64 {
     if masks.is_empty() || actions < 2 {
         return usual;

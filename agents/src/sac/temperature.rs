@@ -70,8 +70,8 @@ impl TrainedTemperature {
         self.target_entropy
     }
 
-    /// One step down `log alpha (entropy - target entropy)`, where it is trained. Entropies that are still being
-    /// computed are not waited for.
+    /// One step down `log alpha (entropy - target entropy)`, where it is trained. Entropies that are still
+    /// being computed are not waited for.
     ///
     /// # Errors
     /// [`AgentError`] when the learning rate makes no sense.

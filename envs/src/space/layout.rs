@@ -17,8 +17,9 @@ const LARGE_TABLE: usize = 16;
 /// So many channels may be more than half of a picture's sides.
 const FEW_CHANNELS: usize = 4;
 
-/// The meaning of a box's dimensions. A box has the layout that [`BoxLayout::of_shape`] finds, until its world
-/// or a wrapper declares another ([`BoxSpace::with_layout`]). Wrappers and networks go by the layout alone.
+/// The meaning of a box's dimensions. A box has the layout that [`BoxLayout::of_shape`] finds, until its
+/// world or a wrapper declares another ([`BoxSpace::with_layout`]). Wrappers and networks go by the layout
+/// alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BoxLayout {
@@ -31,8 +32,8 @@ pub enum BoxLayout {
     ChannelsFirst,
     /// A picture, `[height, width, channels]`.
     ChannelsLast,
-    /// Perhaps a picture: the shape does not say. Bytes are refused where it matters; `f32` are plain numbers,
-    /// with a warning.
+    /// Perhaps a picture: the shape does not say. Bytes are refused where it matters; `f32` are plain
+    /// numbers, with a warning.
     #[serde(skip_deserializing)]
     Unclear,
 }
@@ -54,12 +55,13 @@ impl BoxLayout {
     /// The layout of a box whose world declares none:
     ///
     /// * Bytes in two dimensions, both of at least 8, are a grey picture.
-    /// * Bytes in three dimensions are a picture. Two neighbouring sides of one length are its height and width, and
-    ///   the third one counts channels. Where all sides differ, channels are the smaller one of the first and the last
-    ///   side, if it is the smallest of all, and at most 4 or at most half of the others. Else it is unclear.
+    /// * Bytes in three dimensions are a picture. Two neighbouring sides of one length are its height and
+    ///   width, and the third one counts channels. Where all sides differ, channels are the smaller one of
+    ///   the first and the last side, if it is the smallest of all, and at most 4 or at most half of the
+    ///   others. Else it is unclear.
     /// * `f32` in three dimensions are a picture by the same rule, if its height and width are at least 8.
-    /// * `f32` in two dimensions, both of at least 16, and boxes of more dimensions, two of which are at least 8, are
-    ///   unclear.
+    /// * `f32` in two dimensions, both of at least 16, and boxes of more dimensions, two of which are at
+    ///   least 8, are unclear.
     /// * Everything else is numbers.
     pub fn of_shape(shape: &[usize], dtype: Dtype) -> Self {
         let is_large = |side: &usize| *side >= SMALLEST_SIDE;
@@ -182,8 +184,8 @@ impl fmt::Display for PictureShape {
     }
 }
 
-/// Bounds from here on, and infinite ones, say nothing: many worlds write the largest number there is where they
-/// mean none, and the width of such a box exceeds what f32 holds.
+/// Bounds from here on, and infinite ones, say nothing: many worlds write the largest number there is where
+/// they mean none, and the width of such a box exceeds what f32 holds.
 pub const NO_BOUND: f32 = 1e15;
 
 /// True for a bound that says something.

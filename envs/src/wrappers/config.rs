@@ -134,8 +134,8 @@ pub enum WrapperConfig {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
-    /// A picture of `[height, width, channels]` as `[channels, height, width]`. Networks and `frame_stack` take
-    /// both.
+    /// A picture of `[height, width, channels]` as `[channels, height, width]`. Networks and `frame_stack`
+    /// take both.
     ChannelsFirst {
         /// The entry of a dict.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,7 +153,8 @@ pub enum WrapperConfig {
         #[serde(default)]
         grayscale: bool,
     },
-    /// The latest observations together, the oldest first; pictures along their channels, which come first then.
+    /// The latest observations together, the oldest first; pictures along their channels, which come first
+    /// then.
     FrameStack {
         /// The number of observations.
         frames: usize,

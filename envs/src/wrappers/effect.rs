@@ -1,7 +1,9 @@
 //! Wrappers that change nothing, found before a run begins.
 
 use super::WrapperConfig;
-use crate::{Env, EnvError, Space, is_bound};
+use super::episodic_life::check_lives;
+use crate::checks::guarded;
+use crate::{Env, EnvError, ObsBatch, Space, is_bound};
 
 /// A world within a growing list of wrappers, as far as it is known without a step.
 pub(crate) struct Effects<'a> {
@@ -16,18 +18,34 @@ pub(crate) struct Effects<'a> {
 }
 
 impl<'a> Effects<'a> {
-    /// The world of this id, with its own limit of steps.
-    pub fn new(id: &'a str, limit: Option<u32>) -> Self {
-        let own =
-            |steps| (steps, format!("{id}'s own limit is {steps} (environment_options.max_episode_steps)"));
-        Self { id, limit: limit.map(own), rewards: None, are_signs: false, found: Vec::new() }
+    /// The world of this id, with the limit of its registration or of its options.
+    pub fn new(id: &'a str, limit: Option<u32>, world: &dyn Env) -> Self {
+        let limit = match world.max_episode_steps() {
+            Some(within) if limit.is_none_or(|limit| within <= limit) => {
+                Some((within, format!("{id}'s own limit is {within}")))
+            }
+            _ => limit.map(|steps| {
+                (steps, format!("{id}'s own limit is {steps} (environment_options.max_episode_steps)"))
+            }),
+        };
+        Self { id, limit, rewards: None, are_signs: false, found: Vec::new() }
     }
 
     /// Puts the wrapper around the environment, and notes if it has no effect there.
     ///
     /// # Errors
     /// As [`WrapperConfig::wrap`].
-    pub fn wrap(&mut self, inner: Box<dyn Env>, wrapper: &WrapperConfig) -> Result<Box<dyn Env>, EnvError> {
+    pub fn wrap(
+        &mut self,
+        mut inner: Box<dyn Env>,
+        wrapper: &WrapperConfig,
+    ) -> Result<Box<dyn Env>, EnvError> {
+        if matches!(wrapper, WrapperConfig::EpisodicLife {}) {
+            // Worlds count lives from the reset on.
+            let mut seen = ObsBatch::new(inner.observation_space(), 1);
+            guarded(|| inner.reset(Some(0), seen.row_mut(0)))?;
+            check_lives(inner.as_ref())?;
+        }
         let before = (inner.observation_space().clone(), inner.action_space().clone());
         let outer = wrapper.wrap(inner)?;
         if let Some(why) = self.why_idle(wrapper, &before, (outer.observation_space(), outer.action_space()))

@@ -9,9 +9,9 @@ use crate::{BoxLayout, BoxSpace, Dtype, EnvError, Space};
 /// Shows the latest `frames` observations, the oldest first. An episode starts with its first observation
 /// repeated, so that nothing of the episode before is seen.
 ///
-/// Pictures are put together along the channels, which come first: `[frames * channels, height, width]`, also of
-/// pictures that have them last, so that the planes of a frame stay as they are from step to step. Other boxes stand
-/// along a new first dimension.
+/// Pictures are put together along the channels, which come first: `[frames * channels, height, width]`, also
+/// of pictures that have them last, so that the planes of a frame stay as they are from step to step. Other
+/// boxes stand along a new first dimension.
 pub(super) struct FrameStack {
     frames: usize,
     /// The channels of pictures that have them last.

@@ -1,5 +1,5 @@
-//! Wrappers that change pictures: grey instead of colour, another size, channels first. They go by the layout that
-//! the box declares.
+//! Wrappers that change pictures: grey instead of colour, another size, channels first. They go by the layout
+//! that the box declares.
 
 use super::leaf::{Leaf, LeafMap, LeafMut};
 use crate::render::AreaFilter;
