@@ -137,7 +137,7 @@ fn a_batch_of_one_sample_is_named_and_can_be_left_out() {
 #[test]
 fn the_flags_of_fits_are_refused_for_agents() {
     let place = Workplace::new();
-    fitted(&place, &["train", "dqn", "CartPole-v1", "--steps", "300", "--run-dir", "agent", "--quiet"]);
+    fitted(&place, &["train", "dqn", "CartPole-v1", "--steps", "1100", "--run-dir", "agent", "--quiet"]);
     for flag in [["--set", "data.split.test=0.5"], ["--data", "x"], ["--samples-of", "agent"]] {
         let said = place.pavlov(&[&["eval", "agent"], &flag[..]].concat());
         assert!(!said.success && said.err.contains("is for the fit of a model"), "{}", said.err);

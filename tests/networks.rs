@@ -142,6 +142,9 @@ const SMALL: [&str; 6] = [
 const BATCH_NORM: &str = "net.backbone=[{ linear = 16 }, \"batch_norm\", \"relu\", { dropout = 0.1 }]";
 const RESIDUAL: &str = "net.backbone=[{ linear = 16 }, \"layer_norm\", \"relu\", { residual = [{ linear = 16 }, \"relu\", { linear = 16 }] }]";
 
+/// Updates within the few steps of [`SMALL`].
+const LATER: &str = "train_every_env_steps=50";
+
 /// Agents with settings for a training of a few hundred steps.
 fn agents() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
     let rollouts = vec!["rollout_steps=20", "num_envs=2"];
@@ -203,12 +206,17 @@ fn what_does_not_fit_is_explained_by_its_place() {
     let mut wrong = Vec::new();
     for (agent, environment, sets, words) in [
         ("ppo", "CartPole-v1", &["net.backbone=ownn"][..], &["`ownn`", "did you mean `own`?"][..]),
-        ("dqn", "CartPole-v1", &["net.backbone=wide"], &["backbone `wide`", "[", "8]", "`outputs`"]),
+        (
+            "dqn",
+            "CartPole-v1",
+            &["net.backbone=wide", "warmup_env_steps=100", LATER],
+            &["backbone `wide`", "[", "8]", "`outputs`"],
+        ),
         ("ppo", "CartPole-v1", &["net.backbone=broken"], &["backbone `broken`", "not finite"]),
         (
             "dqn",
             "CartPole-v1",
-            &["net.backbone=broken", "warmup_env_steps=10"],
+            &["net.backbone=broken", "warmup_env_steps=10", LATER],
             &["backbone `broken`", "not finite"],
         ),
         (
@@ -326,12 +334,17 @@ fn what_does_not_fit_is_explained_by_its_place() {
 #[test]
 fn a_list_without_parameters_trains_what_stands_on_it() {
     for (agent, environment, list, more) in [
-        ("ppo", "CartPole-v1", "net.backbone=[\"relu\"]", "net.shared=true"),
-        ("a2c", "CartPole-v1", "net.backbone=[]", "net.shared=true"),
-        ("ppo", "MinAtar/Breakout-v1", "net.backbone=[\"flatten\"]", "minibatch_size=20"),
-        ("dqn", "CartPole-v1", "net.backbone=[\"tanh\"]", "warmup_env_steps=50"),
+        ("ppo", "CartPole-v1", "net.backbone=[\"relu\"]", ["net.shared=true", "rollout_steps=32"]),
+        ("a2c", "CartPole-v1", "net.backbone=[]", ["net.shared=true", "rollout_steps=5"]),
+        (
+            "ppo",
+            "MinAtar/Breakout-v1",
+            "net.backbone=[\"flatten\"]",
+            ["minibatch_size=20", "rollout_steps=20"],
+        ),
+        ("dqn", "CartPole-v1", "net.backbone=[\"tanh\"]", ["warmup_env_steps=50", "train_every_env_steps=8"]),
     ] {
-        let sets = [&SMALL[..], &[list, more, "num_envs=2"]].concat();
+        let sets = [&SMALL[..], &[list, "num_envs=2"], &more].concat();
         train(agent, environment, &sets).unwrap_or_else(|e| panic!("{agent} {list}: {e}"));
     }
 }
@@ -353,7 +366,8 @@ fn groups_may_name_the_parameters_of_one_network_of_several() {
 #[test]
 fn an_embedding_behind_a_layer_that_keeps_numbers_gets_tokens() {
     let list = "net.backbone=[\"flatten\", { embedding = { vocabulary = 16, width = 4 } }, \"flatten\"]";
-    train("ppo", "FrozenLake-v1", &[&SMALL[..], &[list, "rollout_steps=20"]].concat()).expect("16 states");
+    train("ppo", "FrozenLake-v1", &[&SMALL[..], &[list, "rollout_steps=20", "num_envs=4"]].concat())
+        .expect("16 states");
     let small = list.replace("16", "15");
     let said = train("ppo", "FrozenLake-v1", &[&SMALL[..], &[&small]].concat()).unwrap_err();
     assert!(said.contains("tokens from 15 to 15"), "{said}");

@@ -18,6 +18,7 @@ use crate::core::{AgentError, Experience, Metrics, Policy};
 use crate::networks::NetworkRegistry;
 use crate::off_policy::OffPolicyHalves;
 use crate::on_policy::RolloutLearner;
+use crate::review::Review;
 
 /// A policy and an algorithm that improves it.
 pub trait Agent: Send {
@@ -130,6 +131,17 @@ pub trait AgentConfig: Serialize + DeserializeOwned + Default + 'static {
     /// # Errors
     /// [`AgentError::Config`] naming the field and what to set it to.
     fn validate(&self) -> Result<(), AgentError>;
+
+    /// Reviews the configuration for a training in such circumstances, before it begins: how observations and
+    /// actions are taken, and which settings have no effect. The checks and facts that agents share are
+    /// [`rollout_review`](crate::on_policy::rollout_review) and
+    /// [`replay_review`](crate::off_policy::replay_review).
+    ///
+    /// # Errors
+    /// [`AgentError::Config`] for a training in which nothing would be learned.
+    fn review(&self, _context: &AgentContext) -> Result<Review, AgentError> {
+        Ok(Review::default())
+    }
 
     /// Builds the agent.
     ///

@@ -22,6 +22,7 @@ pub mod ppo;
 mod registry;
 pub mod reinforce;
 pub mod replay;
+mod review;
 pub mod sac;
 pub mod td3;
 
@@ -30,3 +31,4 @@ pub use agent::{Agent, AgentConfig, AgentContext, Halves};
 pub use core::{ActMode, AgentError, Experience, LossForm, Means, Metrics, Policy, Scalar};
 pub use networks::{Encoder, NetConfig, Network, NetworkRegistry};
 pub use registry::{AgentRegistry, AgentSpec};
+pub use review::Review;

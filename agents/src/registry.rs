@@ -17,10 +17,12 @@ use crate::impala::ImpalaConfig;
 use crate::networks::check_renamed;
 use crate::ppo::PpoConfig;
 use crate::reinforce::ReinforceConfig;
+use crate::review::Review;
 use crate::sac::SacConfig;
 use crate::td3::Td3Config;
 
 type Resolve = dyn Fn(&Table) -> Result<Table, AgentError> + Send + Sync;
+type Examine = dyn Fn(&Table, &AgentContext) -> Result<Review, AgentError> + Send + Sync;
 type Build = dyn Fn(&Table, &AgentContext) -> Result<Box<dyn Agent>, AgentError> + Send + Sync;
 
 /// A registered agent: its name and what its configuration can do, the configuration's type erased.
@@ -31,6 +33,7 @@ pub struct AgentSpec {
     /// One line that says what the agent is.
     pub summary: &'static str,
     resolve: Arc<Resolve>,
+    review: Arc<Examine>,
     build: Arc<Build>,
 }
 
@@ -52,6 +55,10 @@ impl AgentSpec {
                 config.validate()?;
                 Table::try_from(config).map_err(|error| AgentError::Config(error.to_string()))
             }),
+            review: Arc::new(|table, context| {
+                let config: C = typed(table.clone()).map_err(wrong)?;
+                config.review(context)
+            }),
             build: Arc::new(|table, context| {
                 let config: C = typed(table.clone()).map_err(wrong)?;
                 config.validate()?;
@@ -66,6 +73,14 @@ impl AgentSpec {
     /// [`AgentError::Config`] for a wrong type or value.
     pub fn resolve(&self, table: &Table) -> Result<Table, AgentError> {
         (self.resolve)(table)
+    }
+
+    /// Reviews a configuration, which [`AgentSpec::resolve`] gave, before its training begins.
+    ///
+    /// # Errors
+    /// As [`AgentConfig::review`].
+    pub fn review(&self, table: &Table, context: &AgentContext) -> Result<Review, AgentError> {
+        (self.review)(table, context)
     }
 
     /// Builds the agent from a configuration.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use rand::RngExt;
 use serde::{Deserialize, Serialize};
 
-use crate::{EnvError, SeededRng, Space};
+use crate::{EnvError, SeededRng, Space, is_bound};
 
 /// One action, as an environment receives it.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -160,8 +160,8 @@ impl ActionBatch {
     }
 
     /// Draws the action of environment `row` uniformly from `space`, which is the one the batch was made for.
-    /// A number without bounds is drawn from the normal distribution, one with a single bound exponentially
-    /// away from it.
+    /// A number without bounds, or with such as [`is_bound`] rejects, is drawn from the normal distribution,
+    /// one with a single bound exponentially away from it.
     pub fn sample_row(&mut self, row: usize, space: &Space, rng: &mut SeededRng) {
         match (self, space) {
             (Self::Discrete(choices), Space::Discrete(n)) => choices[row] = rng.random_range(0..*n),
@@ -226,12 +226,14 @@ fn sample_number(low: f32, high: f32, rng: &mut SeededRng) -> f32 {
     // Both unbounded draws come from uniform numbers: the exponential by inversion, the normal by Box and
     // Muller.
     let exponential = -(1.0 - rng.random::<f64>()).ln();
-    match (low.is_finite(), high.is_finite()) {
+    let drawn = match (is_bound(low), is_bound(high)) {
         (true, true) => rng.uniform(low.into(), high.into()) as f32,
         (true, false) => (f64::from(low) + exponential) as f32,
         (false, true) => (f64::from(high) - exponential) as f32,
         (false, false) => {
             ((2.0 * exponential).sqrt() * (std::f64::consts::TAU * rng.random::<f64>()).cos()) as f32
         }
-    }
+    };
+    // A bound that says nothing, 1e20 say, is none to be drawn from, and still one to be kept.
+    drawn.clamp(low, high)
 }

@@ -106,6 +106,12 @@ pub trait Env: Send {
         None
     }
 
+    /// The steps after which the world itself truncates an episode, where it knows such a number that its
+    /// [`EnvSpec`](crate::EnvSpec) does not.
+    fn max_episode_steps(&self) -> Option<u32> {
+        None
+    }
+
     /// The lives that the player has left in this episode, in a game that counts them.
     fn lives(&self) -> Option<u32> {
         None

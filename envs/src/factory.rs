@@ -3,8 +3,11 @@
 
 use crate::checks::{Checked, Subject, Warnings, guarded};
 use crate::vector::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
-use crate::wrappers::WrapperConfig;
+use crate::wrappers::{Effects, WrapperConfig};
 use crate::{Env, EnvError, EnvOptions, EnvSpec, Registry, VectorEnv, VectorOptions};
+
+/// The discount of `normalize_reward` where neither the wrapper nor an agent says one.
+const USUAL_DISCOUNT: f64 = 0.99;
 
 /// Makes environments of one kind: a registered one with its options, within its wrappers.
 #[derive(Clone, Debug)]
@@ -80,6 +83,20 @@ impl EnvFactory {
         self.wrappers.iter().try_fold(world, |env, wrapper| wrapper.wrap(env))
     }
 
+    /// The wrappers of single environments that change nothing, each in a sentence.
+    ///
+    /// # Errors
+    /// As [`EnvFactory::make`].
+    pub fn idle_wrappers(&self) -> Result<Vec<String>, EnvError> {
+        if self.wrappers.is_empty() {
+            return Ok(Vec::new());
+        }
+        let world = guarded(|| self.spec.make(&self.options))?;
+        let mut effects = Effects::new(&self.spec.id, self.spec.limit(&self.options)?, world.as_ref());
+        self.wrappers.iter().try_fold(world, |env, wrapper| effects.wrap(env, wrapper))?;
+        Ok(effects.found())
+    }
+
     /// Many environments, checked as those of [`EnvFactory::make`].
     ///
     /// # Errors
@@ -124,7 +141,7 @@ fn wrap_vector(inner: Box<dyn VectorEnv>, wrapper: &WrapperConfig) -> Result<Box
             Box::new(NormalizeObservation::new(inner, clip, epsilon)?)
         }
         WrapperConfig::NormalizeReward { discount, clip, epsilon } => {
-            Box::new(NormalizeReward::new(inner, discount, clip, epsilon)?)
+            Box::new(NormalizeReward::new(inner, discount.unwrap_or(USUAL_DISCOUNT), clip, epsilon)?)
         }
         _ => inner,
     })

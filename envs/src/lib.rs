@@ -54,7 +54,7 @@ pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};
 pub use pavlov_common::{SeededRng, derive_seed};
 pub use pixels::PixelPong;
 pub use registry::{EnvOptions, EnvSpec, Registry};
-pub use space::{ACTION_MASK, BoxSpace, Dtype, Space};
+pub use space::{ACTION_MASK, BoxLayout, BoxSpace, Dtype, NO_BOUND, PictureShape, Space, is_bound};
 pub use toy_text::{
     Blackjack, CliffWalking, FrozenLake, FrozenLakeOptions, Outcome, Outcomes, Taxi, TaxiOptions,
 };

@@ -8,7 +8,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::{Dtype, Space};
+use crate::{BoxLayout, Dtype, Space};
 
 /// One leaf of an observation space: a box, or the number(s) of a discrete space.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct ObsLeaf {
     pub dtype: Dtype,
     /// The leaf's shape, without the batch dimension.
     pub shape: Vec<usize>,
+    /// What the dimensions are.
+    pub layout: BoxLayout,
     /// The leaf's place in its row.
     pub range: Range<usize>,
 }
@@ -50,11 +52,11 @@ impl ObsLayout {
             }
             return;
         }
-        let (dtype, shape) = match space {
-            Space::Box(space) => (space.dtype, space.shape.clone()),
-            Space::MultiDiscrete(counts) => (Dtype::F32, vec![counts.len()]),
-            Space::MultiBinary(n) => (Dtype::F32, vec![*n]),
-            Space::Discrete(_) | Space::Dict(_) => (Dtype::F32, vec![1]),
+        let (dtype, shape, layout) = match space {
+            Space::Box(space) => (space.dtype, space.shape.clone(), space.layout),
+            Space::MultiDiscrete(counts) => (Dtype::F32, vec![counts.len()], BoxLayout::Numbers),
+            Space::MultiBinary(n) => (Dtype::F32, vec![*n], BoxLayout::Numbers),
+            Space::Discrete(_) | Space::Dict(_) => (Dtype::F32, vec![1], BoxLayout::Numbers),
         };
         let length = shape.iter().product::<usize>();
         let end = match dtype {
@@ -63,7 +65,7 @@ impl ObsLayout {
         };
         let range = *end..*end + length;
         *end = range.end;
-        self.leaves.push(ObsLeaf { name, dtype, shape, range });
+        self.leaves.push(ObsLeaf { name, dtype, shape, layout, range });
     }
 
     /// The leaf of this name.

@@ -61,10 +61,8 @@ impl ProbeEnv {
     /// The probe with two discrete actions, or with one number from -1 to 1.
     pub fn new(probe: Probe, continuous: bool) -> Self {
         let limit = if probe == Probe::Delay { DELAY_STEPS as f32 } else { 1.0 };
-        let unit = |bound: f32| {
-            let (low, high) = (vec![-bound], vec![bound]);
-            Space::Box(crate::BoxSpace { low, high, shape: vec![1], dtype: crate::Dtype::F32 })
-        };
+        let unit =
+            |bound: f32| Space::Box(crate::BoxSpace::of(vec![-bound], vec![bound], &[1], crate::Dtype::F32));
         let actions = if continuous { unit(1.0) } else { Space::Discrete(2) };
         let world = World { cue: 0.0, steps: 0, running: false, rng: SeededRng::default() };
         Self { probe, observations: unit(limit), actions, world }

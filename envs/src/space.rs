@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Action, EnvError, ObsRef};
 
+mod layout;
+
+pub use layout::{BoxLayout, NO_BOUND, PictureShape, is_bound};
+
 /// The type of a box's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Dtype {
@@ -27,6 +31,8 @@ pub struct BoxSpace {
     pub shape: Vec<usize>,
     /// The type in which the numbers are stored.
     pub dtype: Dtype,
+    /// What the dimensions are: [`BoxSpace::new`] goes by the shape, [`BoxSpace::with_layout`] declares it.
+    pub layout: BoxLayout,
 }
 
 impl BoxSpace {
@@ -84,18 +90,17 @@ impl Space {
     pub fn unbounded(shape: &[usize]) -> Self {
         let count = shape.iter().product();
         let (low, high) = (vec![f32::NEG_INFINITY; count], vec![f32::INFINITY; count]);
-        Self::Box(BoxSpace { low, high, shape: shape.to_vec(), dtype: Dtype::F32 })
+        Self::Box(BoxSpace::of(low, high, shape, Dtype::F32))
     }
 
-    /// A picture of bytes from 0 to 255.
+    /// A picture of bytes from 0 to 255; two dimensions are height and width.
     pub fn pixels(shape: &[usize]) -> Self {
         let count = shape.iter().product();
-        Self::Box(BoxSpace {
-            low: vec![0.0; count],
-            high: vec![255.0; count],
-            shape: shape.to_vec(),
-            dtype: Dtype::U8,
-        })
+        let mut space = BoxSpace::of(vec![0.0; count], vec![255.0; count], shape, Dtype::U8);
+        if shape.len() == 2 {
+            space.layout = BoxLayout::Grey;
+        }
+        Self::Box(space)
     }
 
     /// Checks that the observation lies in the space; NaN never does.
@@ -164,12 +169,17 @@ impl Space {
 }
 
 impl BoxSpace {
-    /// A box, its bounds checked.
+    /// A box of these bounds, which must be valid, with the layout of its shape.
+    pub(crate) fn of(low: Vec<f32>, high: Vec<f32>, shape: &[usize], dtype: Dtype) -> Self {
+        Self { low, high, shape: shape.to_vec(), dtype, layout: BoxLayout::of_shape(shape, dtype) }
+    }
+
+    /// A box, its bounds checked, with the layout of its shape ([`BoxLayout::of_shape`]).
     ///
     /// # Errors
     /// [`EnvError::Contract`] for bounds that are NaN, the wrong way round or not as many as the shape says.
     pub fn new(low: Vec<f32>, high: Vec<f32>, shape: &[usize], dtype: Dtype) -> Result<Self, EnvError> {
-        let space = Self { low, high, shape: shape.to_vec(), dtype };
+        let space = Self::of(low, high, shape, dtype);
         let count = space.len();
         if space.low.len() != count || space.high.len() != count {
             let (low, high) = (space.low.len(), space.high.len());

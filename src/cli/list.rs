@@ -12,6 +12,8 @@ use crate::config::{self, AnyConfig, Registries};
 use crate::play::contact_sheet;
 use crate::record;
 use crate::run::{RunFolder, Settings};
+use crate::tell::tell;
+use crate::training::Training;
 
 pub(super) fn envs(registries: &Registries, args: &EnvsArgs) -> Result<ExitCode> {
     if let Some(path) = &args.pictures {
@@ -27,6 +29,7 @@ pub(super) fn envs(registries: &Registries, args: &EnvsArgs) -> Result<ExitCode>
         rows.push(json!({
             "id": spec.id,
             "observations": env.observation_space().to_string(),
+            "pictures": env.observation_space().pictures(),
             "actions": env.action_space().to_string(),
             "reward": spec.reward,
             "max_episode_steps": spec.max_episode_steps,
@@ -44,7 +47,10 @@ pub(super) fn envs(registries: &Registries, args: &EnvsArgs) -> Result<ExitCode>
     }
     print(args.list.json, &rows, |row| {
         let limit = row["max_episode_steps"].as_u64().map_or("-".into(), |limit| limit.to_string());
-        let (observations, actions) = (text(&row["observations"]), text(&row["actions"]));
+        let (mut observations, actions) = (text(&row["observations"]).to_string(), text(&row["actions"]));
+        for picture in row["pictures"].as_array().into_iter().flatten() {
+            observations.push_str(&format!(" ({})", text(picture)));
+        }
         format!(
             "{:<28} {}\n{:<28} observations {observations}, actions {actions}, step limit {limit}",
             text(&row["id"]),
@@ -104,7 +110,19 @@ pub(super) fn datasets(registries: &Registries, args: &ListArgs) -> Result<ExitC
 }
 
 pub(super) fn config(registries: &Registries, args: &ConfigArgs) -> Result<ExitCode> {
-    say!("{}", train::resolve(registries, &args.run)?.to_toml()?.trim_end());
+    let config = train::resolve(registries, &args.run)?;
+    say!("{}", config.to_toml()?.trim_end());
+    // As comments of the file: what the configuration makes of the environment's observations and actions.
+    match Training::review(&config, registries) {
+        Ok(review) => {
+            say!("");
+            review.facts.iter().for_each(|fact| say!("# {fact}"));
+            review.warnings.iter().for_each(|warning| tell(format_args!("warning: {warning}")));
+        }
+        Err(error) => {
+            tell(format_args!("warning: a training of this configuration does not start: {error:#}"))
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -399,7 +399,19 @@ impl RunConfig {
     pub fn factory(&self, registries: &Registries) -> Result<EnvFactory, ConfigError> {
         let spec = registries.envs.spec(&self.environment)?;
         let options = EnvOptions::new(self.environment_options.clone());
-        Ok(EnvFactory::new(spec, options, &self.wrappers)?)
+        let mut wrappers = self.wrappers.clone();
+        for wrapper in &mut wrappers {
+            if let WrapperConfig::NormalizeReward { discount, .. } = wrapper {
+                *discount = discount.or(self.discount());
+            }
+        }
+        Ok(EnvFactory::new(spec, options, &wrappers)?)
+    }
+
+    /// The agent's discount, if it has one.
+    pub(crate) fn discount(&self) -> Option<f64> {
+        let discount = self.hyperparameters.get("discount")?;
+        discount.as_float().or_else(|| discount.as_integer().map(|whole| whole as f64))
     }
 }
 

@@ -9,7 +9,8 @@ use pavlov_data::{
 };
 use pavlov_envs::wrappers::WrapperConfig;
 use pavlov_envs::{
-    ActionBatch, BoxSpace, Dtype, Env, EnvError, EnvFactory, EnvOptions, ObsBatch, ObsRef, Registry, Space,
+    ActionBatch, BoxLayout, BoxSpace, Dtype, Env, EnvError, EnvFactory, EnvOptions, ObsBatch, ObsRef,
+    PictureShape, Registry, Space,
 };
 use serde::Deserialize;
 
@@ -194,21 +195,22 @@ struct Layout {
 
 impl Layout {
     fn of(space: &Space) -> Result<Self, DataError> {
-        let Space::Box(BoxSpace { shape, dtype, high, .. }) = space else {
+        let Space::Box(inner @ BoxSpace { shape, dtype, high, .. }) = space else {
             let message =
                 "frames are of boxes of numbers or pictures; this environment's observations are none";
             return Err(DataError::Config(message.into()));
         };
         let largest = high.iter().copied().fold(1.0, f32::max);
-        match (dtype, shape.as_slice()) {
-            (Dtype::U8, &[first, second, third]) => {
-                // The rule by which agents see them.
-                let channels_first = first < third;
-                let [channels, height, width] =
-                    if channels_first { [first, second, third] } else { [third, first, second] };
+        // As agents see them.
+        match (dtype, inner.picture()) {
+            (Dtype::U8, Some(PictureShape { height, width, channels, channels_first })) => {
                 Ok(Self { input: Input::Image { channels, height, width }, largest, channels_first })
             }
-            (dtype, shape) => {
+            (Dtype::U8, None) if inner.layout == BoxLayout::Unclear => Err(DataError::Config(format!(
+                "{space} may be a picture, and its shape does not say where its channels are: declare it with the \
+                 wrapper {{ kind = \"layout\", layout = \"channels_first\" }}, \"channels_last\" or \"numbers\""
+            ))),
+            (dtype, _) => {
                 let count: usize = shape.iter().product();
                 let names = (0..count).map(|index| format!("number {index}")).collect();
                 let largest = if *dtype == Dtype::U8 { largest } else { 1.0 };

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use pavlov_agents::{Agent, AgentContext, Policy};
+use pavlov_agents::{Agent, AgentContext, Policy, Review};
 use pavlov_common::derive_seed;
 use pavlov_envs::{EnvError, EnvFactory, ObservationNormalizer, Space, VectorOptions};
 use pavlov_nn::{StateDict, StateView};
@@ -16,7 +16,7 @@ use super::evaluation::{EvaluationOptions, cut_off, evaluate};
 use super::phase_log::PhaseLog;
 use super::report::{Report, ThreadsReport};
 use super::turns::Turns;
-use super::{normalized, pretrained, trial};
+use super::{normalized, pretrained, review, trial};
 use crate::config::{EvaluationConfig, Registries, RunConfig};
 use crate::parallel::Driver;
 use crate::play::{self, Film};
@@ -67,6 +67,9 @@ pub struct Training {
     warnings: Vec<String>,
     /// True if the user knows that episodes of evaluations are cut off.
     has_cut_off: bool,
+    /// What is said when the training begins: warnings, or why nothing would be learned. One that goes on has
+    /// begun.
+    review: Result<Review>,
 }
 
 impl Training {
@@ -79,19 +82,24 @@ impl Training {
         let device = Compute { seed, device: &config.device, threads, update_threads }.prepare()?;
         let factory = config.factory(registries)?;
         check_film(&config, &factory)?;
-        let (agent, engine) = match config.actors.count {
+        let (agent, engine, context) = match config.actors.count {
             0 => {
                 let turns = Turns::new(&config, &factory)?;
-                let agent =
-                    build_agent(&config, registries, turns.observation_space(), turns.action_space())?;
-                (agent, Engine::Turns(Box::new(turns)))
+                let (observations, actions) = (turns.observation_space(), turns.action_space());
+                let context = agent_context(&config, registries, observations, actions)?;
+                (build_agent(&config, registries, &context)?, Engine::Turns(Box::new(turns)), context)
             }
             _ => {
-                let mut agent = Self::agent(&config, registries)?;
+                let envs = factory.make_vector(&VectorOptions::new(1))?;
+                let (observations, actions) = (envs.observation_space(), envs.action_space());
+                let context = agent_context(&config, registries, observations, actions)?;
+                let mut agent = build_agent(&config, registries, &context)?;
+                drop(envs);
                 let driver = Driver::new(&config, &factory, agent.as_mut())?;
-                (agent, Engine::Actors(Box::new(driver)))
+                (agent, Engine::Actors(Box::new(driver)), context)
             }
         };
+        let review = review::review(&config, registries, &factory, &context);
         let episodes = Episodes::new(config.num_envs);
         let pending = BTreeMap::new();
         Ok(Self {
@@ -105,25 +113,43 @@ impl Training {
             has_begun: false,
             warnings: Vec::new(),
             has_cut_off: false,
+            review,
         })
     }
 
     /// Checks that a training of this configuration can start, by making its environment and its agent once,
-    /// and by letting the agent act once.
+    /// and by letting the agent act once. The review says how observations and actions are taken, and which
+    /// settings have no effect.
     ///
     /// # Errors
-    /// When the agent cannot play the environment, or one of the two refuses its options.
-    pub fn check(config: &RunConfig, registries: &Registries) -> Result<()> {
+    /// When the agent cannot play the environment, one of the two refuses its options, or nothing would be
+    /// learned.
+    pub fn check(config: &RunConfig, registries: &Registries) -> Result<Review> {
         let factory = config.factory(registries)?;
         check_film(config, &factory)?;
         let envs = factory.make_vector(&VectorOptions::new(1))?;
         let (observations, actions) = (envs.observation_space(), envs.action_space());
-        let mut agent = build_agent(config, registries, observations, actions)?;
+        let context = agent_context(config, registries, observations, actions)?;
+        let mut agent = build_agent(config, registries, &context)?;
         trial::act_once(agent.as_ref(), observations, actions)?;
+        let review = review::review(config, registries, &factory, &context)?;
         if config.actors.count > 0 {
             Driver::new(config, &factory, agent.as_mut())?;
         }
-        Ok(())
+        Ok(review)
+    }
+
+    /// The review of this configuration alone, without its networks.
+    ///
+    /// # Errors
+    /// When the environment cannot be made, or nothing would be learned.
+    pub fn review(config: &RunConfig, registries: &Registries) -> Result<Review> {
+        let factory = config.factory(registries)?;
+        let envs = factory.make_vector(&VectorOptions::new(1))?;
+        // The review asks nothing of the device, which another machine may have.
+        let config = RunConfig { device: "cpu".into(), ..config.clone() };
+        let context = agent_context(&config, registries, envs.observation_space(), envs.action_space())?;
+        review::review(&config, registries, &factory, &context)
     }
 
     /// An untrained agent of this configuration, into which weights can be loaded.
@@ -132,7 +158,8 @@ impl Training {
     /// When the agent cannot play the environment, or one of the two refuses its options.
     pub fn agent(config: &RunConfig, registries: &Registries) -> Result<Box<dyn Agent>> {
         let envs = config.factory(registries)?.make_vector(&VectorOptions::new(1))?;
-        build_agent(config, registries, envs.observation_space(), envs.action_space())
+        let context = agent_context(config, registries, envs.observation_space(), envs.action_space())?;
+        build_agent(config, registries, &context)
     }
 
     /// Gives the agent the weights that it is to begin with, once, and says what fitted. A run that is
@@ -217,6 +244,7 @@ impl Job for Training {
     }
 
     fn start(&mut self) -> Result<()> {
+        self.warnings = std::mem::replace(&mut self.review, Ok(Review::default()))?.warnings;
         self.load_pretrained()?;
         match &mut self.engine {
             Engine::Turns(turns) => turns.start(self.config.seed),
@@ -341,10 +369,18 @@ impl Job for Training {
 fn build_agent(
     config: &RunConfig,
     registries: &Registries,
+    context: &AgentContext,
+) -> Result<Box<dyn Agent>> {
+    Ok(registries.agents.get(&config.agent)?.build(&config.hyperparameters, context)?)
+}
+
+fn agent_context(
+    config: &RunConfig,
+    registries: &Registries,
     observation_space: &Space,
     action_space: &Space,
-) -> Result<Box<dyn Agent>> {
-    let context = AgentContext {
+) -> Result<AgentContext> {
+    Ok(AgentContext {
         observation_space: observation_space.clone(),
         action_space: action_space.clone(),
         num_envs: config.num_envs,
@@ -352,8 +388,7 @@ fn build_agent(
         seed: config.seed,
         device: pavlov_nn::device::parse(&config.device)?,
         networks: registries.networks.clone(),
-    };
-    Ok(registries.agents.get(&config.agent)?.build(&config.hyperparameters, &context)?)
+    })
 }
 
 fn check_film(config: &RunConfig, factory: &EnvFactory) -> Result<()> {

@@ -7,6 +7,7 @@ mod normalized;
 mod phase_log;
 mod pretrained;
 mod report;
+mod review;
 mod trained;
 mod trial;
 mod turns;

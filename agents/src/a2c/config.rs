@@ -7,7 +7,8 @@ use super::A2c;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::AgentError;
 use crate::networks::NetConfig;
-use crate::on_policy::{ExplorationConfig, OnPolicyAgent, rollout_config};
+use crate::on_policy::{ExplorationConfig, OnPolicyAgent, rollout_config, rollout_review};
+use crate::review::Review;
 
 rollout_config! {
     /// The configuration of A2C. The defaults are Stable-Baselines3's, with the RMSprop that the published
@@ -40,6 +41,10 @@ impl AgentConfig for A2cConfig {
 
     fn validate(&self) -> Result<(), AgentError> {
         self.validate_rollouts()
+    }
+
+    fn review(&self, context: &AgentContext) -> Result<Review, AgentError> {
+        rollout_review(&self.setup(), context)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

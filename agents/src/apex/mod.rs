@@ -8,6 +8,7 @@ use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::AgentError;
 use crate::dqn::DqnConfig;
 use crate::replay::ReplayConfig;
+use crate::review::Review;
 use pavlov_common::tables::{merge_tables, typed};
 
 /// The configuration of Ape-X DQN: DQN's, with the paper's numbers where it names them.
@@ -43,6 +44,10 @@ impl AgentConfig for ApexConfig {
 
     fn validate(&self) -> Result<(), AgentError> {
         self.0.validate()
+    }
+
+    fn review(&self, context: &AgentContext) -> Result<Review, AgentError> {
+        self.0.review(context)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

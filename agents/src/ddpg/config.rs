@@ -3,6 +3,7 @@
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::AgentError;
 use crate::off_policy::{NoiseConfig, off_policy_config};
+use crate::review::Review;
 use crate::td3::Td3Config;
 
 off_policy_config! {
@@ -56,6 +57,10 @@ impl AgentConfig for DdpgConfig {
 
     fn validate(&self) -> Result<(), AgentError> {
         self.as_td3().validate()
+    }
+
+    fn review(&self, context: &AgentContext) -> Result<Review, AgentError> {
+        self.as_td3().review(context)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

@@ -8,8 +8,9 @@ use super::DqnLearner;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::AgentError;
 use crate::networks::{Encoder, NetConfig};
-use crate::off_policy::{OffPolicyAgent, UpdatesPerPhase, off_policy_config};
+use crate::off_policy::{OffPolicyAgent, UpdatesPerPhase, off_policy_config, replay_review};
 use crate::replay::ReplayConfig;
+use crate::review::Review;
 
 off_policy_config! {
     /// The configuration of DQN. The defaults are those of the Nature paper where it trains small networks
@@ -64,8 +65,11 @@ impl Default for DqnConfig {
 
 impl DqnConfig {
     /// From observations to rows, for these networks.
-    pub(super) fn encoder(&self, observations: &Space) -> Encoder {
-        Encoder::with_discrete(observations, self.net.discrete_code())
+    ///
+    /// # Errors
+    /// [`AgentError`] where `net.layout` does not fit the observations.
+    pub(super) fn encoder(&self, observations: &Space) -> Result<Encoder, AgentError> {
+        Ok(Encoder::for_networks(observations, &self.net)?)
     }
 }
 
@@ -88,6 +92,17 @@ impl AgentConfig for DqnConfig {
             )));
         }
         Ok(self.net.refuse_value_sizes()?)
+    }
+
+    fn review(&self, context: &AgentContext) -> Result<Review, AgentError> {
+        let mut review = replay_review(&self.setup(), context)?;
+        let (every, total) = (self.target_update_every_env_steps, context.total_env_steps);
+        review.warn_if(every > total, || {
+            format!(
+                "target_update_every_env_steps is {every}, and env_steps {total}: the target network stays as it begins"
+            )
+        });
+        Ok(review)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

@@ -50,7 +50,7 @@ impl DqnLearner {
                 format!("dqn needs discrete actions, the environment's are {space}: try another agent");
             return Err(AgentError::Unsupported(message));
         };
-        let encoder = config.encoder(&context.observation_space);
+        let encoder = config.encoder(&context.observation_space)?;
         if ![0, actions as usize].contains(&encoder.mask_width()) {
             let width = encoder.mask_width();
             let message = format!(

@@ -7,7 +7,8 @@ use super::Impala;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::AgentError;
 use crate::networks::NetConfig;
-use crate::on_policy::{ExplorationConfig, OnPolicyAgent, rollout_config};
+use crate::on_policy::{ExplorationConfig, OnPolicyAgent, rollout_config, rollout_review};
+use crate::review::Review;
 
 rollout_config! {
     /// The configuration of IMPALA. The defaults are A2C's, with the paper's truncation levels; each
@@ -53,6 +54,10 @@ impl AgentConfig for ImpalaConfig {
         count("epochs", self.epochs as u64, MOST_EPOCHS)?;
         positive("importance_clip", self.importance_clip)?;
         positive("trace_clip", self.trace_clip)
+    }
+
+    fn review(&self, context: &AgentContext) -> Result<Review, AgentError> {
+        rollout_review(&self.setup(), context)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

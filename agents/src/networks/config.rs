@@ -10,7 +10,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use toml::Table;
 
-use super::{DiscreteCode, ImageConfig};
+use super::{DiscreteCode, ImageConfig, LayoutConfig};
 
 /// The networks of an agent, `net.*` in a file.
 ///
@@ -25,6 +25,9 @@ pub struct NetConfig {
     pub backbone: BackboneConfig,
     /// Settings of a registered backbone.
     pub backbone_options: Table,
+    /// Which boxes are pictures, and where their channels are: "auto", a layout, or a table of layouts by the
+    /// boxes' keys.
+    pub layout: LayoutConfig,
     /// The convolutions of the standard backbone's images: "auto", "off", a name, a list of layers, or a
     /// table of these by the images' keys.
     pub cnn: ImageConfig,
@@ -64,6 +67,7 @@ impl Default for NetConfig {
         Self {
             backbone: BackboneConfig::default(),
             backbone_options: Table::new(),
+            layout: LayoutConfig::default(),
             cnn: ImageConfig::default(),
             discrete: DiscreteConfig::default(),
             trunk_sizes: Vec::new(),

@@ -3,15 +3,17 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use pavlov_envs::{ACTION_MASK, BoxSpace, Dtype, ObsLayout, ObsRef, Space};
+use pavlov_envs::{ACTION_MASK, BoxSpace, Dtype, ObsLayout, ObsRef, PictureShape, Space, is_bound};
 use pavlov_nn::{Image, NnError, divide_bytes};
 use tch::{Kind, Tensor};
 
+use super::layout::refuse_unclear;
 use super::observation::{ObservationPart, PartKind};
+use super::{ImageConfig, NetConfig};
 
 /// Flattens an observation into one row of `f32`: boxes of `f32` and bits as they are, bytes divided by the
-/// largest that their box allows, each discrete number as a one-hot code or, for networks that embed it, as
-/// itself. A dict's entries follow one another.
+/// largest that their box allows (as are pictures of `f32` from 0 to more than 1), each discrete number as a
+/// one-hot code or, for networks that embed it, as itself. A dict's entries follow one another.
 ///
 /// The entry [`ACTION_MASK`] of a dict is no input: it says which of the discrete actions make sense.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +43,11 @@ enum Part {
         count: usize,
         largest: f32,
     },
+    /// Numbers of a picture that are divided by the largest one.
+    Scaled {
+        count: usize,
+        largest: f32,
+    },
     OneHot(usize),
     /// So many discrete numbers as they are.
     Tokens(usize),
@@ -54,7 +61,21 @@ impl Encoder {
         Self::with_discrete(space, DiscreteCode::OneHot)
     }
 
-    /// The encoder of observations from `space`.
+    /// The encoder of observations from `space` for these networks.
+    ///
+    /// # Errors
+    /// [`NnError::Config`] where `net.layout` does not fit the observations, or has to say what their shape
+    /// does not.
+    pub fn for_networks(space: &Space, net: &NetConfig) -> Result<Self, NnError> {
+        let space = net.layout.apply(space)?;
+        // Without convolutions a picture is a row of numbers, wherever its channels are.
+        if net.cnn != ImageConfig::Off {
+            refuse_unclear(&space)?;
+        }
+        Ok(Self::with_discrete(&space, net.discrete_code()))
+    }
+
+    /// The encoder of observations from `space`, with the layouts that it declares.
     pub fn with_discrete(space: &Space, code: DiscreteCode) -> Self {
         let mut collected = Collected { code, parts: Vec::new(), seen: Vec::new(), width: 0 };
         collected.add("", space);
@@ -169,16 +190,17 @@ impl Encoder {
     }
 }
 
-/// Bytes in three dimensions are an image; the smaller one of the first and the last counts channels.
-fn image_of(shape: &[usize]) -> Option<Image> {
-    let [first, second, third] = *shape else { return None };
-    let channels_first = first < third;
-    let (height, width, channels) = match channels_first {
-        true => (second, third, first),
-        false => (first, second, third),
-    };
+fn image_of(space: &BoxSpace) -> Option<Image> {
+    let PictureShape { height, width, channels, channels_first } = space.picture()?;
     let [height, width, channels] = [height, width, channels].map(|count| count as i64);
     Some(Image { height, width, channels, channels_first })
+}
+
+/// The number by which a picture of `f32` is divided: the largest one, if all are from 0 to more than 1.
+fn scale_of(space: &BoxSpace) -> Option<f32> {
+    let largest = space.high.iter().copied().fold(0.0, f32::max);
+    let positive = space.low.iter().all(|low| *low >= 0.0);
+    (positive && largest > 1.0 && is_bound(largest)).then_some(largest)
 }
 
 /// The parts of a space, collected entry by entry.
@@ -196,12 +218,22 @@ impl Collected {
             Space::MultiDiscrete(counts) => self.add_discrete(key, counts),
             Space::MultiBinary(n) => self.push(key, Part::Floats(*n), PartKind::numbers(*n)),
             Space::Box(space @ BoxSpace { dtype: Dtype::F32, .. }) => {
-                let shape = space.shape.iter().map(|&side| side as i64).collect();
-                self.push(key, Part::Floats(space.len()), PartKind::Numbers { shape });
+                let count = space.len();
+                match image_of(space) {
+                    Some(image) => {
+                        let scaled = |largest| Part::Scaled { count, largest };
+                        let part = scale_of(space).map_or(Part::Floats(count), scaled);
+                        self.push(key, part, PartKind::Image(image));
+                    }
+                    None => {
+                        let shape = space.shape.iter().map(|&side| side as i64).collect();
+                        self.push(key, Part::Floats(count), PartKind::Numbers { shape });
+                    }
+                }
             }
             Space::Box(space) => {
                 let largest = space.high.iter().copied().fold(1.0, f32::max);
-                let kind = match image_of(&space.shape) {
+                let kind = match image_of(space) {
                     Some(image) => PartKind::Image(image),
                     None => PartKind::numbers(space.len()),
                 };
@@ -245,7 +277,7 @@ impl Part {
     fn width(&self) -> usize {
         match self {
             Self::Floats(n) | Self::OneHot(n) | Self::Tokens(n) => *n,
-            Self::Bytes { count, .. } => *count,
+            Self::Bytes { count, .. } | Self::Scaled { count, .. } => *count,
             Self::Skipped(_) => 0,
         }
     }
@@ -256,6 +288,10 @@ impl Part {
             Self::Floats(n) | Self::Tokens(n) => {
                 row.copy_from_slice(&floats[..*n]);
                 &floats[*n..]
+            }
+            Self::Scaled { count, largest } => {
+                row.iter_mut().zip(floats).for_each(|(out, number)| *out = number / largest);
+                &floats[*count..]
             }
             Self::OneHot(n) => {
                 row.fill(0.0);
@@ -282,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_dict_becomes_one_row_in_the_order_of_its_entries() {
-        let pixels = BoxSpace { low: vec![0.0; 2], high: vec![255.0; 2], shape: vec![2], dtype: Dtype::U8 };
+        let pixels = BoxSpace::new(vec![0.0; 2], vec![255.0; 2], &[2], Dtype::U8).unwrap();
         let space = Space::Dict(vec![
             ("choice".into(), Space::Discrete(3)),
             ("pixels".into(), Space::Box(pixels)),
@@ -368,7 +404,7 @@ mod tests {
 
     #[test]
     fn bytes_are_scaled_by_what_their_box_allows() {
-        let bits = BoxSpace { low: vec![0.0; 2], high: vec![1.0; 2], shape: vec![2], dtype: Dtype::U8 };
+        let bits = BoxSpace::new(vec![0.0; 2], vec![1.0; 2], &[2], Dtype::U8).unwrap();
         let mut row = [9.0; 2];
         Encoder::new(&Space::Box(bits)).encode(ObsRef { floats: &[], bytes: &[1, 0] }, &mut row);
         assert_eq!(row, [1.0, 0.0]);

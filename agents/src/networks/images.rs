@@ -108,7 +108,10 @@ impl ImageConfig {
         for key in entries.keys() {
             let part = &parts[part_index(parts, key)?];
             if !matches!(part.kind, PartKind::Image(_)) {
-                let message = format!("net.cnn names the entry `{key}`, which is no image: leave it out");
+                let message = format!(
+                    "net.cnn names the entry `{key}`, which is no picture: leave it out, or declare it one with \
+                     net.layout = {{ {key} = \"channels_first\" }} (or \"channels_last\", \"grey\")"
+                );
                 return Err(NnError::Config(message));
             }
         }

@@ -22,7 +22,7 @@ pub enum PartKind {
         /// The shape of one observation's numbers.
         shape: Vec<i64>,
     },
-    /// An image with bytes scaled to 0..1: f32 `[batch, channels, height, width]`.
+    /// An image, its bytes scaled to 0..1: f32 `[batch, channels, height, width]`.
     Image(Image),
     /// Discrete numbers to embed: i64 `[batch, count]`.
     Tokens {

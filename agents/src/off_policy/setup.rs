@@ -5,7 +5,9 @@ use pavlov_nn::{OptimizerConfig, Schedule};
 
 use super::UpdatesPerPhase;
 use crate::core::AgentError;
-use crate::core::checks::{ANY, MOST_ROWS, MOST_TRANSITIONS, MOST_UPDATES, count, positive_or_off, schedule, share};
+use crate::core::checks::{
+    ANY, MOST_ROWS, MOST_TRANSITIONS, MOST_UPDATES, count, positive_or_off, schedule, share,
+};
 use crate::networks::NetConfig;
 use crate::replay::ReplayConfig;
 

@@ -1,6 +1,6 @@
 //! Between a policy's actions, numbers from -1 to 1, and those of an environment.
 
-use pavlov_envs::Space;
+use pavlov_envs::{NO_BOUND, Space, is_bound};
 
 use crate::core::AgentError;
 
@@ -23,11 +23,11 @@ impl UnitBox {
                 "{agent} needs continuous actions, the environment's are {actions}: try another agent"
             )));
         };
-        if !space.low.iter().chain(&space.high).all(|bound| bound.is_finite()) {
+        if !space.low.iter().chain(&space.high).all(|bound| is_bound(*bound)) {
             return Err(AgentError::Unsupported(format!(
-                "{agent} needs actions with finite bounds, the environment's are {actions}: if the wrapper \
-                 `clip_action` hides the bounds, leave it out or take `rescale_action` in its place; a world without \
-                 bounds needs them in its action space"
+                "{agent} needs actions with finite bounds, the environment's are {actions} (a bound of {NO_BOUND:e} or \
+                 more says nothing): if the wrapper `clip_action` hides the bounds, leave it out or take \
+                 `rescale_action` in its place; a world without bounds needs them in its action space"
             )));
         }
         Ok(Self { low: space.low.clone(), high: space.high.clone() })
@@ -58,15 +58,14 @@ impl UnitBox {
 mod tests {
     use super::*;
 
+    fn boxed(low: &[f32], high: &[f32]) -> Space {
+        let dtype = pavlov_envs::Dtype::F32;
+        Space::Box(pavlov_envs::BoxSpace::new(low.to_vec(), high.to_vec(), &[low.len()], dtype).unwrap())
+    }
+
     #[test]
     fn the_bounds_are_reached_and_the_way_back_is_the_same() {
-        let space = Space::Box(pavlov_envs::BoxSpace {
-            low: vec![-2.0, 0.0, 3.0],
-            high: vec![2.0, 10.0, 3.0],
-            shape: vec![3],
-            dtype: pavlov_envs::Dtype::F32,
-        });
-        let bounds = UnitBox::new("sac", &space).unwrap();
+        let bounds = UnitBox::new("sac", &boxed(&[-2.0, 0.0, 3.0], &[2.0, 10.0, 3.0])).unwrap();
         let mut world = [0.0; 3];
         for (unit, expected) in [
             ([-1.0, -1.0, 0.0], [-2.0, 0.0, 3.0]),
@@ -86,5 +85,8 @@ mod tests {
         let refused = |space: &Space| UnitBox::new("sac", space).unwrap_err().to_string();
         assert!(refused(&Space::Discrete(2)).contains("continuous actions"));
         assert!(refused(&Space::unbounded(&[1])).contains("rescale_action"));
+        // The width of such a box exceeds what f32 holds.
+        assert!(refused(&boxed(&[f32::MIN], &[f32::MAX])).contains("says nothing"));
+        assert!(refused(&boxed(&[-1.0, 0.0], &[1.0, 1e20])).contains("says nothing"));
     }
 }

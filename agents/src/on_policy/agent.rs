@@ -148,7 +148,7 @@ pub fn sampler_of(
     exploration: &ExplorationConfig,
     context: &AgentContext,
 ) -> Result<(PolicySampler, Parameters), AgentError> {
-    let encoder = Encoder::with_discrete(&context.observation_space, config.discrete_code());
+    let encoder = Encoder::for_networks(&context.observation_space, config)?;
     let head = ActionHead::new(&context.action_space, &encoder)?;
     let mut layout = Layout::new();
     let networks = &context.networks;

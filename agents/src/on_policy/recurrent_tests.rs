@@ -1,6 +1,6 @@
 //! Recurrent policies: learning computes the numbers that acting computed.
 
-use pavlov_envs::{BoxSpace, Dtype, Space};
+use pavlov_envs::Space;
 use pavlov_nn::{Pass, backward};
 use tch::{Device, Kind, Tensor, kind::FLOAT_CPU};
 
@@ -118,12 +118,7 @@ fn rows_in_whose_place_the_environment_was_reset_teach_nothing() {
 
 #[test]
 fn images_go_through_convolutions_and_other_entries_of_a_dict_past_them() {
-    let image = Space::Box(BoxSpace {
-        low: vec![0.0; 200],
-        high: vec![255.0; 200],
-        shape: vec![10, 10, 2],
-        dtype: Dtype::U8,
-    });
+    let image = Space::pixels(&[10, 10, 2]);
     let space = Space::Dict(vec![("camera".into(), image), ("speed".into(), Space::unbounded(&[3]))]);
     let context = context(space, Space::Discrete(3), 2);
     for shared in [false, true] {

@@ -9,7 +9,8 @@ use super::Ppo;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::AgentError;
 use crate::networks::NetConfig;
-use crate::on_policy::{ExplorationConfig, OnPolicyAgent, rollout_config};
+use crate::on_policy::{ExplorationConfig, OnPolicyAgent, rollout_config, rollout_review};
+use crate::review::Review;
 
 /// The rule for the error of a clipped value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +83,22 @@ impl AgentConfig for PpoConfig {
             not_negative("target_kl", target)?;
         }
         schedule("clip_range", &self.clip_range)
+    }
+
+    fn review(&self, context: &AgentContext) -> Result<Review, AgentError> {
+        let mut review = rollout_review(&self.setup(), context)?;
+        let (steps, num_envs, minibatch) = (self.rollout_steps, context.num_envs, self.minibatch_size);
+        review.warn_if(minibatch > steps.saturating_mul(num_envs), || {
+            format!(
+                "minibatch_size is {minibatch}, and a rollout has rollout_steps x num_envs = {steps} x {num_envs} steps: \
+                 each update takes a whole rollout"
+            )
+        });
+        let is_other = self.value_clip_rule != ValueClipRule::default();
+        review.warn_if(is_other && self.value_clip_range.is_none(), || {
+            "value_clip_rule has no effect: value_clip_range is \"off\"".into()
+        });
+        Ok(review)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

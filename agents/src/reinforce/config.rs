@@ -6,7 +6,8 @@ use super::Reinforce;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::AgentError;
 use crate::networks::{NetConfig, RecurrentConfig};
-use crate::on_policy::{ExplorationConfig, policy_gradient_config};
+use crate::on_policy::{ExplorationConfig, policy_gradient_config, review_networks};
+use crate::review::Review;
 
 policy_gradient_config! {
     /// The configuration of REINFORCE.
@@ -50,6 +51,10 @@ impl AgentConfig for ReinforceConfig {
             return Err(AgentError::Config(message.into()));
         }
         Ok(())
+    }
+
+    fn review(&self, context: &AgentContext) -> Result<Review, AgentError> {
+        review_networks(&self.net, &self.exploration, context)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use pavlov_envs::{Dtype, ObsLayout, ObsRef};
+use pavlov_envs::{BoxLayout, Dtype, ObsLayout, ObsRef};
 use pavlov_nn::{StateDict, StateView};
 
 use super::slab::Slab;
@@ -194,8 +194,9 @@ fn planes(layout: &ObsLayout) -> usize {
     }
     let mut pictures = layout.leaves.iter().filter(|leaf| leaf.dtype == Dtype::U8);
     let (only, another) = (pictures.next(), pictures.next());
-    match only.filter(|_| another.is_none()).map(|leaf| leaf.shape.as_slice()) {
-        Some([first, .., last]) if *first <= MOST_PLANES && first < last => *first,
+    match only.filter(|_| another.is_none()).map(|leaf| (leaf.shape.as_slice(), leaf.layout)) {
+        Some(([channels, _, _], BoxLayout::ChannelsFirst)) if *channels <= MOST_PLANES => *channels,
+        Some(([first, .., last], _)) if *first <= MOST_PLANES && first < last => *first,
         _ => 1,
     }
 }

@@ -12,8 +12,11 @@ use super::Sac;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::{AgentError, LossForm};
 use crate::networks::NetConfig;
-use crate::off_policy::{OffPolicyAgent, UnitBox, UpdatesPerPhase, off_policy_config};
+use crate::off_policy::{
+    OffPolicyAgent, UnitBox, UpdatesPerPhase, off_policy_config, replay_review, total_updates,
+};
 use crate::replay::ReplayConfig;
+use crate::review::Review;
 
 /// The weight of the entropy.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,7 +79,9 @@ off_policy_config! {
         /// The initial value of a trained temperature.
         pub temperature_start: f64,
         /// The entropy that a trained temperature aims at, in nats; "off" takes minus the number of an
-        /// action's dimensions, or 0.98 of the largest entropy for discrete actions.
+        /// action's dimensions, or 0.98 of the largest entropy for discrete actions. Where an action mask
+        /// allows `k` of `n` actions, the state's target is `ln k / ln n` of it: the same share of the
+        /// largest entropy.
         #[serde(with = "optional")]
         pub target_entropy: Option<f64>,
     }
@@ -120,6 +125,26 @@ impl AgentConfig for SacConfig {
         }
         positive("temperature_start", self.temperature_start)?;
         self.target_entropy.map_or(Ok(()), |entropy| finite("target_entropy", entropy))
+    }
+
+    fn review(&self, context: &AgentContext) -> Result<Review, AgentError> {
+        let setup = self.setup();
+        let mut review = replay_review(&setup, context)?;
+        let (every, total) = (self.target_update_every_updates, total_updates(&setup, context));
+        review.warn_if(every > total, || {
+            format!(
+                "target_update_every_updates is {every}, and there are {total} updates: the target critics stay as they \
+                 begin"
+            )
+        });
+        let is_fixed = self.temperature != Temperature::Trained;
+        review.warn_if(is_fixed && self.target_entropy.is_some(), || {
+            "target_entropy has no effect: temperature is a number, and not trained".into()
+        });
+        review.warn_if(is_fixed && self.temperature_start != Self::default().temperature_start, || {
+            "temperature_start has no effect: temperature is a number, and not trained".into()
+        });
+        Ok(review)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

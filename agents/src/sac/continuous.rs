@@ -97,7 +97,8 @@ impl Continuous {
 
         let outputs = parts.policy.network.net.forward(&mut parts.trained.pass(), &all.observations)?;
         let (drawn, entropy) = self.draw(&outputs, &mut parts.rng)?;
-        parts.temperature.update(&entropy, learning_rate)?;
+        let target = parts.temperature.target_entropy().into();
+        parts.temperature.update(&entropy, &target, learning_rate)?;
 
         let critic_loss = self.improve_critics(parts, (batch, &all), &temperature, learning_rate)?;
         let actor_loss = self.improve_policy(parts, &all, (&outputs, &drawn), &temperature, learning_rate)?;

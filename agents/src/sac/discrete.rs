@@ -52,7 +52,12 @@ impl Discrete {
         let critic_loss = self.improve_critics(parts, (batch, &all), &temperature, learning_rate)?;
         let Improved { loss, entropy } =
             self.improve_policy(parts, (batch, &all), &temperature, learning_rate)?;
-        parts.temperature.update(&entropy, learning_rate)?;
+        let usual = parts.temperature.target_entropy();
+        let target = match &entropy {
+            Scalar::Known(_) => losses::target_entropy(usual, self.actions, batch.numbers().masks).into(),
+            Scalar::Pending(_) => losses::tensors::target_entropy(usual, &all.masks)?,
+        };
+        parts.temperature.update(&entropy, &target, learning_rate)?;
 
         parts.means.add_scalar("train/critic_loss", &critic_loss)?;
         parts.means.add_scalar("train/actor_loss", &loss)?;

@@ -61,8 +61,7 @@ impl SacParts {
         context: &AgentContext,
         form: LossForm,
     ) -> Result<Self, AgentError> {
-        let code = config.net.discrete_code();
-        let encoder = Encoder::with_discrete(&context.observation_space, code);
+        let encoder = Encoder::for_networks(&context.observation_space, &config.net)?;
         let seed = |purpose| SeededRng::seeded(derive_seed(context.seed, purpose, 0));
         let (mut rng, mut layout) = (seed("weights"), Layout::new());
         let networks = &context.networks;
@@ -146,6 +145,13 @@ impl Sac {
         context: &AgentContext,
         form: LossForm,
     ) -> Result<Self, AgentError> {
+        let largest = (actions as f64).ln();
+        if let Some(target) = config.target_entropy.filter(|target| *target > largest) {
+            return Err(AgentError::Config(format!(
+                "target_entropy is {target}, and the largest entropy of {actions} actions is {largest:.4}: give less, or \
+                 \"off\""
+            )));
+        }
         let shape = Shape {
             policy_outputs: actions,
             action_inputs: 0,

@@ -72,6 +72,23 @@ pub fn log_probabilities(logits: &[f32], mask: Option<&[f32]>, log_probs: &mut [
     }
 }
 
+/// The mean target of the entropies of these states, given that of a state which allows all `actions`. Where
+/// a mask, `[batch, actions]`, allows `k` of them, a state's target is `ln k / ln actions` of it, the same
+/// share of the largest entropy: the entropy of the whole set could not be reached, and the temperature would
+/// rise for ever.
+pub fn target_entropy(usual: f64, actions: usize, masks: &[f32]) -> f64 {
+    if masks.is_empty() || actions < 2 {
+        return usual;
+    }
+    let shares = masks.chunks_exact(actions).map(|mask| {
+        let allowed = mask.iter().filter(|allowed| **allowed == 1.0).count();
+        // A mask of an episode's end allows none, and means nothing.
+        if allowed == 0 { 1.0 } else { (allowed as f64).ln() / (actions as f64).ln() }
+    });
+    let (sum, count) = shares.fold((0.0, 0.0), |(sum, count), share| (sum + share, count + 1.0));
+    usual * (sum / count)
+}
+
 /// The expectations over the discrete actions of one state.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Expected {
@@ -117,7 +134,7 @@ pub mod tensors {
     use tch::{Kind, Tensor};
 
     use super::LOG_DEVIATION;
-    use crate::core::AgentError;
+    use crate::core::{AgentError, Scalar};
 
     /// The draws of a batch.
     #[derive(Debug)]
@@ -187,6 +204,21 @@ pub mod tensors {
         pub soft_values: Tensor,
         /// `-sum_a pi(a) log pi(a)`
         pub entropies: Tensor,
+    }
+
+    /// [`target_entropy`](super::target_entropy) for masks f32 `[batch, actions]`, or none.
+    ///
+    /// # Errors
+    /// [`AgentError::Nn`] when libtorch fails.
+    pub fn target_entropy(usual: f64, masks: &Tensor) -> Result<Scalar, AgentError> {
+        let actions = masks.size().last().copied().unwrap_or(0);
+        if masks.numel() == 0 || actions < 2 {
+            return Ok(usual.into());
+        }
+        let allowed = masks.f_sum_dim_intlist(Some(&[1i64][..]), false, Kind::Float)?;
+        let allowed = allowed.f_masked_fill(&allowed.f_eq(0.0)?, actions as f64)?;
+        let share = allowed.f_log()?.f_mean(Kind::Float)?.f_div_scalar((actions as f64).ln())?;
+        Ok(share.f_mul_scalar(usual)?.into())
     }
 
     /// [`expected`](super::expected) of each row of log-probabilities and values, f32 `[batch, actions]`.
@@ -275,6 +307,23 @@ mod tests {
         assert!((expected.entropy - LN_2).abs() < 1e-6);
         log_probabilities(&[1.0, f32::NAN], None, &mut log_probs[..2]);
         assert!(log_probs[0].is_nan());
+    }
+
+    #[test]
+    fn a_masked_states_target_is_its_share_of_the_largest_entropy() {
+        let (usual, masks) = (0.98 * 10f64.ln(), [[1.0f32; 10], [0.0; 10]].concat());
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-6, "{a} {b}");
+        assert_eq!(target_entropy(usual, 10, &[]), usual);
+        close(target_entropy(usual, 10, &masks), usual);
+        // Two of ten, one of ten, all.
+        let mut masks = vec![0.0; 30];
+        [0, 1, 10, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29].into_iter().for_each(|at| masks[at] = 1.0);
+        let expected = 0.98 * (2f64.ln() + 0.0 + 10f64.ln()) / 3.0;
+        close(target_entropy(usual, 10, &masks), expected);
+        let on_tensors = tensors::target_entropy(usual, &Tensor::from_slice(&masks).reshape([3, 10]));
+        close(on_tensors.unwrap().value().unwrap(), expected);
+        let none = tensors::target_entropy(usual, &Tensor::zeros([3, 0], (Kind::Float, tch::Device::Cpu)));
+        assert_eq!(none.unwrap().value().unwrap(), usual);
     }
 
     #[test]

@@ -65,24 +65,39 @@ impl TrainedTemperature {
         })
     }
 
-    /// One step down `log alpha (entropy - target entropy)`, where it is trained. An entropy that is still
-    /// being computed is not waited for.
+    /// The entropy that a policy with all its actions is moved towards.
+    pub fn target_entropy(&self) -> f64 {
+        self.target_entropy
+    }
+
+    /// One step down `log alpha (entropy - target entropy)`, where it is trained. Entropies that are still
+    /// being computed are not waited for.
     ///
     /// # Errors
     /// [`AgentError`] when the learning rate makes no sense.
-    pub fn update(&mut self, entropy: &Scalar, learning_rate: f64) -> Result<(), AgentError> {
+    pub fn update(
+        &mut self,
+        entropy: &Scalar,
+        target: &Scalar,
+        learning_rate: f64,
+    ) -> Result<(), AgentError> {
         let Some((trained, id)) = &mut self.trained else { return Ok(()) };
-        let target = self.target_entropy;
         trained.descend_by(learning_rate, |parameters| {
             let Some(gradient) = parameters.gradient(*id) else { return Ok::<_, NnError>(()) };
             let mut gradient = gradient.shallow_clone();
-            match entropy {
-                Scalar::Known(entropy) => drop(gradient.f_fill_(entropy - target)?),
-                Scalar::Pending(entropy) => {
-                    let by_logarithm = entropy.f_detach()?.f_sub_scalar(target)?.f_expand_as(&gradient)?;
-                    gradient.f_copy_(&by_logarithm)?;
+            let by_logarithm = match (entropy, target) {
+                (Scalar::Known(entropy), target) => {
+                    drop(gradient.f_fill_(entropy - target.value()?)?);
+                    return Ok(());
                 }
-            }
+                (Scalar::Pending(entropy), Scalar::Known(target)) => {
+                    entropy.f_detach()?.f_sub_scalar(*target)?
+                }
+                (Scalar::Pending(entropy), Scalar::Pending(target)) => {
+                    entropy.f_detach()?.f_sub(&target.f_detach()?)?
+                }
+            };
+            gradient.f_copy_(&by_logarithm.f_expand_as(&gradient)?)?;
             Ok(())
         })?;
         let logarithm = trained.parameters().get(*id);
@@ -130,17 +145,17 @@ mod tests {
     #[test]
     fn it_falls_where_there_is_more_entropy_than_asked_for_and_rises_where_there_is_less() {
         let mut trained = temperature(Temperature::Trained);
-        trained.update(&3.0.into(), 0.1).unwrap();
+        trained.update(&3.0.into(), &(-1.0).into(), 0.1).unwrap();
         assert!((trained.value().unwrap() - 0.5 * (-0.1f64).exp()).abs() < 1e-6, "{trained:?}");
         let mut trained = temperature(Temperature::Trained);
-        trained.update(&(-3.0).into(), 0.1).unwrap();
+        trained.update(&(-3.0).into(), &(-1.0).into(), 0.1).unwrap();
         assert!((trained.value().unwrap() - 0.5 * 0.1f64.exp()).abs() < 1e-6, "{trained:?}");
     }
 
     #[test]
     fn a_given_one_stays() {
         let mut fixed = temperature(Temperature::Fixed(0.2));
-        fixed.update(&3.0.into(), 0.1).unwrap();
+        fixed.update(&3.0.into(), &(-1.0).into(), 0.1).unwrap();
         assert_eq!(fixed.value().unwrap(), 0.2);
     }
 
@@ -148,8 +163,9 @@ mod tests {
     fn a_step_on_tensors_is_that_of_plain_numbers_and_is_not_read() {
         let (mut known, mut pending) = (temperature(Temperature::Trained), temperature(Temperature::Trained));
         for entropy in [3.0, -2.5, 0.75] {
-            known.update(&entropy.into(), 0.1).unwrap();
-            pending.update(&Tensor::from(entropy as f32).into(), 0.1).unwrap();
+            known.update(&entropy.into(), &(-1.0).into(), 0.1).unwrap();
+            let target = if entropy > 1.0 { (-1.0).into() } else { Tensor::from(-1.0f32).into() };
+            pending.update(&Tensor::from(entropy as f32).into(), &target, 0.1).unwrap();
             assert!(matches!(pending.present, Scalar::Pending(_)));
             assert!((known.value().unwrap() - pending.value().unwrap()).abs() < 1e-6);
         }

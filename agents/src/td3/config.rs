@@ -6,8 +6,11 @@ use super::Td3Learner;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::{AgentError, LossForm};
 use crate::networks::NetConfig;
-use crate::off_policy::{NoiseConfig, OffPolicyAgent, UnitBox, UpdatesPerPhase, off_policy_config};
+use crate::off_policy::{
+    NoiseConfig, OffPolicyAgent, UnitBox, UpdatesPerPhase, off_policy_config, replay_review, total_updates,
+};
 use crate::replay::ReplayConfig;
+use crate::review::Review;
 
 off_policy_config! {
     /// The configuration of TD3. The defaults are the paper's, with Stable-Baselines3's networks' sizes
@@ -76,6 +79,21 @@ impl AgentConfig for Td3Config {
         not_negative("target_noise", self.target_noise)?;
         not_negative("target_noise_clip", self.target_noise_clip)?;
         self.exploration.validate()
+    }
+
+    fn review(&self, context: &AgentContext) -> Result<Review, AgentError> {
+        let setup = self.setup();
+        let mut review = replay_review(&setup, context)?;
+        let (every, total) = (self.policy_every_updates, total_updates(&setup, context));
+        review.warn_if(every > total, || {
+            format!("policy_every_updates is {every}, and there are {total} updates: the policy stays as it begins")
+        });
+        // DDPG has neither.
+        let is_other = ![0.0, Self::default().target_noise_clip].contains(&self.target_noise_clip);
+        review.warn_if(self.target_noise == 0.0 && is_other, || {
+            "target_noise_clip has no effect: target_noise is 0".into()
+        });
+        Ok(review)
     }
 
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {

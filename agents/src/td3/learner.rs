@@ -50,8 +50,7 @@ impl Td3Learner {
         context: &AgentContext,
         form: LossForm,
     ) -> Result<Self, AgentError> {
-        let code = config.net.discrete_code();
-        let encoder = Encoder::with_discrete(&context.observation_space, code);
+        let encoder = Encoder::for_networks(&context.observation_space, &config.net)?;
         let width = bounds.width();
         let seed = |purpose| SeededRng::seeded(derive_seed(context.seed, purpose, 0));
         let mut rng = seed("weights");

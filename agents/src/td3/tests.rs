@@ -26,12 +26,7 @@ fn config() -> Td3Config {
 fn context(num_envs: usize) -> AgentContext {
     AgentContext {
         observation_space: Space::unbounded(&[2]),
-        action_space: Space::Box(BoxSpace {
-            low: vec![0.0, -10.0],
-            high: vec![4.0, 10.0],
-            shape: vec![2],
-            dtype: Dtype::F32,
-        }),
+        action_space: Space::Box(BoxSpace::new(vec![0.0, -10.0], vec![4.0, 10.0], &[2], Dtype::F32).unwrap()),
         num_envs,
         total_env_steps: 1000,
         seed: 1,

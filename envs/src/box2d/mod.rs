@@ -18,7 +18,7 @@ use crate::{BoxSpace, Dtype, Env, EnvSpec, SeededRng, Space};
 
 /// A box of one dimension with these bounds, which must be valid.
 fn bounded(low: &[f32], high: &[f32]) -> Space {
-    Space::Box(BoxSpace { low: low.to_vec(), high: high.to_vec(), shape: vec![low.len()], dtype: Dtype::F32 })
+    Space::Box(BoxSpace::of(low.to_vec(), high.to_vec(), &[low.len()], Dtype::F32))
 }
 
 /// A whole number of `low..high`, drawn uniformly.

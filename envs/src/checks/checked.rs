@@ -75,6 +75,10 @@ impl Env for Checked {
         guarded(|| Ok(self.env.render())).unwrap_or_default()
     }
 
+    fn max_episode_steps(&self) -> Option<u32> {
+        self.env.max_episode_steps()
+    }
+
     fn lives(&self) -> Option<u32> {
         self.env.lives()
     }

@@ -29,7 +29,7 @@ macro_rules! both_forms {
 
 /// A box of one dimension with these bounds, which must be valid.
 fn bounded(low: &[f32], high: &[f32]) -> Space {
-    Space::Box(BoxSpace { low: low.to_vec(), high: high.to_vec(), shape: vec![low.len()], dtype: Dtype::F32 })
+    Space::Box(BoxSpace::of(low.to_vec(), high.to_vec(), &[low.len()], Dtype::F32))
 }
 
 /// The environments of this family, as they are registered.

@@ -72,6 +72,10 @@ impl Env for GymEnv {
         self.keeper.picture()
     }
 
+    fn max_episode_steps(&self) -> Option<u32> {
+        self.keeper.spaces.limit
+    }
+
     fn lives(&self) -> Option<u32> {
         let mut lives = None;
         self.visit_info(&mut |name, value| {

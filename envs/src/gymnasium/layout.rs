@@ -105,7 +105,7 @@ mod tests {
     fn parts_are_aligned_and_do_not_overlap() {
         let pixels = Space::pixels(&[5, 5]);
         let observations = Space::Dict(vec![("a".into(), pixels), ("b".into(), Space::unbounded(&[3]))]);
-        let spaces = Spaces { observations, actions: Space::MultiDiscrete(vec![2; 9]) };
+        let spaces = Spaces { observations, actions: Space::MultiDiscrete(vec![2; 9]), limit: None };
         let layout = Layout::new(&spaces, 3).unwrap();
         let ends = [
             (layout.seeds, 3 * 8),

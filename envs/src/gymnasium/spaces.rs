@@ -9,6 +9,9 @@ use crate::{BoxSpace, Dtype, EnvError, Space};
 pub(super) struct Description {
     observations: Described,
     actions: Described,
+    /// The steps after which Python truncates an episode, if it says so.
+    #[serde(default)]
+    limit: Option<u32>,
 }
 
 /// A space. Numbers are counted from 0: the worker adds the start of Gymnasium's discrete spaces.
@@ -44,6 +47,8 @@ enum Described {
 pub(super) struct Spaces {
     pub observations: Space,
     pub actions: Space,
+    /// The steps after which Python truncates an episode, if it says so.
+    pub limit: Option<u32>,
 }
 
 impl Description {
@@ -62,7 +67,7 @@ impl Description {
             Described::Box { shape, low, high, .. } => boxed(false, shape, &low, &high)?,
             other => other.space("action")?,
         };
-        Ok(Spaces { observations: self.observations.space("observation")?, actions })
+        Ok(Spaces { observations: self.observations.space("observation")?, actions, limit: self.limit })
     }
 }
 
@@ -130,7 +135,7 @@ mod tests {
             ("0".into(), Space::Box(BoxSpace::new(low, high, &[2], Dtype::F32).unwrap())),
             ("b".into(), Space::MultiBinary(4)),
         ]);
-        assert_eq!(read, Spaces { observations: expected, actions: Space::Discrete(3) });
+        assert_eq!(read, Spaces { observations: expected, actions: Space::Discrete(3), limit: None });
         let read = spaces(DISCRETE, r#"{"kind": "multi_discrete", "counts": [2, 3]}"#).unwrap();
         assert_eq!(read.actions, Space::MultiDiscrete(vec![2, 3]));
     }

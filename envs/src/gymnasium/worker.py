@@ -98,6 +98,7 @@ def prepare(conversation, descriptor):
     try:
         worlds = make_worlds(request)
         description = {"observations": describe(worlds.observations), "actions": describe(worlds.actions)}
+        description["limit"] = worlds.limit
     except Refused as refused:
         send_json(conversation, b"!", refused.told)
         return None

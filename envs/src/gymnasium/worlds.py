@@ -72,6 +72,7 @@ class Worlds:
         self.envs = [make_single(request, spec) for _ in range(request["count"])]
         self.observations = with_plain_mask(self.envs[0].observation_space)
         self.actions = self.envs[0].action_space
+        self.limit = getattr(self.envs[0].spec, "max_episode_steps", None)
         self.due = [False] * len(self.envs)
         self.row = 0
 
@@ -145,6 +146,7 @@ class AtariWorlds:
         self.same_step = mode == "SameStep"
         self.env = gym.make_vec(spec, request["count"], vectorization_mode="vector_entry_point", **arguments)
         self.observations, self.actions = self.env.single_observation_space, self.env.single_action_space
+        self.limit = None
         self.told = request["autoreset"] == "none"
 
     def share(self, memory):

@@ -47,7 +47,9 @@ pub use space_invaders::SpaceInvaders;
 use serde::{Deserialize, Serialize};
 
 use crate::render::Picture;
-use crate::{Action, BoxSpace, Dtype, Env, EnvError, EnvSpec, EnvState, ObsMut, SeededRng, Space, Step};
+use crate::{
+    Action, BoxLayout, BoxSpace, Dtype, Env, EnvError, EnvSpec, EnvState, ObsMut, SeededRng, Space, Step,
+};
 use game::Round;
 
 /// One of the games as an environment.
@@ -80,7 +82,10 @@ impl<G: Game> MinAtar<G> {
             world: World { round: Round::new(&mut rng), running: false, rng },
             rules: rules.check()?,
             moves,
-            observations: Space::Box(BoxSpace::new(vec![0.0; count], vec![1.0; count], &shape, Dtype::U8)?),
+            observations: Space::Box(
+                BoxSpace::new(vec![0.0; count], vec![1.0; count], &shape, Dtype::U8)?
+                    .with_layout(BoxLayout::ChannelsLast)?,
+            ),
             actions: Space::Discrete(moves.len() as i64),
         })
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::game::{CELLS, Draws, Game, Move, Round, Rules};
 use super::{Asterix, Breakout, Freeway, Seaquest, SpaceInvaders};
-use crate::{BoxSpace, Dtype, EnvOptions, Registry, Space, fixtures};
+use crate::{BoxLayout, BoxSpace, Dtype, EnvOptions, Registry, Space, fixtures};
 
 /// Steps from one digest to the next.
 const DIGEST_INTERVAL: usize = 8;
@@ -139,6 +139,7 @@ impl Spaces {
     fn assert_equal(&self) {
         let count = self.shape.iter().product();
         let bits = BoxSpace::new(vec![0.0; count], vec![1.0; count], &self.shape, Dtype::U8).unwrap();
+        let bits = bits.with_layout(BoxLayout::ChannelsLast).unwrap();
         for (id, actions) in &self.actions {
             let env = Registry::bundled().make(id).unwrap();
             assert_eq!(*env.observation_space(), Space::Box(bits.clone()), "{id}");

@@ -137,7 +137,7 @@ impl EnvSpec {
     }
 
     /// The time limit: the option's, or else the one that belongs to the id.
-    fn limit(&self, options: &EnvOptions) -> Result<Option<u32>, EnvError> {
+    pub(crate) fn limit(&self, options: &EnvOptions) -> Result<Option<u32>, EnvError> {
         if !options.has(LIMIT) {
             return Ok(self.max_episode_steps);
         }

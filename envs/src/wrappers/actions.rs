@@ -1,7 +1,7 @@
 //! Wrappers that change the bounds of continuous actions.
 
 use super::Wrapper;
-use crate::{Action, BoxSpace, Env, EnvError, ObsMut, Space, Step};
+use crate::{Action, BoxSpace, Env, EnvError, NO_BOUND, ObsMut, Space, Step, is_bound};
 
 /// Continuous actions within other bounds, or without any.
 pub(super) struct MapAction {
@@ -16,7 +16,7 @@ impl MapAction {
     /// The agent's bounds `low..high` stand for the world's own, linearly.
     pub fn rescale(inner: &dyn Env, low: f32, high: f32) -> Result<Self, EnvError> {
         let own = bounded(inner, "rescaled")?;
-        if !(low.is_finite() && high.is_finite() && low < high) {
+        if !(is_bound(low) && is_bound(high) && low < high) {
             let message = format!(
                 "actions cannot be rescaled to {low}..{high}: give two finite numbers, the lower first"
             );
@@ -35,14 +35,17 @@ impl MapAction {
 
 fn bounded(inner: &dyn Env, what: &str) -> Result<BoxSpace, EnvError> {
     match inner.action_space() {
-        Space::Box(own) if own.low.iter().chain(&own.high).all(|bound| bound.is_finite()) => Ok(own.clone()),
+        Space::Box(own) if own.low.iter().chain(&own.high).all(|bound| is_bound(*bound)) => Ok(own.clone()),
         _ => Err(no_box(inner, what)),
     }
 }
 
 fn no_box(inner: &dyn Env, what: &str) -> EnvError {
     let space = inner.action_space();
-    EnvError::Option(format!("only actions of a box with finite bounds can be {what}, not of {space}"))
+    EnvError::Option(format!(
+        "only actions of a box with finite bounds can be {what}, not of {space} (a bound of {NO_BOUND:e} or more says \
+         nothing)"
+    ))
 }
 
 impl Wrapper for MapAction {

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::actions::MapAction;
+use super::declared::Declared;
 use super::episodic_life::EpisodicLife;
 use super::flatten::Flatten;
 use super::frame_skip::FrameSkip;
@@ -16,7 +17,7 @@ use super::rewards::MapReward;
 use super::select::Select;
 use super::sticky_actions::StickyActions;
 use super::{TimeLimit, Wrapped, Wrapper};
-use crate::{Env, EnvError, Space};
+use crate::{BoxLayout, Env, EnvError, Space};
 
 /// A wrapper by name, with its settings. A list of them, the innermost first, is part of a run's
 /// configuration:
@@ -108,7 +109,16 @@ pub enum WrapperConfig {
     },
     /// All entries in one box of `f32`.
     Flatten {},
-    /// A colour picture of `[height, width, 3]` bytes in grey, `[height, width]`.
+    /// The same box, declared a picture or plain numbers, where its shape does not say so
+    /// ([`BoxLayout::of_shape`]).
+    Layout {
+        /// "channels_first", "channels_last", "grey" or "numbers".
+        layout: BoxLayout,
+        /// The entry of a dict.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<String>,
+    },
+    /// A colour picture of bytes, `[height, width, 3]` or `[3, height, width]`, in grey, `[height, width]`.
     Grayscale {
         /// The entry of a dict.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -124,7 +134,8 @@ pub enum WrapperConfig {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         key: Option<String>,
     },
-    /// A picture of `[height, width, channels]` as `[channels, height, width]`.
+    /// A picture of `[height, width, channels]` as `[channels, height, width]`. Networks and `frame_stack`
+    /// take both.
     ChannelsFirst {
         /// The entry of a dict.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,7 +153,8 @@ pub enum WrapperConfig {
         #[serde(default)]
         grayscale: bool,
     },
-    /// The latest observations together, the oldest first.
+    /// The latest observations together, the oldest first; pictures along their channels, which come first
+    /// then.
     FrameStack {
         /// The number of observations.
         frames: usize,
@@ -163,9 +175,9 @@ pub enum WrapperConfig {
     /// Rewards divided by the running deviation of their discounted sum, over all environments. Must be the
     /// last wrapper.
     NormalizeReward {
-        /// The discount of the sum from step to step: the agent's own.
-        #[serde(default = "discount")]
-        discount: f64,
+        /// The discount of the sum from step to step; the agent's own where it is left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        discount: Option<f64>,
         /// Normalised rewards are clipped to `-clip..clip`.
         #[serde(default = "ten_wide")]
         clip: f64,
@@ -191,14 +203,37 @@ fn epsilon() -> f64 {
     1e-8
 }
 
-fn discount() -> f64 {
-    0.99
-}
-
 impl WrapperConfig {
     /// Returns true if it works on all environments of a vector environment together, not on each alone.
     pub fn is_vector(&self) -> bool {
         matches!(self, Self::NormalizeObservation { .. } | Self::NormalizeReward { .. })
+    }
+
+    /// The name in a configuration.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::TimeLimit { .. } => "time_limit",
+            Self::FrameSkip { .. } => "frame_skip",
+            Self::StickyActions { .. } => "sticky_actions",
+            Self::NoopStart { .. } => "noop_start",
+            Self::EpisodicLife {} => "episodic_life",
+            Self::RescaleAction { .. } => "rescale_action",
+            Self::ClipAction {} => "clip_action",
+            Self::ClipReward { .. } => "clip_reward",
+            Self::SignReward {} => "sign_reward",
+            Self::ScaleReward { .. } => "scale_reward",
+            Self::Select { .. } => "select",
+            Self::OneHot { .. } => "one_hot",
+            Self::Flatten {} => "flatten",
+            Self::Layout { .. } => "layout",
+            Self::Grayscale { .. } => "grayscale",
+            Self::Resize { .. } => "resize",
+            Self::ChannelsFirst { .. } => "channels_first",
+            Self::RenderPixels { .. } => "render_pixels",
+            Self::FrameStack { .. } => "frame_stack",
+            Self::NormalizeObservation { .. } => "normalize_observation",
+            Self::NormalizeReward { .. } => "normalize_reward",
+        }
     }
 
     /// `env` within this wrapper.
@@ -229,6 +264,7 @@ impl WrapperConfig {
             }
             Self::Select { shown, key } => leaf(env, key, |space| Select::new(space, shown)),
             Self::OneHot { key } => leaf(env, key, OneHot::new),
+            Self::Layout { layout, key } => leaf(env, key, |space| Declared::new(space, *layout)),
             Self::Grayscale { key } => leaf(env, key, Grayscale::new),
             Self::Resize { height, width, key } => {
                 leaf(env, key, |space| Resize::new(space, *height, *width))

@@ -22,6 +22,13 @@ impl EpisodicLife {
     }
 }
 
+/// The lives of a world in an episode, which it must count.
+pub(super) fn check_lives(world: &dyn Env) -> Result<u32, EnvError> {
+    world.lives().ok_or_else(|| {
+        EnvError::Contract("episodic_life needs a world that counts lives: this one does not".into())
+    })
+}
+
 impl Wrapper for EpisodicLife {
     type State = (u32, bool, bool, Vec<f32>, Vec<u8>);
 
@@ -35,9 +42,7 @@ impl Wrapper for EpisodicLife {
             observation.copy_from(self.last.row(0));
         } else {
             inner.reset(seed, observation)?;
-            self.lives = inner.lives().ok_or_else(|| {
-                EnvError::Contract("episodic_life needs a world that counts lives: this one does not".into())
-            })?;
+            self.lives = check_lives(inner)?;
         }
         (self.alive, self.lost) = (true, false);
         Ok(())

@@ -4,15 +4,19 @@ use serde::{Deserialize, Serialize};
 
 use super::MOST_FRAMES;
 use super::leaf::{Leaf, LeafMap, LeafMut};
-use crate::{BoxSpace, Dtype, EnvError, Space};
+use super::pictures::{DECLARE, planes};
+use crate::{BoxLayout, BoxSpace, Dtype, EnvError, Space};
 
 /// Shows the latest `frames` observations, the oldest first. An episode starts with its first observation
 /// repeated, so that nothing of the episode before is seen.
 ///
-/// They stand along a new first dimension; pictures of `[channels, height, width]` are put together along the
-/// channels.
+/// Pictures are put together along the channels, which come first: `[frames * channels, height, width]`, also
+/// of pictures that have them last, so that the planes of a frame stay as they are from step to step. Other
+/// boxes stand along a new first dimension.
 pub(super) struct FrameStack {
     frames: usize,
+    /// The channels of pictures that have them last.
+    channels_last: Option<usize>,
     history: History,
 }
 
@@ -34,17 +38,35 @@ impl FrameStack {
                 format!("frame_stack: a stack of {frames} frames: give at least 1 and at most {MOST_FRAMES}");
             return Err(EnvError::Option(message));
         }
-        let shape = match space.shape.as_slice() {
-            [channels, height, width] => vec![frames * channels, *height, *width],
-            rest => [&[frames], rest].concat(),
+        let shape = match (space.layout, space.shape.as_slice()) {
+            (BoxLayout::ChannelsLast, [height, width, channels]) => vec![frames * channels, *height, *width],
+            (BoxLayout::Unclear, [_, _, _]) => {
+                let space = Space::Box(space.clone());
+                return Err(EnvError::Option(format!("this box cannot be stacked: {space}{DECLARE}")));
+            }
+            (_, [channels, height, width]) => vec![frames * channels, *height, *width],
+            (_, rest) => [&[frames], rest].concat(),
         };
+        let channels_last = (space.layout == BoxLayout::ChannelsLast).then(|| space.shape[2]);
         let history = match space.dtype {
             Dtype::F32 => History::Floats(vec![0.0; frames * space.len()]),
             Dtype::U8 => History::Bytes(vec![0; frames * space.len()]),
         };
-        let stacked =
-            BoxSpace::new(space.low.repeat(frames), space.high.repeat(frames), &shape, space.dtype)?;
-        Ok((Self { frames, history }, Space::Box(stacked)))
+        let bounds = |bounds: &[f32]| {
+            let mut frame = bounds.to_vec();
+            if let Some(channels) = channels_last {
+                planes(bounds, &mut frame, channels);
+            }
+            frame.repeat(frames)
+        };
+        let stacked = BoxSpace::new(bounds(&space.low), bounds(&space.high), &shape, space.dtype)?;
+        let stacked = match space.layout {
+            // A table of `f32` may be a picture: the stack is judged by its own shape.
+            BoxLayout::Unclear => stacked,
+            BoxLayout::Numbers => stacked.with_layout(BoxLayout::Numbers)?,
+            _ => stacked.with_layout(BoxLayout::ChannelsFirst)?,
+        };
+        Ok((Self { frames, channels_last, history }, Space::Box(stacked)))
     }
 }
 
@@ -52,13 +74,14 @@ impl LeafMap for FrameStack {
     type State = History;
 
     fn map(&mut self, from: Leaf<'_>, to: LeafMut<'_>, start: bool) {
-        match (&mut self.history, from, to) {
+        let Self { frames, channels_last, history } = self;
+        match (history, from, to) {
             (History::Floats(history), Leaf::Floats(from), LeafMut::Floats(to)) => {
-                push(history, from, self.frames, start);
+                push(history, from, (*frames, *channels_last), start);
                 to.copy_from_slice(history);
             }
             (History::Bytes(history), Leaf::Bytes(from), LeafMut::Bytes(to)) => {
-                push(history, from, self.frames, start);
+                push(history, from, (*frames, *channels_last), start);
                 to.copy_from_slice(history);
             }
             _ => {}
@@ -83,11 +106,21 @@ impl LeafMap for FrameStack {
     }
 }
 
-fn push<T: Copy>(history: &mut [T], frame: &[T], frames: usize, start: bool) {
+fn push<T: Copy>(
+    history: &mut [T],
+    frame: &[T],
+    (frames, channels_last): (usize, Option<usize>),
+    start: bool,
+) {
+    let put = |to: &mut [T]| match channels_last {
+        Some(channels) => planes(frame, to, channels),
+        None => to.copy_from_slice(frame),
+    };
+    let length = frame.len();
     if start {
-        (0..frames).for_each(|at| history[at * frame.len()..][..frame.len()].copy_from_slice(frame));
+        (0..frames).for_each(|at| put(&mut history[at * length..][..length]));
         return;
     }
-    history.copy_within(frame.len().., 0);
-    history[(frames - 1) * frame.len()..].copy_from_slice(frame);
+    history.copy_within(length.., 0);
+    put(&mut history[(frames - 1) * length..]);
 }

@@ -16,6 +16,8 @@
 
 mod actions;
 mod config;
+mod declared;
+mod effect;
 mod episodic_life;
 mod flatten;
 mod frame_skip;
@@ -61,5 +63,6 @@ fn check_size(wrapper: &str, (height, width): (usize, usize)) -> Result<(), EnvE
 }
 
 pub use config::WrapperConfig;
+pub(crate) use effect::Effects;
 pub use time_limit::TimeLimit;
 pub use wrapped::{Wrapped, Wrapper};

@@ -4,7 +4,7 @@ use super::pictures::gray;
 use super::{Wrapper, check_size};
 use crate::render::AreaFilter;
 use crate::render::{Frame, Picture};
-use crate::{ACTION_MASK, Action, Env, EnvError, ObsBatch, ObsMut, Space, Step};
+use crate::{ACTION_MASK, Action, BoxLayout, BoxSpace, Dtype, Env, EnvError, ObsBatch, ObsMut, Space, Step};
 
 /// Shows the rendered picture, `[channels, height, width]` bytes, in place of the world's own observation: 1
 /// channel for grey, 3 for colour. An action mask stays an entry of its own beside `pixels`.
@@ -24,7 +24,10 @@ impl RenderPixels {
     pub fn new(inner: &dyn Env, height: usize, width: usize, grayscale: bool) -> Result<Self, EnvError> {
         check_size("render_pixels", (height, width))?;
         let before = ObsBatch::new(inner.observation_space(), 1);
-        let pixels = Space::pixels(&[if grayscale { 1 } else { 3 }, height, width]);
+        let shape = [if grayscale { 1 } else { 3 }, height, width];
+        let count = shape.iter().product();
+        let pixels = BoxSpace::new(vec![0.0; count], vec![255.0; count], &shape, Dtype::U8)?;
+        let pixels = Space::Box(pixels.with_layout(BoxLayout::ChannelsFirst)?);
         let mask = before.layout().leaf(ACTION_MASK).map(|leaf| leaf.range.clone());
         let space = match &mask {
             None => pixels,

@@ -126,6 +126,10 @@ impl<W: Wrapper> Env for Wrapped<W> {
         self.inner.render()
     }
 
+    fn max_episode_steps(&self) -> Option<u32> {
+        self.inner.max_episode_steps()
+    }
+
     fn lives(&self) -> Option<u32> {
         self.inner.lives()
     }

@@ -1,5 +1,6 @@
 //! Each wrapper on a world, beside the same world without it.
 
+mod pictures;
 mod screen;
 
 use proptest::prelude::*;
