@@ -82,6 +82,7 @@ impl Training {
         let device = Compute { seed, device: &config.device, threads, update_threads }.prepare()?;
         let factory = config.factory(registries)?;
         check_film(&config, &factory)?;
+        let idle = factory.idle_wrappers();
         let (agent, engine, context) = match config.actors.count {
             0 => {
                 let turns = Turns::new(&config, &factory)?;
@@ -99,7 +100,7 @@ impl Training {
                 (agent, Engine::Actors(Box::new(driver)), context)
             }
         };
-        let review = review::review(&config, registries, &factory, &context);
+        let review = review::review(&config, registries, idle, &context);
         let episodes = Episodes::new(config.num_envs);
         let pending = BTreeMap::new();
         Ok(Self {
@@ -127,12 +128,13 @@ impl Training {
     pub fn check(config: &RunConfig, registries: &Registries) -> Result<Review> {
         let factory = config.factory(registries)?;
         check_film(config, &factory)?;
+        let idle = factory.idle_wrappers();
         let envs = factory.make_vector(&VectorOptions::new(1))?;
         let (observations, actions) = (envs.observation_space(), envs.action_space());
         let context = agent_context(config, registries, observations, actions)?;
         let mut agent = build_agent(config, registries, &context)?;
         trial::act_once(agent.as_ref(), observations, actions)?;
-        let review = review::review(config, registries, &factory, &context)?;
+        let review = review::review(config, registries, idle, &context)?;
         if config.actors.count > 0 {
             Driver::new(config, &factory, agent.as_mut())?;
         }
@@ -145,11 +147,12 @@ impl Training {
     /// When the environment cannot be made, or nothing would be learned.
     pub fn review(config: &RunConfig, registries: &Registries) -> Result<Review> {
         let factory = config.factory(registries)?;
+        let idle = factory.idle_wrappers();
         let envs = factory.make_vector(&VectorOptions::new(1))?;
         // The review asks nothing of the device, which another machine may have.
         let config = RunConfig { device: "cpu".into(), ..config.clone() };
         let context = agent_context(&config, registries, envs.observation_space(), envs.action_space())?;
-        review::review(&config, registries, &factory, &context)
+        review::review(&config, registries, idle, &context)
     }
 
     /// An untrained agent of this configuration, into which weights can be loaded.

@@ -3,16 +3,18 @@
 
 use anyhow::Result;
 use pavlov_agents::{AgentContext, Review};
-use pavlov_envs::EnvFactory;
+use pavlov_envs::EnvError;
 use pavlov_envs::wrappers::WrapperConfig;
 
 use crate::config::{ActorConfig, Overrides, Registries, RunConfig};
 
-/// Reviews the configuration for the agent's circumstances.
+/// Reviews the configuration for the agent's circumstances. `idle` are the wrappers without effect, for which
+/// [`EnvFactory::idle_wrappers`](pavlov_envs::EnvFactory::idle_wrappers) makes a world: before others are
+/// open, since some exist once.
 pub(super) fn review(
     config: &RunConfig,
     registries: &Registries,
-    factory: &EnvFactory,
+    idle: Result<Vec<String>, EnvError>,
     context: &AgentContext,
 ) -> Result<Review> {
     let mut review = registries.agents.get(&config.agent)?.review(&config.hyperparameters, context)?;
@@ -21,7 +23,7 @@ pub(super) fn review(
     if let Some(usual) = &usual {
         review.warnings.retain(|warning| !is_of_preset(warning, config, usual));
     }
-    review.warnings.extend(factory.idle_wrappers()?);
+    review.warnings.extend(idle?);
     review_discount(config, &mut review);
     review_intervals(config, usual.as_ref(), &mut review);
     review_threads(config, &mut review);
