@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn the_slice_stays_whatever_is_done_to_the_tensor() {
-        let damage: [fn(&mut Tensor) -> Result<(), tch::TchError>; 5] = [
+        type Damage = fn(&mut Tensor) -> Result<(), tch::TchError>;
+        let damage: [Damage; 5] = [
             |tensor| tensor.f_set_().map(drop),
             |tensor| tensor.f_set_source_tensor_(&Tensor::ones([1], tch::kind::FLOAT_CPU)).map(drop),
             |tensor| tensor.f_resize_([1]).map(drop),
