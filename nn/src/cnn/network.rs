@@ -70,7 +70,7 @@ enum Stage {
     /// A convolution and a ReLU.
     Plain(Conv),
     /// A convolution, a pooling that halves the sides, and residual units of two convolutions each.
-    Residual { conv: Conv, units: Box<[[Conv; 2]; 2]> },
+    Residual { conv: Conv, units: [[Conv; 2]; 2] },
 }
 
 impl Stage {
@@ -81,7 +81,7 @@ impl Stage {
         };
         let x = conv.forward(parameters, precision, x)?;
         let mut x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
-        for [first, second] in units.iter() {
+        for [first, second] in units {
             let inner = first.forward(parameters, precision, &x.f_relu()?)?.f_relu()?;
             x = x.f_add(&second.forward(parameters, precision, &inner)?)?;
         }
@@ -249,7 +249,7 @@ impl Builder<'_> {
                 let name = |conv: usize| format!("block{block}.residual{unit}.conv{conv}");
                 Ok([self.conv(&name(0), same)?, self.conv(&name(1), same)?])
             };
-            stages.push(Stage::Residual { conv, units: Box::new([unit(0)?, unit(1)?]) });
+            stages.push(Stage::Residual { conv, units: [unit(0)?, unit(1)?] });
         }
         Ok(stages)
     }

@@ -11,11 +11,11 @@ use super::layout::{ParameterSpec, Role};
 /// alike have the same keys, whatever is frozen, so that a network can be described twice, in two threads or two
 /// programs; others differ from the first parameter on that differs.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Key(u64);
+pub(crate) struct Key(u32);
 
 /// The words for a parameter that was described, by its key: for messages. There is one for each parameter of each
 /// kind of network.
-static DESCRIBED: LazyLock<Mutex<HashMap<u64, Box<str>>>> = LazyLock::new(Mutex::default);
+static DESCRIBED: LazyLock<Mutex<HashMap<u32, Box<str>>>> = LazyLock::new(Mutex::default);
 
 impl Key {
     /// The key of a parameter that is added after the one of this key.
@@ -23,7 +23,8 @@ impl Key {
         let mut sum = DefaultHasher::new();
         last.map(|Self(key)| key).hash(&mut sum);
         (&spec.name, &spec.shape, spec.is_counter, spec.role == Role::Buffer).hash(&mut sum);
-        let key = sum.finish();
+        // Half of the sum, so that places stay as small as a pointer; shapes are checked where numbers are used.
+        let key = sum.finish() as u32;
         let mut described = DESCRIBED.lock().unwrap_or_else(PoisonError::into_inner);
         described.entry(key).or_insert_with(|| words(spec).into());
         Self(key)
@@ -32,7 +33,7 @@ impl Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        write!(f, "{:08x}", self.0)
     }
 }
 

@@ -13,14 +13,15 @@ use crate::{Init, NnError};
 /// [`Parameters`](crate::Parameters) of another it leads nowhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParameterId {
-    index: usize,
+    /// A layout stays below [`LARGEST`] numbers, and those with none do not come to so many.
+    index: u32,
     key: Key,
 }
 
 impl ParameterId {
     /// Its index in the order of adding.
     pub(crate) fn index(self) -> usize {
-        self.index
+        self.index as usize
     }
 
     pub(super) fn key(self) -> Key {
@@ -210,7 +211,7 @@ impl Layout {
         } else {
             self.arrange();
         }
-        Ok(ParameterId { index, key })
+        Ok(ParameterId { index: index as u32, key })
     }
 
     /// Gives every parameter its place in the flat tensor.
@@ -318,7 +319,7 @@ impl Layout {
 
     /// The places of all parameters, in the order of [`Layout::specs`].
     pub fn ids(&self) -> impl Iterator<Item = ParameterId> + use<> {
-        self.keys.clone().into_iter().enumerate().map(|(index, key)| ParameterId { index, key })
+        self.keys.clone().into_iter().zip(0..).map(|(key, index)| ParameterId { index, key })
     }
 
     /// The keys of all parameters, in the order of [`Layout::specs`].

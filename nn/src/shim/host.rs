@@ -33,7 +33,6 @@ pub struct HostBuffer<T> {
     own: Tensor,
     /// Another tensor in the same memory, which is lent.
     tensor: Tensor,
-    len: usize,
     /// True if a GPU can fetch the numbers while the caller goes on.
     pinned: bool,
     /// When the last copy to a GPU will have been made.
@@ -52,8 +51,8 @@ impl<T: HostElement> HostBuffer<T> {
 
     /// A buffer in the memory of a tensor that nobody else has.
     fn over(own: Tensor, pinned: bool) -> Result<Self, NnError> {
-        let (tensor, len) = (lent(&own)?, own.numel());
-        Ok(Self { own, tensor, len, pinned, copied: RefCell::new(None), element: std::marker::PhantomData })
+        let tensor = lent(&own)?;
+        Ok(Self { own, tensor, pinned, copied: RefCell::new(None), element: std::marker::PhantomData })
     }
 
     /// The same, for numbers on their way to `device`: where that is a GPU, in memory from which it fetches
@@ -96,29 +95,31 @@ impl<T: HostElement> HostBuffer<T> {
 
     /// The numbers, to be written: `shape` in row-major order.
     pub fn as_mut_slice(&mut self) -> &mut [T] {
-        if self.len == 0 {
+        let len = self.own.numel();
+        if len == 0 {
             return &mut [];
         }
         if let Some(copied) = self.copied.take() {
             // An error on a GPU is told by every later call, where it can be handled.
             let _ = copied.wait();
         }
-        // SAFETY: `own` was made here: on the CPU, contiguous, of type T and of `len` numbers. Nobody else has it,
+        // SAFETY: `own` was made here: on the CPU, contiguous, of type T and of so many numbers. Nobody else has it,
         // its memory does not change its size, and it lives as long as the slice, which borrows `self` mutably.
         unsafe {
             pavlov_wrote(pointer(&self.own));
-            std::slice::from_raw_parts_mut(self.own.data_ptr().cast::<T>(), self.len)
+            std::slice::from_raw_parts_mut(self.own.data_ptr().cast::<T>(), len)
         }
     }
 
     /// The numbers, to be read.
     pub fn as_slice(&self) -> &[T] {
-        if self.len == 0 {
+        let len = self.own.numel();
+        if len == 0 {
             return &[];
         }
         // SAFETY: as in `as_mut_slice`; the slice borrows `self`, which keeps `as_mut_slice` from being
         // called.
-        unsafe { std::slice::from_raw_parts(self.own.data_ptr().cast::<T>(), self.len) }
+        unsafe { std::slice::from_raw_parts(self.own.data_ptr().cast::<T>(), len) }
     }
 
     /// The tensor, for computing with.
@@ -148,7 +149,8 @@ mod tests {
 
     #[test]
     fn the_slice_stays_whatever_is_done_to_the_tensor() {
-        let damage: [fn(&mut Tensor) -> Result<(), tch::TchError>; 5] = [
+        type Damage = fn(&mut Tensor) -> Result<(), tch::TchError>;
+        let damage: [Damage; 5] = [
             |tensor| tensor.f_set_().map(drop),
             |tensor| tensor.f_set_source_tensor_(&Tensor::ones([1], tch::kind::FLOAT_CPU)).map(drop),
             |tensor| tensor.f_resize_([1]).map(drop),

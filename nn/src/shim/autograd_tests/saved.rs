@@ -17,8 +17,10 @@ fn is_memory(net: &Net) -> bool {
     ["lstm", "gru"].contains(&net.name.as_str())
 }
 
+type Update = fn(&mut Parameters);
+
 /// Every way to change the numbers of a network.
-fn updates() -> Vec<(&'static str, fn(&mut Parameters))> {
+fn updates() -> Vec<(&'static str, Update)> {
     vec![
         ("a step", |own| {
             let mut optimizer = Optimizer::new(&OptimizerConfig::default(), own).unwrap();
@@ -137,7 +139,8 @@ fn the_state_and_the_starts_of_a_memory_must_not_be_changed_in_place() {
 
 #[test]
 fn memory_that_is_taken_away_is_an_error_before_and_after_the_forward_pass() {
-    let damage: [(&str, fn(&mut Tensor) -> Result<(), tch::TchError>); 5] = [
+    type Damage = fn(&mut Tensor) -> Result<(), tch::TchError>;
+    let damage: [(&str, Damage); 5] = [
         ("set_", |tensor| tensor.f_set_().map(drop)),
         ("set_ to less", |tensor| tensor.f_set_source_tensor_(&Tensor::ones([1], FLOAT_CPU)).map(drop)),
         ("set_ to less of the same shape", |tensor| {
@@ -256,7 +259,8 @@ fn inputs_of_every_form_give_what_single_operations_give() {
         let name = net.name.clone();
         // Along the rows, or along the batch of a sequence.
         let rows = usize::from(is_memory(&net));
-        let forms: [(&str, fn(&Tensor, i64) -> Tensor); 6] = [
+        type Form = fn(&Tensor, i64) -> Tensor;
+        let forms: [(&str, Form); 6] = [
             ("none", |x, rows| x.narrow(rows, 0, 0)),
             ("one", |x, rows| x.narrow(rows, 1, 1)),
             ("every second", |x, rows| x.slice(rows, 0, None, 2)),
