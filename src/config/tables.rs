@@ -55,13 +55,14 @@ pub(super) fn parse_set(set: &str, run_keys: &[&str]) -> Result<Table, ConfigErr
 
 /// The table with every key written out, as `pavlov config` prints it, so that one part of a value can be set
 /// whose short form a preset has: the end of a learning rate `"lin_1e-3"`. A table that is not valid yet stays
-/// as it is.
+/// as it is, and so does what is not written out, since it says nothing yet.
 pub(super) fn written_out<C: serde::Serialize>(
-    table: Table,
+    mut table: Table,
     resolve: impl Fn(Table) -> Result<C, ConfigError>,
 ) -> Table {
     let whole = resolve(table.clone()).ok().and_then(|config| Table::try_from(config).ok());
-    whole.unwrap_or(table)
+    tables::merge_tables(&mut table, whole.unwrap_or_default());
+    table
 }
 
 /// A configuration as a table with these settings.

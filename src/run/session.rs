@@ -101,7 +101,7 @@ impl Session {
         let warnings = Vec::from_iter(warnings);
         let mut session = Self { job, plan, folder, clock, recorder, checkpoints, warnings, lock };
         session.job.start()?;
-        session.warnings = session.job.take_warnings();
+        session.warnings.extend(session.job.take_warnings());
         notes::describe(&session.job.describe()?, &session.recorder);
         Ok(session)
     }
