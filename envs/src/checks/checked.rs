@@ -37,6 +37,11 @@ impl Checked {
         Ok(checked)
     }
 
+    /// Shares the rules of another environment of the same spaces.
+    pub fn share_rules(&mut self, other: &Self) {
+        self.checker.share(&other.checker);
+    }
+
     /// Adds warnings to these from now on.
     pub fn watch(&mut self, warnings: &Warnings) {
         self.checker.watch(warnings);

@@ -41,6 +41,11 @@ impl Slot {
         &self.env
     }
 
+    /// Shares the rules of checks with another slot, whose environment has the same spaces.
+    pub fn share_rules(&mut self, other: &Self) {
+        self.env.share_rules(&other.env);
+    }
+
     pub fn watch(&mut self, warnings: &Warnings) {
         self.env.watch(warnings);
     }

@@ -27,7 +27,7 @@ impl Slots {
     ) -> Result<Self, EnvError> {
         buffers::check_count(num_envs)?;
         let envs = (0..num_envs).map(make);
-        let slots = envs.map(|env| env.and_then(Slot::new)).collect::<Result<Vec<_>, _>>()?;
+        let mut slots = envs.map(|env| env.and_then(Slot::new)).collect::<Result<Vec<_>, _>>()?;
         let first = slots[0].env();
         let same = |env: &dyn Env| {
             env.observation_space() == first.observation_space() && env.action_space() == first.action_space()
@@ -35,6 +35,9 @@ impl Slots {
         if !slots.iter().all(|slot| same(slot.env())) {
             let message = "the environments of a vector environment need the same spaces";
             return Err(EnvError::Contract(message.into()));
+        }
+        if let Some((first, others)) = slots.split_first_mut() {
+            others.iter_mut().for_each(|slot| slot.share_rules(first));
         }
         Ok(Self { first: 0, slots, autoreset })
     }
