@@ -111,8 +111,11 @@ fn make_whole(value: &mut Value) -> bool {
             }
             None => false,
         },
-        Value::Array(values) => values.iter_mut().fold(false, |made, value| make_whole(value) || made),
-        Value::Table(table) => table.iter_mut().fold(false, |made, (_, value)| make_whole(value) || made),
+        // All of them, not up to the first.
+        Value::Array(values) => values.iter_mut().map(make_whole).filter(|made| *made).count() > 0,
+        Value::Table(table) => {
+            table.iter_mut().map(|(_, value)| make_whole(value)).filter(|made| *made).count() > 0
+        }
         _ => false,
     }
 }

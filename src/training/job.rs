@@ -319,12 +319,15 @@ impl Job for Training {
         let evaluated = self.play(normalizer, now, stop);
         let seed = derive_seed(self.config.seed, "training after evaluation", now.done);
         let Engine::Turns(turns) = &mut self.engine else { return evaluated };
-        let reopened = turns.reopen((&self.config, &self.factory), closed, self.agent.as_mut(), seed);
-        let evaluated = evaluated?;
-        if !reopened? {
-            self.episodes.forget_running();
+        match turns.reopen((&self.config, &self.factory), closed, self.agent.as_mut(), seed) {
+            Ok(true) => evaluated,
+            Ok(false) => {
+                self.episodes.forget_running();
+                evaluated
+            }
+            // What went wrong first is the cause.
+            Err(error) => evaluated.and(Err(error)),
         }
-        Ok(evaluated)
     }
 
     fn stops_after(&self, metric: f64) -> Option<StopReason> {
