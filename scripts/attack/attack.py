@@ -108,11 +108,9 @@ class Tally:
         """Prints the summary and gives the exit code."""
         faults = sum(self.counts[fault] for fault in FAULTS)
         counts = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self.counts.items()))
-        print(
-            f"{self.what}: {sum(self.counts.values())} cases, {faults} faults ({counts}); "
-            f"most memory {self.peak / 1e6:.0f} MB, longest {self.longest:.1f} s; "
-            f"{time.monotonic() - self.began:.0f} s in all"
-        )
+        most = f"; most memory {self.peak / 1e6:.0f} MB, longest {self.longest:.1f} s" if self.peak else ""
+        seconds = time.monotonic() - self.began
+        print(f"{self.what}: {sum(self.counts.values())} cases, {faults} faults ({counts}){most}; {seconds:.0f} s in all")
         return 1 if faults else 0
 
 
