@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use pavlov::envs::{Action, End, Env, EnvError, EnvSpec, ObsMut, Space, Step};
 use pavlov::run::Quiet;
-use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session, Training};
+use pavlov::{Registries, RunFolder, Session, Training};
 
 use crate::command::{SMALL, Workplace, files};
+use crate::settings::resolved;
 
 /// Arguments, and words that the message must contain.
 const TABLE: &[(&[&str], &[&str])] = &[
@@ -403,8 +404,7 @@ fn a_faulty_environment_stops_the_run_with_its_cause() {
         registries.envs.register(spec).expect("a free id");
         let evaluations = format!("evaluation.every_env_steps={evaluate_every}");
         let sets = ["env_steps=2000", "checkpoint.every_env_steps=500", &evaluations];
-        let overrides = Overrides { file: None, sets: sets.map(String::from).to_vec() };
-        let config = RunConfig::resolve(&registries, "dqn", "Faulty-v0", &overrides).expect("valid");
+        let config = resolved(&registries, "dqn", "Faulty-v0", &sets);
         let place = tempfile::tempdir().expect("a folder");
         let folder = RunFolder::create(Some(&place.path().join("run")), &config).expect("a run");
         let mut session =

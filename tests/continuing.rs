@@ -15,10 +15,11 @@ use pavlov::envs::{
 use pavlov::play::{MOST_STEPS, play};
 use pavlov::run::{Progress, Quiet, Status, StopReason};
 use pavlov::training::{EvaluationOptions, evaluate};
-use pavlov::{Outcome, Overrides, Registries, RunConfig, RunFolder, Session, Training};
+use pavlov::{Outcome, Registries, RunConfig, RunFolder, Session, Training};
 
 use crate::command::Workplace;
 use crate::reproducible::{log, tensors};
+use crate::settings::resolved;
 
 fn config_of(place: &Workplace) -> String {
     fs::read_to_string(place.path("run/config.toml")).expect("a configuration")
@@ -172,7 +173,7 @@ fn a_start_that_came_to_no_checkpoint_is_begun_again() {
     );
 }
 
-/// What the copies of a world do together.
+/// The deeds of all copies of a world together.
 #[derive(Default)]
 struct World {
     /// Copies that are open.
@@ -268,8 +269,7 @@ const SETS: [&str; 8] = [
 ];
 
 fn config(registries: &Registries, sets: &[&str]) -> RunConfig {
-    let sets = SETS.iter().chain(sets).map(ToString::to_string).collect();
-    RunConfig::resolve(registries, "dqn", "Once-v0", &Overrides { file: None, sets }).expect("valid")
+    resolved(registries, "dqn", "Once-v0", &[&SETS, sets].concat())
 }
 
 /// Trains a new run, or goes on with one from its last checkpoint.
@@ -331,7 +331,7 @@ fn a_world_that_exists_once_can_be_trained_on_and_evaluated() {
     }
     let [free, one, two, _] = &ends[..] else { panic!("four runs") };
     assert!(one == free && two == free, "a world that can be saved goes on exactly");
-    // Of those that cannot, the statistics of wrappers survive a resume.
+    // The statistics of wrappers survive a resume of those that cannot.
     let once = world(false, 1);
     let sets = ["evaluation.num_envs=1", "evaluation.share_world=true", "env_steps=1600"];
     train(&registries(&once), &once, &place.path().join("new episodes"), &sets).expect("trained");

@@ -57,7 +57,7 @@ fn dict(entries: &[(&str, Space)]) -> Space {
     Space::Dict(entries.iter().map(|(key, space)| (key.to_string(), space.clone())).collect())
 }
 
-/// What becomes of an observation.
+/// The network that an observation gets.
 #[derive(Debug)]
 struct Network {
     /// The shape of each image's first convolution.

@@ -12,7 +12,8 @@ use pavlov::{Overrides, Registries, RunConfig, RunFolder, Session, Training, pre
 use crate::command::{SMALL, Workplace};
 use crate::layouts::with_blank;
 
-fn resolved(registries: &Registries, agent: &str, environment: &str, sets: &[&str]) -> RunConfig {
+/// The configuration of these `key=value` settings.
+pub fn resolved(registries: &Registries, agent: &str, environment: &str, sets: &[&str]) -> RunConfig {
     let sets = sets.iter().map(ToString::to_string).collect();
     RunConfig::resolve(registries, agent, environment, &Overrides { file: None, sets }).expect("valid")
 }

@@ -1,12 +1,12 @@
-//! What is said of a configuration before its training begins.
+//! The review of a configuration before its training begins.
 
 use crate::agent::AgentContext;
 use crate::core::AgentError;
 
-/// How an agent takes a world's observations and actions, and which of its settings have no effect there.
+/// The way in which an agent takes a world's observations and actions, and its settings without effect there.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Review {
-    /// How observations reach the networks and actions the world, a line each.
+    /// The ways of observations into the networks and of actions into the world, a line each.
     pub facts: Vec<String>,
     /// Settings without effect, and numbers that are probably not meant so, a sentence each.
     pub warnings: Vec<String>,

@@ -19,7 +19,7 @@ pub struct ObsLeaf {
     pub dtype: Dtype,
     /// The leaf's shape, without the batch dimension.
     pub shape: Vec<usize>,
-    /// What the dimensions are.
+    /// The meaning of the dimensions.
     pub layout: BoxLayout,
     /// The leaf's place in its row.
     pub range: Range<usize>,

@@ -31,7 +31,7 @@ pub struct BoxSpace {
     pub shape: Vec<usize>,
     /// The type in which the numbers are stored.
     pub dtype: Dtype,
-    /// What the dimensions are: [`BoxSpace::new`] goes by the shape, [`BoxSpace::with_layout`] declares it.
+    /// The meaning of the dimensions: [`BoxSpace::new`] goes by the shape, [`BoxSpace::with_layout`] declares it.
     pub layout: BoxLayout,
 }
 

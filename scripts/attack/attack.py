@@ -1,4 +1,4 @@
-"""What the attacks share: a command under watch, and the verdict on how it ended.
+"""The common part of the attacks: a command under watch, and the verdict on how it ended.
 
 A command may succeed or be refused with a message. It must not panic, die of a signal, hang, or take more memory
 than the limit; a refused setting must be named in the message.
@@ -131,6 +131,18 @@ def arguments(description, **counts):
 def scratch():
     """A folder of its own for an attack, removed at the end."""
     return tempfile.TemporaryDirectory(prefix="pavlov-attack-")
+
+
+def attempt(given, tally, folder, run, start, sets, works_for):
+    """Starts a run with these settings and adds its end to the tally. A setting that is refused must be named."""
+    command = [given.pavlov, *start, "--run-dir", run]
+    for one in sets:
+        command += ["--set", one]
+    ended = watch(command, folder, works_for=works_for)
+    verdict = ended.verdict()
+    if verdict == "refused" and not names(ended.err, sets):
+        verdict = "unnamed"
+    tally.add(verdict, " ".join([*start, *sets])[:160], ended)
 
 
 def copied(source, target):

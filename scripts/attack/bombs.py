@@ -3,10 +3,10 @@
 
 import sys
 
-from attack import Tally, arguments, names, scratch, watch
+from attack import Tally, arguments, attempt, scratch
 
 HUGE = ["1000000000000000", "9223372036854775807", "1000000000"]
-# What is set, on which agent and environment, besides what.
+# An agent and its environment, and the keys that are set; after a key, what is set besides.
 COUNTS = [
     ("dqn CartPole-v1", ["threads", "update_threads", "num_envs", "env_threads", "replay_capacity", "batch_size",
                          "n_steps", "updates_per_phase", "evaluation.num_envs", "evaluation.episodes"]),
@@ -82,14 +82,7 @@ def main():
     tally = Tally("bombs")
     with scratch() as folder:
         for number, (start, sets) in enumerate(cases()):
-            command = [given.pavlov, *start, "--run-dir", f"run-{number}"]
-            for one in sets:
-                command += ["--set", one]
-            ended = watch(command, folder, works_for=4.0)
-            verdict = ended.verdict()
-            if verdict == "refused" and not names(ended.err, sets):
-                verdict = "unnamed"
-            tally.add(verdict, " ".join([*start, *sets])[:160], ended)
+            attempt(given, tally, folder, f"run-{number}", start, sets, works_for=4.0)
     return tally.close()
 
 

@@ -114,34 +114,37 @@ def change_a_file(chance, run, outside):
     return f"{how} {os.path.relpath(path, run)}"
 
 
-def change_a_number(chance, run, outside):
-    """Changes one number of the last checkpoint's state; its checksums fit."""
+def change_the_state(run, change):
+    """Changes the state of the last checkpoint, whose checksums fit afterwards; gives what `change` gives."""
     last = checkpoints(run)[-1]
     path = os.path.join(last, "state.json")
     with open(path) as file:
         state = json.load(file)
-    place = chance.choice(list(leaves(state)))
-    value = state
-    for key in place[:-1]:
-        value = value[key]
-    value[place[-1]] = chance.choice(NUMBERS)
+    said = change(state)
     with open(path, "w") as file:
         json.dump(state, file)
     sums(last)
-    return f"{'.'.join(map(str, place))} = {value[place[-1]]}"
+    return said
+
+
+def change_a_number(chance, run, outside):
+    """Changes one number of a state."""
+
+    def change(state):
+        place = chance.choice(list(leaves(state)))
+        value = state
+        for key in place[:-1]:
+            value = value[key]
+        value[place[-1]] = chance.choice(NUMBERS)
+        return f"{'.'.join(map(str, place))} = {value[place[-1]]}"
+
+    return change_the_state(run, change)
 
 
 def name_a_place_outside(chance, run, outside):
     """Lets a state name a file outside of the run."""
-    last = checkpoints(run)[-1]
-    path = os.path.join(last, "state.json")
-    with open(path) as file:
-        state = json.load(file)
     name = chance.choice([os.path.join(outside, "precious.txt"), "../outside/precious.txt", "..", "", "a/b", "\0"])
-    state["session"]["log"]["events_file"] = name
-    with open(path, "w") as file:
-        json.dump(state, file)
-    sums(last)
+    change_the_state(run, lambda state: state["session"]["log"].update(events_file=name))
     return f"events_file = {name!r}"
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tomllib
 
-from attack import Tally, arguments, names, scratch, watch
+from attack import Tally, arguments, attempt, scratch
 
 AGENTS = [
     ("dqn", "CartPole-v1"),
@@ -79,14 +79,7 @@ def main():
             start, keys = known[case % len(known)]
             count = 1 if chance.random() < 0.5 else chance.randrange(2, 5)
             sets = [f"{key}={value_for(chance, value)}" for key, value in chance.sample(keys, count)]
-            command = [given.pavlov, *start, "--run-dir", f"run-{case}"]
-            for one in sets:
-                command += ["--set", one]
-            ended = watch(command, folder, works_for=1.0)
-            verdict = ended.verdict()
-            if verdict == "refused" and not names(ended.err, sets):
-                verdict = "unnamed"
-            tally.add(verdict, " ".join(start + sets), ended)
+            attempt(given, tally, folder, f"run-{case}", start, sets, works_for=1.0)
     return tally.close()
 
 

@@ -6,10 +6,9 @@ use anyhow::{Result, bail};
 use pavlov_agents::ActMode;
 
 use super::args::{EvalArgs, first_given};
-use super::say::{say, warn_of};
+use super::say::{say, warn_of, warn_of_cut_off};
 use crate::config::{AnyConfig, Registries};
-use crate::tell::tell;
-use crate::training::{EvaluationOptions, Trained, cut_off, evaluate};
+use crate::training::{EvaluationOptions, Trained, evaluate};
 
 pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode> {
     let (episodes, seed) = (args.episodes.unwrap_or(100), args.seed.unwrap_or(0));
@@ -37,9 +36,7 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
     let options = EvaluationOptions { episodes, mode, seed, num_envs, stop: None };
     let result = evaluate(policy.as_mut(), &factory, &options)?;
     warn_of(&factory);
-    if result.cut_off > 0 {
-        tell(format_args!("warning: {}", cut_off(result.cut_off, episodes)));
-    }
+    warn_of_cut_off(result.cut_off, episodes);
     if args.json {
         let summary = serde_json::json!({
             "run": folder.path(),

@@ -11,11 +11,10 @@ use pavlov_agents::{ActMode, Policy, RandomPolicy};
 use pavlov_envs::{EnvFactory, EnvOptions};
 
 use super::args::PlayArgs;
-use super::say::{say, warn_of};
+use super::say::{say, warn_of, warn_of_cut_off};
 use crate::config::{Registries, parse_option};
 use crate::play::{Film, Moment, Played, draw, play, write_gif};
-use crate::tell::tell;
-use crate::training::{Trained, cut_off};
+use crate::training::Trained;
 
 /// The size that is assumed for a terminal which does not report one: rows and columns.
 const TERMINAL: (u16, u16) = (24, 80);
@@ -61,10 +60,7 @@ pub(super) fn run(registries: &Registries, args: &PlayArgs) -> Result<ExitCode> 
     for (episode, Played { episode_return, .. }) in played.iter().enumerate() {
         say!("episode {episode}: return {episode_return:.2}");
     }
-    let without_end = played.iter().filter(|played| played.is_cut_off).count();
-    if without_end > 0 {
-        tell(format_args!("warning: {}", cut_off(without_end, played.len())));
-    }
+    warn_of_cut_off(played.iter().filter(|played| played.is_cut_off).count(), played.len());
     Ok(ExitCode::SUCCESS)
 }
 

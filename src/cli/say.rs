@@ -7,6 +7,7 @@ use std::process::exit;
 use pavlov_envs::EnvFactory;
 
 use crate::tell::tell;
+use crate::training::cut_off;
 
 /// Prints a line on the standard output, as `println!` does, but never panics.
 macro_rules! say {
@@ -26,6 +27,13 @@ pub(super) fn line(words: Arguments<'_>) {
             tell(format_args!("error: the standard output cannot be written: {error}"));
             exit(1);
         }
+    }
+}
+
+/// Warns of episodes without an end, if there were any.
+pub(super) fn warn_of_cut_off(count: usize, of: usize) {
+    if count > 0 {
+        tell(format_args!("warning: {}", cut_off(count, of)));
     }
 }
 

@@ -1,11 +1,12 @@
 //! Edits of a run's configuration from one resume to the next.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use anyhow::{Result, bail};
-use toml::{Table, Value};
+use toml::Table;
 
 use super::job::Plan;
+use super::notes::leaves;
 
 /// The keys of a run's length.
 const LENGTH: [&str; 3] = ["env_steps", "epochs", "updates"];
@@ -29,17 +30,16 @@ struct Edit {
 impl Edits {
     /// The edits from one configuration, as TOML, to another. A checkpoint that has none says of no edit.
     pub(super) fn between(was: &str, is: &Table) -> Self {
-        let Ok(was) = was.parse::<Table>() else { return Self(Vec::new()) };
+        let was: Table = was.parse().unwrap_or_default();
         if was.is_empty() {
             return Self(Vec::new());
         }
-        let (mut before, mut after) = (BTreeMap::new(), BTreeMap::new());
-        flatten("", &was, &mut before);
-        flatten("", is, &mut after);
-        let keys: std::collections::BTreeSet<_> = before.keys().chain(after.keys()).cloned().collect();
-        let edit = |key: String| {
-            let (was, is) = (before.get(&key).cloned(), after.get(&key).cloned());
-            (was != is && key != DEVICE).then_some(Edit { key, was, is })
+        let (before, after) = (leaves(&was), leaves(is));
+        let keys: BTreeSet<_> =
+            before.keys().chain(after.keys()).filter(|key| key.as_str() != DEVICE).collect();
+        let edit = |key: &String| {
+            let [was, is] = [&before, &after].map(|values| values.get(key).map(ToString::to_string));
+            (was != is).then(|| Edit { key: key.clone(), was, is })
         };
         Self(keys.into_iter().filter_map(edit).collect())
     }
@@ -103,21 +103,6 @@ fn list<'a>(edits: impl Iterator<Item = &'a Edit>) -> String {
         .map(|edit| format!("{} {} -> {}", edit.key, shown(&edit.was), shown(&edit.is)))
         .collect::<Vec<_>>()
         .join(", ")
-}
-
-/// The keys with their values; an agent's or a task's own stand without their table, as `--set` takes them.
-fn flatten(prefix: &str, table: &Table, values: &mut BTreeMap<String, String>) {
-    for (key, value) in table {
-        match value {
-            Value::Table(inner) if prefix.is_empty() && key == "hyperparameters" => {
-                flatten("", inner, values)
-            }
-            Value::Table(inner) => flatten(&format!("{prefix}{key}."), inner, values),
-            value => {
-                values.insert(format!("{prefix}{key}"), value.to_string());
-            }
-        }
-    }
 }
 
 #[cfg(test)]

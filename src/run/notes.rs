@@ -9,29 +9,36 @@ use crate::record::{HyperParameter, Note, Recorder};
 
 pub(super) fn describe(description: &Description, recorder: &Recorder) {
     recorder.note(Note::Text { tag: "config".into(), text: format!("```toml\n{}```\n", description.text) });
-    let mut values = BTreeMap::new();
-    flatten("", &description.table, &mut values);
+    let values = leaves(&description.table).into_iter().map(|(key, value)| (key, shown(value))).collect();
     recorder.note(Note::HyperParameters { values, metrics: description.metrics.clone() });
 }
 
-fn flatten(prefix: &str, table: &Table, values: &mut BTreeMap<String, HyperParameter>) {
+fn shown(value: &Value) -> HyperParameter {
+    match value {
+        Value::Integer(number) => HyperParameter::Number(*number as f64),
+        Value::Float(number) => HyperParameter::Number(*number),
+        Value::Boolean(flag) => HyperParameter::Flag(*flag),
+        Value::String(word) => HyperParameter::Word(word.clone()),
+        other => HyperParameter::Word(other.to_string()),
+    }
+}
+
+/// The values of a configuration by their keys; an agent's or a task's own stand without their table, as `--set`
+/// takes them.
+pub(super) fn leaves(table: &Table) -> BTreeMap<String, &Value> {
+    let mut values = BTreeMap::new();
+    collect("", table, &mut values);
+    values
+}
+
+fn collect<'t>(prefix: &str, table: &'t Table, values: &mut BTreeMap<String, &'t Value>) {
     for (key, value) in table {
-        let name = format!("{prefix}{key}");
-        let value = match value {
-            Value::Table(table) => {
-                flatten(
-                    &format!("{}.", name.trim_start_matches("hyperparameters")).replace("..", "."),
-                    table,
-                    values,
-                );
-                continue;
+        match value {
+            Value::Table(own) if prefix.is_empty() && key == "hyperparameters" => collect("", own, values),
+            Value::Table(inner) => collect(&format!("{prefix}{key}."), inner, values),
+            value => {
+                values.insert(format!("{prefix}{key}"), value);
             }
-            Value::Integer(number) => HyperParameter::Number(*number as f64),
-            Value::Float(number) => HyperParameter::Number(*number),
-            Value::Boolean(flag) => HyperParameter::Flag(*flag),
-            Value::String(word) => HyperParameter::Word(word.clone()),
-            other => HyperParameter::Word(other.to_string()),
-        };
-        values.insert(name.trim_start_matches('.').to_string(), value);
+        }
     }
 }

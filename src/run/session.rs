@@ -13,7 +13,7 @@ use tch::Device;
 
 use super::clock::{Clock, Moment};
 use super::edits::Edits;
-use super::job::{BrokenOff, Evaluated, Job, Plan, Values};
+use super::job::{BrokenOff, Description, Evaluated, Job, Plan, Values};
 use super::log::Log;
 use super::notes;
 use super::progress::Progress;
@@ -71,6 +71,8 @@ pub struct Session {
     clock: Clock,
     recorder: Recorder,
     checkpoints: Checkpoints,
+    /// The configuration as TOML.
+    config: String,
     /// Messages for the user, for the start of the work.
     warnings: Vec<String>,
     /// Held while the session lives.
@@ -99,10 +101,12 @@ impl Session {
         clock.device = device::name(job.device());
         let job: Box<dyn Job> = Box::new(job);
         let warnings = Vec::from_iter(warnings);
-        let mut session = Self { job, plan, folder, clock, recorder, checkpoints, warnings, lock };
+        let description = job.describe()?;
+        let config = description.text.clone();
+        let mut session = Self { job, plan, folder, clock, recorder, checkpoints, config, warnings, lock };
         session.job.start()?;
         session.warnings.extend(session.job.take_warnings());
-        notes::describe(&session.job.describe()?, &session.recorder);
+        notes::describe(&description, &session.recorder);
         Ok(session)
     }
 
@@ -124,7 +128,8 @@ impl Session {
             .with_context(unusable)?;
         clock.check_origin(&job.origin()).with_context(unusable)?;
         let before = view.value::<String>(CONFIG).unwrap_or_default();
-        let edits = Edits::between(&before, &job.describe()?.table);
+        let Description { table, text: config, .. } = job.describe()?;
+        let edits = Edits::between(&before, &table);
         edits.check_length(&plan, clock.done)?;
         let lock = folder.lock()?;
         let mut job: Box<dyn Job> = Box::new(job);
@@ -159,7 +164,7 @@ impl Session {
             ));
         }
         clock.go_on();
-        Ok(Self { job, plan, folder, clock, recorder, checkpoints, warnings, lock })
+        Ok(Self { job, plan, folder, clock, recorder, checkpoints, config, warnings, lock })
     }
 
     /// The run's folder.
@@ -345,7 +350,7 @@ impl Session {
             state.put_tensor(DEVICE_GENERATOR, &generator_state(self.job.device())?)?;
         }
         state.put_value("session", &self.clock.after(self.clock.seconds()))?;
-        state.put_value(CONFIG, &self.job.describe()?.text)?;
+        state.put_value(CONFIG, &self.config)?;
         self.job.put_state(&mut state)?;
         self.checkpoints.write(self.clock.done, &state, self.plan.keep_last)?;
         Ok(())

@@ -67,7 +67,7 @@ pub struct Training {
     warnings: Vec<String>,
     /// True if the user knows that episodes of evaluations are cut off.
     has_cut_off: bool,
-    /// What is said when the training begins: warnings, or why nothing would be learned. One that goes on has
+    /// The review for the training's begin: warnings, or why nothing would be learned. One that goes on has
     /// begun.
     review: Result<Review>,
 }
@@ -325,7 +325,7 @@ impl Job for Training {
                 self.episodes.forget_running();
                 evaluated
             }
-            // What went wrong first is the cause.
+            // The first error is the cause.
             Err(error) => evaluated.and(Err(error)),
         }
     }

@@ -25,7 +25,7 @@ pub struct NetConfig {
     pub backbone: BackboneConfig,
     /// Settings of a registered backbone.
     pub backbone_options: Table,
-    /// Which boxes are pictures, and where their channels are: "auto", a layout, or a table of layouts by the
+    /// The boxes that are pictures, and the places of their channels: "auto", a layout, or a table of layouts by the
     /// boxes' keys.
     pub layout: LayoutConfig,
     /// The convolutions of the standard backbone's images: "auto", "off", a name, a list of layers, or a

@@ -9,7 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, IntoDeserializer, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Whether the boxes of an observation are pictures, and where their channels are.
+/// The boxes of an observation that are pictures, and the places of their channels.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum LayoutConfig {
     /// As the environment declares it, or else as the box's shape says ([`BoxLayout::of_shape`]); in a file
@@ -121,10 +121,8 @@ pub(super) fn refuse_unclear(space: &Space) -> Result<(), NnError> {
     });
     let Some((key, place)) = unclear else { return Ok(()) };
     let dimensions = if let Space::Box(inner) = &**place { inner.shape.len() } else { 0 };
-    let (what, keyed) = match key.as_str() {
-        "" => ("the observation".to_string(), ""),
-        key => (format!("the observation's entry `{key}`"), ", in a table by the entry's key"),
-    };
+    let what = name_of(key);
+    let keyed = if key.is_empty() { "" } else { ", in a table by the entry's key" };
     if dimensions != 3 {
         return refuse(format!(
             "{what}, {place}, has {dimensions} dimensions, and a picture has 2 or 3: stack pictures with the wrapper \
@@ -146,6 +144,14 @@ fn declare(place: &mut Space, layout: BoxLayout) -> Result<(), NnError> {
 
 fn refuse<T>(message: String) -> Result<T, NnError> {
     Err(NnError::Config(format!("net.layout: {message}")))
+}
+
+/// The observation, or its entry of this key.
+pub(super) fn name_of(key: &str) -> String {
+    match key {
+        "" => "the observation".into(),
+        key => format!("the observation's entry `{key}`"),
+    }
 }
 
 fn names(boxes: &[(String, &mut Space)]) -> String {

@@ -1,8 +1,9 @@
-//! How networks take an observation, in words, and the settings of `net.*` that have no effect on it.
+//! The way of an observation into the networks, in words, and the settings of `net.*` that have no effect on it.
 
 use pavlov_envs::{ACTION_MASK, BoxLayout, Space};
 use pavlov_nn::{Cnn, Init, Layout, NnError};
 
+use super::layout::name_of;
 use super::{
     BackboneConfig, DiscreteConfig, Encoder, ImageConfig, NetConfig, ObservationPart, PartKind,
     RecurrentConfig,
@@ -50,14 +51,6 @@ pub(crate) fn review(net: &NetConfig, space: &Space) -> Result<Review, NnError> 
         "net.recurrent_size has no effect: net.recurrent is \"off\"".into()
     });
     Ok(review)
-}
-
-/// The observation, or its entry of this key.
-fn name_of(key: &str) -> String {
-    match key {
-        "" => "the observation".into(),
-        key => format!("the observation's entry `{key}`"),
-    }
 }
 
 /// The way of a part of an observation into the networks.

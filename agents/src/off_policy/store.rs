@@ -46,7 +46,7 @@ impl Store {
     ) -> Result<Self, AgentError> {
         let (observations, actions) = (&context.observation_space, &context.action_space);
         let layout = ObsLayout::new(observations);
-        // What comes as the transitions do, and what is there from the start.
+        // Transitions take memory as they come; the tree of priorities is there from the start.
         let each = 4 * layout.floats + layout.bytes + 4 * extras + BESIDE_OBSERVATIONS;
         let filled = (setup.replay_capacity as u64).min(context.total_env_steps.saturating_add(1)) as usize;
         let tree = setup.replay.priority_exponent.map_or(0, |_| 32 * setup.replay_capacity);

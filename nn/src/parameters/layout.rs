@@ -84,7 +84,7 @@ impl ParameterSpec {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     specs: Vec<ParameterSpec>,
-    /// Of each parameter.
+    /// The key of each parameter.
     keys: Vec<Key>,
     names: HashSet<String>,
     len: i64,

@@ -20,7 +20,7 @@ fn frozen(value: &Tensor) -> Parameter<'_> {
     Parameter { value, gradient: None }
 }
 
-/// What a tensor can be besides the right one: of another shape, another type, without memory of its own.
+/// Tensors that are not the right one: of another shape, another type, without memory of its own.
 fn unfit(right: &Tensor) -> Vec<Tensor> {
     let mut longer = right.size();
     longer[0] += 1;

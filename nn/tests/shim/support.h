@@ -1,4 +1,4 @@
-// What the drivers of the shim's loops share: arrays that end where they must, and checks that fail loudly.
+// The common ground of the drivers of the shim's loops: arrays that end where they must, and checks that fail loudly.
 #pragma once
 
 #include <cmath>

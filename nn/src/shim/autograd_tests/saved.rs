@@ -1,4 +1,4 @@
-//! What a node keeps for its backward pass: changed in place, given other memory, asked for by two threads, and
+//! Tensors that a node keeps for its backward pass: changed in place, given other memory, asked for by two threads, and
 //! inputs of every form.
 
 use std::sync::Barrier;
@@ -126,7 +126,7 @@ fn the_state_and_the_starts_of_a_memory_must_not_be_changed_in_place() {
                     assert_eq!(error.contains("changed in place"), reads, "{cell:?}: {error}");
                 }
             }
-            // What the caller keeps from step to step may be written once the pass is over, or as a copy.
+            // A state that the caller keeps from step to step may be written once the pass is over, or as a copy.
             let (x, starts, state) = given();
             let own = (x, starts, state.copy());
             let loss = run(&own).sum(Kind::Float);
