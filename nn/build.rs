@@ -1,11 +1,19 @@
 //! Compiles the C++ shim against the same libtorch that torch-sys links.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// The sources that see no header of libtorch.
+const LOOPS: &[&str] = &[
+    "blas", "cells", "convolution", "dense", "gather", "memory", "norm", "optim_kernels", "product", "product_avx2",
+    "product_avx512", "product_bf16", "team",
+];
+/// The number of files that the others are compiled as.
+const UNITS: usize = 2;
 
 fn main() {
     // Also lets the crate's own unit tests find libtorch without an environment variable.
     let libtorch = pavlov_build::link_libtorch();
-    let shim = Path::new("src/shim");
+    let shim = Path::new("shim");
     let mut build = cc::Build::new();
     build
         .cpp(true)
@@ -18,17 +26,55 @@ fn main() {
         // its own.
         .flag("-ffp-contract=off")
         .includes(libtorch.include_dirs());
-    println!("cargo:rerun-if-changed=src/shim");
     // For measuring, on a processor with AVX-512, what one without reaches.
     println!("cargo:rerun-if-env-changed=PAVLOV_NO_AVX512");
     if std::env::var_os("PAVLOV_NO_AVX512").is_some() {
         build.define("PAVLOV_NO_AVX512", None);
     }
-    let mut sources: Vec<_> = std::fs::read_dir(shim)
-        .expect("the shim's sources")
-        .map(|entry| entry.expect("a readable directory").path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "cpp"))
-        .collect();
-    sources.sort();
-    build.files(sources).compile("pavlov_shim");
+    let sources = Sources::read(shim);
+    sources.all.iter().for_each(|path| println!("cargo:rerun-if-changed={}", path.display()));
+    // The folder too, so that a new file is noticed.
+    println!("cargo:rerun-if-changed=shim");
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo gives OUT_DIR"));
+    build.include(shim).files(sources.loops).files(write_units(&sources.on_libtorch, &out));
+    build.compile("pavlov_shim");
+}
+
+/// The C++ of the shim.
+struct Sources {
+    /// Loops over plain memory, which see no header of libtorch.
+    loops: Vec<PathBuf>,
+    /// Files that work on tensors.
+    on_libtorch: Vec<PathBuf>,
+    /// All of them, and the headers.
+    all: Vec<PathBuf>,
+}
+
+impl Sources {
+    fn read(folder: &Path) -> Self {
+        let entries = std::fs::read_dir(folder).expect("the shim's sources");
+        let mut all: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable directory").path()).collect();
+        let ends = |path: &Path, ending: &str| path.extension().is_some_and(|extension| extension == ending);
+        all.retain(|path| ends(path, "cpp") || ends(path, "h"));
+        all.sort();
+        let (loops, on_libtorch) = all.iter().filter(|path| ends(path, "cpp")).cloned().partition(|path| {
+            let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
+            LOOPS.contains(&stem)
+        });
+        Self { loops, on_libtorch, all }
+    }
+}
+
+/// Writes files that include the sources, [`UNITS`] of them: reading libtorch's headers takes several times as
+/// long as compiling a source, so that one reading serves many.
+fn write_units(sources: &[PathBuf], out: &Path) -> Vec<PathBuf> {
+    let share = sources.len().div_ceil(UNITS);
+    let write = |(number, sources): (usize, &[PathBuf])| {
+        let path = out.join(format!("unit_{number}.cpp"));
+        let names = sources.iter().map(|path| path.file_name().expect("a name").to_string_lossy());
+        let text: String = names.map(|name| format!("#include \"{name}\"\n")).collect();
+        std::fs::write(&path, text).expect("OUT_DIR can be written");
+        path
+    };
+    sources.chunks(share).enumerate().map(write).collect()
 }

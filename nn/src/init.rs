@@ -46,6 +46,17 @@ pub enum Init {
         /// The largest absolute value.
         bound: f64,
     },
+    /// The biases of a recurrent layer: uniform within `bound`, and raised by `keep` for the gate that keeps
+    /// the state, the second of `gates` blocks in PyTorch's order of both cells.
+    #[serde(skip)]
+    Gates {
+        /// The largest absolute value before the gate is raised.
+        bound: f64,
+        /// The number of gates.
+        gates: usize,
+        /// What is added to each bias of the gate.
+        keep: f64,
+    },
 }
 
 impl Init {
@@ -77,6 +88,12 @@ impl Init {
             Self::KaimingNormal => normal(count, (2.0 / fan_in).sqrt(), rng),
             Self::XavierNormal => normal(count, (2.0 / (fan_in + fan_out)).sqrt(), rng),
             Self::Constant { value } => vec![finite(value, "value")? as f32; count],
+            Self::Gates { bound, gates, keep } => {
+                let (mut numbers, size) = (uniform(finite(bound, "bound")?), count / gates.max(1));
+                let keep = finite(keep, "keep")? as f32;
+                numbers.iter_mut().skip(size).take(size).for_each(|number| *number += keep);
+                numbers
+            }
             Self::Orthogonal { gain } => return orthogonal(shape, finite(gain, "gain")?, rng),
         };
         Ok(Tensor::f_from_slice(&numbers)?.f_reshape(shape)?)

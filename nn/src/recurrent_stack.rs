@@ -80,7 +80,7 @@ impl RecurrentStack {
         for index in 0..layers {
             let mut add = |direction: &&str| {
                 let suffix = format!("l{index}{direction}");
-                Recurrent::named(layout, (prefix, &suffix), cell, inputs, size, init)
+                Recurrent::named(layout, (prefix, &suffix), cell, inputs, size, (init, 0.0))
             };
             all.push(directions.iter().map(&mut add).collect::<Result<Vec<_>, _>>()?);
             inputs = size * directions.len() as i64;

@@ -25,6 +25,7 @@ pub(super) fn review(
     }
     review.warnings.extend(idle?);
     review_discount(config, &mut review);
+    review_memory(config, &mut review);
     review_intervals(config, usual.as_ref(), &mut review);
     review_threads(config, &mut review);
     Ok(review)
@@ -54,6 +55,22 @@ fn review_discount(config: &RunConfig, review: &mut Review) {
                 )
             });
         }
+    }
+}
+
+/// A memory beside a stack of observations.
+fn review_memory(config: &RunConfig, review: &mut Review) {
+    let memory = config.hyperparameters.get("net").and_then(|net| net.get("recurrent")?.as_str());
+    let stack = config.wrappers.iter().find_map(|wrapper| match wrapper {
+        WrapperConfig::FrameStack { frames, .. } if *frames > 1 => Some(*frames),
+        _ => None,
+    });
+    if let (Some(memory), Some(frames)) = (memory.filter(|memory| *memory != "off"), stack) {
+        review.warnings.push(format!(
+            "net.recurrent is \"{memory}\", and the wrapper `frame_stack` shows {frames} observations besides: a memory has \
+             more to learn from stacks and is seldom better for them; set wrappers without `frame_stack`, or \
+             net.recurrent = \"off\""
+        ));
     }
 }
 

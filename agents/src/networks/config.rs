@@ -40,7 +40,11 @@ pub struct NetConfig {
     pub recurrent: RecurrentConfig,
     /// The units of the memory.
     pub recurrent_size: i64,
-    /// Steps of the sequences that a memory learns from; 0 takes whole rollouts.
+    /// Added to the initial bias of the gate that keeps the memory's state, an LSTM's forget gate or a GRU's
+    /// update gate (Jozefowicz et al. 2015): with 0, as PyTorch starts them, half of the state is gone after a step.
+    pub recurrent_keep_bias: f64,
+    /// Steps of the sequences that a memory learns from, a divisor of the rollout's; 0 takes whole rollouts, or, of
+    /// an agent that learns from minibatches, sequences that fit into one.
     pub sequence_length: usize,
     /// True if policy and value share backbone, trunk and memory; otherwise each has its own.
     pub shared: bool,
@@ -73,6 +77,7 @@ impl Default for NetConfig {
             trunk_sizes: Vec::new(),
             recurrent: RecurrentConfig::default(),
             recurrent_size: 256,
+            recurrent_keep_bias: 1.0,
             sequence_length: 0,
             shared: false,
             hidden_sizes: vec![64, 64],
@@ -130,6 +135,10 @@ impl NetConfig {
                 sizes.windows(2).map(|pair| product([pair[0] as usize, pair[1] as usize])).sum();
             let sizes = format!("{sizes:?}");
             fits(&format!("net.{key}"), sizes, weights * BYTES_OF_WEIGHT as u128).map_err(NnError::Config)?;
+        }
+        if !self.recurrent_keep_bias.is_finite() {
+            let bias = self.recurrent_keep_bias;
+            return refuse(format!("net.recurrent_keep_bias is {bias}: give a finite number, usually 0 to 3"));
         }
         self.mlp(&self.hidden_sizes, 1.0).validate()?;
         self.cnn.validate()?;

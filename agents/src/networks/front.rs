@@ -89,8 +89,8 @@ impl Front {
         outputs = dense.as_ref().map_or(outputs, Mlp::outputs);
         let memory = config.recurrent.cell().map(|cell| {
             // Recurrent layers start as PyTorch's also where other layers start orthogonal, as is usual.
-            let size = config.recurrent_size;
-            Recurrent::new(layout, &format!("{prefix}memory."), cell, outputs, size, Init::Torch)
+            let (sizes, keep) = ((outputs, config.recurrent_size), config.recurrent_keep_bias);
+            Recurrent::keeping(layout, &format!("{prefix}memory."), cell, sizes, Init::Torch, keep)
         });
         let memory = memory.transpose()?;
         if memory.is_some() && backbone.state_width() > 0 {

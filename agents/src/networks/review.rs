@@ -50,6 +50,9 @@ pub(crate) fn review(net: &NetConfig, space: &Space) -> Result<Review, NnError> 
     review.warn_if(forgets && net.recurrent_size != usual.recurrent_size, || {
         "net.recurrent_size has no effect: net.recurrent is \"off\"".into()
     });
+    review.warn_if(forgets && net.recurrent_keep_bias != usual.recurrent_keep_bias, || {
+        "net.recurrent_keep_bias has no effect: net.recurrent is \"off\"".into()
+    });
     Ok(review)
 }
 

@@ -35,6 +35,25 @@ pub trait RolloutAlgorithm: Send {
 
     /// The tags of the means that [`RolloutAlgorithm::update`] adds to.
     fn tags(&self) -> &'static [&'static str];
+
+    /// The rows of a minibatch, of an algorithm that learns from a rollout in parts: a memory's sequences are
+    /// no longer, if the configuration leaves their length open.
+    fn minibatch_size(&self) -> Option<usize> {
+        None
+    }
+}
+
+/// Steps of the sequences that a memory learns from. Left open (0), they are as long as the rollout and the
+/// minibatch allow, and divide the rollout: whole rollouts in small minibatches would be one sequence each, and
+/// a fraction of the updates that the minibatch's size asks for.
+pub(crate) fn sequence_length(net: &NetConfig, rollout_steps: usize, minibatch_size: Option<usize>) -> usize {
+    match (net.sequence_length, minibatch_size) {
+        (0, Some(most)) => {
+            let lengths = (1..=rollout_steps.min(most)).rev();
+            lengths.into_iter().find(|length| rollout_steps.is_multiple_of(*length)).unwrap_or(1)
+        }
+        (length, _) => length,
+    }
 }
 
 impl<A: RolloutAlgorithm> RolloutLearner for OnPolicyAgent<A> {
@@ -109,13 +128,9 @@ impl<A: RolloutAlgorithm> OnPolicyAgent<A> {
     pub fn new(algorithm: A, setup: &OnPolicySetup<'_>, context: &AgentContext) -> Result<Self, AgentError> {
         let (sampler, parameters) = sampler_of(setup.net, setup.exploration, context)?;
         let seed = |purpose| SeededRng::seeded(derive_seed(context.seed, purpose, 0));
+        let length = sequence_length(setup.net, setup.rollout_steps, algorithm.minibatch_size());
         Ok(Self {
-            rollout: sampler.rollout(
-                setup.rollout_steps,
-                context.num_envs,
-                setup.net.sequence_length,
-                context.device,
-            )?,
+            rollout: sampler.rollout(setup.rollout_steps, context.num_envs, length, context.device)?,
             trained: ActorCriticLearner::new(
                 parameters,
                 setup.optimizer,

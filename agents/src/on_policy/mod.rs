@@ -34,6 +34,7 @@ mod recurrent_tests;
 pub(crate) mod tests;
 
 pub use agent::{OnPolicyAgent, OnPolicySetup, RolloutAlgorithm, sampler_of};
+pub(crate) use agent::sequence_length;
 pub(crate) use config::{policy_gradient_config, rollout_config};
 pub use evaluate::{ActionEvaluation, Evaluator, RowEvaluation, RowGradients, TensorEvaluation};
 pub use exploration::ExplorationConfig;

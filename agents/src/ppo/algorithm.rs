@@ -25,6 +25,10 @@ struct Now {
 }
 
 impl RolloutAlgorithm for Ppo {
+    fn minibatch_size(&self) -> Option<usize> {
+        Some(self.config.minibatch_size)
+    }
+
     fn update(
         &mut self,
         trained: &mut ActorCriticLearner,

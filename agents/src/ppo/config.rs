@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::Ppo;
 use crate::agent::{Agent, AgentConfig, AgentContext};
 use crate::core::AgentError;
-use crate::networks::NetConfig;
-use crate::on_policy::{ExplorationConfig, OnPolicyAgent, rollout_config, rollout_review};
+use crate::networks::{NetConfig, RecurrentConfig};
+use crate::on_policy::{ExplorationConfig, OnPolicyAgent, rollout_config, rollout_review, sequence_length};
 use crate::review::Review;
 
 /// The rule for the error of a clipped value.
@@ -94,6 +94,16 @@ impl AgentConfig for PpoConfig {
                  each update takes a whole rollout"
             )
         });
+        if self.net.recurrent != RecurrentConfig::Off {
+            let length = sequence_length(&self.net, steps, Some(minibatch));
+            review.facts.push(format!("the memory learns from sequences of {length} of a rollout's {steps} steps"));
+            review.warn_if(length > minibatch, || {
+                format!(
+                    "net.sequence_length is {length}, and minibatch_size {minibatch}: each update takes one whole sequence, and \
+                     there are fewer of them; 0 takes sequences that fit"
+                )
+            });
+        }
         let is_other = self.value_clip_rule != ValueClipRule::default();
         review.warn_if(is_other && self.value_clip_range.is_none(), || {
             "value_clip_rule has no effect: value_clip_range is \"off\"".into()

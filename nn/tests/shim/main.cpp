@@ -5,9 +5,9 @@
 
 #include <cstring>
 
-#include "../../src/shim/product.h"
-#include "../../src/shim/product_bf16.h"
-#include "../../src/shim/team.h"
+#include "../../shim/product.h"
+#include "../../shim/product_bf16.h"
+#include "../../shim/team.h"
 #include "support.h"
 
 bool is_short = false;

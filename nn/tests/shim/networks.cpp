@@ -3,9 +3,9 @@
 #include <deque>
 #include <vector>
 
-#include "../../src/shim/cells.h"
-#include "../../src/shim/convolution.h"
-#include "../../src/shim/dense.h"
+#include "../../shim/cells.h"
+#include "../../shim/convolution.h"
+#include "../../shim/dense.h"
 #include "support.h"
 
 namespace {

@@ -5,11 +5,11 @@
 #include <thread>
 #include <vector>
 
-#include "../../src/shim/dense.h"
-#include "../../src/shim/optim_kernels.h"
-#include "../../src/shim/product.h"
-#include "../../src/shim/product_bf16.h"
-#include "../../src/shim/team.h"
+#include "../../shim/dense.h"
+#include "../../shim/optim_kernels.h"
+#include "../../shim/product.h"
+#include "../../shim/product_bf16.h"
+#include "../../shim/team.h"
 #include "support.h"
 
 extern "C" void pavlov_gather(const uint8_t* const* rows, int64_t count, int64_t length, uint8_t* out);
