@@ -101,7 +101,7 @@ pub struct ExplorationNoise {
     every: usize,
     steps: usize,
     /// `[envs, features, actions]`
-    matrices: Vec<f32>,
+    pub(super) matrices: Vec<f32>,
 }
 
 impl ExplorationNoise {

@@ -31,6 +31,8 @@ mod update;
 #[cfg(test)]
 mod recurrent_tests;
 #[cfg(test)]
+mod stacked_memory_tests;
+#[cfg(test)]
 pub(crate) mod tests;
 
 pub use agent::{OnPolicyAgent, OnPolicySetup, RolloutAlgorithm, sampler_of};
