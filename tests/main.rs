@@ -9,6 +9,7 @@ mod continuing;
 mod documents;
 mod examples;
 mod fits;
+mod infos;
 mod layouts;
 mod measures;
 mod networks;

@@ -36,7 +36,7 @@ pub use actors::{ActorConfig, ActorMode, InferenceMode};
 pub use error::ConfigError;
 use error::{ANY, MOST_OF_A_KIND, MOST_THREADS, at_most, check_counts};
 pub use fit::{DataConfig, FitCheckpointConfig, FitConfig, FitLogConfig, ValidationConfig};
-pub use presets::{pairs as presets, preset};
+pub use presets::{pairs as presets, preset, preset_id};
 pub use pretrained::PretrainedConfig;
 pub(crate) use tables::parse_option;
 

@@ -30,10 +30,14 @@ impl Failure {
             Self::Missing { message, package } if package.is_empty() => {
                 EnvError::World(format!("{PREFIX}{id}: {python} lacks what it needs ({message})"))
             }
-            Self::Missing { message, package } => EnvError::World(format!(
-                "{PREFIX}{id}: {python} lacks a package ({message}). Run `{python} -m pip install \"{package}\"`, or name \
-                 another interpreter by the option `python` or the environment variable PAVLOV_PYTHON"
-            )),
+            Self::Missing { message, package } => {
+                let brings = if package == "gymnasium" { ", which brings numpy as well" } else { "" };
+                EnvError::World(format!(
+                    "{PREFIX}{id}: {python} lacks a package ({message}). Run `{python} -m pip install \
+                     \"{package}\"`{brings}, or name another interpreter by the option `python` or the environment \
+                     variable PAVLOV_PYTHON"
+                ))
+            }
             Self::UnknownId { message, ids } => {
                 let hint = match nearest(id, ids.iter().map(String::as_str)) {
                     Some(nearest) => format!(" (did you mean `{PREFIX}{nearest}`?)"),
