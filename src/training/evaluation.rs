@@ -26,8 +26,7 @@ pub struct EvaluationOptions<'a> {
     pub mode: ActMode,
     /// The seed of all episodes.
     pub seed: u64,
-    /// The most environments that are open at the same time, each for one episode. The returns of a greedy
-    /// policy do not depend on it.
+    /// The most environments that are open at the same time. The returns of a greedy policy do not depend on it.
     pub num_envs: usize,
     /// Breaks the evaluation off once it is true.
     pub stop: Option<&'a AtomicBool>,

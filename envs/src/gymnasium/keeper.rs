@@ -221,6 +221,7 @@ impl Keeper {
 
     fn died(&mut self, trouble: &Trouble) -> Result<Fate, EnvError> {
         self.alive = false;
+        self.info_numbers.fill(f64::NAN);
         let how = self.worker.bury(trouble, &self.settings);
         if !self.deaths.count(Instant::now()) {
             return Ok(Fate::Died);

@@ -10,6 +10,7 @@ OUTCOME = struct.Struct("=ddd")
 # is not for.
 MAX_INFOS = 64
 LEFT_OUT = -2
+NAN = float("nan")
 
 
 class Memory:
@@ -50,12 +51,15 @@ class Infos:
 
     def __init__(self, values):
         self.values, self.places, self.news = values, {}, False
+        # The same memory; many times faster than an assignment to an array.
+        self.cells, self.count = memoryview(values.reshape(-1)), values.shape[1]
         # True for the environments that have numbers in the memory.
-        self.said = [False] * values.shape[1]
+        self.said = [False] * self.count
 
     def note(self, row, info):
         if self.said[row]:
-            self.values[: len(self.places), row] = np.nan
+            for place in range(len(self.places)):
+                self.cells[place * self.count + row] = NAN
             self.said[row] = False
         for name, value in info.items():
             if is_number(value) and isinstance(name, str):
@@ -77,7 +81,7 @@ class Infos:
             self.values[place] = np.nan
             self.news = True
         try:
-            self.values[place, row] = value
+            self.cells[place * self.count + row] = float(value)
             self.said[row] = True
         except (TypeError, ValueError, OverflowError):
             pass  # Words and dates: no numbers.
