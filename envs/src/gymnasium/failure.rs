@@ -22,6 +22,14 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// The environment whose own code failed, among the worker's.
+    pub fn row(&self) -> Option<usize> {
+        match self {
+            Self::Raised { row, .. } => *row,
+            _ => None,
+        }
+    }
+
     /// The error, for the environments that a worker with these settings was asked for. In a vector
     /// environment the worker's first one is number `first`.
     pub fn into_error(self, settings: &Settings, first: Option<usize>) -> EnvError {

@@ -45,6 +45,8 @@ pub(super) struct Keeper {
     /// The time after which an answer is too late.
     deadline: Instant,
     deaths: Deaths,
+    /// The environment whose own error was the last one, if it is known.
+    raised_at: Option<usize>,
     /// The outcomes of the last step.
     outcomes: Vec<f64>,
     /// The names of the infos, and for each a column of one number for each environment.
@@ -83,6 +85,7 @@ impl Keeper {
             left_out_told: true,
             deadline: Instant::now(),
             deaths: Deaths::default(),
+            raised_at: None,
             outcomes: vec![0.0; count * OUTCOME_WIDTH],
             infos: Vec::new(),
             info_numbers: Vec::new(),
@@ -215,7 +218,8 @@ impl Keeper {
         Ok(Fate::Answered)
     }
 
-    fn failed(&self, failure: Failure) -> EnvError {
+    fn failed(&mut self, failure: Failure) -> EnvError {
+        self.raised_at = failure.row();
         failure.into_error(&self.settings, self.first)
     }
 
@@ -250,6 +254,11 @@ impl Keeper {
         self.infos.clear();
         self.info_numbers.clear();
         Ok(())
+    }
+
+    /// The environment whose own error was the last one, if it is known.
+    pub fn raised_at(&self) -> Option<usize> {
+        self.raised_at
     }
 
     /// Counts a step that went well.

@@ -152,8 +152,7 @@ impl Crew {
         }
         let deaths = self.keeper.deaths();
         let finished = self.keeper.finish_reset().and_then(|()| self.read());
-        let first = self.rows.iter().position(|row| row.asked).unwrap_or_default();
-        finished.map_err(|error| numbers.error(first, 0, error))?;
+        finished.map_err(|error| numbers.error(self.failed(), 0, error))?;
         if self.keeper.deaths() > deaths {
             self.lose();
         }
@@ -164,6 +163,12 @@ impl Crew {
             observations.copy_row(numbers.row(index), self.seen.row(index));
         }
         Ok(())
+    }
+
+    /// The environment whose error ended a call, or else the first that was asked.
+    fn failed(&self) -> usize {
+        let first = || self.rows.iter().position(|row| row.asked);
+        self.keeper.raised_at().or_else(first).unwrap_or_default()
     }
 
     /// The worker has died: its other episodes cannot go on.
@@ -180,13 +185,17 @@ impl Crew {
         observations: &mut ObsBatch,
         infos: &mut InfoBatch,
     ) -> Result<(), RowError> {
-        let fate = if std::mem::take(&mut self.asked) { self.keeper.finish() } else { Ok(Fate::Answered) };
-        let first = self.rows.iter().position(|row| row.asked).unwrap_or_default();
+        let asked = std::mem::take(&mut self.asked);
+        let fate = if asked { self.keeper.finish() } else { Ok(Fate::Answered) };
         let fate = fate.and_then(|fate| self.read().map(|()| fate));
-        let fate = fate.map_err(|error| numbers.error(first, self.rows[first].steps + 1, error))?;
+        let fate = fate.map_err(|error| {
+            let failed = self.failed();
+            numbers.error(failed, self.rows[failed].steps + 1, error)
+        })?;
         match fate {
             Fate::Died => self.lose(),
-            Fate::Answered => self.keeper.stepped(),
+            Fate::Answered if asked => self.keeper.stepped(),
+            Fate::Answered => {}
         }
         for (index, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| row.asked) {
             let number = numbers.row(index);

@@ -99,7 +99,9 @@ pub(super) fn launch(
     let keepers = launched.into_iter().map(|(settings, worker)| {
         let own = first;
         first += settings.request.count;
-        Keeper::new(settings, worker, Some(own))
+        // Rows side by side have numbers of another kind, which their errors carry.
+        let is_vector = autoreset != WorkerAutoreset::None;
+        Keeper::new(settings, worker, is_vector.then_some(own))
     });
     let keepers = keepers.collect::<Result<Vec<_>, EnvError>>()?;
     if keepers.iter().any(|keeper| keeper.spaces != keepers[0].spaces) {

@@ -121,9 +121,9 @@ fn a_process_that_dies_ends_the_episodes_of_its_own_rows() {
         (rows.info(0, "steps"), rows.info(2, "steps"), rows.info(3, "steps")),
         (Some(1.0), None, Some(3.0))
     );
-    let error = rows.step(&[1], &[0, 1, 0, 0]).unwrap_err();
-    assert!(error.row == 1 && error.to_string().contains("ValueError: this world has a fault"), "{error}");
-    rows.reset(&[(1, None), (2, None)]);
+    let error = rows.step(&[1, 3], &[0, 0, 0, 1]).unwrap_err();
+    assert!(error.row == 3 && error.to_string().contains("ValueError: this world has a fault"), "{error}");
+    rows.reset(&[(1, None), (2, None), (3, None)]);
     rows.step(&[1, 2], &[0; 4]).unwrap();
 }
 
