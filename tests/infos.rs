@@ -70,10 +70,12 @@ fn registries() -> Registries {
     registries
 }
 
-const SETS: [&str; 8] = [
+const SETS: [&str; 10] = [
     "net.hidden_sizes=[8]",
     "batch_size=8",
-    "warmup_env_steps=50",
+    "warmup_env_steps=48",
+    "train_every_env_steps=8",
+    "updates_per_phase=1",
     "num_envs=2",
     "log.every_env_steps=50",
     "evaluation.every_env_steps=400",
@@ -213,8 +215,8 @@ fn a_training_without_a_preset_says_so() {
     let place = Workplace::new();
     let said = place.train_small("run", &[]);
     assert!(said.success && !said.err.contains("preset"), "{}", said.err);
-    let train = ["train", "dqn", "Probe/Constant-v0", "--steps", "200", "--run-dir", "probe"];
-    let said = place.pavlov(&train);
+    let train = ["train", "dqn", "Probe/Constant-v0", "--run-dir", "probe"];
+    let said = place.pavlov(&[&train, SMALL].concat());
     let probe = said.err.lines().find(|line| line.starts_with("no preset for dqn on Probe/"));
     assert!(said.success && probe.is_some_and(|line| line.contains("pavlov agents")), "{}", said.err);
 }

@@ -7,6 +7,7 @@ mod bad_input;
 mod command;
 mod continuing;
 mod documents;
+mod evaluations;
 mod examples;
 mod fits;
 mod infos;

@@ -189,6 +189,7 @@ impl Keeper {
     fn ask(&mut self, call: Call, offset: u64, numbers: &[u8]) {
         let written = self.worker.memory.write_all_at(numbers, offset).map_err(Trouble::from);
         self.deadline = Instant::now() + self.settings.timeout;
+        self.raised_at = None;
         self.asked = Some(written.and_then(|()| self.worker.call(call, self.place ^ 1)));
     }
 
