@@ -70,7 +70,8 @@ impl Step {
 ///
 /// 1. `reset(Some(seed), ..)` starts the environment's generator anew: the same seed and the same actions
 ///    give the same observations, rewards and ends, bit for bit. `reset(None, ..)` goes on with the generator
-///    as it stands; an environment that was never seeded takes its seed from the operating system.
+///    as it stands; an environment that was never seeded takes its seed from the operating system. A used
+///    environment that is reset with a seed goes as a new one: evaluations use theirs again.
 /// 2. Every observation lies in [`Env::observation_space`], its numbers finite; only the bounds of a box of `f32` may
 ///    be left, where they are published so ([`EnvSpec::loose_bounds`](crate::EnvSpec::loose_bounds)). Rewards are finite.
 ///    Every action in [`Env::action_space`] is
@@ -117,7 +118,8 @@ pub trait Env: Send {
         None
     }
 
-    /// Shows named numbers about the last step that are no part of the observation, Gymnasium's `info`.
+    /// Shows named numbers about the last step that are no part of the observation, Gymnasium's `info`. They are
+    /// asked for after every step and logged by episode, so that their names are better constant.
     fn visit_info(&self, _visit: &mut dyn FnMut(&str, f64)) {}
 
     /// The whole state, generator included, or `None` where the world cannot be saved. A run whose

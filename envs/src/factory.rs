@@ -4,7 +4,9 @@
 use crate::checks::{Checked, Subject, Warnings, guarded};
 use crate::vector::{NormalizeObservation, NormalizeReward, ObservationNormalizer};
 use crate::wrappers::{Effects, WrapperConfig};
-use crate::{Env, EnvError, EnvOptions, EnvSpec, Registry, VectorEnv, VectorOptions};
+use crate::{
+    Env, EnvError, EnvOptions, EnvSpec, Registry, RowEnvs, RowError, SingleRows, VectorEnv, VectorOptions,
+};
 
 /// The discount of `normalize_reward` where neither the wrapper nor an agent says one.
 const USUAL_DISCOUNT: f64 = 0.99;
@@ -109,6 +111,20 @@ impl EnvFactory {
         };
         bare.watch(&self.warnings);
         self.vector_wrappers.iter().try_fold(bare, wrap_vector)
+    }
+
+    /// Environments side by side, for whole episodes with seeds of their own, checked as those of
+    /// [`EnvFactory::make`]; wrappers of all environments together are left out.
+    ///
+    /// # Errors
+    /// As [`EnvFactory::make`], with the number of the environment that cannot be made.
+    pub fn make_rows(&self, num_envs: usize) -> Result<Box<dyn RowEnvs>, RowError> {
+        if !self.wrappers.is_empty() || !self.spec.has_rows() {
+            return Ok(Box::new(SingleRows::new(num_envs, || self.make())?));
+        }
+        let mut rows = self.spec.make_rows(&self.options, num_envs)?;
+        rows.watch(&self.warnings);
+        Ok(rows)
     }
 
     /// An observation normaliser without statistics, if the wrappers name one: saved statistics can be loaded

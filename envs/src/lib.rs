@@ -27,6 +27,7 @@ mod factory;
 #[cfg(test)]
 mod fixtures;
 pub mod gymnasium;
+mod info;
 pub mod laws;
 mod memory;
 pub mod minatar;
@@ -36,6 +37,7 @@ mod pixels;
 pub mod probes;
 mod registry;
 pub mod render;
+mod rows;
 mod space;
 mod toy_text;
 mod vector;
@@ -48,12 +50,14 @@ pub use classic::{Acrobot, AcrobotEquations, CartPole, MountainCar, MountainCarC
 pub use env::{End, Env, EnvError, EnvState, Step};
 pub use factory::EnvFactory;
 pub use gymnasium::{GymEnv, GymVectorEnv};
+pub use info::{EpisodeInfos, InfoBatch, InfoTotal, MOST_INFOS, RunningInfos};
 pub use memory::{RepeatPrevious, TMaze};
 pub use minatar::MinAtar;
 pub use observation::{ObsBatch, ObsLayout, ObsLeaf, ObsMut, ObsRef};
 pub use pavlov_common::{SeededRng, derive_seed};
 pub use pixels::PixelPong;
 pub use registry::{EnvOptions, EnvSpec, Registry};
+pub use rows::{RowEnvs, RowError, SingleRows};
 pub use space::{ACTION_MASK, BoxLayout, BoxSpace, Dtype, NO_BOUND, PictureShape, Space, is_bound};
 pub use toy_text::{
     Blackjack, CliffWalking, FrozenLake, FrozenLakeOptions, Outcome, Outcomes, Taxi, TaxiOptions,

@@ -47,12 +47,16 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
             "mean_length": result.mean_length(),
             "cut_off": result.cut_off,
             "returns": result.returns,
+            "infos": result.info_means(),
         });
         say!("{summary}");
     } else {
         let (mean, deviation, length) = (result.mean(), result.deviation(), result.mean_length());
         say!("{episodes} episodes of {} with {}", config.environment, source.display());
         say!("return {mean:.2} +- {deviation:.2}, length {length:.1}");
+        for (name, mean) in result.info_means() {
+            say!("info {name}: last {:.4}, sum {:.4}", mean.last, mean.sum);
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
+use pavlov_common::nearest;
 
 use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::say::say;
-use crate::config::{AnyConfig, ConfigFile, FitConfig, Overrides, Registries, RunConfig};
+use crate::config::{AnyConfig, ConfigFile, FitConfig, Overrides, Registries, RunConfig, preset_id, presets};
 use crate::fitting::Fit;
 use crate::run::{
     Job, Json, Outcome, Progress, Quiet, RunFolder, Session, Settings, StopReason, Terminal,
@@ -52,11 +53,33 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
         &args.output,
         &format!("training {} on {} in {}", config.agent, config.environment, shown(folder.path())),
     );
+    if let Some(told) = of_preset(&config.agent, &config.environment) {
+        say(&args.output, &told);
+    }
     if let Some(told) = pretrained {
         say(&args.output, &told);
     }
     let session = Session::start(training, folder)?;
     finish(session, &args.output)
+}
+
+/// A line on the preset of the pair, unless it is the world's own.
+fn of_preset(agent: &str, environment: &str) -> Option<String> {
+    match preset_id(agent, environment) {
+        Some(id) if id == environment => return None,
+        Some(id) => return Some(format!("with the preset of {id}; --set and --config override it")),
+        None => {}
+    }
+    let ids: Vec<_> = presets().filter(|(name, _)| *name == agent).map(|(_, id)| id).collect();
+    let like = match nearest(environment, ids.iter().map(String::as_str)) {
+        Some(id) => format!("; `pavlov config {agent} {id}` prints that of the world with the nearest name"),
+        None => String::new(),
+    };
+    let list = if ids.is_empty() { "" } else { ". `pavlov agents` lists the worlds that have one" };
+    Some(format!(
+        "no preset for {agent} on {environment}: the agent's defaults are taken for what --set and --config do not \
+         say{like}{list}"
+    ))
 }
 
 pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitCode> {

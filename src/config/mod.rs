@@ -36,7 +36,7 @@ pub use actors::{ActorConfig, ActorMode, InferenceMode};
 pub use error::ConfigError;
 use error::{ANY, MOST_OF_A_KIND, MOST_THREADS, at_most, check_counts};
 pub use fit::{DataConfig, FitCheckpointConfig, FitConfig, FitLogConfig, ValidationConfig};
-pub use presets::{pairs as presets, preset};
+pub use presets::{pairs as presets, preset, preset_id};
 pub use pretrained::PretrainedConfig;
 pub(crate) use tables::parse_option;
 
@@ -181,10 +181,12 @@ pub struct EvaluationConfig {
     pub every_env_steps: u64,
     /// Episodes of one evaluation.
     pub episodes: usize,
-    /// The most environments that an evaluation opens at the same time, each for one episode.
+    /// The most environments that an evaluation opens at the same time, each for one episode after the other. They
+    /// stay open for the next evaluation.
     pub num_envs: usize,
     /// Closes the training's environments for the time of an evaluation, for a world that exists once: a
-    /// simulator on a fixed port, a robot. Where they cannot be saved, their episodes are cut off.
+    /// simulator on a fixed port, a robot. Where they cannot be saved, their episodes are cut off. The evaluation's
+    /// own are closed after it.
     pub share_world: bool,
     /// Evaluations from one film of an episode among TensorBoard's images to the next; 0 records none.
     pub film_every_evaluations: u64,

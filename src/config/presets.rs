@@ -32,18 +32,37 @@ const TASK_FILES: &[(&str, &str)] = &[
 /// own.
 const KIN: &[(&str, &str)] = &[("apex", "dqn"), ("impala", "a2c")];
 
+/// The beginning of the ids of worlds in Python, which take the preset of the bundled world of the same name.
+const OF_PYTHON: &str = "gym:";
+
 /// The preset for this pair, if there is one: the fields of a configuration.
 pub fn preset(agent: &str, environment: &str) -> Option<Table> {
+    let id = preset_id(agent, environment)?;
+    let mut preset = preset_of(agent, id)?;
+    if id != environment {
+        // The options are those of the bundled world.
+        preset.remove("environment_options");
+    }
+    Some(preset)
+}
+
+/// The environment whose preset this pair takes, if there is one: `CartPole-v1` for `gym:CartPole-v1`.
+pub fn preset_id<'e>(agent: &str, environment: &'e str) -> Option<&'e str> {
+    let candidates = [Some(environment), environment.strip_prefix(OF_PYTHON)];
+    candidates.into_iter().flatten().find(|id| preset_of(agent, id).is_some())
+}
+
+fn preset_of(agent: &str, environment: &str) -> Option<Table> {
     let own = presets_of(agent)
         .into_iter()
         .find(|preset| names(preset, "environments").any(|id| id == environment));
     let Some(mut preset) = own else {
         let (_, other) = KIN.iter().find(|(name, _)| *name == agent)?;
-        return self::preset(other, environment);
+        return preset_of(other, environment);
     };
     preset.remove("environments");
     let Some(Value::String(like)) = preset.remove("like") else { return Some(preset) };
-    let mut table = self::preset(agent, &like)?;
+    let mut table = preset_of(agent, &like)?;
     merge_tables(&mut table, preset);
     Some(table)
 }
@@ -118,6 +137,19 @@ mod tests {
         for pair in pairs() {
             assert!(preset(pair.0, &pair.1).is_some(), "{pair:?}");
             assert!(seen.insert(pair.clone()), "{pair:?} twice");
+        }
+    }
+
+    #[test]
+    fn a_world_in_python_takes_the_preset_of_its_name() {
+        for (agent, id) in pairs() {
+            let bridged = format!("{OF_PYTHON}{id}");
+            assert_eq!(preset(agent, &bridged), preset(agent, &id), "{agent} {id}");
+            assert_eq!(preset_id(agent, &bridged), Some(id.as_str()));
+        }
+        assert_eq!(preset_id("dqn", "CartPole-v1"), Some("CartPole-v1"));
+        for other in ["gym:mine:CartPole-v1", "gym:CartPole-v9", "other:CartPole-v1"] {
+            assert_eq!((preset("dqn", other), preset_id("dqn", other)), (None, None), "{other}");
         }
     }
 

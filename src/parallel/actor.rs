@@ -61,9 +61,7 @@ impl<H: Half> Actor<H> {
             let Some(env_steps) = shared.claim(lane.num_envs()) else { break };
             match lane.step(env_steps, self.client.as_ref())? {
                 Stepped::Made => {
-                    for (episode_return, length) in lane.ended.drain(..) {
-                        shared.tell(Event::Episode { episode_return, length });
-                    }
+                    lane.ended.drain(..).for_each(|episode| shared.tell(Event::Episode(episode)));
                 }
                 Stepped::Failed(error) => {
                     shared.unclaim(lane.num_envs());

@@ -152,7 +152,7 @@ fn pass_on(
     }
     for event in events.try_iter() {
         match event {
-            Event::Episode { episode_return, length } => listener.episode(episode_return, length),
+            Event::Episode(episode) => listener.episode(episode),
             Event::Learned(learned) => {
                 let mut metrics = shared.take_metrics();
                 metrics.extend(learned.into_iter().map(|(tag, value)| (tag.to_string(), value)));

@@ -7,11 +7,13 @@ use anyhow::{Context, Result, bail};
 use pavlov_agents::{AgentError, Experience, Inference};
 use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::{
-    ActionBatch, EnvError, EnvFactory, EnvState, ObsBatch, StepBatch, VectorEnv, VectorOptions,
+    ActionBatch, EnvError, EnvFactory, EnvState, EpisodeInfos, ObsBatch, RunningInfos, StepBatch, VectorEnv,
+    VectorOptions,
 };
 use pavlov_nn::{Parameters, StateDict, StateView};
 
 use super::inference::InferenceClient;
+use super::listener::Episode;
 use super::plan::Plan;
 use super::pool::Pool;
 use super::weights::PublishedWeights;
@@ -74,8 +76,10 @@ pub(super) struct Lane<H> {
     rng: SeededRng,
     /// The return and the length of each environment's episode so far.
     episodes: Vec<(f64, u64)>,
-    /// Return and length of the episodes that have ended and were not reported yet.
-    pub ended: VecDeque<(f64, u64)>,
+    /// The infos of each environment's episode so far.
+    infos: RunningInfos,
+    /// The episodes that have ended and were not reported yet.
+    pub ended: VecDeque<Episode>,
     /// The number of times that the environments were replaced.
     replaced: u64,
     /// The number of full records that were handed over.
@@ -109,6 +113,7 @@ impl<H: Half> Lane<H> {
             updates: 0,
             rng: SeededRng::seeded(derive_seed(plan.seed, "act", first_env as u64)),
             episodes: vec![(0.0, 0); num_envs],
+            infos: RunningInfos::default(),
             ended: VecDeque::new(),
             replaced: 0,
             handed_over: 0,
@@ -187,8 +192,10 @@ impl<H: Half> Lane<H> {
             }
             episode.0 += self.step.raw_rewards[row];
             episode.1 += 1;
+            self.infos.add(row, &self.step.infos);
             if self.step.raw_ends[row].is_over() {
-                self.ended.push_back(std::mem::take(episode));
+                let (sum, length) = std::mem::take(episode);
+                self.ended.push_back(Episode { sum, length, infos: self.infos.take(row) });
             }
         }
         std::mem::swap(&mut self.observations, &mut self.step.observations);
@@ -203,6 +210,7 @@ impl<H: Half> Lane<H> {
         self.envs = factory.make_vector(&VectorOptions::new(self.num_envs()))?;
         self.follow_pool()?;
         self.episodes.fill((0.0, 0));
+        self.infos.forget();
         self.envs.reset(Some(self.env_seed(seed)), &mut self.observations)
     }
 
@@ -212,7 +220,12 @@ impl<H: Half> Lane<H> {
         state.nest("half", self.half.state()?);
         state.put_value("rng", &self.rng)?;
         state.put_value("episodes", &self.episodes)?;
-        state.put_value("ended", &self.ended)?;
+        // Two lists, since checkpoints of before have the first one alone.
+        let ended: Vec<_> = self.ended.iter().map(|episode| (episode.sum, episode.length)).collect();
+        let ended_infos: Vec<_> = self.ended.iter().map(|episode| &episode.infos).collect();
+        state.put_value("ended", &ended)?;
+        state.put_value("ended_infos", &ended_infos)?;
+        state.put_value("infos", &self.infos)?;
         state.put_value("replaced", &self.replaced)?;
         state.put_value("handed_over", &self.handed_over)?;
         let layout = self.observations.layout();
@@ -231,7 +244,11 @@ impl<H: Half> Lane<H> {
         self.half.load_state(&state.part("half")).context("a lane does not fit the agent")?;
         self.rng = state.value("rng")?;
         self.episodes = state.value("episodes")?;
-        self.ended = state.value("ended")?;
+        let ended: Vec<(f64, u64)> = state.value("ended")?;
+        let mut infos = state.value::<Vec<EpisodeInfos>>("ended_infos").unwrap_or_default().into_iter();
+        let episode = |(sum, length)| Episode { sum, length, infos: infos.next().unwrap_or_default() };
+        self.ended = ended.into_iter().map(episode).collect();
+        self.infos = state.value("infos").unwrap_or_default();
         self.replaced = state.value("replaced")?;
         self.handed_over = state.value("handed_over")?;
         let (floats, bytes): (Vec<f32>, Vec<u8>) = (state.vec("floats")?, state.vec("bytes")?);

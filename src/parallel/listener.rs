@@ -2,10 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use pavlov_envs::EpisodeInfos;
+
+/// An episode that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Episode {
+    /// The sum of its raw rewards.
+    pub sum: f64,
+    /// Its steps.
+    pub length: u64,
+    /// What its steps have said, by name.
+    pub infos: EpisodeInfos,
+}
+
 /// Receives the events of a phase while it runs.
 pub trait Listener {
-    /// An episode ended, with this return and this many steps.
-    fn episode(&mut self, episode_return: f64, length: u64);
+    /// An episode ended.
+    fn episode(&mut self, episode: Episode);
     /// The learner made updates; `metrics` are to be logged.
     fn learned(&mut self, metrics: BTreeMap<String, f64>);
     /// So many env steps are done. Called often.

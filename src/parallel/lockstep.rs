@@ -17,7 +17,7 @@ use super::crew::join;
 use super::failures::Failures;
 use super::lane::{Half, Lane, Stepped};
 use super::lanes::{Lanes, WRONG_KIND};
-use super::listener::{Listener, PhaseEnd, warn_of_failure};
+use super::listener::{Episode, Listener, PhaseEnd, warn_of_failure};
 use super::off_policy::{OffPolicyLanes, Segment};
 use super::on_policy::{OnPolicyLanes, learn_from};
 use super::plan::Plan;
@@ -37,9 +37,7 @@ pub(super) fn phase(
     while !env_steps.is_empty() && failure.is_none() && !stop.load(Ordering::Relaxed) {
         let Round { steps, news } = round(lanes, agent, plan, &env_steps)?;
         for lane in news {
-            for (episode_return, length) in lane.episodes {
-                listener.episode(episode_return, length);
-            }
+            lane.episodes.into_iter().for_each(|episode| listener.episode(episode));
             for message in lane.failures {
                 warn_of_failure(listener, &message);
                 failure = failures.note(&message).or(failure);
@@ -66,8 +64,7 @@ struct Round {
 
 /// The episodes and failures of a lane in a round.
 struct LaneNews {
-    /// Return and length of each.
-    episodes: Vec<(f64, u64)>,
+    episodes: Vec<Episode>,
     failures: Vec<String>,
 }
 

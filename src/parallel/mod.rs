@@ -26,4 +26,4 @@ mod shared;
 mod weights;
 
 pub use driver::Driver;
-pub use listener::Listener;
+pub use listener::{Episode, Listener};

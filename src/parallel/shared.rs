@@ -9,6 +9,7 @@ use crossbeam::channel::Sender;
 use pavlov_agents::{AgentError, Metrics};
 use pavlov_runtime::{Meter, Slot};
 
+use super::listener::Episode;
 use super::weights::PublishedWeights;
 
 /// The longest time that a thread waits for another before it checks whether the phase is ending.
@@ -17,8 +18,8 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(20);
 /// A message from a thread of the phase to the thread that started it.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// An episode ended, with this return and this many steps.
-    Episode { episode_return: f64, length: u64 },
+    /// An episode ended.
+    Episode(Episode),
     /// The learner's metrics.
     Learned(Metrics),
     /// An environment failed and was replaced.

@@ -1,10 +1,12 @@
-//! Returns and lengths of training episodes, in the environment's own units, before any wrapper changed them.
+//! Returns, lengths and infos of training episodes, in the environment's own units, before any wrapper changed them.
 
 use std::collections::VecDeque;
 
-use pavlov_envs::StepBatch;
+use pavlov_envs::{EpisodeInfos, RunningInfos, StepBatch};
 use serde::{Deserialize, Serialize};
 
+use super::infos;
+use crate::parallel::Episode;
 use crate::run::{Moment, Values};
 
 /// The number of latest episodes for the means, as in Stable-Baselines3.
@@ -16,35 +18,61 @@ pub(super) struct Episodes {
     running: Vec<(f64, u64)>,
     latest: VecDeque<(f64, u64)>,
     finished: u64,
+    #[serde(default)]
+    running_infos: RunningInfos,
+    /// Those of the last of the latest episodes; none for worlds without infos.
+    #[serde(default)]
+    latest_infos: VecDeque<EpisodeInfos>,
 }
 
 impl Episodes {
     pub(super) fn new(num_envs: usize) -> Self {
-        Self { running: vec![(0.0, 0); num_envs], latest: VecDeque::new(), finished: 0 }
+        Self {
+            running: vec![(0.0, 0); num_envs],
+            latest: VecDeque::new(),
+            finished: 0,
+            running_infos: RunningInfos::default(),
+            latest_infos: VecDeque::new(),
+        }
     }
 
     pub(super) fn observe(&mut self, step: &StepBatch) {
-        for (row, running) in self.running.iter_mut().enumerate() {
+        for row in 0..self.running.len() {
             if step.resets[row] {
                 continue;
             }
+            let running = &mut self.running[row];
             running.0 += step.raw_rewards[row];
             running.1 += 1;
+            self.running_infos.add(row, &step.infos);
             if step.raw_ends[row].is_over() {
-                let (sum, steps) = std::mem::take(running);
-                add(&mut self.latest, &mut self.finished, sum, steps);
+                let (sum, length) = std::mem::take(running);
+                let infos = self.running_infos.take(row);
+                self.add(Episode { sum, length, infos });
             }
         }
     }
 
-    /// Adds an episode that has been added up elsewhere.
-    pub(super) fn add(&mut self, sum: f64, steps: u64) {
-        add(&mut self.latest, &mut self.finished, sum, steps);
+    /// Adds a whole episode.
+    pub(super) fn add(&mut self, Episode { sum, length, infos }: Episode) {
+        if self.latest.len() == WINDOW {
+            self.latest.pop_front();
+        }
+        self.latest.push_back((sum, length));
+        self.finished += 1;
+        if !infos.is_empty() || !self.latest_infos.is_empty() {
+            self.latest_infos.push_back(infos);
+        }
+        // The two lists end with the same episode.
+        if self.latest_infos.len() > WINDOW {
+            self.latest_infos.pop_front();
+        }
     }
 
     /// Drops the running episodes, which cannot go on after a resume with new environments.
     pub(super) fn forget_running(&mut self) {
         self.running.fill((0.0, 0));
+        self.running_infos.forget();
     }
 
     /// Their values for the log, and the rate of env steps.
@@ -56,6 +84,7 @@ impl Episodes {
         }
         values.insert("rollout/episodes".into(), self.finished as f64);
         values.insert("time/fps".into(), now.per_second);
+        values.extend(infos::values("rollout", &infos::means(&self.latest_infos)));
         values
     }
 
@@ -65,12 +94,4 @@ impl Episodes {
         let sum = |of: fn(&(f64, u64)) -> f64| self.latest.iter().map(of).sum::<f64>();
         (count > 0.0).then(|| (sum(|episode| episode.0) / count, sum(|episode| episode.1 as f64) / count))
     }
-}
-
-fn add(latest: &mut VecDeque<(f64, u64)>, finished: &mut u64, sum: f64, steps: u64) {
-    if latest.len() == WINDOW {
-        latest.pop_front();
-    }
-    latest.push_back((sum, steps));
-    *finished += 1;
 }

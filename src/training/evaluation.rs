@@ -1,14 +1,19 @@
 //! Evaluation: whole episodes on environments of their own, with raw rewards.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
 use pavlov_agents::{ActMode, Policy};
 use pavlov_common::{SeededRng, derive_seed};
-use pavlov_envs::{ActionBatch, End, Env, EnvFactory, ObsBatch};
+use pavlov_envs::{
+    ActionBatch, EnvFactory, EpisodeInfos, InfoBatch, InfoTotal, ObsBatch, RowEnvs, RowError, RunningInfos,
+    Step,
+};
 use serde::Serialize;
 
+use super::infos;
 use crate::play::MOST_STEPS;
 use crate::run::BrokenOff;
 
@@ -21,8 +26,7 @@ pub struct EvaluationOptions<'a> {
     pub mode: ActMode,
     /// The seed of all episodes.
     pub seed: u64,
-    /// The most environments that are open at the same time, each for one episode. The returns of a greedy
-    /// policy do not depend on it.
+    /// The most environments that are open at the same time. The returns of a greedy policy do not depend on it.
     pub num_envs: usize,
     /// Breaks the evaluation off once it is true.
     pub stop: Option<&'a AtomicBool>,
@@ -42,6 +46,8 @@ pub struct Evaluation {
     pub returns: Vec<f64>,
     /// The steps of each episode.
     pub lengths: Vec<u64>,
+    /// The infos of each episode, by name.
+    pub infos: Vec<EpisodeInfos>,
     /// The episodes that were cut off after [`MOST_STEPS`].
     pub cut_off: usize,
 }
@@ -59,6 +65,11 @@ impl Evaluation {
         (squares / self.returns.len() as f64).sqrt()
     }
 
+    /// The means over the episodes of each info, by name.
+    pub fn info_means(&self) -> BTreeMap<String, InfoTotal> {
+        infos::means(&self.infos)
+    }
+
     /// The mean number of steps of an episode.
     pub fn mean_length(&self) -> f64 {
         self.lengths.iter().sum::<u64>() as f64 / self.lengths.len() as f64
@@ -70,81 +81,135 @@ pub(crate) fn cut_off(count: usize, of: usize) -> String {
     format!("{count} of {of} episodes had no end and were cut off after {MOST_STEPS} steps")
 }
 
-/// Plays whole episodes, of [`MOST_STEPS`] at most. Each has an environment of its own, seeded from the seed and
-/// its number, so that short episodes are not counted more often than long ones.
+/// Plays whole episodes, as [`Evaluator::evaluate`] does, on environments that are closed afterwards.
 ///
 /// # Errors
-/// When an environment or the policy fails, or [`BrokenOff`].
+/// As [`Evaluator::evaluate`].
 pub fn evaluate(
     policy: &mut dyn Policy,
     factory: &EnvFactory,
     options: &EvaluationOptions<'_>,
 ) -> Result<Evaluation> {
-    let mut result = Evaluation { returns: Vec::new(), lengths: Vec::new(), cut_off: 0 };
-    for first in (0..options.episodes).step_by(options.num_envs.max(1)) {
-        let numbers = first..options.episodes.min(first + options.num_envs.max(1));
-        let part = play_together(policy, factory, numbers, options).context("the evaluation failed")?;
-        result.returns.extend(part.returns);
-        result.lengths.extend(part.lengths);
-        result.cut_off += part.cut_off;
+    Evaluator::new(factory).evaluate(policy, options)
+}
+
+/// Evaluates policies on environments that stay open from one episode, and from one evaluation, to the next.
+///
+/// An episode begins with a reset by its own seed, after which an environment goes as a new one would
+/// ([`pavlov_envs::laws`]): the results depend neither on the number of environments nor on what was played before.
+pub struct Evaluator {
+    factory: EnvFactory,
+    envs: Option<Box<dyn RowEnvs>>,
+}
+
+impl Evaluator {
+    /// An evaluator whose environments are opened when they are needed first.
+    pub fn new(factory: &EnvFactory) -> Self {
+        Self { factory: factory.clone(), envs: None }
     }
-    Ok(result)
+
+    /// Closes the environments. The next evaluation opens others.
+    pub fn close(&mut self) {
+        self.envs = None;
+    }
+
+    /// Plays whole episodes, of [`MOST_STEPS`] at most. Each has a seed of its own, from that of all and its
+    /// number, and is counted once, so that short episodes are not counted more often than long ones.
+    ///
+    /// # Errors
+    /// When an environment or the policy fails, or [`BrokenOff`]. The environments are closed then.
+    pub fn evaluate(
+        &mut self,
+        policy: &mut dyn Policy,
+        options: &EvaluationOptions<'_>,
+    ) -> Result<Evaluation> {
+        let mut result =
+            Evaluation { returns: Vec::new(), lengths: Vec::new(), infos: Vec::new(), cut_off: 0 };
+        for first in (0..options.episodes).step_by(options.num_envs.max(1)) {
+            let numbers = first..options.episodes.min(first + options.num_envs.max(1));
+            let part =
+                self.open(numbers.len()).and_then(|envs| play_together(policy, envs, numbers, options));
+            let part = part.inspect_err(|_| self.close()).context("the evaluation failed")?;
+            result.returns.extend(part.returns);
+            result.lengths.extend(part.lengths);
+            result.infos.extend(part.infos);
+            result.cut_off += part.cut_off;
+        }
+        Ok(result)
+    }
+
+    /// The environments of so many episodes.
+    fn open(&mut self, count: usize) -> Result<&mut dyn RowEnvs> {
+        if self.envs.as_ref().is_none_or(|envs| envs.num_envs() < count) {
+            self.close();
+        }
+        let envs = match self.envs.take() {
+            Some(envs) => envs,
+            None => self.factory.make_rows(count).map_err(|RowError { row, error }| {
+                let number = row + 1;
+                anyhow::Error::new(error).context(format!(
+                    "environment {number} of {count} cannot be opened; if the world exists once, give a training \
+                     evaluation.num_envs=1 and evaluation.share_world=true, and `pavlov eval` --envs 1"
+                ))
+            })?,
+        };
+        Ok(self.envs.insert(envs).as_mut())
+    }
 }
 
-/// The environments of so many episodes.
-fn open(factory: &EnvFactory, count: usize) -> Result<Vec<Box<dyn Env>>> {
-    let hint = |number: usize| {
-        format!(
-            "environment {number} of {count} cannot be opened; if the world exists once, give a training \
-             evaluation.num_envs=1 and evaluation.share_world=true, and `pavlov eval` --envs 1"
-        )
-    };
-    (0..count).map(|row| factory.make().with_context(|| hint(row + 1))).collect()
-}
-
+/// Plays the episodes of these numbers at the same time.
 fn play_together(
     policy: &mut dyn Policy,
-    factory: &EnvFactory,
+    envs: &mut dyn RowEnvs,
     numbers: Range<usize>,
     options: &EvaluationOptions<'_>,
 ) -> Result<Evaluation> {
     let EvaluationOptions { mode, seed, .. } = *options;
     let count = numbers.len();
-    let episode = |row: usize| format!("episode {}", numbers.start + row);
-    let mut envs = open(factory, count)?;
-    let mut observations = ObsBatch::new(envs[0].observation_space(), count);
-    let mut actions = ActionBatch::new(envs[0].action_space(), count)?;
+    let named = |RowError { row, error }| {
+        anyhow::Error::new(error).context(format!("episode {}", numbers.start + row))
+    };
+    let mut observations = ObsBatch::new(envs.observation_space(), count);
+    let mut actions = ActionBatch::new(envs.action_space(), count)?;
     let mut rng = SeededRng::seeded(derive_seed(seed, "evaluation actions", numbers.start as u64));
-    for (row, env) in envs.iter_mut().enumerate() {
-        let seed = derive_seed(seed, "evaluation env", (numbers.start + row) as u64);
-        env.reset(Some(seed), observations.row_mut(row)).with_context(|| episode(row))?;
-        policy.forget(row);
-    }
-    let mut result = Evaluation { returns: vec![0.0; count], lengths: vec![0; count], cut_off: 0 };
-    let mut ends = vec![End::No; count];
-    while ends.contains(&End::No) {
+    let seed_of = |row: usize| derive_seed(seed, "evaluation env", (numbers.start + row) as u64);
+    let seeds: Vec<_> = (0..count).map(|row| (row, Some(seed_of(row)))).collect();
+    envs.reset(&seeds, &mut observations).map_err(named)?;
+    (0..count).for_each(|row| policy.forget(row));
+    let mut result = Evaluation {
+        returns: vec![0.0; count],
+        lengths: vec![0; count],
+        infos: vec![EpisodeInfos::new(); count],
+        cut_off: 0,
+    };
+    let (mut steps, mut infos) = (vec![Step::default(); count], InfoBatch::new(count));
+    let (mut running_infos, mut lives_lost) = (RunningInfos::default(), Vec::new());
+    let mut running: Vec<usize> = (0..count).collect();
+    while !running.is_empty() {
         if options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
             bail!(BrokenOff);
         }
         policy.act(&observations, mode, &mut rng, &mut actions)?;
-        for (row, env) in envs.iter_mut().enumerate() {
-            if ends[row].is_over() {
-                continue;
-            }
-            let step = env.step(actions.row(row), observations.row_mut(row)).with_context(|| episode(row))?;
+        envs.step(&running, &actions, &mut steps, &mut observations, &mut infos).map_err(named)?;
+        running.retain(|&row| {
+            let step = steps[row];
             result.returns[row] += step.raw_reward;
             result.lengths[row] += 1;
-            ends[row] = step.raw_end;
-            if result.lengths[row] >= MOST_STEPS && !ends[row].is_over() {
-                ends[row] = End::Truncated;
-                result.cut_off += 1;
+            running_infos.add(row, &infos);
+            let is_cut_off = result.lengths[row] >= MOST_STEPS && !step.raw_end.is_over();
+            result.cut_off += usize::from(is_cut_off);
+            let goes_on = !step.raw_end.is_over() && !is_cut_off;
+            if !goes_on {
+                result.infos[row] = running_infos.take(row);
+            } else if step.end.is_over() {
+                lives_lost.push((row, None));
             }
-            if step.end.is_over() && !ends[row].is_over() {
-                // A wrapper's end, for instance a lost life, is a new start for the agent but not for the
-                // world.
-                env.reset(None, observations.row_mut(row)).with_context(|| episode(row))?;
-                policy.forget(row);
-            }
+            goes_on
+        });
+        // A wrapper's end, for instance a lost life, is a new start for the agent but not for the world.
+        if !lives_lost.is_empty() {
+            envs.reset(&lives_lost, &mut observations).map_err(named)?;
+            lives_lost.drain(..).for_each(|(row, _)| policy.forget(row));
         }
     }
     Ok(result)

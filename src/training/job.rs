@@ -12,11 +12,11 @@ use pavlov_nn::{StateDict, StateView};
 use tch::Device;
 
 use super::episodes::Episodes;
-use super::evaluation::{EvaluationOptions, cut_off, evaluate};
+use super::evaluation::{EvaluationOptions, Evaluator, cut_off};
 use super::phase_log::PhaseLog;
 use super::report::{Report, ThreadsReport};
 use super::turns::Turns;
-use super::{normalized, pretrained, review, trial};
+use super::{infos, normalized, pretrained, review, trial};
 use crate::config::{EvaluationConfig, Registries, RunConfig};
 use crate::parallel::Driver;
 use crate::play::{self, Film};
@@ -54,6 +54,7 @@ impl Engine {
 pub struct Training {
     config: RunConfig,
     factory: EnvFactory,
+    evaluator: Evaluator,
     agent: Box<dyn Agent>,
     engine: Engine,
     episodes: Episodes,
@@ -106,6 +107,7 @@ impl Training {
         Ok(Self {
             device,
             config,
+            evaluator: Evaluator::new(&factory),
             factory,
             agent,
             engine,
@@ -199,10 +201,13 @@ impl Training {
     ) -> Result<Evaluated> {
         let mut policy = normalized::normalized(self.agent.policy()?, normalizer);
         let seed = derive_seed(self.config.seed, "evaluation", now.done);
-        let EvaluationConfig { episodes, num_envs, .. } = self.config.evaluation;
+        let EvaluationConfig { episodes, num_envs, share_world, .. } = self.config.evaluation;
         let stop = Some(stop);
         let options = EvaluationOptions { episodes, num_envs, seed, stop, ..EvaluationOptions::default() };
-        let result = evaluate(policy.as_mut(), &self.factory, &options)?;
+        let result = self.evaluator.evaluate(policy.as_mut(), &options)?;
+        if share_world {
+            self.evaluator.close();
+        }
         if result.cut_off > 0 && !self.has_cut_off {
             self.has_cut_off = true;
             self.warnings.push(format!("in an evaluation {}", cut_off(result.cut_off, episodes)));
@@ -212,9 +217,11 @@ impl Training {
             ("eval/std_reward", result.deviation()),
             ("eval/mean_ep_length", result.mean_length()),
         ];
+        let mut values = Values::from(values.map(|(tag, value)| (tag.to_string(), value)));
+        values.extend(infos::values("eval", &result.info_means()));
         Ok(Evaluated {
             metric: result.mean(),
-            values: values.map(|(tag, value)| (tag.to_string(), value)).into(),
+            values,
             notes: self.film(policy.as_mut(), seed, now.done)?.into_iter().collect(),
         })
     }

@@ -2,6 +2,7 @@
 
 mod episodes;
 mod evaluation;
+mod infos;
 mod job;
 mod normalized;
 mod phase_log;
@@ -13,7 +14,7 @@ mod trial;
 mod turns;
 
 pub(crate) use evaluation::cut_off;
-pub use evaluation::{Evaluation, EvaluationOptions, evaluate};
+pub use evaluation::{Evaluation, EvaluationOptions, Evaluator, evaluate};
 pub use job::Training;
 pub use report::{Report, ThreadsReport};
 pub use trained::Trained;

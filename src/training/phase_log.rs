@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::episodes::Episodes;
 use super::report::{Report, ThreadsReport};
 use crate::config::RunConfig;
-use crate::parallel::Listener;
+use crate::parallel::{Episode, Listener};
 use crate::run::{Log, Values};
 
 /// Collects what actors and learner report in one phase, and writes the rows that become due in it.
@@ -23,8 +23,8 @@ pub(super) struct PhaseLog<'a, 'l> {
 }
 
 impl Listener for PhaseLog<'_, '_> {
-    fn episode(&mut self, episode_return: f64, length: u64) {
-        self.episodes.add(episode_return, length);
+    fn episode(&mut self, episode: Episode) {
+        self.episodes.add(episode);
     }
 
     fn learned(&mut self, metrics: BTreeMap<String, f64>) {

@@ -87,7 +87,7 @@ impl Env for GymEnv {
     }
 
     fn visit_info(&self, visit: &mut dyn FnMut(&str, f64)) {
-        self.keeper.visit_infos(visit);
+        self.keeper.visit_infos(0, visit);
         if self.deaths() > 0 {
             visit("worker_deaths", self.deaths() as f64);
         }

@@ -22,6 +22,14 @@ pub(super) enum Failure {
 }
 
 impl Failure {
+    /// The environment whose own code failed, among the worker's.
+    pub fn row(&self) -> Option<usize> {
+        match self {
+            Self::Raised { row, .. } => *row,
+            _ => None,
+        }
+    }
+
     /// The error, for the environments that a worker with these settings was asked for. In a vector
     /// environment the worker's first one is number `first`.
     pub fn into_error(self, settings: &Settings, first: Option<usize>) -> EnvError {
@@ -30,10 +38,14 @@ impl Failure {
             Self::Missing { message, package } if package.is_empty() => {
                 EnvError::World(format!("{PREFIX}{id}: {python} lacks what it needs ({message})"))
             }
-            Self::Missing { message, package } => EnvError::World(format!(
-                "{PREFIX}{id}: {python} lacks a package ({message}). Run `{python} -m pip install \"{package}\"`, or name \
-                 another interpreter by the option `python` or the environment variable PAVLOV_PYTHON"
-            )),
+            Self::Missing { message, package } => {
+                let brings = if package == "gymnasium" { ", which brings numpy as well" } else { "" };
+                EnvError::World(format!(
+                    "{PREFIX}{id}: {python} lacks a package ({message}). Run `{python} -m pip install \
+                     \"{package}\"`{brings}, or name another interpreter by the option `python` or the environment \
+                     variable PAVLOV_PYTHON"
+                ))
+            }
             Self::UnknownId { message, ids } => {
                 let hint = match nearest(id, ids.iter().map(String::as_str)) {
                     Some(nearest) => format!(" (did you mean `{PREFIX}{nearest}`?)"),

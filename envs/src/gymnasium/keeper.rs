@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::deaths::Deaths;
 use super::failure::Failure;
-use super::layout::{FINAL, Layout, MAX_INFOS, OUTCOME_WIDTH};
+use super::layout::{FINAL, LEFT_OUT, Layout, OUTCOME_WIDTH};
 use super::settings::{Settings, WorkerAutoreset};
 use super::spaces::{Description, Spaces};
 use super::worker::{Answer, Call, Trouble, Worker};
@@ -36,14 +36,22 @@ pub(super) struct Keeper {
     first: Option<usize>,
     /// The seeds of the resets under way.
     seeds: Vec<Option<u64>>,
+    /// True for the environments that the call under way is not for.
+    left_out: Vec<bool>,
+    /// True if the worker's memory says who is left out.
+    left_out_told: bool,
     /// The last seeds that were given.
     given: Vec<Option<u64>>,
     /// The time after which an answer is too late.
     deadline: Instant,
     deaths: Deaths,
-    /// The outcomes of the last step, then the infos.
+    /// The environment whose own error was the last one, if it is known.
+    raised_at: Option<usize>,
+    /// The outcomes of the last step.
     outcomes: Vec<f64>,
+    /// The names of the infos, and for each a column of one number for each environment.
     infos: Vec<String>,
+    info_numbers: Vec<f64>,
 }
 
 /// The outcome of a call.
@@ -73,10 +81,14 @@ impl Keeper {
             first,
             seeds: vec![None; count],
             given: vec![None; count],
+            left_out: vec![false; count],
+            left_out_told: true,
             deadline: Instant::now(),
             deaths: Deaths::default(),
-            outcomes: vec![0.0; count * OUTCOME_WIDTH + MAX_INFOS],
+            raised_at: None,
+            outcomes: vec![0.0; count * OUTCOME_WIDTH],
             infos: Vec::new(),
+            info_numbers: Vec::new(),
             layout,
         })
     }
@@ -106,8 +118,23 @@ impl Keeper {
     /// # Errors
     /// The trouble that keeps a new worker from making its environments.
     pub fn begin_reset(&mut self, seeds: impl Iterator<Item = Option<u64>>) -> Result<(), EnvError> {
+        self.begin_reset_of(seeds.map(Some))
+    }
+
+    /// Asks for a reset of some environments, those with `Some`, as [`Keeper::begin_reset`] does.
+    ///
+    /// # Errors
+    /// As [`Keeper::begin_reset`].
+    pub fn begin_reset_of(
+        &mut self,
+        seeds: impl Iterator<Item = Option<Option<u64>>>,
+    ) -> Result<(), EnvError> {
         self.seeds.clear();
-        self.seeds.extend(seeds);
+        self.left_out.clear();
+        for seed in seeds {
+            self.seeds.push(seed.flatten());
+            self.left_out.push(seed.is_none());
+        }
         for (given, seed) in self.given.iter_mut().zip(&self.seeds) {
             *given = seed.or(*given);
         }
@@ -131,7 +158,10 @@ impl Keeper {
     }
 
     fn ask_reset(&mut self) {
-        let seeds: Vec<_> = self.seeds.iter().map(|seed| seed.map_or(-1, fold)).collect();
+        let asked = self.seeds.iter().zip(&self.left_out);
+        let seeds: Vec<_> =
+            asked.map(|(seed, left_out)| if *left_out { LEFT_OUT } else { seed.map_or(-1, fold) }).collect();
+        self.left_out_told = true;
         self.ask(Call::Reset, self.layout.seeds, bytemuck::cast_slice(&seeds));
     }
 
@@ -140,9 +170,26 @@ impl Keeper {
         self.ask(Call::Step, self.layout.actions, actions);
     }
 
+    /// Asks for a step of some environments, those for which `steps` is true; only under autoreset on request.
+    pub fn begin_step_of(&mut self, actions: &[u8], steps: impl Iterator<Item = bool>) {
+        for (left_out, steps) in self.left_out.iter_mut().zip(steps) {
+            self.left_out_told &= *left_out != steps;
+            *left_out = !steps;
+        }
+        if !self.left_out_told {
+            let seeds: Vec<_> =
+                self.left_out.iter().map(|left_out| if *left_out { LEFT_OUT } else { -1 }).collect();
+            // A failure is that of the memory that the actions are written to as well.
+            let told = self.worker.memory.write_all_at(bytemuck::cast_slice(&seeds), self.layout.seeds);
+            self.left_out_told = told.is_ok();
+        }
+        self.begin_step(actions);
+    }
+
     fn ask(&mut self, call: Call, offset: u64, numbers: &[u8]) {
         let written = self.worker.memory.write_all_at(numbers, offset).map_err(Trouble::from);
         self.deadline = Instant::now() + self.settings.timeout;
+        self.raised_at = None;
         self.asked = Some(written.and_then(|()| self.worker.call(call, self.place ^ 1)));
     }
 
@@ -164,15 +211,22 @@ impl Keeper {
             .memory
             .read_exact_at(bytemuck::cast_slice_mut(&mut self.outcomes), self.layout.outcomes)
             .map_err(unread)?;
+        if !self.infos.is_empty() {
+            self.info_numbers.resize(self.infos.len() * self.layout.count, f64::NAN);
+            let numbers = bytemuck::cast_slice_mut(&mut self.info_numbers);
+            self.worker.memory.read_exact_at(numbers, self.layout.infos).map_err(unread)?;
+        }
         Ok(Fate::Answered)
     }
 
-    fn failed(&self, failure: Failure) -> EnvError {
+    fn failed(&mut self, failure: Failure) -> EnvError {
+        self.raised_at = failure.row();
         failure.into_error(&self.settings, self.first)
     }
 
     fn died(&mut self, trouble: &Trouble) -> Result<Fate, EnvError> {
         self.alive = false;
+        self.info_numbers.fill(f64::NAN);
         let how = self.worker.bury(trouble, &self.settings);
         if !self.deaths.count(Instant::now()) {
             return Ok(Fate::Died);
@@ -199,7 +253,13 @@ impl Keeper {
         }
         (self.worker, self.layout, self.alive) = (worker, layout, true);
         self.infos.clear();
+        self.info_numbers.clear();
         Ok(())
+    }
+
+    /// The environment whose own error was the last one, if it is known.
+    pub fn raised_at(&self) -> Option<usize> {
+        self.raised_at
     }
 
     /// Counts a step that went well.
@@ -220,16 +280,22 @@ impl Keeper {
         (Step { reward, end, raw_reward, raw_end }, flags & RESET != 0)
     }
 
-    /// Visits the numbers in the info of a single environment's last reset or step.
-    pub fn visit_infos(&self, visit: &mut dyn FnMut(&str, f64)) {
-        let values = &self.outcomes[self.count() * OUTCOME_WIDTH..];
-        let known = self.infos.iter().zip(values).filter(|(_, value)| !value.is_nan());
-        known.for_each(|(name, value)| visit(name, *value));
+    /// Visits the numbers in the info of the last step of environment `row`; of a single environment also in
+    /// that of a reset.
+    pub fn visit_infos(&self, row: usize, visit: &mut dyn FnMut(&str, f64)) {
+        let columns = self.info_numbers.chunks_exact(self.layout.count);
+        let known = self.infos.iter().zip(columns).filter(|(_, column)| !column[row].is_nan());
+        known.for_each(|(name, column)| visit(name, column[row]));
     }
 
-    /// Reads the observations of all environments, row after row.
-    pub fn read_observations(&self, floats: &mut [f32], bytes: &mut [u8]) -> Result<(), EnvError> {
-        self.read_at(self.place, 0, ObsMut { floats, bytes })
+    /// Reads the observations of environments from `first` on, row after row.
+    pub fn read_observations(
+        &self,
+        first: usize,
+        floats: &mut [f32],
+        bytes: &mut [u8],
+    ) -> Result<(), EnvError> {
+        self.read_at(self.place, first, ObsMut { floats, bytes })
     }
 
     /// Reads the observation of environment `row`.

@@ -3,15 +3,15 @@
 use serde::Serialize;
 
 use super::spaces::Spaces;
-use crate::{EnvError, ObsLayout, Space};
+use crate::{EnvError, MOST_INFOS, ObsLayout, Space};
 
 /// Numbers per environment with the outcome of a step: the reward, the reward in the world's own units,
 /// flags.
 pub(super) const OUTCOME_WIDTH: usize = 3;
-/// The most numbers of an environment's info that are shown. The worker's program has the same constant.
-pub(super) const MAX_INFOS: usize = 64;
 /// The place of the last observations of episodes that ended; places 0 and 1 take turns.
 pub(super) const FINAL: u8 = 2;
+/// The seed of an environment that a call is not for. The worker's program has the same constant.
+pub(super) const LEFT_OUT: i64 = -2;
 /// A cache line: data of the two processes lies on different lines.
 const ALIGNMENT: usize = 64;
 
@@ -20,15 +20,15 @@ const ALIGNMENT: usize = 64;
 pub(super) struct Layout {
     /// The number of environments.
     pub count: usize,
-    /// One `i64` per environment, negative for none.
+    /// One `i64` per environment, negative for none; [`LEFT_OUT`] for an environment that the call is not for.
     pub seeds: u64,
     /// `action_width` numbers per environment, `f32` or `i64`.
     pub actions: u64,
     pub float_actions: bool,
     pub action_width: usize,
-    /// [`OUTCOME_WIDTH`] `f64` per environment; `infos` follows.
+    /// [`OUTCOME_WIDTH`] `f64` per environment.
     pub outcomes: u64,
-    /// [`MAX_INFOS`] `f64` of the first environment.
+    /// [`MOST_INFOS`] columns of one `f64` per environment.
     pub infos: u64,
     /// The `f32` rows of observations, in three places.
     pub floats: [u64; 3],
@@ -66,8 +66,8 @@ impl Layout {
         };
         let seeds = part(count * size_of::<i64>());
         let actions = part(count * action_width * action_size);
-        let outcome_size = count * OUTCOME_WIDTH * size_of::<f64>();
-        let outcomes = part(outcome_size + MAX_INFOS * size_of::<f64>());
+        let outcomes = part(count * OUTCOME_WIDTH * size_of::<f64>());
+        let infos = part(count * MOST_INFOS * size_of::<f64>());
         let floats = [(); 3].map(|()| part(count * observation.floats * size_of::<f32>()));
         let bytes = [(); 3].map(|()| part(count * observation.bytes));
         Ok(Self {
@@ -77,7 +77,7 @@ impl Layout {
             float_actions,
             action_width,
             outcomes,
-            infos: outcomes + outcome_size as u64,
+            infos,
             floats,
             floats_width: observation.floats,
             bytes,
@@ -110,7 +110,8 @@ mod tests {
         let ends = [
             (layout.seeds, 3 * 8),
             (layout.actions, 3 * 9 * 8),
-            (layout.outcomes, (3 * 3 + 64) * 8),
+            (layout.outcomes, 3 * 3 * 8),
+            (layout.infos, 3 * 64 * 8),
             (layout.floats[0], 3 * 3 * 4),
             (layout.floats[1], 3 * 3 * 4),
             (layout.floats[2], 3 * 3 * 4),
@@ -122,7 +123,6 @@ mod tests {
         for pair in ends.windows(2) {
             assert!(pair[0].0 % 64 == 0 && pair[0].0 + pair[0].1 <= pair[1].0, "{layout:?}");
         }
-        assert_eq!(layout.infos, layout.outcomes + 72);
         assert_eq!(layout.floats_at(FINAL, 2), layout.floats[2] + 24);
         assert_eq!(layout.bytes_at(1, 2), layout.bytes[1] + 50);
     }

@@ -22,8 +22,9 @@ def missing(error):
 def import_libraries():
     global np, gym
     try:
-        np = importlib.import_module("numpy")
+        # Gymnasium comes first, since it brings numpy: its absence is the one to be told.
         gym = importlib.import_module("gymnasium")
+        np = importlib.import_module("numpy")
     except ImportError as error:
         # Packages that gymnasium itself imports are installed with it.
         raise Refused("missing", f"{type(error).__name__}: {error}", package="gymnasium") from None
@@ -78,7 +79,7 @@ def make_single(request, spec):
     arguments = dict(request["kwargs"])
     if request["max_episode_steps"] is not None:
         arguments["max_episode_steps"] = request["max_episode_steps"]
-    if request["autoreset"] == "none" and "render_mode" not in arguments and (mode := picture_mode(spec)):
+    if request["pictures"] and "render_mode" not in arguments and (mode := picture_mode(spec)):
         arguments["render_mode"] = mode
     # The other process checks actions, and nobody would see the warnings of the checker.
     env = gym.make(spec, disable_env_checker=True, **arguments)

@@ -31,6 +31,7 @@ mod failure;
 mod keeper;
 mod layout;
 mod log;
+mod rows;
 mod settings;
 mod spaces;
 mod spin;
@@ -38,10 +39,11 @@ mod vector;
 mod worker;
 
 pub use env::GymEnv;
+use rows::GymRows;
 use settings::{OPTIONS, Settings};
 pub use vector::GymVectorEnv;
 
-use crate::{EnvError, EnvSpec};
+use crate::{EnvError, EnvSpec, RowEnvs, RowError, SingleRows};
 
 /// The beginning of the ids of Gymnasium's environments.
 pub(crate) const PREFIX: &str = "gym:";
@@ -53,7 +55,7 @@ pub(crate) fn spec(id: &str) -> Result<EnvSpec, EnvError> {
         let message = "`gym:` wants the id of a Gymnasium environment, such as `gym:CartPole-v1`";
         return Err(EnvError::Option(message.into()));
     }
-    let (single, vector) = (id.to_owned(), id.to_owned());
+    let [single, vector, rows] = [(); 3].map(|()| id.to_owned());
     Ok(EnvSpec::new(format!("{PREFIX}{id}"), move |options| {
         Ok(Box::new(GymEnv::new(Settings::single(&single, options)?)?))
     })
@@ -61,5 +63,15 @@ pub(crate) fn spec(id: &str) -> Result<EnvSpec, EnvError> {
     .options(OPTIONS)
     .vectorized(move |options, limit, vector_options| {
         Ok(Box::new(GymVectorEnv::new(Settings::vector(&vector, options, limit)?, vector_options)?))
+    })
+    .side_by_side(move |options, limit, num_envs| {
+        let settings = Settings::vector(&rows, options, limit).map_err(|error| RowError { row: 0, error })?;
+        Ok(match settings.request.atari_vector {
+            // ALE's own vector environment resets all its games at once.
+            true => Box::new(SingleRows::new(num_envs, || {
+                Ok(Box::new(GymEnv::new(Settings::single(&rows, options)?)?))
+            })?),
+            false => Box::new(GymRows::new(&settings, num_envs)?) as Box<dyn RowEnvs>,
+        })
     }))
 }

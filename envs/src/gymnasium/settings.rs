@@ -41,13 +41,15 @@ pub(super) struct Request {
     pub threads: usize,
     pub count: usize,
     pub autoreset: WorkerAutoreset,
+    /// True if pictures of the environment may be asked for.
+    pub pictures: bool,
 }
 
 /// The time at which a worker resets an environment whose episode has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum WorkerAutoreset {
-    /// On request: a single environment.
+    /// On request: a single environment, and those of an evaluation.
     None,
     SameStep,
     NextStep,
@@ -75,7 +77,9 @@ impl Settings {
         // An option takes the place of the world's own limit; a value that cannot be a limit is refused where
         // it is enforced.
         let limit = u32::try_from(options.integer("max_episode_steps", 0)?).ok().filter(|limit| *limit > 0);
-        Self::vector(id, options, limit)
+        let mut settings = Self::vector(id, options, limit)?;
+        settings.request.pictures = true;
+        Ok(settings)
     }
 
     /// The settings of the environments of a vector environment; their number and the kind of autoreset are
@@ -104,13 +108,14 @@ impl Settings {
                 threads: 1,
                 count: 1,
                 autoreset: WorkerAutoreset::None,
+                pictures: false,
             },
         })
     }
 
     /// The same for `count` environments of a vector environment.
-    pub fn share(&self, count: usize, threads: usize, autoreset: Autoreset) -> Self {
-        let request = Request { count, threads, autoreset: autoreset.into(), ..self.request.clone() };
+    pub fn share(&self, count: usize, threads: usize, autoreset: WorkerAutoreset) -> Self {
+        let request = Request { count, threads, autoreset, ..self.request.clone() };
         Self { request, ..self.clone() }
     }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::keeper::{Fate, Keeper};
-use super::settings::Settings;
+use super::settings::{Settings, WorkerAutoreset};
 use super::worker::Worker;
 use crate::checks::{Checker, Warnings, in_step};
 use crate::vector::{Buffers, check_count, named};
@@ -43,26 +43,15 @@ impl GymVectorEnv {
     pub(super) fn new(settings: Settings, options: &VectorOptions) -> Result<Self, EnvError> {
         let VectorOptions { num_envs, threads, autoreset } = *options;
         check_count(num_envs)?;
-        // All processes start before the first is waited for, since imports take time.
-        let launched = settings.shares(num_envs, threads).into_iter().map(|count| {
-            let settings = settings.share(count, threads, autoreset);
-            Worker::launch(&settings).map(|worker| (settings, worker))
-        });
-        let launched = launched.collect::<Result<Vec<_>, _>>()?;
         let mut first = 0;
-        let crews = launched.into_iter().map(|(settings, worker)| {
-            let rows = first..first + settings.request.count;
+        let crews = launch(&settings, num_envs, threads, autoreset.into())?.into_iter().map(|keeper| {
+            let rows = first..first + keeper.count();
             first = rows.end;
-            let keeper = Keeper::new(settings, worker, Some(rows.start))?;
             let (due, steps) = (vec![false; rows.len()], vec![0; rows.len()]);
             let checker = Checker::new(&keeper.spaces.observations, &keeper.spaces.actions)?;
             Ok(Crew { keeper, checker, rows, steps, resetting: false, due })
         });
         let crews = crews.collect::<Result<Vec<_>, EnvError>>()?;
-        if crews.iter().any(|crew| crew.keeper.spaces != crews[0].keeper.spaces) {
-            let message = "the environments of a vector environment need the same spaces";
-            return Err(EnvError::Contract(message.into()));
-        }
         let buffers = Buffers::new(&crews[0].keeper.spaces.observations, num_envs);
         Ok(Self { crews, buffers, autoreset, ready: false })
     }
@@ -91,6 +80,35 @@ impl GymVectorEnv {
         self.ready = true;
         Ok(())
     }
+}
+
+/// The keepers of workers that have made `num_envs` environments together.
+pub(super) fn launch(
+    settings: &Settings,
+    num_envs: usize,
+    threads: usize,
+    autoreset: WorkerAutoreset,
+) -> Result<Vec<Keeper>, EnvError> {
+    // All processes start before the first is waited for, since imports take time.
+    let launched = settings.shares(num_envs, threads).into_iter().map(|count| {
+        let settings = settings.share(count, threads, autoreset);
+        Worker::launch(&settings).map(|worker| (settings, worker))
+    });
+    let launched = launched.collect::<Result<Vec<_>, _>>()?;
+    let mut first = 0;
+    let keepers = launched.into_iter().map(|(settings, worker)| {
+        let own = first;
+        first += settings.request.count;
+        // Rows side by side have numbers of another kind, which their errors carry.
+        let is_vector = autoreset != WorkerAutoreset::None;
+        Keeper::new(settings, worker, is_vector.then_some(own))
+    });
+    let keepers = keepers.collect::<Result<Vec<_>, EnvError>>()?;
+    if keepers.iter().any(|keeper| keeper.spaces != keepers[0].spaces) {
+        let message = "the environments of a vector environment need the same spaces";
+        return Err(EnvError::Contract(message.into()));
+    }
+    Ok(keepers)
 }
 
 impl Drop for GymVectorEnv {
@@ -200,6 +218,11 @@ impl Crew {
             self.checker.check_rewards(&step).map_err(|error| at_row(row, at, error))?;
             (out.rewards[row], out.raw_rewards[row]) = (step.reward, step.raw_reward);
             (out.ends[row], out.raw_ends[row], out.resets[row]) = (step.end, step.raw_end, reset);
+            if reset {
+                out.infos.clear_row(row);
+            } else {
+                out.infos.record(row, |visit| self.keeper.visit_infos(index, visit));
+            }
             self.due[index] = step.raw_end.is_over() && autoreset == Autoreset::NextStep;
             if step.end.is_over() {
                 self.keeper.read_final_observation(index, out.final_observations.row_mut(row))?;
@@ -238,6 +261,7 @@ impl Crew {
         out.ends[self.rows.clone()].fill(end);
         out.raw_ends[self.rows.clone()].fill(end);
         out.resets[self.rows.clone()].fill(reset);
+        self.rows.clone().for_each(|row| out.infos.clear_row(row));
     }
 
     /// Reads and checks the first observations of episodes.
@@ -255,8 +279,8 @@ impl Crew {
         let part = |width: usize| self.rows.start * width..self.rows.end * width;
         // The two kinds are read one after the other, since both halves of the batch cannot be borrowed at
         // once.
-        self.keeper.read_observations(&mut observations.floats_mut()[part(floats)], &mut [])?;
-        self.keeper.read_observations(&mut [], &mut observations.bytes_mut()[part(bytes)])
+        self.keeper.read_observations(0, &mut observations.floats_mut()[part(floats)], &mut [])?;
+        self.keeper.read_observations(0, &mut [], &mut observations.bytes_mut()[part(bytes)])
     }
 }
 

@@ -145,7 +145,7 @@ def serve(conversation, worlds):
         except Exception as error:
             send_failure(conversation, error, worlds.row)
             continue
-        if worlds.infos and worlds.infos.news:
+        if worlds.infos.news:
             worlds.infos.news = False
             send_json(conversation, b"+", list(worlds.infos.places))
         else:

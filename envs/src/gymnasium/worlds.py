@@ -6,8 +6,11 @@ import struct
 # Bits of the outcome of a step.
 TERMINATED, TRUNCATED, RESET, LIFE_LOST = 1, 2, 4, 8
 OUTCOME = struct.Struct("=ddd")
-# The other process has the same constant.
+# The other process has the same constants: the most names of infos, and the seed of an environment that a call
+# is not for.
 MAX_INFOS = 64
+LEFT_OUT = -2
+NAN = float("nan")
 
 
 class Memory:
@@ -22,7 +25,8 @@ class Memory:
         )
         self.outcomes = self.part(layout["outcomes"], np.float64, 3)
         self.outcomes_at = layout["outcomes"]
-        self.infos = np.frombuffer(self.whole, np.float64, MAX_INFOS, layout["infos"])
+        infos = np.frombuffer(self.whole, np.float64, MAX_INFOS * self.count, layout["infos"])
+        self.infos = infos.reshape(MAX_INFOS, self.count)
         # Places 0 and 1 in turn, and 2 for the last observation of an episode.
         self.floats = [self.part(offset, np.float32, layout["floats_width"]) for offset in layout["floats"]]
         self.octets = [self.part(offset, np.uint8, layout["bytes_width"]) for offset in layout["bytes"]]
@@ -43,25 +47,49 @@ class Memory:
 
 
 class Infos:
-    """The numbers of an environment's info; names that are new are told to the other process."""
+    """The numbers of the environments' infos; names that are new are told to the other process."""
 
     def __init__(self, values):
         self.values, self.places, self.news = values, {}, False
+        # The same memory; many times faster than an assignment to an array.
+        self.cells, self.count = memoryview(values.reshape(-1)), values.shape[1]
+        # True for the environments that have numbers in the memory.
+        self.said = [False] * self.count
 
-    def note(self, info):
-        self.values.fill(np.nan)
+    def note(self, row, info):
+        if self.said[row]:
+            for place in range(len(self.places)):
+                self.cells[place * self.count + row] = NAN
+            self.said[row] = False
         for name, value in info.items():
-            if np.ndim(value) == 0 and isinstance(value, (bool, int, float, np.generic, np.ndarray)):
-                place = self.places.get(name)
-                if place is None:
-                    if len(self.places) == MAX_INFOS:
-                        continue
-                    place = self.places[name] = len(self.places)
-                    self.news = True
-                try:
-                    self.values[place] = value
-                except (TypeError, ValueError):
-                    pass  # Words and dates: no numbers.
+            if is_number(value) and isinstance(name, str):
+                self.write(name, row, value)
+
+    def note_all(self, info, left_out):
+        """Notes infos that have a number for each environment, but for those that are left out."""
+        for name, values in info.items():
+            if isinstance(values, np.ndarray) and values.ndim == 1 and isinstance(name, str):
+                for row, value in enumerate(values.tolist()):
+                    self.write(name, row, np.nan if left_out[row] else value)
+
+    def write(self, name, row, value):
+        place = self.places.get(name)
+        if place is None:
+            if len(self.places) == MAX_INFOS:
+                return
+            place = self.places[name] = len(self.places)
+            self.values[place] = np.nan
+            self.news = True
+        try:
+            self.cells[place * self.count + row] = float(value)
+            self.said[row] = True
+        except (TypeError, ValueError, OverflowError):
+            pass  # Words and dates: no numbers.
+
+
+def is_number(value):
+    """True for what may be one number."""
+    return isinstance(value, (bool, int, float)) or (isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0)
 
 
 class Worlds:
@@ -69,6 +97,7 @@ class Worlds:
 
     def __init__(self, request, spec):
         self.autoreset = request["autoreset"]
+        self.on_request = self.autoreset == "none"
         self.envs = [make_single(request, spec) for _ in range(request["count"])]
         self.observations = with_plain_mask(self.envs[0].observation_space)
         self.actions = self.envs[0].action_space
@@ -80,36 +109,41 @@ class Worlds:
         self.memory = memory
         self.writers = memory.writers(self.observations)
         self.read_actions = action_reader(self.actions, memory.actions)
-        self.infos = Infos(memory.infos) if self.autoreset == "none" else None
+        self.infos = Infos(memory.infos)
 
     def reset(self, place):
         for self.row, seed in enumerate(self.memory.seeds.tolist()):
+            if seed == LEFT_OUT:
+                continue
             self.start(self.row, seed if seed >= 0 else None, self.writers[place][self.row])
 
     def start(self, row, seed, write):
         observation, info = self.envs[row].reset(seed=seed)
         write(observation)
         self.due[row] = False
-        if self.infos:
-            self.infos.note(info)
+        if self.on_request:
+            self.infos.note(row, info)
 
     def step(self, place):
-        tell, writers = self.memory.tell, self.writers[place]
+        tell, writers, infos = self.memory.tell, self.writers[place], self.infos
+        seeds = self.memory.seeds.tolist() if self.on_request else None
         for row, action in enumerate(self.read_actions()):
+            if seeds and seeds[row] == LEFT_OUT:
+                continue
             self.row = row
             if self.due[row]:
                 self.start(row, None, writers[row])
                 tell(row, 0.0, RESET)
                 continue
             observation, reward, terminated, truncated, info = self.envs[row].step(action)
+            if info or infos.said[row]:
+                infos.note(row, info)
             if not (terminated or truncated):
                 writers[row](observation)
                 tell(row, reward, 0)
             else:
                 self.finish(row, observation, place)
                 tell(row, reward, (TERMINATED if terminated else 0) | (TRUNCATED if truncated else 0))
-            if self.infos:
-                self.infos.note(info)
 
     def finish(self, row, observation, place):
         """Writes the last observation of an episode, and under same-step autoreset the first of the next."""
@@ -147,19 +181,18 @@ class AtariWorlds:
         self.env = gym.make_vec(spec, request["count"], vectorization_mode="vector_entry_point", **arguments)
         self.observations, self.actions = self.env.single_observation_space, self.env.single_action_space
         self.limit = None
-        self.told = request["autoreset"] == "none"
 
     def share(self, memory):
         self.memory = memory
         self.observed = [memory.octets[place].reshape(-1, *self.observations.shape) for place in range(3)]
         discrete = isinstance(self.actions, gym.spaces.Discrete)
         self.sent = memory.actions[:, 0] if discrete else memory.actions
-        self.infos = Infos(memory.infos) if self.told else None
+        self.infos = Infos(memory.infos)
 
     def reset(self, place):
         self.observed[place][...], info = self.env.reset(seed=self.memory.seeds.copy())
         self.lives, self.due = info["lives"], np.zeros(self.memory.count, bool)
-        self.note(info)
+        self.infos.note_all(info, self.due)
 
     def step(self, place):
         reset = self.due
@@ -181,11 +214,8 @@ class AtariWorlds:
             if over.any():
                 self.observed[2][over] = info["final_obs"][over]
         self.lives = lives
-        self.note(info)
-
-    def note(self, info):
-        if self.infos:
-            self.infos.note({name: value[0] for name, value in info.items() if value.ndim == 1})
+        # Under same-step autoreset the infos after an episode's last step are those of the next episode.
+        self.infos.note_all(info, over if self.same_step else reset)
 
     def picture(self):
         return None

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::EnvOptions;
 use crate::wrappers::{TimeLimit, Wrapped};
-use crate::{Env, EnvError, VectorEnv, VectorOptions};
+use crate::{Env, EnvError, RowEnvs, RowError, SingleRows, VectorEnv, VectorOptions};
 
 /// The option that every environment has.
 pub(super) const LIMIT: &str = "max_episode_steps";
@@ -17,6 +17,11 @@ pub type Constructor = dyn Fn(&EnvOptions) -> Result<Box<dyn Env>, EnvError> + S
 /// is truncated (if ever), and the kind of vector environment.
 pub type VectorConstructor =
     dyn Fn(&EnvOptions, Option<u32>, &VectorOptions) -> Result<Box<dyn VectorEnv>, EnvError> + Send + Sync;
+
+/// Makes environments side by side, from their options, the number of steps after which an episode is truncated
+/// (if ever), and their number.
+type RowsConstructor =
+    dyn Fn(&EnvOptions, Option<u32>, usize) -> Result<Box<dyn RowEnvs>, RowError> + Send + Sync;
 
 /// A registered environment.
 #[derive(Clone)]
@@ -38,6 +43,7 @@ pub struct EnvSpec {
     pub options: &'static [&'static str],
     constructor: Arc<Constructor>,
     vector_constructor: Option<Arc<VectorConstructor>>,
+    rows_constructor: Option<Arc<RowsConstructor>>,
 }
 
 impl EnvSpec {
@@ -56,6 +62,7 @@ impl EnvSpec {
             options: &[],
             constructor: Arc::new(constructor),
             vector_constructor: None,
+            rows_constructor: None,
         }
     }
 
@@ -107,6 +114,19 @@ impl EnvSpec {
         self
     }
 
+    /// Gives the environment a form of its own for environments side by side, with the same results as single
+    /// ones, but faster.
+    pub(crate) fn side_by_side(
+        mut self,
+        constructor: impl Fn(&EnvOptions, Option<u32>, usize) -> Result<Box<dyn RowEnvs>, RowError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.rows_constructor = Some(Arc::new(constructor));
+        self
+    }
+
     /// Makes the environment, with its time limit or the one that the options give.
     ///
     /// # Errors
@@ -134,6 +154,24 @@ impl EnvSpec {
         };
         options.check_names(&self.id, self.options)?;
         constructor(options, self.limit(options)?, vector)
+    }
+
+    /// Makes so many environments side by side: in its own form if it has one, else single environments.
+    ///
+    /// # Errors
+    /// As [`EnvSpec::make`].
+    pub fn make_rows(&self, options: &EnvOptions, num_envs: usize) -> Result<Box<dyn RowEnvs>, RowError> {
+        let Some(constructor) = &self.rows_constructor else {
+            return Ok(Box::new(SingleRows::new(num_envs, || self.make(options))?));
+        };
+        let refused = |error| RowError { row: 0, error };
+        options.check_names(&self.id, self.options).map_err(refused)?;
+        constructor(options, self.limit(options).map_err(refused)?, num_envs)
+    }
+
+    /// Returns true if [`EnvSpec::make_rows`] has a form of its own.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.rows_constructor.is_some()
     }
 
     /// The time limit: the option's, or else the one that belongs to the id.

@@ -39,7 +39,7 @@ use std::thread;
 use serde::{Deserialize, Serialize};
 
 use crate::checks::Warnings;
-use crate::{ActionBatch, End, Env, EnvError, EnvState, ObsBatch, ObsRef, Space};
+use crate::{ActionBatch, End, Env, EnvError, EnvState, InfoBatch, ObsBatch, ObsRef, Space};
 
 /// The time at which an environment whose episode has ended starts its next one. Both kinds are Gymnasium's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -126,6 +126,8 @@ pub struct StepBatch {
     /// True for environments that were reset in place of a step: their rows are no transitions. Under
     /// next-step autoreset only, or for the first observations that an [`AsyncVectorEnv`] returns.
     pub resets: Vec<bool>,
+    /// What the worlds say of this step; of an episode's last step before its reset.
+    pub infos: InfoBatch,
 }
 
 impl StepBatch {
@@ -140,6 +142,7 @@ impl StepBatch {
             raw_rewards: vec![0.0; num_envs],
             raw_ends: vec![End::No; num_envs],
             resets: vec![false; num_envs],
+            infos: InfoBatch::new(num_envs),
         }
     }
 
@@ -153,6 +156,8 @@ impl StepBatch {
             raw_reward: &mut self.raw_rewards[row],
             raw_end: &mut self.raw_ends[row],
             reset: &mut self.resets[row],
+            infos: &mut self.infos,
+            number: row,
         }
     }
 
@@ -166,6 +171,7 @@ impl StepBatch {
         self.raw_rewards[rows.clone()].copy_from_slice(&source.raw_rewards);
         self.raw_ends[rows.clone()].copy_from_slice(&source.raw_ends);
         self.resets[rows].copy_from_slice(&source.resets);
+        self.infos.copy_rows(first, &source.infos);
         let ended = source.ends.iter().enumerate().filter(|(_, end)| end.is_over());
         for (row, _) in ended {
             self.final_observations.copy_row(first + row, source.final_observations.row(row));

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::Autoreset;
-use crate::checks::{Checked, Warnings};
-use crate::{Action, End, Env, EnvError, EnvState, ObsMut};
+use crate::checks::{Checked, Warnings, guarded};
+use crate::{Action, End, Env, EnvError, EnvState, InfoBatch, ObsMut};
 
 /// The place for the outcome of one environment's step: its row of a [`StepBatch`](super::StepBatch).
 pub(super) struct StepRow<'a> {
@@ -15,6 +15,9 @@ pub(super) struct StepRow<'a> {
     pub raw_reward: &'a mut f64,
     pub raw_end: &'a mut End,
     pub reset: &'a mut bool,
+    pub infos: &'a mut InfoBatch,
+    /// The row's own number, among `infos`.
+    pub number: usize,
 }
 
 /// An environment in its place, under check.
@@ -66,11 +69,16 @@ impl Slot {
         if self.due {
             (*row.reward, *row.raw_reward) = (0.0, 0.0);
             (*row.end, *row.raw_end) = (End::No, End::No);
+            row.infos.clear_row(row.number);
             return self.reset(None, row.observation);
         }
         let step = self.env.step(action, row.observation.reborrow())?;
         (*row.reward, *row.raw_reward) = (step.reward, step.raw_reward);
         (*row.end, *row.raw_end) = (step.end, step.raw_end);
+        guarded(|| {
+            row.infos.record(row.number, |visit| self.env.visit_info(visit));
+            Ok(())
+        })?;
         if !step.end.is_over() {
             return Ok(());
         }

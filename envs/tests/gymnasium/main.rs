@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are no tests to clippy")]
 
 mod deaths;
+mod rows;
 mod spaces;
 
 use std::path::Path;
@@ -235,7 +236,9 @@ fn a_python_without_gymnasium_is_told_how_to_get_it() {
         Registry::bundled().make_with("gym:CartPole-v1", &options).err().unwrap().to_string()
     };
     let message = with(bare);
-    assert!(message.contains(&format!("`{bare} -m pip install \"gymnasium\"`")), "{message}");
+    let advice = format!("`{bare} -m pip install \"gymnasium\"`, which brings numpy as well");
+    assert!(message.contains(&advice) && message.contains("'gymnasium'"), "{message}");
+    assert!(!message.contains("'numpy'"), "what is missing first is told: {message}");
     let message = with("/nowhere/python");
     assert!(message.contains("there is no Python at `/nowhere/python`"), "{message}");
 }
