@@ -9,7 +9,7 @@ use pavlov_tasks::{Picture, SampleRequest, Samples};
 use super::args::{EvalArgs, FitArgs, SampleArgs, first_given};
 use super::say::say;
 use super::train::{config_file, finish, say as tell, shown};
-use crate::config::{FitConfig, Overrides, Registries};
+use crate::config::{FitConfig, Overrides, PretrainedConfig, Registries};
 use crate::files::write_whole;
 use crate::fitting::{Fit, Fitted, png};
 use crate::run::{RunFolder, Session, Settings};
@@ -35,7 +35,8 @@ fn resolve(registries: &Registries, args: &FitArgs) -> Result<FitConfig> {
         args.seed.map(|seed| format!("seed={seed}")),
         args.device.as_ref().map(|device| format!("device={device}")),
     ];
-    let sets = flags.into_iter().flatten().chain(args.sets.iter().cloned()).collect();
+    let from = args.from.iter().flat_map(|run| PretrainedConfig::from_run(run));
+    let sets = flags.into_iter().flatten().chain(from).chain(args.sets.iter().cloned()).collect();
     let file = config_file(args.config.as_deref())?;
     Ok(FitConfig::resolve(registries, &args.task, &args.dataset, &Overrides { file, sets })?)
 }

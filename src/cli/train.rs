@@ -9,10 +9,11 @@ use anyhow::{Context, Result, bail};
 
 use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::say::say;
-use crate::config::{AnyConfig, ConfigFile, FitConfig, Overrides, Registries, RunConfig};
+use super::settings;
+use crate::config::{AnyConfig, ConfigFile, FitConfig, Overrides, PretrainedConfig, Registries, RunConfig};
 use crate::fitting::Fit;
 use crate::run::{
-    Job, Json, Outcome, Progress, Quiet, RunFolder, Session, Settings, StopReason, Terminal,
+    Choice, Job, Json, Outcome, Progress, Quiet, RunFolder, Session, Settings, StopReason, Terminal,
     UnusableCheckpoint,
 };
 use crate::tell::tell;
@@ -37,7 +38,8 @@ pub(super) fn resolve(registries: &Registries, args: &RunArgs) -> Result<RunConf
         args.device.as_ref().map(|device| format!("device={device}")),
         args.until_return.map(|until| format!("evaluation.until_return={until:?}")),
     ];
-    let sets = flags.into_iter().flatten().chain(args.sets.iter().cloned()).collect();
+    let from = args.from.iter().flat_map(|run| PretrainedConfig::from_run(run));
+    let sets = flags.into_iter().flatten().chain(from).chain(args.sets.iter().cloned()).collect();
     Ok(RunConfig::resolve(registries, &args.agent, &args.environment, &Overrides { file, sets })?)
 }
 
@@ -52,8 +54,9 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
         &args.output,
         &format!("training {} on {} in {}", config.agent, config.environment, shown(folder.path())),
     );
+    settings::summary(registries, &config).iter().for_each(|line| say(&args.output, line));
     if let Some(told) = pretrained {
-        say(&args.output, &told);
+        say(&args.output, &format!("  {told}"));
     }
     let session = Session::start(training, folder)?;
     finish(session, &args.output)
@@ -204,6 +207,13 @@ fn closing(folder: &Path, outcome: &Outcome) -> String {
         format!("  how good:     pavlov eval {path}"),
         format!("  watch it:     tensorboard --logdir {root}    (pip install tensorboard)"),
     ];
+    if let Some(Choice { chosen, metric, episodes, candidates, .. }) = &outcome.choice {
+        let told = format!(
+            "  best weights: those after {chosen} env steps, mean return {metric:.1} over {episodes} new episodes (the \
+             best of {candidates} candidates)"
+        );
+        lines.insert(1, told);
+    }
     lines.push(match (outcome.reason, is_agent) {
         (StopReason::Completed, true) => format!("  train longer: pavlov resume {path} --steps N"),
         (StopReason::Completed, false) => format!("  fit longer:   pavlov resume {path} --epochs N"),

@@ -181,6 +181,11 @@ pub struct EvaluationConfig {
     pub every_env_steps: u64,
     /// Episodes of one evaluation.
     pub episodes: usize,
+    /// At the end of the training, the weights of the three best evaluations play this many new episodes each, and
+    /// the winner's become the best weights: a metric that is the best of many owes part of it to luck. All of
+    /// them together play half as many episodes as the evaluations did at most; 0 keeps the weights of the
+    /// best evaluation.
+    pub final_episodes: usize,
     /// The most environments that an evaluation opens at the same time, each for one episode.
     pub num_envs: usize,
     /// Closes the training's environments for the time of an evaluation, for a world that exists once: a
@@ -198,6 +203,7 @@ impl Default for EvaluationConfig {
         Self {
             every_env_steps: 5_000,
             episodes: 10,
+            final_episodes: 100,
             num_envs: 32,
             share_world: false,
             film_every_evaluations: 0,
@@ -360,6 +366,7 @@ impl RunConfig {
         check_counts(&counts)?;
         at_most("env_threads", self.env_threads as u64, MOST_THREADS)?;
         at_most("evaluation.episodes", self.evaluation.episodes as u64, MOST_EPISODES)?;
+        at_most("evaluation.final_episodes", self.evaluation.final_episodes as u64, MOST_EPISODES)?;
         self.actors.validate(self.num_envs)?;
         let evaluation = &self.evaluation;
         if evaluation.every_env_steps > 0 && evaluation.episodes == 0 {
