@@ -51,7 +51,7 @@ pub(super) enum Command {
     Config(ConfigArgs),
     /// List the runs: what they are, how far they came, how good they are
     Runs(RunsArgs),
-    /// Draw the learning curves of runs into one picture
+    /// Draw the learning curves of runs into one picture, seeds together
     Plot(PlotArgs),
 }
 
@@ -367,7 +367,8 @@ pub(super) struct RunsArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct PlotArgs {
-    /// The runs' folders; of several the mean is drawn too
+    /// The runs' folders. Runs of one agent, environment and settings are drawn together, whatever their seeds: their
+    /// mean, and a band from the lowest to the highest
     #[arg(required = true)]
     pub(super) runs: Vec<PathBuf>,
     /// The column of progress.csv [default: eval/mean_reward, of fits train/loss]
