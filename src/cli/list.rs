@@ -9,6 +9,7 @@ use super::args::{ConfigArgs, EnvsArgs, ListArgs};
 use super::say::say;
 use super::train;
 use crate::config::{self, Registries};
+use crate::files::check_ending;
 use crate::play::contact_sheet;
 use crate::run::Settings;
 use crate::tell::tell;
@@ -16,6 +17,7 @@ use crate::training::Training;
 
 pub(super) fn envs(registries: &Registries, args: &EnvsArgs) -> Result<ExitCode> {
     if let Some(path) = &args.pictures {
+        check_ending("--pictures", path, "png")?;
         let count = contact_sheet(&registries.envs, path)?;
         say!("pictures of {count} environments in {}", path.display());
         return Ok(ExitCode::SUCCESS);

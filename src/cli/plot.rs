@@ -2,18 +2,19 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::args::PlotArgs;
 use crate::config::{AnyConfig, Registries};
-use crate::files::write_whole;
+use crate::files::{check_ending, write_whole};
 use crate::plot;
 use crate::run::RunFolder;
 use crate::tell::tell;
 
 pub(super) fn plot(registries: &Registries, args: &PlotArgs) -> Result<ExitCode> {
-    if args.out.extension().is_none_or(|extension| extension != "svg") {
-        bail!("--out {}: the picture is an SVG, give a name that ends in .svg", args.out.display());
+    check_ending("--out", &args.out, "svg")?;
+    if let Some(path) = &args.csv {
+        check_ending("--csv", path, "csv")?;
     }
     let configs = args.runs.iter().map(|run| RunFolder::open(run)?.any_config(registries));
     let configs = configs.collect::<Result<Vec<_>>>()?;

@@ -11,6 +11,7 @@ use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::say::say;
 use super::settings;
 use crate::config::{AnyConfig, ConfigFile, FitConfig, Overrides, PretrainedConfig, Registries, RunConfig};
+use crate::files::for_shell;
 use crate::fitting::Fit;
 use crate::run::{
     Choice, Job, Json, Outcome, Progress, Quiet, RunFolder, Session, Settings, StopReason, Terminal,
@@ -127,8 +128,8 @@ fn go_on(
                 None => error,
                 Some(older) => error.context(format!(
                     "the latest checkpoint cannot be used; try the one before it: pavlov resume {} --checkpoint {}",
-                    shown(folder.path()),
-                    shown(&older.path)
+                    for_shell(folder.path()),
+                    for_shell(&older.path)
                 )),
             }
         })?,
@@ -163,7 +164,7 @@ pub(super) fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCo
     };
     let folder = session.folder().clone();
     let outcome = session.run(&stop, progress.as_mut()).with_context(|| {
-        let path = shown(folder.path());
+        let path = for_shell(folder.path());
         match folder.checkpoints().list() {
             Ok(list) if list.is_empty() => {
                 format!(
@@ -184,7 +185,7 @@ pub(super) fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCo
 }
 
 fn closing(folder: &Path, outcome: &Outcome) -> String {
-    let (path, root) = (shown(folder), shown(&logdir(folder)));
+    let (path, root) = (for_shell(folder), for_shell(&logdir(folder)));
     let how = match outcome.reason {
         StopReason::Completed => "done",
         StopReason::ReturnReached => "solved",
@@ -203,7 +204,7 @@ fn closing(folder: &Path, outcome: &Outcome) -> String {
             outcome.seconds,
             if is_agent { "evaluations" } else { "validations" }
         ),
-        format!("  the run:      {path}"),
+        format!("  the run:      {}", shown(folder)),
         format!("  how good:     pavlov eval {path}"),
         format!("  watch it:     tensorboard --logdir {root}    (pip install tensorboard)"),
     ];

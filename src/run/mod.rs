@@ -36,7 +36,7 @@ pub use progress::{Json, Part, Progress, Quiet, Status, Terminal};
 pub use session::{Outcome, Session, StopReason, UnusableCheckpoint};
 
 use crate::config::{AnyConfig, ConfigError, Registries, RunConfig};
-use crate::files::free_name;
+use crate::files::{for_shell, free_name};
 use crate::record::EVENTS;
 
 /// The folder for runs, unless the user gives another.
@@ -82,7 +82,8 @@ impl RunFolder {
         let shown = path.display();
         if path.join(CONFIG).exists() {
             bail!(
-                "{shown} holds a run already: continue it with `pavlov resume {shown}`, or choose another --run-dir"
+                "{shown} holds a run already: continue it with `pavlov resume {}`, or choose another --run-dir",
+                for_shell(&path)
             );
         }
         if fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {

@@ -10,6 +10,7 @@ use toml::{Table, Value};
 use super::notes::leaves;
 use super::{CONFIG, Origin, RunFolder};
 use crate::config::PretrainedConfig;
+use crate::files::for_shell;
 
 /// The weights that a configuration names: a run's best ones, or those of a file.
 ///
@@ -50,9 +51,10 @@ pub(crate) fn check_origin(path: &Path, origin: &Origin) -> Result<()> {
     match named {
         Some((kind, name)) if (kind, name) != (origin.kind.as_str(), origin.name.as_str()) => bail!(
             "the run {shown} is of the {kind} `{name}`, this one is of the {} `{}`: a run begins with all weights of \
-             another one of its kind; --set net.pretrained={shown} takes what fits",
+             another one of its kind; --set net.pretrained={} takes what fits",
             origin.kind,
-            origin.name
+            origin.name,
+            for_shell(path)
         ),
         _ => Ok(()),
     }
@@ -80,7 +82,8 @@ pub(crate) fn does_not_fit(path: &Path, report: &LoadReport, own: &Table) -> any
     };
     anyhow!(
         "the weights of {shown} are not those of this run's network: {first}{settings}. Set this run's to the same, or \
-         take what fits with --set net.pretrained={shown}"
+         take what fits with --set net.pretrained={}",
+        for_shell(path)
     )
 }
 
