@@ -167,9 +167,14 @@ fn learning_curves_are_drawn() {
     let said = place.pavlov(&[&both[..], &["--out", "curve.svg", "--csv", "curve.csv"]].concat());
     assert!(said.success, "{}", said.err);
     let svg = std::fs::read_to_string(place.path("curve.svg")).expect("a picture");
-    assert!(svg.contains("dqn on CartPole-v1") && svg.contains("mean"));
+    assert!(svg.contains("dqn on CartPole-v1") && svg.contains("dqn: mean of 2 runs"));
     let csv = std::fs::read_to_string(place.path("curve.csv")).expect("numbers");
-    assert!(csv.starts_with("env_steps,a,b\n1000,"), "{csv}");
+    assert!(csv.starts_with("env_steps,dqn mean,dqn lowest,dqn highest,dqn a,dqn b\n1000,"), "{csv}");
+    assert!(place.train_small("runs/c", &["--set", "discount=0.5", "--set", "seed=1"]).success);
+    let said = place.pavlov(&[&both[..], &["runs/c"]].concat());
+    assert!(said.success, "{}", said.err);
+    let svg = std::fs::read_to_string(place.path("curve.svg")).expect("a picture");
+    assert!(svg.contains("discount 0.99: mean of 2 runs") && svg.contains("discount 0.5<"), "{svg}");
 
     let said = place.pavlov(&[&both[..], &["--tag", "eval/mean_rewrd"]].concat());
     assert!(said.err.contains("did you mean `eval/mean_reward`?"), "{}", said.err);

@@ -28,8 +28,10 @@ fn config_of(place: &Workplace) -> String {
 #[test]
 fn a_finished_run_goes_on_for_longer_as_if_it_had_been_longer_at_once() {
     let place = Workplace::new();
-    // Without schedules, which run over the whole length.
-    let plain = ["--set", "epsilon_end=0.2", "--set", "epsilon_start=0.2"];
+    // Without schedules, which run over the whole length, and without candidates for the best weights, of which the
+    // shorter run has one more: that of its end.
+    let plain =
+        ["--set", "epsilon_end=0.2", "--set", "epsilon_start=0.2", "--set", "evaluation.final_episodes=0"];
     assert!(place.train_small("whole", &plain).success);
     assert!(place.train_small("run", &[&plain[..], &["--set", "env_steps=1500"]].concat()).success);
     for steps in ["1500", "1000"] {
@@ -351,18 +353,28 @@ fn an_evaluation_is_broken_off_at_once_and_made_up_for() {
     let registries = registries(&world);
     train(&registries, &world, &place.path().join("whole"), &[]).expect("trained");
     // In the first evaluation, in the last one, and between the two.
-    for stop_at in [510, 900, 1200 + 2 * 64 + 10] {
+    let mut expected: Vec<(u64, &str, &[&str])> =
+        [510, 900, 1200 + 2 * 64 + 10].map(|stop_at| (stop_at, "whole", &[][..])).into();
+    // And in the comparison of the candidates, for which there are enough evaluations here.
+    let often = ["evaluation.every_env_steps=200"];
+    let outcome = train(&registries, &world, &place.path().join("often"), &often).expect("trained");
+    let choice = outcome.choice.expect("a choice");
+    assert_eq!((choice.at, choice.candidates, choice.episodes), (1200, 3, 4));
+    expected.extend([1200 + 6 * 64 + 10, 1200 + 6 * 64 + 140].map(|stop_at| (stop_at, "often", &often[..])));
+    for (stop_at, whole, sets) in expected {
         let run = place.path().join(stop_at.to_string());
         world.steps.store(0, Ordering::SeqCst);
         world.stop_at.store(stop_at, Ordering::SeqCst);
-        let outcome = train(&registries, &world, &run, &[]).expect("stopped");
-        assert_eq!(outcome.reason, StopReason::Interrupted, "{stop_at}");
+        let outcome = train(&registries, &world, &run, sets).expect("stopped");
+        assert_eq!((outcome.reason, outcome.choice), (StopReason::Interrupted, None), "{stop_at}");
         let made = world.steps.load(Ordering::SeqCst);
         assert!(made <= stop_at + 4, "{made} steps, to be stopped at {stop_at}");
-        let outcome = train(&registries, &world, &run, &[]).expect("trained");
+        let outcome = train(&registries, &world, &run, sets).expect("trained");
         assert_eq!(outcome.reason, StopReason::Completed);
-        assert_eq!(log(&run), log(&place.path().join("whole")), "{stop_at}");
-        assert!(tensors(&run) == tensors(&place.path().join("whole")), "{stop_at}");
+        assert_eq!(outcome.choice.as_ref(), (whole == "often").then_some(&choice), "{stop_at}");
+        let whole = place.path().join(whole);
+        assert_eq!(log(&run), log(&whole), "{stop_at}");
+        assert!(tensors(&run) == tensors(&whole), "{stop_at}");
     }
 }
 

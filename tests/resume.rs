@@ -4,6 +4,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
+use pavlov::nn::weights;
+
 use crate::command::{SMALL, Workplace, files};
 use crate::reproducible::{log, tensors};
 
@@ -53,6 +55,12 @@ pub fn killed_and_resumed(times: usize, train: &[&str]) {
         "weights, moments or experience differ"
     );
     assert_eq!(log(&place.path("killed")), log(&place.path("whole")));
+    let [killed, whole] = ["killed", "whole"].map(|run| place.path(run).join("best/weights.safetensors"));
+    assert_eq!(killed.exists(), whole.exists());
+    if whole.exists() {
+        let [killed, whole] = [killed, whole].map(|path| weights::read(&path).expect("weights"));
+        assert!(killed == whole, "the best weights differ");
+    }
     let leftovers = files(&place.path("killed"));
     assert!(leftovers.iter().all(|path| !path.to_string_lossy().contains(".part")), "{leftovers:?}");
 }

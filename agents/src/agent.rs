@@ -50,6 +50,12 @@ pub trait Agent: Send {
     /// [`AgentError`] when memory runs out.
     fn policy(&self) -> Result<Box<dyn Policy>, AgentError>;
 
+    /// A policy with weights that [`Agent::weights`] gave at another time. The agent's own stay as they are.
+    ///
+    /// # Errors
+    /// [`AgentError`] when they do not fit.
+    fn policy_with(&self, weights: &StateView<'_>) -> Result<Box<dyn Policy>, AgentError>;
+
     /// The agent's acting and learning halves, for threads of their own; `None` if it can only act and learn
     /// in turns.
     fn halves(&mut self) -> Option<Halves<'_>> {

@@ -80,8 +80,20 @@ impl EnvFactory {
     /// # Errors
     /// [`EnvError::Option`] for an option or a wrapper that does not fit, and the constructor's own errors.
     pub fn make(&self) -> Result<Box<dyn Env>, EnvError> {
+        self.make_around(|world| world)
+    }
+
+    /// One environment with a layer of the caller's between the world and the wrappers, which sees each step of the
+    /// world, several of which a wrapper may make for one action.
+    ///
+    /// # Errors
+    /// As [`EnvFactory::make`].
+    pub fn make_around(
+        &self,
+        layer: impl FnOnce(Box<dyn Env>) -> Box<dyn Env>,
+    ) -> Result<Box<dyn Env>, EnvError> {
         let world = guarded(|| self.spec.make(&self.options))?;
-        let world: Box<dyn Env> = Box::new(Checked::world(world, &self.warnings)?);
+        let world = layer(Box::new(Checked::world(world, &self.warnings)?));
         self.wrappers.iter().try_fold(world, |env, wrapper| wrapper.wrap(env))
     }
 

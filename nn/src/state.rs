@@ -93,6 +93,18 @@ pub struct Array<'a> {
     pub data: Cow<'a, [u8]>,
 }
 
+impl Array<'_> {
+    /// The same array with memory of its own.
+    pub fn into_owned(self) -> Array<'static> {
+        Array { kind: self.kind, shape: self.shape, data: Cow::Owned(self.data.into_owned()) }
+    }
+
+    /// The same array, borrowed.
+    pub fn borrowed(&self) -> Array<'_> {
+        Array { kind: self.kind, shape: self.shape.clone(), data: Cow::Borrowed(&self.data) }
+    }
+}
+
 /// Named arrays and values; names are joined with `.`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StateDict<'a> {

@@ -49,9 +49,9 @@ pub(super) enum Command {
     Datasets(ListArgs),
     /// Print the whole configuration of a run, as TOML, without training
     Config(ConfigArgs),
-    /// List the runs
+    /// List the runs: what they are, how far they came, how good they are
     Runs(RunsArgs),
-    /// Draw the learning curves of runs into one picture
+    /// Draw the learning curves of runs into one picture, seeds together
     Plot(PlotArgs),
 }
 
@@ -78,6 +78,10 @@ pub(super) struct RunArgs {
     /// The device of the networks: auto, cpu, cuda or cuda:N
     #[arg(long)]
     pub(super) device: Option<String>,
+    /// Begin with the best weights of another run of the same agent, and with its statistics of observations, or
+    /// with the weights in a file
+    #[arg(long, value_name = "RUN")]
+    pub(super) from: Option<PathBuf>,
     /// Stop as soon as an evaluation's mean return reaches this
     #[arg(long, value_name = "RETURN", allow_negative_numbers = true)]
     pub(super) until_return: Option<f64>,
@@ -144,6 +148,9 @@ pub(super) struct FitArgs {
     /// The device of the networks: auto, cpu, cuda or cuda:N
     #[arg(long)]
     pub(super) device: Option<String>,
+    /// Begin with the best weights of another fit of the same task, or with those in a file
+    #[arg(long, value_name = "RUN")]
+    pub(super) from: Option<PathBuf>,
     /// A TOML file with keys as `--print-config` prints them; it overrides the preset
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
@@ -349,9 +356,10 @@ pub(super) struct ConfigArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct RunsArgs {
-    /// The folder with the runs
-    #[arg(default_value = crate::run::RUNS)]
-    pub(super) folder: PathBuf,
+    /// The folder with the runs [default: runs], and words that a run must have in its path, its agent, its
+    /// environment or its status: `pavlov runs cartpole ppo`
+    #[arg(value_name = "FOLDER|WORD")]
+    pub(super) words: Vec<String>,
     /// Print JSON on the standard output, for scripts
     #[arg(long)]
     pub(super) json: bool,
@@ -359,7 +367,8 @@ pub(super) struct RunsArgs {
 
 #[derive(Debug, Args)]
 pub(super) struct PlotArgs {
-    /// The runs' folders; of several the mean is drawn too
+    /// The runs' folders. Runs of one agent, environment and settings are drawn together, whatever their seeds: their
+    /// mean, and a band from the lowest to the highest
     #[arg(required = true)]
     pub(super) runs: Vec<PathBuf>,
     /// The column of progress.csv [default: eval/mean_reward, of fits train/loss]

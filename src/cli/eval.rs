@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use pavlov_agents::ActMode;
+use pavlov_envs::wrappers::WrapperConfig;
 
 use super::args::{EvalArgs, first_given};
 use super::say::{say, warn_of, warn_of_cut_off};
@@ -44,6 +45,7 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
             "episodes": episodes,
             "mean_return": result.mean(),
             "std_return": result.deviation(),
+            "standard_error": result.standard_error(),
             "mean_length": result.mean_length(),
             "cut_off": result.cut_off,
             "returns": result.returns,
@@ -52,11 +54,28 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
         say!("{summary}");
     } else {
         let (mean, deviation, length) = (result.mean(), result.deviation(), result.mean_length());
-        say!("{episodes} episodes of {} with {}", config.environment, source.display());
-        say!("return {mean:.2} +- {deviation:.2}, length {length:.1}");
+        say!("{} with {}", config.environment, source.display());
+        let error = result.standard_error().map_or_else(String::new, |error| {
+            format!(", standard deviation {deviation:.2} (standard error of the mean {error:.2})")
+        });
+        let plural = if episodes == 1 { "" } else { "s" };
+        say!("mean return {mean:.2}{error}, {episodes} episode{plural}");
+        say!("mean length {length:.1} steps{}", of_the_world(&config.wrappers));
         for (name, mean) in result.info_means() {
             say!("info {name}: last {:.4}, sum {:.4}", mean.last, mean.sum);
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Words on steps of the agent that are several of the world's.
+fn of_the_world(wrappers: &[WrapperConfig]) -> String {
+    let frames = |wrapper: &WrapperConfig| match wrapper {
+        WrapperConfig::FrameSkip { frames, .. } => *frames,
+        _ => 1,
+    };
+    match wrappers.iter().map(frames).product::<u32>() {
+        0 | 1 => String::new(),
+        frames => format!(" of the agent, each of up to {frames} of the world's"),
+    }
 }

@@ -9,8 +9,8 @@ use pavlov_tasks::{Picture, SampleRequest, Samples};
 use super::args::{EvalArgs, FitArgs, SampleArgs, first_given};
 use super::say::say;
 use super::train::{config_file, finish, say as tell, shown};
-use crate::config::{FitConfig, Overrides, Registries};
-use crate::files::write_whole;
+use crate::config::{FitConfig, Overrides, PretrainedConfig, Registries};
+use crate::files::{check_ending, write_whole};
 use crate::fitting::{Fit, Fitted, png};
 use crate::run::{RunFolder, Session, Settings};
 
@@ -35,7 +35,8 @@ fn resolve(registries: &Registries, args: &FitArgs) -> Result<FitConfig> {
         args.seed.map(|seed| format!("seed={seed}")),
         args.device.as_ref().map(|device| format!("device={device}")),
     ];
-    let sets = flags.into_iter().flatten().chain(args.sets.iter().cloned()).collect();
+    let from = args.from.iter().flat_map(|run| PretrainedConfig::from_run(run));
+    let sets = flags.into_iter().flatten().chain(from).chain(args.sets.iter().cloned()).collect();
     let file = config_file(args.config.as_deref())?;
     Ok(FitConfig::resolve(registries, &args.task, &args.dataset, &Overrides { file, sets })?)
 }
@@ -189,9 +190,7 @@ pub(super) fn sample(registries: &Registries, args: &SampleArgs) -> Result<ExitC
 
 fn write(picture: &Picture, args: &SampleArgs) -> Result<()> {
     let out = args.out.as_deref().unwrap_or(Path::new("samples.png"));
-    if out.extension().is_none_or(|extension| extension != "png") {
-        bail!("--out {}: the samples are a PNG, give a name that ends in .png", out.display());
-    }
+    check_ending("--out", out, "png")?;
     write_png(picture, out)?;
     if args.json {
         say!("{}", serde_json::json!({ "picture": out, "samples": args.count }));

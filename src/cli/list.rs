@@ -1,22 +1,23 @@
-//! `pavlov envs`, `agents`, `config` and `runs`: the commands that list and print.
+//! `pavlov envs`, `agents`, `tasks`, `datasets` and `config`: the commands that list and print.
 
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use serde_json::json;
 
-use super::args::{ConfigArgs, EnvsArgs, ListArgs, RunsArgs};
+use super::args::{ConfigArgs, EnvsArgs, ListArgs};
 use super::say::say;
 use super::train;
-use crate::config::{self, AnyConfig, Registries};
+use crate::config::{self, Registries};
+use crate::files::check_ending;
 use crate::play::contact_sheet;
-use crate::record;
-use crate::run::{RunFolder, Settings};
+use crate::run::Settings;
 use crate::tell::tell;
 use crate::training::Training;
 
 pub(super) fn envs(registries: &Registries, args: &EnvsArgs) -> Result<ExitCode> {
     if let Some(path) = &args.pictures {
+        check_ending("--pictures", path, "png")?;
         let count = contact_sheet(&registries.envs, path)?;
         say!("pictures of {count} environments in {}", path.display());
         return Ok(ExitCode::SUCCESS);
@@ -124,67 +125,6 @@ pub(super) fn config(registries: &Registries, args: &ConfigArgs) -> Result<ExitC
         }
     }
     Ok(ExitCode::SUCCESS)
-}
-
-pub(super) fn runs(registries: &Registries, args: &RunsArgs) -> Result<ExitCode> {
-    if !args.folder.is_dir() {
-        bail!("there is no folder {}: train something first", args.folder.display());
-    }
-    let mut rows = Vec::new();
-    for run in
-        RunFolder::find(&args.folder).with_context(|| format!("{} cannot be read", args.folder.display()))?
-    {
-        let latest = record::read_csv(&run.log()).ok().and_then(|(_, rows)| rows.into_iter().next_back());
-        let config = run.any_config(registries);
-        let latest_of = |tag: &str| latest.as_ref().and_then(|row| row.values.get(tag).copied());
-        let mut row = json!({ "run": run.path(), "problem": config.as_ref().err().map(ToString::to_string) });
-        let steps = latest.as_ref().map_or(0, |row| row.step);
-        let more = match &config {
-            Err(_) => json!({}),
-            Ok(AnyConfig::Agent(config)) => json!({
-                "agent": config.agent,
-                "environment": config.environment,
-                "env_steps": steps,
-                "total_env_steps": config.env_steps,
-                "mean_return": latest_of("rollout/ep_rew_mean"),
-            }),
-            Ok(AnyConfig::Fit(config)) => json!({
-                "task": config.task,
-                "data": config.data.name,
-                "updates": steps,
-                "total_updates": (config.updates > 0).then_some(config.updates),
-                "epoch": latest_of("train/epoch"),
-                "total_epochs": (config.updates == 0).then_some(config.epochs),
-                "loss": latest_of("train/loss"),
-            }),
-        };
-        if let (Some(row), Some(more)) = (row.as_object_mut(), more.as_object()) {
-            row.extend(more.clone());
-        }
-        rows.push(row);
-    }
-    print(args.json, &rows, |row| {
-        let number = |key: &str, decimals: usize| {
-            row[key].as_f64().map_or("-".into(), |value| format!("{value:.decimals$}"))
-        };
-        let run = text(&row["run"]);
-        match row["problem"].as_str() {
-            Some(problem) => format!("{run}: {problem}"),
-            None if row["task"].is_string() => {
-                let (done, total, unit) = match row["total_epochs"].is_null() {
-                    true => (number("updates", 0), number("total_updates", 0), "updates"),
-                    false => (number("epoch", 1), number("total_epochs", 0), "epochs"),
-                };
-                format!("{run:<56} {done:>9} of {total:>9} {unit}  loss {}", number("loss", 4))
-            }
-            None => format!(
-                "{run:<56} {:>9} of {:>9} steps  return {}",
-                row["env_steps"],
-                row["total_env_steps"],
-                number("mean_return", 1)
-            ),
-        }
-    })
 }
 
 /// Prints the rows as one JSON array, or each as the text that `line` returns.

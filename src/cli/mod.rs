@@ -8,7 +8,10 @@ mod fit;
 mod list;
 mod play;
 mod plot;
+mod runs;
 mod say;
+mod settings;
+mod table;
 mod train;
 mod trust;
 
@@ -37,7 +40,7 @@ pub fn main(registries: &Registries) -> ExitCode {
         Command::Tasks(args) => list::tasks(registries, args),
         Command::Datasets(args) => list::datasets(registries, args),
         Command::Config(args) => list::config(registries, args),
-        Command::Runs(args) => list::runs(registries, args),
+        Command::Runs(args) => runs::runs(registries, args),
         Command::Plot(args) => plot::plot(registries, args),
     };
     match result {

@@ -13,6 +13,7 @@ use pavlov_envs::{EnvFactory, EnvOptions};
 use super::args::PlayArgs;
 use super::say::{say, warn_of, warn_of_cut_off};
 use crate::config::{Registries, parse_option};
+use crate::files::check_ending;
 use crate::play::{Film, Moment, Played, draw, play, write_gif};
 use crate::training::Trained;
 
@@ -25,6 +26,9 @@ pub(super) fn run(registries: &Registries, args: &PlayArgs) -> Result<ExitCode> 
     if args.episodes == 0 || args.width == 0 || args.fps.is_nan() || args.fps <= 0.0 {
         let PlayArgs { episodes, fps, width, .. } = args;
         bail!("--episodes {episodes} --fps {fps} --width {width}: give numbers above 0");
+    }
+    if let Some(path) = &args.gif {
+        check_ending("--gif", path, "gif")?;
     }
     let Player { mut policy, factory, title } = player(registries, args)?;
     let mode = if args.stochastic { ActMode::Explore } else { ActMode::Exploit };
@@ -57,8 +61,12 @@ pub(super) fn run(registries: &Registries, args: &PlayArgs) -> Result<ExitCode> 
         write_gif(path, film.frames(), args.fps)?;
         say!("{} frames of {title} in {}", film.frames().len(), path.display());
     }
-    for (episode, Played { episode_return, .. }) in played.iter().enumerate() {
-        say!("episode {episode}: return {episode_return:.2}");
+    for (episode, Played { episode_return, steps, world_steps, .. }) in played.iter().enumerate() {
+        let of_world = match steps == world_steps {
+            true => String::new(),
+            false => format!(" of the agent, {world_steps} of the world"),
+        };
+        say!("episode {episode}: return {episode_return:.2}, {steps} steps{of_world}");
     }
     warn_of_cut_off(played.iter().filter(|played| played.is_cut_off).count(), played.len());
     Ok(ExitCode::SUCCESS)

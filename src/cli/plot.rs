@@ -1,19 +1,20 @@
 //! `pavlov plot`: draws learning curves.
 
-use std::fs;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
 use super::args::PlotArgs;
 use crate::config::{AnyConfig, Registries};
+use crate::files::{check_ending, write_whole};
 use crate::plot;
 use crate::run::RunFolder;
 use crate::tell::tell;
 
 pub(super) fn plot(registries: &Registries, args: &PlotArgs) -> Result<ExitCode> {
-    if args.out.extension().is_none_or(|extension| extension != "svg") {
-        bail!("--out {}: the picture is an SVG, give a name that ends in .svg", args.out.display());
+    check_ending("--out", &args.out, "svg")?;
+    if let Some(path) = &args.csv {
+        check_ending("--csv", path, "csv")?;
     }
     let configs = args.runs.iter().map(|run| RunFolder::open(run)?.any_config(registries));
     let configs = configs.collect::<Result<Vec<_>>>()?;
@@ -22,20 +23,20 @@ pub(super) fn plot(registries: &Registries, args: &PlotArgs) -> Result<ExitCode>
         false => "eval/mean_reward",
     };
     let tag = args.tag.as_deref().unwrap_or(default);
-    let mut curves = Vec::new();
+    let mut runs = Vec::new();
     let mut titles: Vec<String> = Vec::new();
-    for (run, config) in args.runs.iter().zip(&configs) {
-        curves.push(plot::read(run, tag)?);
+    for (run, config) in args.runs.iter().zip(configs) {
         let title = config.origin().to_string();
         if !titles.contains(&title) {
             titles.push(title);
         }
+        runs.push((config, plot::read(run, tag)?));
     }
-    plot::draw(&curves, &titles.join(", "), tag, &args.out)?;
+    let groups = plot::group(runs);
+    plot::draw(&groups, &titles.join(", "), tag, &args.out)?;
     tell(format_args!("wrote {}", args.out.display()));
     if let Some(path) = &args.csv {
-        fs::write(path, plot::to_csv(&curves))
-            .with_context(|| format!("{} cannot be written", path.display()))?;
+        write_whole(path, plot::to_csv(&groups))?;
         tell(format_args!("wrote {}", path.display()));
     }
     Ok(ExitCode::SUCCESS)

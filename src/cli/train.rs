@@ -10,10 +10,14 @@ use pavlov_common::nearest;
 
 use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::say::say;
-use crate::config::{AnyConfig, ConfigFile, FitConfig, Overrides, Registries, RunConfig, preset_id, presets};
+use super::settings;
+use crate::config::{
+    AnyConfig, ConfigFile, FitConfig, Overrides, PretrainedConfig, Registries, RunConfig, preset_id, presets,
+};
+use crate::files::for_shell;
 use crate::fitting::Fit;
 use crate::run::{
-    Job, Json, Outcome, Progress, Quiet, RunFolder, Session, Settings, StopReason, Terminal,
+    Choice, Job, Json, Outcome, Progress, Quiet, RunFolder, Session, Settings, StopReason, Terminal,
     UnusableCheckpoint,
 };
 use crate::tell::tell;
@@ -38,7 +42,8 @@ pub(super) fn resolve(registries: &Registries, args: &RunArgs) -> Result<RunConf
         args.device.as_ref().map(|device| format!("device={device}")),
         args.until_return.map(|until| format!("evaluation.until_return={until:?}")),
     ];
-    let sets = flags.into_iter().flatten().chain(args.sets.iter().cloned()).collect();
+    let from = args.from.iter().flat_map(|run| PretrainedConfig::from_run(run));
+    let sets = flags.into_iter().flatten().chain(from).chain(args.sets.iter().cloned()).collect();
     Ok(RunConfig::resolve(registries, &args.agent, &args.environment, &Overrides { file, sets })?)
 }
 
@@ -56,8 +61,9 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
     if let Some(told) = of_preset(&config.agent, &config.environment) {
         say(&args.output, &told);
     }
+    settings::summary(registries, &config).iter().for_each(|line| say(&args.output, line));
     if let Some(told) = pretrained {
-        say(&args.output, &told);
+        say(&args.output, &format!("  {told}"));
     }
     let session = Session::start(training, folder)?;
     finish(session, &args.output)
@@ -147,8 +153,8 @@ fn go_on(
                 None => error,
                 Some(older) => error.context(format!(
                     "the latest checkpoint cannot be used; try the one before it: pavlov resume {} --checkpoint {}",
-                    shown(folder.path()),
-                    shown(&older.path)
+                    for_shell(folder.path()),
+                    for_shell(&older.path)
                 )),
             }
         })?,
@@ -183,7 +189,7 @@ pub(super) fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCo
     };
     let folder = session.folder().clone();
     let outcome = session.run(&stop, progress.as_mut()).with_context(|| {
-        let path = shown(folder.path());
+        let path = for_shell(folder.path());
         match folder.checkpoints().list() {
             Ok(list) if list.is_empty() => {
                 format!(
@@ -204,7 +210,7 @@ pub(super) fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCo
 }
 
 fn closing(folder: &Path, outcome: &Outcome) -> String {
-    let (path, root) = (shown(folder), shown(&logdir(folder)));
+    let (path, root) = (for_shell(folder), for_shell(&logdir(folder)));
     let how = match outcome.reason {
         StopReason::Completed => "done",
         StopReason::ReturnReached => "solved",
@@ -223,10 +229,17 @@ fn closing(folder: &Path, outcome: &Outcome) -> String {
             outcome.seconds,
             if is_agent { "evaluations" } else { "validations" }
         ),
-        format!("  the run:      {path}"),
+        format!("  the run:      {}", shown(folder)),
         format!("  how good:     pavlov eval {path}"),
         format!("  watch it:     tensorboard --logdir {root}    (pip install tensorboard)"),
     ];
+    if let Some(Choice { chosen, metric, episodes, candidates, .. }) = &outcome.choice {
+        let told = format!(
+            "  best weights: those after {chosen} env steps, mean return {metric:.1} over {episodes} new episodes (the \
+             best of {candidates} candidates)"
+        );
+        lines.insert(1, told);
+    }
     lines.push(match (outcome.reason, is_agent) {
         (StopReason::Completed, true) => format!("  train longer: pavlov resume {path} --steps N"),
         (StopReason::Completed, false) => format!("  fit longer:   pavlov resume {path} --epochs N"),

@@ -181,6 +181,11 @@ pub struct EvaluationConfig {
     pub every_env_steps: u64,
     /// Episodes of one evaluation.
     pub episodes: usize,
+    /// At the end of the training, the weights of the three best evaluations play this many new episodes each, and
+    /// the winner's become the best weights: a metric that is the best of many owes part of it to luck. All of
+    /// them together play half as many episodes as the evaluations did at most; 0 keeps the weights of the
+    /// best evaluation.
+    pub final_episodes: usize,
     /// The most environments that an evaluation opens at the same time, each for one episode after the other. They
     /// stay open for the next evaluation.
     pub num_envs: usize,
@@ -200,6 +205,7 @@ impl Default for EvaluationConfig {
         Self {
             every_env_steps: 5_000,
             episodes: 10,
+            final_episodes: 100,
             num_envs: 32,
             share_world: false,
             film_every_evaluations: 0,
@@ -362,6 +368,7 @@ impl RunConfig {
         check_counts(&counts)?;
         at_most("env_threads", self.env_threads as u64, MOST_THREADS)?;
         at_most("evaluation.episodes", self.evaluation.episodes as u64, MOST_EPISODES)?;
+        at_most("evaluation.final_episodes", self.evaluation.final_episodes as u64, MOST_EPISODES)?;
         self.actors.validate(self.num_envs)?;
         let evaluation = &self.evaluation;
         if evaluation.every_env_steps > 0 && evaluation.episodes == 0 {

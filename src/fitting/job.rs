@@ -108,13 +108,19 @@ impl Fit {
     /// # Errors
     /// When they cannot be read, or nothing fits.
     pub fn load_pretrained(&mut self) -> Result<Option<String>> {
-        let PretrainedConfig { path, rename } = &self.config.pretrained;
+        let PretrainedConfig { path, rename, whole } = &self.config.pretrained;
         if self.config.pretrained.is_none() || self.has_begun {
             return Ok(None);
         }
         self.has_begun = true;
+        if *whole {
+            pretrained::check_origin(path, &self.config.origin())?;
+        }
         let given = pretrained::read(&self.config.pretrained)?;
         let report = self.task.load_pretrained(&given.view(), rename)?;
+        if *whole && !report.is_complete() {
+            return Err(pretrained::does_not_fit(path, &report, &toml::Table::try_from(&self.config)?));
+        }
         pretrained::told(path, &report).map(Some)
     }
 

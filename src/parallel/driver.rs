@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context, Result, bail};
 use pavlov_agents::{Agent, Halves};
-use pavlov_envs::{EnvFactory, ObservationNormalizer, VectorOptions};
+use pavlov_envs::{EnvFactory, ObservationNormalizer, SeenStatistics, VectorOptions};
 use pavlov_nn::{StateDict, StateView};
 
 use super::failures::Failures;
@@ -41,6 +41,15 @@ impl Driver {
         };
         let failures = Failures::new(config.actors.max_failures);
         Ok(Self { plan, lanes, normalizer: probe.observation_normalizer().cloned(), failures })
+    }
+
+    /// Goes on with these statistics of observations in all lanes.
+    ///
+    /// # Errors
+    /// When they are of other observations.
+    pub fn follow(&mut self, seen: SeenStatistics) -> Result<()> {
+        self.plan.pool.set(seen);
+        Ok(self.lanes.follow_pool()?)
     }
 
     /// Trains from `env_steps.start` to `env_steps.end`, or until `stop` is set or environments have failed

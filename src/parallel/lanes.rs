@@ -3,8 +3,10 @@
 
 use anyhow::{Result, bail};
 use pavlov_agents::{Agent, Halves};
+use pavlov_envs::EnvError;
 use pavlov_nn::{StateDict, StateView};
 
+use super::lane::Lane;
 use super::off_policy::OffPolicyLanes;
 use super::on_policy::OnPolicyLanes;
 use super::plan::Plan;
@@ -23,6 +25,14 @@ impl Lanes {
             Some(Halves::OffPolicy(halves)) => Some(Self::OffPolicy(OffPolicyLanes::new(&halves, plan)?)),
             Some(Halves::OnPolicy(learner)) => Some(Self::OnPolicy(OnPolicyLanes::new(learner, plan)?)),
         })
+    }
+
+    /// Gives all lanes the statistics that they gather together.
+    pub fn follow_pool(&mut self) -> Result<(), EnvError> {
+        match self {
+            Self::OffPolicy(lanes) => lanes.lanes.iter_mut().flatten().try_for_each(Lane::follow_pool),
+            Self::OnPolicy(lanes) => lanes.lanes.iter_mut().flatten().try_for_each(Lane::follow_pool),
+        }
     }
 
     /// Adds the lanes to the state to be saved.

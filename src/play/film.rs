@@ -8,6 +8,7 @@ use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::render::{Frame, Picture};
 use pavlov_envs::{ActionBatch, EnvFactory, ObsBatch};
 
+use super::camera::Roll;
 use super::gif::encode_gif;
 
 /// The steps after which an episode is cut off, in a film as in an evaluation, since a policy may never end it
@@ -19,18 +20,22 @@ pub const MOST_STEPS: u64 = 27_000;
 pub struct Played {
     /// The sum of its raw rewards.
     pub episode_return: f64,
+    /// Steps of the agent.
+    pub steps: u64,
+    /// Steps of the world, of which wrappers may make several for one of the agent.
+    pub world_steps: u64,
     /// True if it was cut off after [`MOST_STEPS`].
     pub is_cut_off: bool,
 }
 
-/// The state after a step, or at the start of an episode, as it is shown.
+/// The state after a step of the world, or at the start of an episode, as it is shown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moment {
     /// The picture of the world.
     pub picture: Picture,
     /// The episode's number, from 0.
     pub episode: usize,
-    /// Steps of the episode so far.
+    /// Steps of the world in the episode so far.
     pub step: u64,
     /// The sum of its raw rewards so far.
     pub episode_return: f64,
@@ -38,8 +43,8 @@ pub struct Moment {
     pub over: bool,
 }
 
-/// Plays `episodes` whole episodes, of [`MOST_STEPS`] at most, and shows every moment to `watch`, which may
-/// break off. Returns the episodes that were played to their end.
+/// Plays `episodes` whole episodes, of [`MOST_STEPS`] at most, and shows every moment to `watch`, those within a step
+/// of the agent for which a wrapper makes several of the world included. `watch` may break off. Returns the episodes that were played to their end.
 ///
 /// # Errors
 /// When the environment does not render, or it, the policy or `watch` fails.
@@ -51,7 +56,8 @@ pub fn play(
     seed: u64,
     watch: &mut dyn FnMut(&Moment) -> Result<ControlFlow<()>>,
 ) -> Result<Vec<Played>> {
-    let mut env = factory.make()?;
+    let roll = Roll::default();
+    let mut env = factory.make_around(|world| roll.watch(world))?;
     let mut observation = ObsBatch::new(env.observation_space(), 1);
     let mut action = ActionBatch::new(env.action_space(), 1)?;
     let mut rng = SeededRng::seeded(derive_seed(seed, "play", 0));
@@ -61,7 +67,9 @@ pub fn play(
         env.reset(Some(derive_seed(seed, "play env", episode as u64)), observation.row_mut(0))
             .with_context(named)?;
         policy.forget(0);
-        let (mut step, mut episode_return, mut over, mut is_cut_off) = (0, 0.0, false, false);
+        // What wrappers did before the episode is no part of it.
+        roll.take();
+        let (mut steps, mut step, mut episode_return, mut over, mut is_cut_off) = (0, 0, 0.0, false, false);
         loop {
             let Some(picture) = env.render() else {
                 bail!("{} has nothing to show: it does not render", factory.spec().id);
@@ -74,16 +82,26 @@ pub fn play(
             }
             policy.act(&observation, mode, &mut rng, &mut action)?;
             let taken = env.step(action.row(0), observation.row_mut(0)).with_context(named)?;
-            step += 1;
+            let seen = roll.take();
+            for (index, (picture, reward)) in seen.between.into_iter().enumerate() {
+                let Some(picture) = picture else { continue };
+                let (step, episode_return) = (step + 1 + index as u64, episode_return + reward);
+                if watch(&Moment { picture, episode, step, episode_return, over: false })?.is_break() {
+                    return Ok(played);
+                }
+            }
+            steps += 1;
+            step += seen.steps;
             episode_return += taken.raw_reward;
-            is_cut_off = step >= MOST_STEPS && !taken.raw_end.is_over();
+            is_cut_off = steps >= MOST_STEPS && !taken.raw_end.is_over();
             over = taken.raw_end.is_over() || is_cut_off;
             if taken.end.is_over() && !over {
                 env.reset(None, observation.row_mut(0)).with_context(named)?;
                 policy.forget(0);
+                roll.take();
             }
         }
-        played.push(Played { episode_return, is_cut_off });
+        played.push(Played { episode_return, steps, world_steps: step, is_cut_off });
     }
     Ok(played)
 }

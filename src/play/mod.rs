@@ -1,5 +1,6 @@
 //! Watching a policy play: episodes as pictures, in a terminal or as a GIF.
 
+mod camera;
 mod film;
 mod gif;
 mod sheet;

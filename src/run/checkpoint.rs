@@ -225,7 +225,11 @@ impl Checkpoint {
         Ok(state)
     }
 
-    fn values(&self) -> Result<BTreeMap<String, serde_json::Value>> {
+    /// Its named values, without a look at the checksums.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub(super) fn values(&self) -> Result<BTreeMap<String, serde_json::Value>> {
         serde_json::from_str(&read_text(&self.path.join(VALUES), MOST_VALUES)?)
             .with_context(|| format!("{}: {VALUES} was not written by Pavlov", self.path.display()))
     }

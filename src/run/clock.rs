@@ -5,6 +5,7 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::candidates::Choice;
 use super::job::{Origin, Values};
 use crate::record::Position;
 
@@ -25,12 +26,32 @@ pub(super) struct Clock {
     /// The values of the row whose evaluation was broken off or failed. It is made up for on resuming.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owed: Option<Values>,
+    /// Evaluations so far.
+    #[serde(default)]
+    pub evaluations: u64,
+    /// The latest choice of the best weights at an end of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choice: Option<Choice>,
+    /// True if the run has come to its end, for whatever reason but the user's wish to stop it.
+    #[serde(default)]
+    pub is_finished: bool,
     /// The device of the networks; empty in checkpoints that do not say it.
     #[serde(default)]
     pub device: String,
     /// The start of this process's part of the run.
     #[serde(skip)]
     before: Since,
+}
+
+/// The end of a run as its latest checkpoint has it.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) struct Ended {
+    /// Env steps or updates so far.
+    pub done: u64,
+    pub last_evaluation: Option<f64>,
+    pub best_evaluation: Option<f64>,
+    #[serde(default)]
+    pub is_finished: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +100,9 @@ impl Clock {
             seconds: 0.0,
             log: Position::default(),
             owed: None,
+            evaluations: 0,
+            choice: None,
+            is_finished: false,
             device: String::new(),
             before: Since::default(),
         }

@@ -135,6 +135,16 @@ pub struct Evaluated {
     pub notes: Vec<Note>,
 }
 
+/// The episodes by which weights are compared at the end of a run, since the best of many evaluations owes part
+/// of its metric to luck.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FinalComparison {
+    /// Episodes of each candidate, if the evaluations of the run were long enough for it.
+    pub episodes: u64,
+    /// Episodes of each evaluation of the run.
+    pub per_evaluation: u64,
+}
+
 /// The error of an evaluation that was not brought to its end, since the user asked the run to stop.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the evaluation was broken off")]
@@ -198,6 +208,27 @@ pub trait Job {
 
     /// The reason to stop after an evaluation with this metric, if there is one.
     fn stops_after(&self, metric: f64) -> Option<StopReason>;
+
+    /// The comparison of the best evaluations' weights at the end; `None` where an evaluation has no luck in it,
+    /// or the user wants none.
+    fn final_comparison(&self) -> Option<FinalComparison> {
+        None
+    }
+
+    /// The metric of each of these weights, which [`Job::weights`] gave at other times, over `episodes` episodes
+    /// that are the same for all of them. What is trained stays as it is.
+    ///
+    /// # Errors
+    /// As [`Job::evaluate`].
+    fn compare(
+        &mut self,
+        _weights: &[&StateDict<'static>],
+        _episodes: usize,
+        _now: &Moment,
+        _stop: &AtomicBool,
+    ) -> Result<Vec<f64>> {
+        Ok(Vec::new())
+    }
 
     /// The weights that are needed to use what was learned.
     ///

@@ -1,6 +1,7 @@
 //! A run of any kind: its folder with configuration, log, checkpoints and best weights; the session that
 //! drives its [`Job`]; the progress that users see.
 
+mod candidates;
 mod checkpoint;
 mod clock;
 mod compute;
@@ -19,19 +20,23 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use pavlov_common::files::{check_own_folder, open_plain};
-use pavlov_nn::weights::write_atomically;
+use pavlov_nn::StateDict;
+use pavlov_nn::weights::{write_atomically, write_sealed};
 
+pub use candidates::Choice;
 pub use checkpoint::{Checkpoint, Checkpoints};
+pub(crate) use clock::Ended;
 pub use clock::Moment;
 pub use compute::Compute;
-pub use job::{Advance, BrokenOff, Description, Evaluated, Job, Origin, Plan, Unit, Values};
+pub use job::{Advance, BrokenOff, Description, Evaluated, FinalComparison, Job, Origin, Plan, Unit, Values};
 pub use log::Log;
+pub(crate) use notes::leaves;
 pub(crate) use progress::shown;
 pub use progress::{Json, Part, Progress, Quiet, Status, Terminal};
 pub use session::{Outcome, Session, StopReason, UnusableCheckpoint};
 
 use crate::config::{AnyConfig, ConfigError, Registries, RunConfig};
-use crate::files::free_name;
+use crate::files::{for_shell, free_name};
 use crate::record::EVENTS;
 
 /// The folder for runs, unless the user gives another.
@@ -39,6 +44,8 @@ pub const RUNS: &str = "runs";
 const CONFIG: &str = "config.toml";
 const BEST: &str = "best";
 const LOG: &str = "progress.csv";
+/// The counters of a run in a checkpoint.
+const SESSION: &str = "session";
 
 /// The configuration of a run, as its folder needs it.
 pub trait Settings: serde::Serialize {
@@ -75,7 +82,8 @@ impl RunFolder {
         let shown = path.display();
         if path.join(CONFIG).exists() {
             bail!(
-                "{shown} holds a run already: continue it with `pavlov resume {shown}`, or choose another --run-dir"
+                "{shown} holds a run already: continue it with `pavlov resume {}`, or choose another --run-dir",
+                for_shell(&path)
             );
         }
         if fs::read_dir(&path).is_ok_and(|mut entries| entries.next().is_some()) {
@@ -140,6 +148,18 @@ impl RunFolder {
         Checkpoints::new(self.path.join("checkpoints"))
     }
 
+    /// Writes the best weights, in place of those before, with a checksum.
+    ///
+    /// # Errors
+    /// When they cannot be written; those before are whole then.
+    pub(crate) fn write_best_weights(&self, weights: &StateDict<'_>) -> Result<()> {
+        let path = self.best_weights();
+        let folder = path.parent().unwrap_or(&path);
+        let written = check_own_folder(folder).and_then(|()| fs::create_dir_all(folder));
+        written.with_context(|| format!("{} cannot be written", path.display()))?;
+        write_sealed(&path, weights).context("the best weights so far could not be written")
+    }
+
     /// The weights with the best evaluation so far.
     pub fn best_weights(&self) -> PathBuf {
         self.path.join(BEST).join("weights.safetensors")
@@ -162,6 +182,18 @@ impl RunFolder {
             bail!("the run in {} is in progress: wait for it, or stop it first", self.path.display());
         }
         Ok(file)
+    }
+
+    /// True if another process works on the run now.
+    pub(crate) fn is_in_progress(&self) -> bool {
+        let config = open_plain(&self.path.join(CONFIG));
+        config.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// What the latest checkpoint says of how the run ended, as far as it can be read.
+    pub(crate) fn ended(&self) -> Option<Ended> {
+        let latest = self.checkpoints().list().ok()?.pop()?;
+        serde_json::from_value(latest.values().ok()?.remove(SESSION)?).ok()
     }
 
     /// Takes the log and the best weights of a start that has come to no checkpoint out of the way, into a
@@ -216,10 +248,10 @@ impl RunFolder {
         Ok(())
     }
 
-    /// Every run below `root`, in the order of their paths.
+    /// Every run below `root`, in the order of their paths. Folders below it that cannot be read are passed over.
     ///
     /// # Errors
-    /// When a folder cannot be read.
+    /// When `root` cannot be read.
     pub fn find(root: &Path) -> io::Result<Vec<Self>> {
         let mut found = Vec::new();
         let mut open = vec![root.to_path_buf()];
@@ -228,12 +260,13 @@ impl RunFolder {
                 found.push(Self { path });
                 continue;
             }
-            for entry in fs::read_dir(&path)? {
-                let entry = entry?;
-                if entry.file_type()?.is_dir() {
-                    open.push(entry.path());
-                }
-            }
+            let entries = match fs::read_dir(&path) {
+                Err(error) if path == root => return Err(error),
+                Err(_) => continue,
+                Ok(entries) => entries,
+            };
+            let is_folder = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+            open.extend(entries.flatten().filter(is_folder).map(|entry| entry.path()));
         }
         found.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(found)

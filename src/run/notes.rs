@@ -25,7 +25,7 @@ fn shown(value: &Value) -> HyperParameter {
 
 /// The values of a configuration by their keys; an agent's or a task's own stand without their table, as `--set`
 /// takes them.
-pub(super) fn leaves(table: &Table) -> BTreeMap<String, &Value> {
+pub(crate) fn leaves(table: &Table) -> BTreeMap<String, &Value> {
     let mut values = BTreeMap::new();
     collect("", table, &mut values);
     values

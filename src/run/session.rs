@@ -1,23 +1,23 @@
 //! A session: one run, from its start or from a checkpoint, logged, evaluated, saved.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Error, Result, anyhow};
-use pavlov_common::files::check_own_folder;
 use pavlov_envs::EnvError;
-use pavlov_nn::{StateDict, device, generator_state, set_generator_state, weights};
+use pavlov_nn::{StateDict, device, generator_state, set_generator_state};
 use serde::Serialize;
 use tch::Device;
 
+use super::candidates::{Candidates, Choice};
 use super::clock::{Clock, Moment};
 use super::edits::Edits;
 use super::job::{BrokenOff, Description, Evaluated, Job, Plan, Values};
 use super::log::Log;
 use super::notes;
 use super::progress::Progress;
-use super::{Checkpoint, Checkpoints, RunFolder, Settings};
+use super::{Checkpoint, Checkpoints, RunFolder, SESSION, Settings};
 use crate::record::{Recorder, Row};
 
 /// The state of a GPU's generator in a checkpoint.
@@ -59,6 +59,8 @@ pub struct Outcome {
     pub last_evaluation: Option<f64>,
     /// The best metric of all evaluations.
     pub best_evaluation: Option<f64>,
+    /// The comparison at the end from which the best weights come, if there was one.
+    pub choice: Option<Choice>,
     /// Seconds of work, over all resumes.
     pub seconds: f64,
 }
@@ -71,6 +73,7 @@ pub struct Session {
     clock: Clock,
     recorder: Recorder,
     checkpoints: Checkpoints,
+    candidates: Candidates,
     /// The configuration as TOML.
     config: String,
     /// Messages for the user, for the start of the work.
@@ -103,7 +106,9 @@ impl Session {
         let warnings = Vec::from_iter(warnings);
         let description = job.describe()?;
         let config = description.text.clone();
-        let mut session = Self { job, plan, folder, clock, recorder, checkpoints, config, warnings, lock };
+        let candidates = Candidates::default();
+        let mut session =
+            Self { job, plan, folder, clock, recorder, checkpoints, candidates, config, warnings, lock };
         session.job.start()?;
         session.warnings.extend(session.job.take_warnings());
         notes::describe(&description, &session.recorder);
@@ -123,10 +128,11 @@ impl Session {
         let state = checkpoints.read(checkpoint).with_context(unusable)?;
         let view = state.view();
         let mut clock: Clock = view
-            .value("session")
+            .value(SESSION)
             .context("the checkpoint was not written by this version of the program")
             .with_context(unusable)?;
         clock.check_origin(&job.origin()).with_context(unusable)?;
+        let candidates = Candidates::load(&state).with_context(unusable)?;
         let before = view.value::<String>(CONFIG).unwrap_or_default();
         let Description { table, text: config, .. } = job.describe()?;
         let edits = Edits::between(&before, &table);
@@ -164,7 +170,7 @@ impl Session {
             ));
         }
         clock.go_on();
-        Ok(Self { job, plan, folder, clock, recorder, checkpoints, config, warnings, lock })
+        Ok(Self { job, plan, folder, clock, recorder, checkpoints, candidates, config, warnings, lock })
     }
 
     /// The run's folder.
@@ -190,7 +196,9 @@ impl Session {
     /// When the job fails or a checkpoint cannot be written. The checkpoints before it stay.
     pub fn run(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Outcome> {
         self.warnings.drain(..).for_each(|warning| progress.warn(&warning));
+        self.clock.is_finished = false;
         let reason = self.work(stop, progress)?;
+        self.clock.is_finished = reason != StopReason::Interrupted;
         self.clock.seconds = self.clock.seconds();
         self.checkpoint(progress)?;
         progress.finish(self.job.status(&self.now()).as_ref());
@@ -200,6 +208,7 @@ impl Session {
             updates: self.job.updates(),
             last_evaluation: self.clock.last_evaluation,
             best_evaluation: self.clock.best_evaluation,
+            choice: self.clock.choice.clone().filter(|choice| choice.at == self.clock.done),
             seconds: self.clock.seconds,
         })
     }
@@ -285,8 +294,9 @@ impl Session {
         progress: &mut dyn Progress,
     ) -> Result<Option<StopReason>> {
         let now = self.now();
-        let kept = self.job.evaluate(&now, stop).and_then(|evaluated| {
+        let kept = self.job.evaluate(&now, stop).and_then(|mut evaluated| {
             self.keep_if_best(evaluated.metric)?;
+            evaluated.values.extend(self.choose_again(evaluated.metric, &now, stop)?);
             Ok(evaluated)
         });
         let Evaluated { metric, values: more, notes } = match kept {
@@ -301,6 +311,7 @@ impl Session {
                 return Err(self.failed(error, then, progress));
             }
         };
+        self.clock.evaluations += 1;
         values.extend(more);
         notes.into_iter().for_each(|note| self.recorder.note(note));
         self.recorder.row(Row { step: now.done, values });
@@ -326,16 +337,33 @@ impl Session {
         let better = |best: f64| if self.plan.highest_is_best { metric > best } else { metric < best };
         // A metric that is no number is never the best.
         if !metric.is_nan() && self.clock.best_evaluation.is_none_or(better) {
-            let path = self.folder.best_weights();
-            let folder = path.parent().unwrap_or(&path);
-            let written = check_own_folder(folder).and_then(|()| fs::create_dir_all(folder));
-            written.with_context(|| format!("{} cannot be written", path.display()))?;
-            weights::write_sealed(&path, &self.job.weights()?)
-                .context("the best weights so far could not be written")?;
+            self.folder.write_best_weights(&self.job.weights()?)?;
             self.clock.best_evaluation = Some(metric);
         }
         self.clock.last_evaluation = Some(metric);
+        if self.job.final_comparison().is_some() {
+            self.candidates.add(self.clock.done, metric, self.job.as_ref())?;
+        }
         Ok(())
+    }
+
+    /// At the end of the run, lets the candidates play again and makes the winner's weights the best ones. A
+    /// run that stops at a return keeps those that have reached it. Returns values for the log.
+    fn choose_again(&mut self, metric: f64, now: &Moment, stop: &AtomicBool) -> Result<Values> {
+        let is_end = now.done >= self.plan.total && self.job.stops_after(metric).is_none();
+        let Some(comparison) = self.job.final_comparison().filter(|_| is_end) else {
+            return Ok(Values::new());
+        };
+        let evaluations = self.clock.evaluations + 1;
+        let Some((choice, weights)) =
+            self.candidates.choose(comparison, evaluations, self.job.as_mut(), now, stop)?
+        else {
+            return Ok(Values::new());
+        };
+        self.folder.write_best_weights(weights)?;
+        let values = choice.values();
+        self.clock.choice = Some(choice);
+        Ok(values)
     }
 
     fn checkpoint(&mut self, progress: &mut dyn Progress) -> Result<()> {
@@ -349,8 +377,9 @@ impl Session {
         if self.job.device().is_cuda() {
             state.put_tensor(DEVICE_GENERATOR, &generator_state(self.job.device())?)?;
         }
-        state.put_value("session", &self.clock.after(self.clock.seconds()))?;
+        state.put_value(SESSION, &self.clock.after(self.clock.seconds()))?;
         state.put_value(CONFIG, &self.config)?;
+        self.candidates.put(&mut state)?;
         self.job.put_state(&mut state)?;
         self.checkpoints.write(self.clock.done, &state, self.plan.keep_last)?;
         Ok(())

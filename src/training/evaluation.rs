@@ -70,7 +70,14 @@ impl Evaluation {
         infos::means(&self.infos)
     }
 
-    /// The mean number of steps of an episode.
+    /// The standard error of the mean return, from the deviation of a sample; `None` of one episode.
+    pub fn standard_error(&self) -> Option<f64> {
+        let others = self.returns.len().checked_sub(1).filter(|others| *others > 0)?;
+        Some(self.deviation() / (others as f64).sqrt())
+    }
+
+    /// The mean number of steps of an episode: of the agent's, for each of which `frame_skip` makes several of the
+    /// world.
     pub fn mean_length(&self) -> f64 {
         self.lengths.iter().sum::<u64>() as f64 / self.lengths.len() as f64
     }

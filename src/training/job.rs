@@ -7,12 +7,12 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use pavlov_agents::{Agent, AgentContext, Policy, Review};
 use pavlov_common::derive_seed;
-use pavlov_envs::{EnvError, EnvFactory, ObservationNormalizer, Space, VectorOptions};
+use pavlov_envs::{EnvError, EnvFactory, ObservationNormalizer, SeenStatistics, Space, VectorOptions};
 use pavlov_nn::{StateDict, StateView};
 use tch::Device;
 
 use super::episodes::Episodes;
-use super::evaluation::{EvaluationOptions, Evaluator, cut_off};
+use super::evaluation::{Evaluation, EvaluationOptions, Evaluator, cut_off};
 use super::phase_log::PhaseLog;
 use super::report::{Report, ThreadsReport};
 use super::turns::Turns;
@@ -22,8 +22,8 @@ use crate::parallel::Driver;
 use crate::play::{self, Film};
 use crate::record::Note;
 use crate::run::{
-    Advance, Compute, Description, Evaluated, Job, Log, Moment, Origin, Plan, Settings, Status, StopReason,
-    Unit, Values,
+    Advance, Compute, Description, Evaluated, FinalComparison, Job, Log, Moment, Origin, Plan, Settings,
+    Status, StopReason, Unit, Values,
 };
 
 /// Steps of the loop from one report of progress to the next.
@@ -177,7 +177,19 @@ impl Training {
             return Ok(None);
         }
         self.has_begun = true;
-        pretrained::load(self.agent.as_mut(), &self.config.pretrained).map(Some)
+        if !self.config.pretrained.whole {
+            return pretrained::load(self.agent.as_mut(), &self.config.pretrained).map(Some);
+        }
+        let normalizer = self.factory.normalizer()?;
+        let (told, observations) = pretrained::load_whole(self.agent.as_mut(), &self.config, normalizer)?;
+        if observations.is_some() {
+            let seen = SeenStatistics { observations, ..SeenStatistics::default() };
+            match &mut self.engine {
+                Engine::Turns(turns) => turns.follow(&seen)?,
+                Engine::Actors(driver) => driver.follow(seen)?,
+            }
+        }
+        Ok(Some(told))
     }
 
     /// A film of an episode for TensorBoard, if one is due.
@@ -201,13 +213,8 @@ impl Training {
     ) -> Result<Evaluated> {
         let mut policy = normalized::normalized(self.agent.policy()?, normalizer);
         let seed = derive_seed(self.config.seed, "evaluation", now.done);
-        let EvaluationConfig { episodes, num_envs, share_world, .. } = self.config.evaluation;
-        let stop = Some(stop);
-        let options = EvaluationOptions { episodes, num_envs, seed, stop, ..EvaluationOptions::default() };
-        let result = self.evaluator.evaluate(policy.as_mut(), &options)?;
-        if share_world {
-            self.evaluator.close();
-        }
+        let episodes = self.config.evaluation.episodes;
+        let result = self.episodes_of(policy.as_mut(), episodes, seed, stop)?;
         if result.cut_off > 0 && !self.has_cut_off {
             self.has_cut_off = true;
             self.warnings.push(format!("in an evaluation {}", cut_off(result.cut_off, episodes)));
@@ -224,6 +231,74 @@ impl Training {
             values,
             notes: self.film(policy.as_mut(), seed, now.done)?.into_iter().collect(),
         })
+    }
+
+    /// Plays greedy episodes on the evaluator's environments.
+    fn episodes_of(
+        &mut self,
+        policy: &mut dyn Policy,
+        episodes: usize,
+        seed: u64,
+        stop: &AtomicBool,
+    ) -> Result<Evaluation> {
+        let EvaluationConfig { num_envs, share_world, .. } = self.config.evaluation;
+        let stop = Some(stop);
+        let options = EvaluationOptions { episodes, num_envs, seed, stop, ..EvaluationOptions::default() };
+        let result = self.evaluator.evaluate(policy, &options)?;
+        if share_world {
+            self.evaluator.close();
+        }
+        Ok(result)
+    }
+
+    /// Plays on environments beside those of the training, which are closed meanwhile where the world exists
+    /// once. Those that cannot be saved begin new episodes after it, whose seed is derived for `then`.
+    fn beside_training<T>(
+        &mut self,
+        now: &Moment,
+        then: &str,
+        play: impl FnOnce(&mut Self, Option<ObservationNormalizer>) -> Result<T>,
+    ) -> Result<T> {
+        let closed = match (&mut self.engine, self.config.evaluation.share_world) {
+            (Engine::Turns(turns), true) => {
+                let normalizer = turns.normalizer().cloned();
+                Some((turns.close()?, normalizer))
+            }
+            _ => None,
+        };
+        let Some((closed, normalizer)) = closed else {
+            let normalizer = self.engine.normalizer()?;
+            return play(self, normalizer);
+        };
+        let evaluated = play(self, normalizer);
+        let seed = derive_seed(self.config.seed, then, now.done);
+        let Engine::Turns(turns) = &mut self.engine else { return evaluated };
+        match turns.reopen((&self.config, &self.factory), closed, self.agent.as_mut(), seed) {
+            Ok(true) => evaluated,
+            Ok(false) => {
+                self.episodes.forget_running();
+                evaluated
+            }
+            // The first error is the cause.
+            Err(error) => evaluated.and(Err(error)),
+        }
+    }
+
+    /// The mean return of a policy with these weights, over episodes that depend on the run's seed alone.
+    fn play_with(
+        &mut self,
+        weights: &StateDict<'static>,
+        episodes: usize,
+        stop: &AtomicBool,
+    ) -> Result<f64> {
+        let mut normalizer = self.factory.normalizer()?;
+        if let Some(normalizer) = &mut normalizer {
+            normalized::load(&weights.view(), normalizer)?;
+        }
+        let policy = self.agent.policy_with(&normalized::without_statistics(weights).view())?;
+        let mut policy = normalized::normalized(policy, normalizer);
+        let seed = derive_seed(self.config.seed, "final comparison", 0);
+        Ok(self.episodes_of(policy.as_mut(), episodes, seed, stop)?.mean())
     }
 }
 
@@ -312,29 +387,27 @@ impl Job for Training {
     }
 
     fn evaluate(&mut self, now: &Moment, stop: &AtomicBool) -> Result<Evaluated> {
-        let closed = match (&mut self.engine, self.config.evaluation.share_world) {
-            (Engine::Turns(turns), true) => {
-                let normalizer = turns.normalizer().cloned();
-                Some((turns.close()?, normalizer))
-            }
-            _ => None,
-        };
-        let Some((closed, normalizer)) = closed else {
-            let normalizer = self.engine.normalizer()?;
-            return self.play(normalizer, now, stop);
-        };
-        let evaluated = self.play(normalizer, now, stop);
-        let seed = derive_seed(self.config.seed, "training after evaluation", now.done);
-        let Engine::Turns(turns) = &mut self.engine else { return evaluated };
-        match turns.reopen((&self.config, &self.factory), closed, self.agent.as_mut(), seed) {
-            Ok(true) => evaluated,
-            Ok(false) => {
-                self.episodes.forget_running();
-                evaluated
-            }
-            // The first error is the cause.
-            Err(error) => evaluated.and(Err(error)),
-        }
+        self.beside_training(now, "training after evaluation", |training, normalizer| {
+            training.play(normalizer, now, stop)
+        })
+    }
+
+    fn final_comparison(&self) -> Option<FinalComparison> {
+        let EvaluationConfig { episodes, final_episodes, .. } = self.config.evaluation;
+        let comparison = FinalComparison { episodes: final_episodes as u64, per_evaluation: episodes as u64 };
+        (final_episodes > 0).then_some(comparison)
+    }
+
+    fn compare(
+        &mut self,
+        weights: &[&StateDict<'static>],
+        episodes: usize,
+        now: &Moment,
+        stop: &AtomicBool,
+    ) -> Result<Vec<f64>> {
+        self.beside_training(now, "training after comparison", |training, _| {
+            weights.iter().map(|weights| training.play_with(weights, episodes, stop)).collect()
+        })
     }
 
     fn stops_after(&self, metric: f64) -> Option<StopReason> {

@@ -60,6 +60,19 @@ pub(super) fn put(state: &mut StateDict<'_>, normalizer: Option<&ObservationNorm
     Ok(())
 }
 
+/// The weights of a saved state without the statistics, for the network, which takes its own arrays alone.
+pub(super) fn without_statistics(state: &StateDict<'static>) -> StateDict<'static> {
+    let arrays = state.arrays.iter().filter(|(name, _)| !is_statistic(name));
+    let mut weights = StateDict::new();
+    weights.arrays.extend(arrays.map(|(name, array)| (name.clone(), array.clone())));
+    weights
+}
+
+/// True for the names of the statistics' arrays.
+pub(super) fn is_statistic(name: &str) -> bool {
+    name.strip_prefix(NAME).is_some_and(|rest| rest.starts_with('.'))
+}
+
 /// Takes over saved statistics.
 pub(super) fn load(state: &StateView<'_>, normalizer: &mut ObservationNormalizer) -> Result<()> {
     let array = |part: &str| state.vec::<f64>(&format!("{NAME}.{part}"));

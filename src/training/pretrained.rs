@@ -1,11 +1,13 @@
 //! An agent that begins with the weights of another network.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use pavlov_agents::Agent;
+use pavlov_envs::{ObservationNormalizer, RunningStatistics};
 use pavlov_nn::{LoadReport, OtherShape, StateDict};
 
-use crate::config::PretrainedConfig;
-use crate::run::pretrained;
+use super::normalized::{self, is_statistic, without_statistics};
+use crate::config::{PretrainedConfig, RunConfig};
+use crate::run::{Settings, pretrained};
 
 /// Where an agent's network has its backbone, and where the models of fits have what can become one.
 const BACKBONES: [&str; 2] = ["backbone.", "features."];
@@ -20,6 +22,39 @@ pub(super) fn load(agent: &mut dyn Agent, config: &PretrainedConfig) -> Result<S
     let told = pretrained::told(&config.path, &report)?;
     agent.load_weights(&own.view())?;
     Ok(told)
+}
+
+/// Gives the agent all of the weights, which are those of the same network, and reads the statistics of
+/// observations that `normalizer`, if there is one, goes on with. Says what was taken.
+pub(super) fn load_whole(
+    agent: &mut dyn Agent,
+    config: &RunConfig,
+    mut normalizer: Option<ObservationNormalizer>,
+) -> Result<(String, Option<RunningStatistics>)> {
+    let path = &config.pretrained.path;
+    pretrained::check_origin(path, &config.origin())?;
+    let given = pretrained::read(&config.pretrained)?;
+    let mut own = agent.weights()?;
+    let mut report = merge(&mut own, &without_statistics(&given), &config.pretrained);
+    let has_statistics = given.arrays.keys().any(|name| is_statistic(name));
+    let statistics = given.arrays.keys().filter(|name| is_statistic(name));
+    match &normalizer {
+        Some(_) if !has_statistics => report.missing.push("observation_normalizer".into()),
+        None => report.unexpected.extend(statistics.cloned()),
+        Some(_) => {}
+    }
+    if !report.is_complete() || !report.unexpected.is_empty() {
+        return Err(pretrained::does_not_fit(path, &report, &toml::Table::try_from(config)?));
+    }
+    agent.load_weights(&own.view())?;
+    if let Some(normalizer) = &mut normalizer {
+        normalized::load(&given.view(), normalizer)
+            .with_context(|| format!("the statistics of observations in {}", path.display()))?;
+    }
+    let what = if normalizer.is_some() { " and the statistics of observations" } else { "" };
+    let (shown, count) = (path.display(), report.matched.len());
+    let told = format!("begins with the weights of {shown}: all {count} arrays{what}");
+    Ok((told, normalizer.map(|normalizer| normalizer.statistics().clone())))
 }
 
 /// Replaces what fits in `own` by what is given.

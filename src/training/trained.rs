@@ -8,7 +8,7 @@ use pavlov_envs::EnvFactory;
 use pavlov_nn::weights;
 
 use super::job::Training;
-use super::normalized::{load, normalized};
+use super::normalized::{load, normalized, without_statistics};
 use crate::config::{Registries, RunConfig};
 use crate::run::RunFolder;
 
@@ -54,7 +54,7 @@ impl Trained {
         let best = folder.best_weights();
         let (state, source) = if best.exists() && !last {
             let state = weights::read(&best)?;
-            agent.load_weights(&state.view())?;
+            agent.load_weights(&without_statistics(&state).view())?;
             (state, best)
         } else {
             let Some(latest) = folder.checkpoints().list()?.pop() else {

@@ -53,6 +53,11 @@ impl Turns {
         &self.action_space
     }
 
+    /// Goes on with these statistics of observations.
+    pub(super) fn follow(&mut self, seen: &SeenStatistics) -> Result<()> {
+        Ok(open(&mut self.envs)?.follow_seen(seen)?)
+    }
+
     /// Begins the episodes.
     pub(super) fn start(&mut self, seed: u64) -> Result<()> {
         let observations = &mut self.observations;

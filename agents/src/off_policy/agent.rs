@@ -3,7 +3,7 @@
 
 use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::{ActionBatch, ObsBatch};
-use pavlov_nn::{StateDict, StateView};
+use pavlov_nn::{Parameters, StateDict, StateView};
 
 use super::explorer::OwnPolicy;
 use super::{Explorer, OffPolicyHalves, OffPolicyLearner, OffPolicySetup, Pace, Store, UnitBox};
@@ -47,6 +47,11 @@ impl<L: OffPolicyLearner> OffPolicyAgent<L> {
             setup: setup.clone(),
             act_rng: SeededRng::seeded(derive_seed(context.seed, "act", 0)),
         })
+    }
+
+    fn policy_of(&self, weights: Parameters) -> Result<Box<dyn Policy>, AgentError> {
+        let (explorer, env_steps) = (self.learner.explorer()?, self.pace.env_steps());
+        Ok(Box::new(OwnPolicy { explorer, weights, env_steps }))
     }
 }
 
@@ -103,11 +108,13 @@ impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {
     }
 
     fn policy(&self) -> Result<Box<dyn Policy>, AgentError> {
-        Ok(Box::new(OwnPolicy {
-            explorer: self.learner.explorer()?,
-            weights: self.learner.acting().frozen_copy()?,
-            env_steps: self.pace.env_steps(),
-        }))
+        self.policy_of(self.learner.acting().frozen_copy()?)
+    }
+
+    fn policy_with(&self, weights: &StateView<'_>) -> Result<Box<dyn Policy>, AgentError> {
+        let mut copy = self.learner.acting().frozen_copy()?;
+        copy.load_state(weights)?;
+        self.policy_of(copy)
     }
 
     fn take_metrics(&mut self) -> Result<Metrics, AgentError> {

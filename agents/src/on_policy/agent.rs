@@ -214,6 +214,12 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
         Ok(Box::new(StochasticPolicy::new(self.sampler.clone(), self.trained.parameters().frozen_copy()?)?))
     }
 
+    fn policy_with(&self, weights: &StateView<'_>) -> Result<Box<dyn Policy>, AgentError> {
+        let mut copy = self.trained.parameters().frozen_copy()?;
+        copy.load_state(weights)?;
+        Ok(Box::new(StochasticPolicy::new(self.sampler.clone(), copy)?))
+    }
+
     fn take_metrics(&mut self) -> Result<Metrics, AgentError> {
         let mut metrics = self.algorithm.schedules(self.progress());
         metrics.extend(self.trained.take_metrics(&self.sampler, self.algorithm.tags())?);

@@ -193,6 +193,12 @@ impl Agent for Reinforce {
         Ok(Box::new(StochasticPolicy::new(self.sampler.clone(), self.trained.parameters().frozen_copy()?)?))
     }
 
+    fn policy_with(&self, weights: &StateView<'_>) -> Result<Box<dyn Policy>, AgentError> {
+        let mut copy = self.trained.parameters().frozen_copy()?;
+        copy.load_state(weights)?;
+        Ok(Box::new(StochasticPolicy::new(self.sampler.clone(), copy)?))
+    }
+
     fn take_metrics(&mut self) -> Result<Metrics, AgentError> {
         let progress = self.progress();
         let mut metrics = Metrics::from([

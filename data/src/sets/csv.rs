@@ -161,6 +161,16 @@ fn damaged(path: &Path, error: &csv::Error) -> DataError {
 /// The columns' names.
 fn names_of(path: &Path, reader: &mut Reader<&[u8]>, config: &CsvConfig) -> Result<Vec<String>, DataError> {
     let first = reader.headers().map_err(|error| damaged(path, &error))?;
+    let others = [(";", ";"), ("\t", "\\t"), ("|", "|")];
+    let is_alone = first.len() == 1;
+    let name = first.get(0).unwrap_or_default();
+    if let Some((_, shown)) = others.iter().find(|(other, _)| is_alone && name.contains(other)) {
+        let message = format!(
+            "the table has one column, `{name}`: if its cells are separated by `{shown}`, give --set \
+             'data.options.delimiter=\"{shown}\"'"
+        );
+        return Err(DataError::format(path, message));
+    }
     if first.len() > MOST_COLUMNS {
         let message = format!("the file has {} columns, more than {MOST_COLUMNS}", first.len());
         return Err(DataError::format(path, message));

@@ -30,6 +30,17 @@ fn the_last_column_is_a_class_where_it_has_text() {
 }
 
 #[test]
+fn another_delimiter_is_named() {
+    for (text, shown) in [("a;b;c\n1;2;3\n", ";"), ("a\tb\n1\t2\n", "\\t"), ("1|2\n3|4\n", "|")] {
+        let error = parse(text, "").unwrap_err().to_string();
+        assert!(error.contains(&format!("data.options.delimiter=\"{shown}\"")), "{error}");
+        let set = format!("delimiter = \"{shown}\"\nheader = false");
+        assert!(parse(&text.replace(|letter: char| letter.is_alphabetic(), "7"), &set).is_ok(), "{shown}");
+    }
+    assert!(parse("a;b,c\n1,2\n", "").is_ok(), "a name may have one in it");
+}
+
+#[test]
 fn a_target_is_classes_or_numbers() {
     let whole = "a,b\n1,10\n2,9\n3,10.0\n";
     let table = parse(whole, "").unwrap();
