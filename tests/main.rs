@@ -4,6 +4,7 @@ mod actor_failures;
 mod actors;
 mod agents;
 mod bad_input;
+mod callbacks;
 mod command;
 mod continuing;
 mod documents;

@@ -39,15 +39,19 @@ fn python() -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_string()
 }
 
+/// What TensorBoard's own reader finds in a run.
+pub fn read(run: &Path) -> serde_json::Value {
+    let output = Command::new(python()).args(["-c", READER]).arg(run).output().expect("Python starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
 #[test]
 fn the_real_reader_finds_everything() {
     let place = Workplace::new();
     let said = place.train_small("run", &["--seed", "2", "--set", "evaluation.film_every_evaluations=1"]);
     assert!(said.success, "{}", said.err);
-    let output =
-        Command::new(python()).args(["-c", READER]).arg(place.path("run")).output().expect("Python starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let read: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let read = read(&place.path("run"));
 
     let (_, rows) = read_csv(&place.path("run/progress.csv")).expect("a log");
     for tag in

@@ -1,6 +1,7 @@
 //! A run of any kind: its folder with configuration, log, checkpoints and best weights; the session that
 //! drives its [`Job`]; the progress that users see.
 
+mod callback;
 mod checkpoint;
 mod clock;
 mod compute;
@@ -21,6 +22,7 @@ use anyhow::{Context, Result, bail};
 use pavlov_common::files::{check_own_folder, open_plain};
 use pavlov_nn::weights::write_atomically;
 
+pub use callback::{Callback, CallbackRegistry, LogRow, RunView};
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub use clock::Moment;
 pub use compute::Compute;
