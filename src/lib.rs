@@ -7,7 +7,8 @@
 //! * [`agents`]: policies, replay and algorithms;
 //! * [`data`]: data sets, readers, transforms, batches;
 //! * [`tasks`]: classifiers, autoencoders, GANs, language models;
-//! * [`common`]: generators of random numbers, tables of settings.
+//! * [`common`]: generators of random numbers, tables of settings;
+//! * [`tch`] and [`rand`]: tensors and generators, in the versions that the crates above take.
 //!
 //! Training in a program of your own, with an environment of your own, takes a few lines:
 //!
@@ -43,6 +44,10 @@ pub use pavlov_data as data;
 pub use pavlov_envs as envs;
 pub use pavlov_nn as nn;
 pub use pavlov_tasks as tasks;
+/// The traits of generators: [`common::SeededRng`] is one, `use pavlov::rand::RngExt` brings its draws.
+pub use rand;
+/// libtorch's tensors: the version that networks, losses and learners here take.
+pub use tch;
 
 pub use config::{FitConfig, Overrides, Registries, RunConfig, presets};
 pub use fitting::{Fit, Fitted};

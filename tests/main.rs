@@ -13,6 +13,8 @@ mod fits;
 mod layouts;
 mod measures;
 mod networks;
+mod outside;
+mod predicting;
 mod probes;
 mod probes_networks;
 mod probes_off_policy;

@@ -3,8 +3,10 @@
 mod episodes;
 mod evaluation;
 mod job;
+mod live;
 mod normalized;
 mod phase_log;
+mod predict;
 mod pretrained;
 mod report;
 mod review;
@@ -15,5 +17,6 @@ mod turns;
 pub(crate) use evaluation::cut_off;
 pub use evaluation::{Evaluation, EvaluationOptions, evaluate};
 pub use job::Training;
+pub use live::Live;
 pub use report::{Report, ThreadsReport};
 pub use trained::Trained;
