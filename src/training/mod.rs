@@ -2,6 +2,7 @@
 
 mod episodes;
 mod evaluation;
+mod export;
 mod job;
 mod live;
 mod normalized;
@@ -16,6 +17,7 @@ mod turns;
 
 pub(crate) use evaluation::cut_off;
 pub use evaluation::{Evaluation, EvaluationOptions, evaluate};
+pub use export::{Exported, export};
 pub use job::Training;
 pub use live::Live;
 pub use report::{Report, ThreadsReport};
