@@ -36,6 +36,11 @@ pub mod run;
 mod tell;
 pub mod training;
 
+/// The examples of the page are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/how-do-i.md")]
+struct HowDoI;
+
 use std::sync::atomic::AtomicBool;
 
 pub use pavlov_agents as agents;

@@ -9,6 +9,7 @@ mod command;
 mod continuing;
 mod documents;
 mod examples;
+mod exporting;
 mod fits;
 mod layouts;
 mod measures;
