@@ -23,7 +23,7 @@ and, with a memory, the state after the step. Its `state_dict` has the names of 
 
 Every agent and bundled network is served, but for these, which are refused by name: backbones that a program has
 registered, and of lists of layers `attention`, `transformer_block`, `transformer`, `position_embedding`, `magnitude`,
-`pad1d`, `pad2d`, `upsample`, `lstm`, `gru`, `group_norm` and `rms_norm`, and `spectral_norm`.
+`pad1d`, `pad2d`, `upsample`, `lstm` and `gru`, and everything with `spectral_norm`.
 """
 
 import argparse
@@ -189,7 +189,7 @@ SHORT = {
     "max_pool2d": "kernel",
     "avg_pool1d": "kernel",
     "avg_pool2d": "kernel",
-    "layer_norm": "dimensions",
+    "group_norm": "groups",
 }
 
 
@@ -207,7 +207,8 @@ def one(kind, given, shape):
     table = given if isinstance(given, dict) else {SHORT.get(kind): given}
     if table.get("spectral_norm"):
         raise Unserved("`spectral_norm`")
-    more = {name: pair(table[name]) for name in ("stride", "padding", "dilation", "groups", "output_padding") if name in table}
+    names = ("stride", "padding", "dilation", "groups", "output_padding")
+    more = {name: pair(table[name]) for name in names if name in table}
     bias, eps = table.get("bias", True), table.get("eps", 1e-5)
     if kind == "leaky_relu":
         return nn.LeakyReLU(table.get("slope", 0.01))
@@ -238,6 +239,11 @@ def one(kind, given, shape):
     if kind == "layer_norm":
         count = table.get("dimensions") or (3 if len(shape) == 3 else 1)
         return nn.LayerNorm(shape[len(shape) - count :], eps, table.get("affine", True), bias)
+    if kind == "rms_norm":
+        count = table.get("dimensions") or (3 if len(shape) == 3 else 1)
+        return nn.RMSNorm(shape[len(shape) - count :], table.get("eps"), table.get("affine", True))
+    if kind == "group_norm":
+        return nn.GroupNorm(table["groups"], shape[0], eps, table.get("affine", True))
     if kind == "dropout":
         return nn.Dropout(table.get("share", 0.5))
     if kind == "flatten":
@@ -597,9 +603,8 @@ def save(policy, path, folder):
         names = [name for name in ("floats", "bytes") if name in check] + ["state"] * bool(policy.state_width)
         outputs = ["action", "outputs"] + ["next_state"] * bool(policy.state_width)
         dynamic = {name: {0: "batch"} for name in names + outputs}
-        torch.onnx.export(
-            policy, tuple(inputs), str(path), input_names=names, output_names=outputs, dynamic_axes=dynamic, dynamo=False
-        )
+        named = {"input_names": names, "output_names": outputs, "dynamic_axes": dynamic}
+        torch.onnx.export(policy, tuple(inputs), str(path), dynamo=False, **named)
     elif path.suffix == ".pt2":
         batch = torch.export.Dim("batch", min=1)
         shapes = (tuple({0: batch} for _ in inputs),)
@@ -654,7 +659,8 @@ def main():
     except Unserved as error:
         sys.exit(f"this policy cannot be built in PyTorch by this script: {error}")
     steps, largest = compare(policy, arguments.folder)
-    print(f"{description['agent']} on {description['environment']}: {sum(p.numel() for p in policy.parameters())} parameters")
+    count = sum(parameter.numel() for parameter in policy.parameters())
+    print(f"{description['agent']} on {description['environment']}: {count} parameters")
     print(f"{steps} actions compared with Pavlov's, the largest difference is {largest:.1e}")
     if description["wrappers"]:
         kinds = ", ".join(wrapper["kind"] for wrapper in description["wrappers"])
