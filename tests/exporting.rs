@@ -13,6 +13,7 @@ use pavlov::run::Quiet;
 use pavlov::training::export;
 use pavlov::{Registries, RunFolder, Session, Training};
 
+use crate::command::Workplace;
 use crate::settings::resolved;
 
 /// A world whose observation has an entry of every kind, with actions of one kind.
@@ -119,7 +120,7 @@ fn served(
         "ppo" => &["rollout_steps=16", "minibatch_size=32", "epochs=2"],
         "a2c" | "impala" => &["rollout_steps=16"],
         "reinforce" => &[],
-        _ => &["warmup_env_steps=32", "batch_size=8", "replay_capacity=64"],
+        _ => &["warmup_env_steps=32", "batch_size=8", "replay_capacity=64", "train_every_env_steps=8"],
     };
     let config = resolved(registries, agent, environment, &[&common, own, sets].concat());
     let folder = RunFolder::create(Some(&place.path().join("run")), &config).expect("a folder");
@@ -139,6 +140,25 @@ fn convert(python: &str, out: &Path, more: &[&str]) -> Result<String, String> {
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     if output.status.success() { Ok(said) } else { Err(said) }
+}
+
+#[test]
+fn the_command_exports_the_best_weights() {
+    let place = Workplace::new();
+    assert!(place.train_small("run", &[]).success);
+    let said = place.pavlov(&["export", "run", "--steps", "10"]);
+    assert!(said.success && said.out.contains("best/weights.safetensors"), "{}{}", said.out, said.err);
+    let text = std::fs::read_to_string(place.path("run/export/policy.json")).expect("a description");
+    let description: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(description["action"]["discrete"], 2);
+    assert_eq!(description["observation"]["codes"][0]["floats"], 4);
+    let read = |name: &str| weights::read(&place.path(name)).expect("weights");
+    let (best, exported) = (read("run/best/weights.safetensors"), read("run/export/weights.safetensors"));
+    assert_eq!(best.arrays, exported.arrays);
+    place.refuses(&[
+        (&["export", "nowhere"], &["holds no run"]),
+        (&["export", "run", "--steps", "0"], &["--steps"]),
+    ]);
 }
 
 #[test]

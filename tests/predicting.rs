@@ -89,13 +89,17 @@ fn the_bare_worlds_observations_lead_to_the_same_actions() {
             "minibatch_size=32",
         ],
     );
-    plays_alike("dqn", "PixelPong-v0", &["warmup_env_steps=32", "batch_size=8", "replay_capacity=64"]);
+    plays_alike(
+        "dqn",
+        "PixelPong-v0",
+        &["warmup_env_steps=32", "batch_size=8", "train_every_env_steps=8", "replay_capacity=64"],
+    );
 }
 
 #[test]
 fn actions_are_plain_and_wrong_observations_are_told() {
     let registries = Registries::bundled();
-    let small = ["net.hidden_sizes=[16]", "warmup_env_steps=32", "batch_size=8"];
+    let small = ["net.hidden_sizes=[16]", "warmup_env_steps=32", "batch_size=8", "train_every_env_steps=8"];
     let (_place, mut dqn) = trained(&registries, "dqn", "CartPole-v1", &small);
     let action = dqn.predict(&[0.0, 0.1, 0.0, -0.1]).expect("an action");
     assert!(action.index().is_some_and(|index| index < 2) && action.numbers().is_none());
@@ -119,7 +123,7 @@ fn actions_are_plain_and_wrong_observations_are_told() {
     assert!(error.contains("has 8 numbers, within the wrappers frame_stack; Trained::live takes"), "{error}");
     assert!(stacked.live().expect("a live policy").predict(&[0.0; 4]).is_ok());
 
-    let pixels = ["warmup_env_steps=32", "batch_size=8", "replay_capacity=64"];
+    let pixels = ["warmup_env_steps=32", "batch_size=8", "train_every_env_steps=8", "replay_capacity=64"];
     let (_place, mut dqn) = trained(&registries, "dqn", "PixelPong-v0", &pixels);
     let error = dqn.predict(&[0.0; 4]).expect_err("refused").to_string();
     assert!(error.contains("bytes") && error.contains("predict_observation takes them"), "{error}");
@@ -128,7 +132,12 @@ fn actions_are_plain_and_wrong_observations_are_told() {
     let bytes = picture.row(0).bytes;
     assert!(dqn.predict_observation(ObsRef { floats: &[], bytes }).is_ok());
 
-    let drawn = ["wrappers=[{ kind = \"render_pixels\" }]", "warmup_env_steps=32", "batch_size=8"];
+    let drawn = [
+        "wrappers=[{ kind = \"render_pixels\" }]",
+        "warmup_env_steps=32",
+        "batch_size=8",
+        "train_every_env_steps=8",
+    ];
     let (_place, drawn) =
         trained(&registries, "dqn", "CartPole-v1", &[&drawn[..], &["replay_capacity=64"]].concat());
     let error = drawn.live().err().expect("refused").to_string();
