@@ -3,8 +3,7 @@
     pip install torch==2.11.0 safetensors
     python scripts/record-policies.py
 
-It is also how to load what Pavlov trains: the modules below take the weights of a run (`best/weights.safetensors`) by
-`load_state_dict`, each under its prefix. Writes `tests/fixtures/policies.safetensors`: for each policy its weights
+A trained run goes to PyTorch by `scripts/to-pytorch.py`. Writes `tests/fixtures/policies.safetensors`: for each policy its weights
 (`NAME.weights.*`, called as Pavlov calls them), `NAME.observations` and `NAME.actions`.
 """
 

@@ -7,7 +7,8 @@
 //! * [`agents`]: policies, replay and algorithms;
 //! * [`data`]: data sets, readers, transforms, batches;
 //! * [`tasks`]: classifiers, autoencoders, GANs, language models;
-//! * [`common`]: generators of random numbers, tables of settings.
+//! * [`common`]: generators of random numbers, tables of settings;
+//! * [`tch`] and [`rand`]: tensors and generators, in the versions that the crates above take.
 //!
 //! Training in a program of your own, with an environment of your own, takes a few lines:
 //!
@@ -35,6 +36,11 @@ pub mod run;
 mod tell;
 pub mod training;
 
+/// The examples of the page are compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/how-do-i.md")]
+struct HowDoI;
+
 use std::sync::atomic::AtomicBool;
 
 pub use pavlov_agents as agents;
@@ -43,10 +49,14 @@ pub use pavlov_data as data;
 pub use pavlov_envs as envs;
 pub use pavlov_nn as nn;
 pub use pavlov_tasks as tasks;
+/// The traits of generators: [`common::SeededRng`] is one, `use pavlov::rand::RngExt` brings its draws.
+pub use rand;
+/// libtorch's tensors: the version that networks, losses and learners here take.
+pub use tch;
 
 pub use config::{FitConfig, Overrides, Registries, RunConfig, presets};
 pub use fitting::{Fit, Fitted};
-pub use run::{Outcome, RunFolder, Session};
+pub use run::{Callback, Outcome, RunFolder, Session};
 pub use training::Training;
 
 /// Trains `agent` on `environment` with the preset of the two and `key=value` settings. The run has a new
@@ -60,10 +70,35 @@ pub fn train(
     environment: &str,
     sets: &[&str],
 ) -> anyhow::Result<Outcome> {
+    run_training(registries, agent, environment, sets, Vec::new())
+}
+
+/// [`train`] with a callback of the program's own, beside those that are registered.
+///
+/// # Errors
+/// When a name or setting is wrong, or the training or the callback fails; the message says what to do.
+pub fn train_with(
+    registries: &Registries,
+    agent: &str,
+    environment: &str,
+    sets: &[&str],
+    callback: impl Callback + 'static,
+) -> anyhow::Result<Outcome> {
+    run_training(registries, agent, environment, sets, vec![Box::new(callback)])
+}
+
+fn run_training(
+    registries: &Registries,
+    agent: &str,
+    environment: &str,
+    sets: &[&str],
+    callbacks: Vec<Box<dyn Callback>>,
+) -> anyhow::Result<Outcome> {
     let sets = sets.iter().map(ToString::to_string).collect();
     let config = RunConfig::resolve(registries, agent, environment, &Overrides { file: None, sets })?;
     let folder = RunFolder::create(None, &config)?;
-    let mut session = Session::start(Training::new(config, registries)?, folder)?;
+    let session = Session::start(Training::new(config, registries)?, folder)?;
+    let mut session = session.with_callbacks(registries.callbacks.make())?.with_callbacks(callbacks)?;
     session.run(&AtomicBool::new(false), &mut run::Terminal::new())
 }
 
@@ -84,7 +119,7 @@ pub fn fit(
     let config = config.anchored()?;
     let job = Fit::new(config.clone(), registries)?;
     let folder = RunFolder::create(None, &config)?;
-    let outcome =
-        Session::start(job, folder.clone())?.run(&AtomicBool::new(false), &mut run::Terminal::new())?;
+    let mut session = Session::start(job, folder.clone())?.with_callbacks(registries.callbacks.make())?;
+    let outcome = session.run(&AtomicBool::new(false), &mut run::Terminal::new())?;
     Ok((folder, outcome))
 }

@@ -23,6 +23,12 @@ fn dqn_cartpole() {
 }
 
 #[test]
+fn callback() {
+    let said = run("callback");
+    assert!(said.contains("evaluation 1:") && said.contains("stopped: three evaluations in a row"), "{said}");
+}
+
+#[test]
 fn custom_environment() {
     assert!(run("custom_environment").contains("reached the goal"));
 }

@@ -39,7 +39,7 @@ fn python() -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_string()
 }
 
-/// What the real reader finds in the run of this folder.
+/// What TensorBoard's own reader finds in a run.
 pub fn read(run: &Path) -> serde_json::Value {
     let output = Command::new(python()).args(["-c", READER]).arg(run).output().expect("Python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

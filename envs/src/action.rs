@@ -82,6 +82,62 @@ impl<'a> Action<'a> {
     }
 }
 
+/// An action that owns its numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum OwnedAction {
+    /// One of `n` choices, counted from 0.
+    Discrete(i64),
+    /// One choice per dimension, or one bit per dimension.
+    MultiDiscrete(Vec<i64>),
+    /// A point of a box.
+    Box(Vec<f32>),
+}
+
+impl OwnedAction {
+    /// The same action, as an environment takes it.
+    pub fn as_action(&self) -> Action<'_> {
+        match self {
+            Self::Discrete(choice) => Action::Discrete(*choice),
+            Self::MultiDiscrete(choices) => Action::MultiDiscrete(choices),
+            Self::Box(point) => Action::Box(point),
+        }
+    }
+
+    /// The choice of a discrete action, counted from 0.
+    pub fn index(&self) -> Option<usize> {
+        match self {
+            Self::Discrete(choice) => usize::try_from(*choice).ok(),
+            _ => None,
+        }
+    }
+
+    /// The choices or bits of an action that has several.
+    pub fn choices(&self) -> Option<&[i64]> {
+        match self {
+            Self::MultiDiscrete(choices) => Some(choices),
+            _ => None,
+        }
+    }
+
+    /// The numbers of a continuous action.
+    pub fn numbers(&self) -> Option<&[f32]> {
+        match self {
+            Self::Box(point) => Some(point),
+            _ => None,
+        }
+    }
+}
+
+impl From<Action<'_>> for OwnedAction {
+    fn from(action: Action<'_>) -> Self {
+        match action {
+            Action::Discrete(choice) => Self::Discrete(choice),
+            Action::MultiDiscrete(choices) => Self::MultiDiscrete(choices.to_vec()),
+            Action::Box(point) => Self::Box(point.to_vec()),
+        }
+    }
+}
+
 /// One action for each environment of a vector environment, in one flat array.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ActionBatch {

@@ -69,6 +69,17 @@ impl EnvFactory {
         &self.spec
     }
 
+    /// The wrappers of single environments, the innermost first.
+    pub fn wrappers(&self) -> &[WrapperConfig] {
+        &self.wrappers
+    }
+
+    /// The same environments without wrappers: the bare world.
+    #[must_use]
+    pub fn unwrapped(&self) -> Self {
+        Self { wrappers: Vec::new(), vector_wrappers: Vec::new(), ..self.clone() }
+    }
+
     /// The new warnings about what the environments of this factory and its clones have given.
     pub fn take_warnings(&self) -> Vec<String> {
         self.warnings.take()

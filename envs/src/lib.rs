@@ -43,7 +43,7 @@ mod toy_text;
 mod vector;
 pub mod wrappers;
 
-pub use action::{Action, ActionBatch};
+pub use action::{Action, ActionBatch, OwnedAction};
 pub use box2d::{BipedalWalker, LunarLander, LunarLanderOptions};
 pub use checks::{Warnings, panic_message};
 pub use classic::{Acrobot, AcrobotEquations, CartPole, MountainCar, MountainCarContinuous, Pendulum};

@@ -33,6 +33,8 @@ pub(super) enum Command {
     /// Play whole episodes with a run's policy and print their mean return, or measure a fitted model on the
     /// samples that were kept for testing
     Eval(EvalArgs),
+    /// Write a run's policy for other programs: weights, a description of the network, and actions to compare with
+    Export(ExportArgs),
     /// Draw samples of what a fitted model has learned to make: pictures into a PNG, texts
     Sample(SampleArgs),
     /// Watch a run's policy, or random actions on an environment: in the terminal or as a GIF
@@ -236,6 +238,23 @@ pub(super) struct ResumeArgs {
     pub(super) sets: Vec<String>,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+    #[command(flatten)]
+    pub(super) open: OpenArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ExportArgs {
+    /// The run's folder
+    pub(super) run: PathBuf,
+    /// The folder to write into [default: export, in the run's folder]
+    #[arg(long, value_name = "DIR")]
+    pub(super) out: Option<PathBuf>,
+    /// The weights of the last checkpoint instead of the best ones
+    #[arg(long)]
+    pub(super) last: bool,
+    /// The number of steps whose observations and actions are written to compare with
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = parse_count)]
+    pub(super) steps: usize,
     #[command(flatten)]
     pub(super) open: OpenArgs,
 }

@@ -30,7 +30,7 @@ pub(super) fn eval(registries: &Registries, args: &EvalArgs) -> Result<ExitCode>
         bail!("{flag} is for the fit of a model, and {} is the training of an agent", args.run.display());
     }
     let device = args.open.device.as_deref();
-    let Trained { mut policy, factory, config, source } =
+    let Trained { mut policy, factory, config, source, .. } =
         Trained::open_on(&folder, registries, args.last, device)?;
     let mode = if args.stochastic { ActMode::Explore } else { ActMode::Exploit };
     let num_envs = args.envs.unwrap_or(config.evaluation.num_envs);

@@ -70,7 +70,7 @@ pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {
     if let Some(told) = pretrained {
         tell(&args.output, &told);
     }
-    finish(Session::start(job, folder)?, &args.output)
+    finish(Session::start(job, folder)?, registries, &args.output)
 }
 
 pub(super) fn eval(registries: &Registries, folder: &RunFolder, args: &EvalArgs) -> Result<ExitCode> {

@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod eval;
+mod export;
 mod find;
 mod fit;
 mod list;
@@ -32,6 +33,7 @@ pub fn main(registries: &Registries) -> ExitCode {
         Command::Fit(args) => fit::fit(registries, args),
         Command::Resume(args) => train::resume(registries, args),
         Command::Eval(args) => eval::eval(registries, args),
+        Command::Export(args) => export::export(registries, args),
         Command::Sample(args) => fit::sample(registries, args),
         Command::Play(args) => play::run(registries, args),
         Command::Envs(args) => list::envs(registries, args),

@@ -66,7 +66,7 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
         say(&args.output, &format!("  {told}"));
     }
     let session = Session::start(training, folder)?;
-    finish(session, &args.output)
+    finish(session, registries, &args.output)
 }
 
 /// A line on the preset of the pair, unless it is the world's own.
@@ -97,13 +97,13 @@ pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitC
             let config = config.with_sets(registries, &sets)?;
             let here = RunConfig { device: device.unwrap_or(config.device.clone()), ..config.clone() };
             let job = Training::new(here, registries)?;
-            go_on(job, &folder, args, (!sets.is_empty()).then_some(&config))
+            go_on(job, registries, (&folder, args), (!sets.is_empty()).then_some(&config))
         }
         AnyConfig::Fit(config) => {
             let config = config.with_sets(registries, &sets)?;
             let here = FitConfig { device: device.unwrap_or(config.device.clone()), ..config.clone() };
             let job = Fit::new(here, registries)?;
-            go_on(job, &folder, args, (!sets.is_empty()).then_some(&config))
+            go_on(job, registries, (&folder, args), (!sets.is_empty()).then_some(&config))
         }
     }
 }
@@ -130,8 +130,8 @@ fn new_settings(config: &AnyConfig, args: &ResumeArgs) -> Result<Vec<String>> {
 /// Continues a run with its job, and keeps its new configuration, if it has one.
 fn go_on(
     job: impl Job + 'static,
-    folder: &RunFolder,
-    args: &ResumeArgs,
+    registries: &Registries,
+    (folder, args): (&RunFolder, &ResumeArgs),
     new: Option<&impl Settings>,
 ) -> Result<ExitCode> {
     let checkpoints = folder.checkpoints();
@@ -168,10 +168,11 @@ fn go_on(
         Some(checkpoint) => format!("continuing {run} from {}", shown(&checkpoint.path)),
     };
     say(&args.output, &told);
-    finish(session, &args.output)
+    finish(session, registries, &args.output)
 }
 
-pub(super) fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCode> {
+pub(super) fn finish(session: Session, registries: &Registries, output: &OutputArgs) -> Result<ExitCode> {
+    let mut session = session.with_callbacks(registries.callbacks.make())?;
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
     ctrlc::set_handler(move || {
@@ -211,11 +212,13 @@ pub(super) fn finish(mut session: Session, output: &OutputArgs) -> Result<ExitCo
 
 fn closing(folder: &Path, outcome: &Outcome) -> String {
     let (path, root) = (for_shell(folder), for_shell(&logdir(folder)));
+    let asked = format!("stopped ({})", outcome.why.as_deref().unwrap_or("a callback"));
     let how = match outcome.reason {
         StopReason::Completed => "done",
         StopReason::ReturnReached => "solved",
         StopReason::NoProgress => "no further progress",
         StopReason::Interrupted => "stopped",
+        StopReason::Callback => &asked,
     };
     let is_agent = outcome.env_steps > 0;
     let decimals = if is_agent { 1 } else { 4 };

@@ -25,7 +25,7 @@ use pavlov_tasks::TaskRegistry;
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use crate::run::{Origin, Settings};
+use crate::run::{CallbackRegistry, Origin, Settings};
 
 /// The most episodes of one evaluation.
 const MOST_EPISODES: u64 = 1_000_000;
@@ -53,6 +53,8 @@ pub struct Registries {
     pub tasks: TaskRegistry,
     /// The data sets.
     pub datasets: DatasetRegistry,
+    /// The callbacks of every run.
+    pub callbacks: CallbackRegistry,
 }
 
 impl Registries {
@@ -68,6 +70,7 @@ impl Registries {
             networks: NetworkRegistry::new(),
             tasks: TaskRegistry::bundled(),
             datasets,
+            callbacks: CallbackRegistry::default(),
         }
     }
 

@@ -287,7 +287,7 @@ impl Job for Fit {
         }
         let values =
             measured.metrics.into_iter().map(|(name, value)| (format!("eval/{name}"), value)).collect();
-        Ok(Evaluated { metric: value, values, notes })
+        Ok(Evaluated { metric: value, values, notes, episodes: None })
     }
 
     fn stops_after(&self, _: f64) -> Option<StopReason> {

@@ -147,7 +147,7 @@ fn pass_on(
     listener: &mut dyn Listener,
     mut note_failure: impl FnMut(&str),
 ) {
-    if stop.load(Ordering::Relaxed) {
+    if stop.load(Ordering::Relaxed) || listener.wants_stop() {
         shared.stop();
     }
     for event in events.try_iter() {

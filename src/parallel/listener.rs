@@ -23,6 +23,10 @@ pub trait Listener {
     fn learned(&mut self, metrics: BTreeMap<String, f64>);
     /// So many env steps are done. Called often.
     fn tick(&mut self, env_steps: u64);
+    /// True if the phase must end before its time.
+    fn wants_stop(&self) -> bool {
+        false
+    }
     /// A message for the user.
     fn warn(&mut self, message: &str);
 }

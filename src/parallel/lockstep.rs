@@ -34,7 +34,8 @@ pub(super) fn phase(
     listener: &mut dyn Listener,
 ) -> Result<PhaseEnd> {
     let mut failure = None;
-    while !env_steps.is_empty() && failure.is_none() && !stop.load(Ordering::Relaxed) {
+    let asked = |listener: &dyn Listener| stop.load(Ordering::Relaxed) || listener.wants_stop();
+    while !env_steps.is_empty() && failure.is_none() && !asked(listener) {
         let Round { steps, news } = round(lanes, agent, plan, &env_steps)?;
         for lane in news {
             lane.episodes.into_iter().for_each(|episode| listener.episode(episode));

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::atomic::AtomicBool;
 
 use anyhow::Result;
+use pavlov_agents::Policy;
 use pavlov_nn::{StateDict, StateView};
 use serde::{Deserialize, Serialize};
 use tch::Device;
@@ -15,6 +16,7 @@ use super::log::Log;
 use super::progress::Status;
 use super::session::StopReason;
 use crate::record::Note;
+use crate::training::Evaluation;
 
 /// Values for the log, by tag.
 pub type Values = BTreeMap<String, f64>;
@@ -133,6 +135,8 @@ pub struct Evaluated {
     pub values: Values,
     /// Pictures for the log.
     pub notes: Vec<Note>,
+    /// The episodes that an agent played; `None` for a fit.
+    pub episodes: Option<Evaluation>,
 }
 
 /// The episodes by which weights are compared at the end of a run, since the best of many evaluations owes part
@@ -228,6 +232,14 @@ pub trait Job {
         _stop: &AtomicBool,
     ) -> Result<Vec<f64>> {
         Ok(Vec::new())
+    }
+
+    /// A policy with a copy of the present weights; `None` for a job without a policy.
+    ///
+    /// # Errors
+    /// When memory runs out.
+    fn policy(&self) -> Result<Option<Box<dyn Policy>>> {
+        Ok(None)
     }
 
     /// The weights that are needed to use what was learned.

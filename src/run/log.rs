@@ -1,7 +1,9 @@
 //! The log of a run while its job is at work.
 
+use super::RunFolder;
+use super::callback::{Callbacks, Scene};
 use super::clock::{Clock, Moment};
-use super::job::{Plan, Values};
+use super::job::{Origin, Plan, Values};
 use super::progress::{Progress, Status};
 use crate::record::{Recorder, Row};
 
@@ -11,6 +13,11 @@ pub struct Log<'a> {
     pub(super) plan: Plan,
     pub(super) recorder: &'a Recorder,
     pub(super) progress: &'a mut dyn Progress,
+    pub(super) callbacks: &'a mut Callbacks,
+    pub(super) folder: &'a RunFolder,
+    pub(super) origin: &'a Origin,
+    /// The updates so far.
+    pub(super) updates: u64,
     /// The units at which the stretch ends. The session itself writes that row.
     pub(super) until: u64,
     /// The units of the last row.
@@ -37,8 +44,24 @@ impl Log<'_> {
     /// Writes a row.
     pub fn row(&mut self, done: u64, mut values: Values) {
         self.logged = done;
-        values.extend(self.clock.moment(done).values());
+        let now = self.clock.moment(done);
+        values.extend(now.values());
+        let Self { folder, origin, updates, recorder, .. } = *self;
+        let progress = &mut *self.progress;
+        let scene =
+            Scene { folder, origin, unit: self.plan.unit, now, updates, job: None, recorder, progress };
+        self.callbacks.row(scene, &mut values);
         self.recorder.row(Row { step: done, values });
+    }
+
+    /// Notes that so many updates were made in all.
+    pub fn updated(&mut self, updates: u64) {
+        self.updates = updates;
+    }
+
+    /// True if the stretch must end before its time, since a callback has asked for it or failed.
+    pub fn wants_stop(&self) -> bool {
+        self.callbacks.want_stop()
     }
 
     /// Tells the user of the progress.

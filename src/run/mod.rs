@@ -2,6 +2,7 @@
 //! drives its [`Job`]; the progress that users see.
 
 mod candidates;
+mod callback;
 mod checkpoint;
 mod clock;
 mod compute;
@@ -24,6 +25,7 @@ use pavlov_nn::StateDict;
 use pavlov_nn::weights::{write_atomically, write_sealed};
 
 pub use candidates::Choice;
+pub use callback::{Callback, CallbackRegistry, LogRow, RunView};
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub(crate) use clock::Ended;
 pub use clock::Moment;

@@ -11,9 +11,10 @@ use serde::Serialize;
 use tch::Device;
 
 use super::candidates::{Candidates, Choice};
+use super::callback::{Callback, Callbacks, RunView, Scene};
 use super::clock::{Clock, Moment};
 use super::edits::Edits;
-use super::job::{BrokenOff, Description, Evaluated, Job, Plan, Values};
+use super::job::{BrokenOff, Description, Evaluated, Job, Origin, Plan, Values};
 use super::log::Log;
 use super::notes;
 use super::progress::Progress;
@@ -26,6 +27,7 @@ const DEVICE_GENERATOR: &str = "device_generator";
 const CONFIG: &str = "config";
 const MEND_THE_ENVIRONMENT: &str = "mend the environment";
 const MEND_THE_CAUSE: &str = "mend the cause";
+const MEND_THE_CALLBACK: &str = "mend the callback";
 
 /// The context of errors of a checkpoint that cannot be continued from.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -44,6 +46,8 @@ pub enum StopReason {
     NoProgress,
     /// The user asked it to stop.
     Interrupted,
+    /// A callback asked it to stop; [`Outcome::why`] says why.
+    Callback,
 }
 
 /// The outcome of a run.
@@ -51,6 +55,9 @@ pub enum StopReason {
 pub struct Outcome {
     /// The reason why it ended.
     pub reason: StopReason,
+    /// The words of the callback that asked the run to stop.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
     /// Env steps so far over all environments; 0 for a fit.
     pub env_steps: u64,
     /// Updates so far.
@@ -68,6 +75,8 @@ pub struct Outcome {
 /// A run under way.
 pub struct Session {
     job: Box<dyn Job>,
+    callbacks: Callbacks,
+    origin: Origin,
     plan: Plan,
     folder: RunFolder,
     clock: Clock,
@@ -106,9 +115,22 @@ impl Session {
         let warnings = Vec::from_iter(warnings);
         let description = job.describe()?;
         let config = description.text.clone();
+        let (callbacks, origin) = (Callbacks::default(), job.origin());
         let candidates = Candidates::default();
-        let mut session =
-            Self { job, plan, folder, clock, recorder, checkpoints, candidates, config, warnings, lock };
+        let mut session = Self {
+            job,
+            callbacks,
+            origin,
+            plan,
+            folder,
+            clock,
+            recorder,
+            checkpoints,
+            candidates,
+            config,
+            warnings,
+            lock,
+        };
         session.job.start()?;
         session.warnings.extend(session.job.take_warnings());
         notes::describe(&description, &session.recorder);
@@ -170,7 +192,38 @@ impl Session {
             ));
         }
         clock.go_on();
-        Ok(Self { job, plan, folder, clock, recorder, checkpoints, candidates, config, warnings, lock })
+        let (callbacks, origin) = (Callbacks::of_checkpoint(&state), job.origin());
+        Ok(Self {
+            job,
+            callbacks,
+            origin,
+            plan,
+            folder,
+            clock,
+            recorder,
+            checkpoints,
+            candidates,
+            config,
+            warnings,
+            lock,
+        })
+    }
+
+    /// Gives the run a callback. That of a run which goes on from a checkpoint goes on from its state there.
+    ///
+    /// # Errors
+    /// When the checkpoint does not fit the callback.
+    pub fn with_callback(self, callback: impl Callback + 'static) -> Result<Self> {
+        self.with_callbacks(vec![Box::new(callback)])
+    }
+
+    /// Gives the run several callbacks, as [`Session::with_callback`] does.
+    ///
+    /// # Errors
+    /// When the checkpoint does not fit one of them.
+    pub fn with_callbacks(mut self, callbacks: Vec<Box<dyn Callback>>) -> Result<Self> {
+        callbacks.into_iter().try_for_each(|callback| self.callbacks.add(callback))?;
+        Ok(self)
     }
 
     /// The run's folder.
@@ -189,35 +242,75 @@ impl Session {
         Ok(())
     }
 
-    /// Works until everything is done, an evaluation is good enough, or `stop` is set; then writes a
-    /// checkpoint.
+    /// Works until everything is done, an evaluation is good enough, a callback asks to stop, or `stop` is set;
+    /// then writes a checkpoint.
     ///
     /// # Errors
-    /// When the job fails or a checkpoint cannot be written. The checkpoints before it stay.
+    /// When the job or a callback fails, or a checkpoint cannot be written. The checkpoints before it stay.
     pub fn run(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<Outcome> {
+        self.warnings.extend(self.callbacks.warning());
         self.warnings.drain(..).for_each(|warning| progress.warn(&warning));
         self.clock.is_finished = false;
-        let reason = self.work(stop, progress)?;
-        self.clock.is_finished = reason != StopReason::Interrupted;
+        self.callbacks.begin();
+        self.call(progress, |callback, run| callback.on_start(run));
+        let reason = match self.answer(progress)? {
+            Some(reason) => reason,
+            None => self.work(stop, progress)?,
+        };
+        self.clock.is_finished = !matches!(reason, StopReason::Interrupted | StopReason::Callback);
         self.clock.seconds = self.clock.seconds();
         self.checkpoint(progress)?;
         progress.finish(self.job.status(&self.now()).as_ref());
-        Ok(Outcome {
+        let outcome = self.outcome(reason);
+        self.call(progress, |callback, run| callback.on_end(&outcome, run));
+        self.answer(progress)?;
+        Ok(outcome)
+    }
+
+    fn outcome(&self, reason: StopReason) -> Outcome {
+        Outcome {
             reason,
+            why: self.callbacks.asked().filter(|_| reason == StopReason::Callback).cloned(),
             env_steps: if self.plan.unit == super::Unit::EnvSteps { self.clock.done } else { 0 },
             updates: self.job.updates(),
             last_evaluation: self.clock.last_evaluation,
             best_evaluation: self.clock.best_evaluation,
             choice: self.clock.choice.clone().filter(|choice| choice.at == self.clock.done),
             seconds: self.clock.seconds,
-        })
+        }
+    }
+
+    /// Calls a method of each callback.
+    fn call(
+        &mut self,
+        progress: &mut dyn Progress,
+        method: impl FnMut(&mut dyn Callback, &mut RunView<'_>) -> Result<()>,
+    ) {
+        let Self { job, folder, origin, plan, clock, recorder, callbacks, .. } = self;
+        callbacks.call(scene(job.as_ref(), (folder, origin), plan, clock, recorder, progress), method);
+    }
+
+    /// The reason to stop for which a callback has asked, if one has.
+    fn answer(&mut self, progress: &mut dyn Progress) -> Result<Option<StopReason>> {
+        match self.callbacks.take_error() {
+            Some(error) => Err(self.failed(error, MEND_THE_CALLBACK, progress)),
+            None => Ok(self.callbacks.stop_reason()),
+        }
+    }
+
+    /// Writes a row of the log, after the callbacks have seen it.
+    fn row(&mut self, mut values: Values, progress: &mut dyn Progress) {
+        let Self { job, folder, origin, plan, clock, recorder, callbacks, .. } = self;
+        callbacks.row(scene(job.as_ref(), (folder, origin), plan, clock, recorder, progress), &mut values);
+        recorder.row(Row { step: clock.done, values });
     }
 
     fn work(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<StopReason> {
-        if let Some(values) = self.clock.owed.take()
-            && let Some(reason) = self.evaluate(values, stop, progress)?
-        {
-            return Ok(reason);
+        if let Some(values) = self.clock.owed.take() {
+            let reason = self.evaluate(values, stop, progress)?;
+            if let Some(reason) = self.answer(progress)?.or(reason) {
+                return Ok(reason);
+            }
         }
         while self.clock.done < self.plan.total {
             let before = self.clock.done;
@@ -225,11 +318,15 @@ impl Session {
             if let Some(cause) = failure {
                 return Err(self.failed(anyhow!(cause), MEND_THE_ENVIRONMENT, progress));
             }
-            if let Some(reason) = self.log_if_due(before, logged, stop, progress)? {
+            let reason = self.log_if_due(before, logged, stop, progress)?;
+            if let Some(reason) = self.answer(progress)?.or(reason) {
                 return Ok(reason);
             }
             if crossed(before, self.clock.done, self.plan.checkpoint_every) {
                 self.checkpoint(progress)?;
+                if let Some(reason) = self.answer(progress)? {
+                    return Ok(reason);
+                }
             }
             if stop.load(Ordering::Relaxed) {
                 return Ok(StopReason::Interrupted);
@@ -247,8 +344,11 @@ impl Session {
     fn advance(&mut self, stop: &AtomicBool, progress: &mut dyn Progress) -> Result<(u64, Option<String>)> {
         let done = self.clock.done;
         let until = self.plan.next_due(done);
-        let Self { job, plan, clock, recorder, .. } = self;
-        let mut log = Log { clock, plan: *plan, recorder, progress, until, logged: done };
+        let Self { job, callbacks, origin, plan, folder, clock, recorder, .. } = self;
+        let (plan, updates) = (*plan, job.updates());
+        let logged = done;
+        let mut log =
+            Log { clock, plan, recorder, progress, callbacks, folder, origin, updates, until, logged };
         let advance = job.advance(until, stop, &mut log)?;
         let logged = log.logged;
         clock.done = advance.done;
@@ -281,7 +381,7 @@ impl Session {
         if evaluate {
             return self.evaluate(values, stop, progress);
         }
-        self.recorder.row(Row { step: done, values });
+        self.row(values, progress);
         Ok(None)
     }
 
@@ -299,7 +399,7 @@ impl Session {
             evaluated.values.extend(self.choose_again(evaluated.metric, &now, stop)?);
             Ok(evaluated)
         });
-        let Evaluated { metric, values: more, notes } = match kept {
+        let evaluated = match kept {
             Ok(evaluated) => evaluated,
             Err(error) => {
                 // A resumed run makes up for it.
@@ -312,9 +412,11 @@ impl Session {
             }
         };
         self.clock.evaluations += 1;
+        self.call(progress, |callback, run| callback.on_evaluation(&evaluated, run));
+        let Evaluated { metric, values: more, notes, .. } = evaluated;
         values.extend(more);
         notes.into_iter().for_each(|note| self.recorder.note(note));
-        self.recorder.row(Row { step: now.done, values });
+        self.row(values, progress);
         self.pass_on_warnings(progress);
         Ok(self.job.stops_after(metric))
     }
@@ -326,8 +428,8 @@ impl Session {
     /// Saves what was learned until the failure; the error of the run, with what to do.
     fn failed(&mut self, cause: Error, then: &str, progress: &mut dyn Progress) -> Error {
         self.pass_on_warnings(progress);
-        match self.checkpoint(progress) {
-            Ok(()) => anyhow!("{cause:#}. A checkpoint was written; {then}, then resume"),
+        match self.save(progress) {
+            Ok(_) => anyhow!("{cause:#}. A checkpoint was written; {then}, then resume"),
             Err(error) => anyhow!("{cause:#}. Afterwards {error:#}"),
         }
     }
@@ -367,6 +469,13 @@ impl Session {
     }
 
     fn checkpoint(&mut self, progress: &mut dyn Progress) -> Result<()> {
+        let path = self.save(progress)?;
+        self.call(progress, |callback, run| callback.on_checkpoint(&path, run));
+        Ok(())
+    }
+
+    /// Writes a checkpoint; its folder.
+    fn save(&mut self, progress: &mut dyn Progress) -> Result<PathBuf> {
         let (position, failure) = self.recorder.flush();
         if let Some(failure) = failure {
             progress.warn(&format!("{failure}. Training goes on; make room for the log"));
@@ -381,9 +490,22 @@ impl Session {
         state.put_value(CONFIG, &self.config)?;
         self.candidates.put(&mut state)?;
         self.job.put_state(&mut state)?;
-        self.checkpoints.write(self.clock.done, &state, self.plan.keep_last)?;
-        Ok(())
+        self.callbacks.put_state(&mut state)?;
+        self.checkpoints.write(self.clock.done, &state, self.plan.keep_last)
     }
+}
+
+/// The circumstances of a call of callbacks.
+fn scene<'a>(
+    job: &'a dyn Job,
+    (folder, origin): (&'a RunFolder, &'a Origin),
+    plan: &Plan,
+    clock: &Clock,
+    recorder: &'a Recorder,
+    progress: &'a mut dyn Progress,
+) -> Scene<'a> {
+    let (now, updates) = (clock.moment(clock.done), job.updates());
+    Scene { folder, origin, unit: plan.unit, now, updates, job: Some(job), recorder, progress }
 }
 
 /// Returns true if the units from `before` to `now` crossed a multiple of `every` (never, if that is 0).

@@ -230,6 +230,7 @@ impl Training {
             metric: result.mean(),
             values,
             notes: self.film(policy.as_mut(), seed, now.done)?.into_iter().collect(),
+            episodes: Some(result),
         })
     }
 
@@ -413,6 +414,10 @@ impl Job for Training {
     fn stops_after(&self, metric: f64) -> Option<StopReason> {
         let until = self.config.evaluation.until_return?;
         (metric >= until).then_some(StopReason::ReturnReached)
+    }
+
+    fn policy(&self) -> Result<Option<Box<dyn Policy>>> {
+        Ok(Some(normalized::normalized(self.agent.policy()?, self.engine.normalizer()?)))
     }
 
     fn weights(&self) -> Result<StateDict<'_>> {

@@ -3,9 +3,12 @@
 mod episodes;
 mod evaluation;
 mod infos;
+mod export;
 mod job;
+mod live;
 mod normalized;
 mod phase_log;
+mod predict;
 mod pretrained;
 mod report;
 mod review;
@@ -14,7 +17,9 @@ mod trial;
 mod turns;
 
 pub(crate) use evaluation::cut_off;
+pub use export::{Exported, export};
 pub use evaluation::{Evaluation, EvaluationOptions, Evaluator, evaluate};
 pub use job::Training;
+pub use live::Live;
 pub use report::{Report, ThreadsReport};
 pub use trained::Trained;

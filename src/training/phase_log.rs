@@ -41,6 +41,7 @@ impl Listener for PhaseLog<'_, '_> {
             let made = updates as u64 - self.last_updates;
             let rate = made as f64 / self.last_learned.elapsed().as_secs_f64().max(1e-9);
             (self.last_updates, self.last_learned) = (updates as u64, Instant::now());
+            self.log.updated(self.last_updates);
             self.threads.updates_per_second = Some(rate);
             self.pending.insert("time/updates_per_second".into(), rate);
         }
@@ -56,6 +57,10 @@ impl Listener for PhaseLog<'_, '_> {
             values.append(self.pending);
             self.log.row(env_steps, values);
         }
+    }
+
+    fn wants_stop(&self) -> bool {
+        self.log.wants_stop()
     }
 
     fn warn(&mut self, message: &str) {

@@ -9,12 +9,27 @@ use pavlov_nn::weights;
 
 use super::job::Training;
 use super::normalized::{load, normalized, without_statistics};
+use super::predict::Room;
 use crate::config::{Registries, RunConfig};
 use crate::run::RunFolder;
 
 /// A run's policy, with its environments and its configuration.
+///
+/// ```no_run
+/// use std::path::Path;
+///
+/// use pavlov::training::Trained;
+/// use pavlov::{Registries, RunFolder};
+///
+/// let folder = RunFolder::open(Path::new("runs/CartPole-v1/dqn-0-20260131T235959"))?;
+/// let mut trained = Trained::open(&folder, &Registries::bundled(), false)?;
+/// let action = trained.predict(&[0.01, -0.2, 0.03, 0.4])?;
+/// println!("push to the {}", if action.index() == Some(1) { "right" } else { "left" });
+/// # Ok::<(), anyhow::Error>(())
+/// ```
 pub struct Trained {
-    /// The policy; it takes observations as the environments give them.
+    /// The policy; it takes observations as the run's environments give them, wrappers included, but for
+    /// `normalize_observation`, which is within the policy.
     pub policy: Box<dyn Policy>,
     /// The run's environments.
     pub factory: EnvFactory,
@@ -22,6 +37,8 @@ pub struct Trained {
     pub config: RunConfig,
     /// The file or folder from which the weights were read.
     pub source: PathBuf,
+    /// Made for the first prediction.
+    pub(super) room: Option<Room>,
 }
 
 impl Trained {
@@ -69,6 +86,7 @@ impl Trained {
         if let Some(normalizer) = &mut normalizer {
             load(&state.view(), normalizer).context("the statistics of the observations are missing")?;
         }
-        Ok(Self { policy: normalized(agent.policy()?, normalizer), factory, config, source })
+        let policy = normalized(agent.policy()?, normalizer);
+        Ok(Self { policy, factory, config, source, room: None })
     }
 }

@@ -1,9 +1,9 @@
 //! The parts that all agents share: the vocabulary, errors, checks of settings, means to log, the forms of a
 //! loss, and copies between tensors and ordinary memory. Nothing here knows an algorithm.
 
-pub(crate) mod checks;
+pub mod checks;
 mod error;
-pub(crate) mod host;
+pub mod host;
 mod loss_form;
 pub(crate) mod policy;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use pavlov_envs::{ACTION_MASK, BoxSpace, Dtype, ObsLayout, ObsRef, PictureShape, Space, is_bound};
 use pavlov_nn::{Image, NnError, divide_bytes};
+use serde::Serialize;
 use tch::{Kind, Tensor};
 
 use super::layout::refuse_unclear;
@@ -18,7 +19,7 @@ use super::{ImageConfig, NetConfig};
 /// The entry [`ACTION_MASK`] of a dict is no input: it says which of the discrete actions make sense.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Encoder {
-    parts: Vec<Part>,
+    parts: Vec<Code>,
     /// The same as a network sees them.
     seen: Arc<[ObservationPart]>,
     width: usize,
@@ -36,18 +37,28 @@ pub enum DiscreteCode {
     Token,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-enum Part {
+/// The way of some numbers of an observation into the row, in the order in which they stand there. Bytes are
+/// taken from the observation's bytes, all others from its floats.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// So many numbers as they are.
     Floats(usize),
+    /// Bytes that are divided by the largest one.
     Bytes {
+        /// The number of bytes.
         count: usize,
+        /// What they are divided by.
         largest: f32,
     },
     /// Numbers of a picture that are divided by the largest one.
     Scaled {
+        /// The number of numbers.
         count: usize,
+        /// What they are divided by.
         largest: f32,
     },
+    /// A discrete number as so many zeros with a one in its place.
     OneHot(usize),
     /// So many discrete numbers as they are.
     Tokens(usize),
@@ -82,7 +93,7 @@ impl Encoder {
         let Collected { parts, seen, width, .. } = collected;
         let mask = mask_entry(space)
             .and_then(|_| ObsLayout::new(space).leaf(ACTION_MASK).map(|leaf| leaf.range.clone()));
-        let plain = parts.iter().all(|part| matches!(part, Part::Floats(_) | Part::Tokens(_)));
+        let plain = parts.iter().all(|part| matches!(part, Code::Floats(_) | Code::Tokens(_)));
         Self { width, plain, parts, seen: seen.into(), mask }
     }
 
@@ -103,6 +114,16 @@ impl Encoder {
         self.mask.as_ref().map_or(0, Range::len)
     }
 
+    /// What becomes of an observation's numbers, in order.
+    pub fn codes(&self) -> &[Code] {
+        &self.parts
+    }
+
+    /// The place of the mask among an observation's floats.
+    pub fn mask_range(&self) -> Option<Range<usize>> {
+        self.mask.clone()
+    }
+
     /// The number of numbers of an encoded observation.
     pub fn width(&self) -> usize {
         self.width
@@ -115,7 +136,7 @@ impl Encoder {
 
     /// The number of those that come from bytes.
     pub fn bytes_width(&self) -> usize {
-        let bytes = |part: &Part| matches!(part, Part::Bytes { .. }).then(|| part.width());
+        let bytes = |part: &Code| matches!(part, Code::Bytes { .. }).then(|| part.width());
         self.parts.iter().filter_map(bytes).sum()
     }
 
@@ -128,7 +149,7 @@ impl Encoder {
         }
         let (mut floats, mut row) = (floats, row);
         for part in &self.parts {
-            if !matches!(part, Part::Bytes { .. }) {
+            if !matches!(part, Code::Bytes { .. }) {
                 let (head, tail) = row.split_at_mut(part.width());
                 floats = part.encode_floats(floats, head);
                 row = tail;
@@ -159,7 +180,7 @@ impl Encoder {
         for part in &self.parts {
             let width = part.width() as i64;
             let mut room = out.f_narrow(1, number + byte, width)?;
-            if let Part::Bytes { largest, .. } = part {
+            if let Code::Bytes { largest, .. } = part {
                 divide_bytes(&bytes.f_narrow(1, byte, width)?, *largest, &room)?;
                 byte += width;
             } else {
@@ -179,7 +200,7 @@ impl Encoder {
         let (mut floats, mut bytes, mut row) = (observation.floats, observation.bytes, row);
         for part in &self.parts {
             let (head, tail) = row.split_at_mut(part.width());
-            if let Part::Bytes { count, largest, .. } = part {
+            if let Code::Bytes { count, largest, .. } = part {
                 head.iter_mut().zip(bytes).for_each(|(out, &byte)| *out = f32::from(byte) / largest);
                 bytes = &bytes[*count..];
             } else {
@@ -206,7 +227,7 @@ fn scale_of(space: &BoxSpace) -> Option<f32> {
 /// The parts of a space, collected entry by entry.
 struct Collected {
     code: DiscreteCode,
-    parts: Vec<Part>,
+    parts: Vec<Code>,
     seen: Vec<ObservationPart>,
     width: usize,
 }
@@ -216,18 +237,18 @@ impl Collected {
         match space {
             Space::Discrete(n) => self.add_discrete(key, &[*n]),
             Space::MultiDiscrete(counts) => self.add_discrete(key, counts),
-            Space::MultiBinary(n) => self.push(key, Part::Floats(*n), PartKind::numbers(*n)),
+            Space::MultiBinary(n) => self.push(key, Code::Floats(*n), PartKind::numbers(*n)),
             Space::Box(space @ BoxSpace { dtype: Dtype::F32, .. }) => {
                 let count = space.len();
                 match image_of(space) {
                     Some(image) => {
-                        let scaled = |largest| Part::Scaled { count, largest };
-                        let part = scale_of(space).map_or(Part::Floats(count), scaled);
+                        let scaled = |largest| Code::Scaled { count, largest };
+                        let part = scale_of(space).map_or(Code::Floats(count), scaled);
                         self.push(key, part, PartKind::Image(image));
                     }
                     None => {
                         let shape = space.shape.iter().map(|&side| side as i64).collect();
-                        self.push(key, Part::Floats(count), PartKind::Numbers { shape });
+                        self.push(key, Code::Floats(count), PartKind::Numbers { shape });
                     }
                 }
             }
@@ -237,10 +258,10 @@ impl Collected {
                     Some(image) => PartKind::Image(image),
                     None => PartKind::numbers(space.len()),
                 };
-                self.push(key, Part::Bytes { count: space.len(), largest }, kind);
+                self.push(key, Code::Bytes { count: space.len(), largest }, kind);
             }
             Space::Dict(entries) => entries.iter().for_each(|(name, entry)| match entry {
-                Space::MultiBinary(n) if name == ACTION_MASK => self.parts.push(Part::Skipped(*n)),
+                Space::MultiBinary(n) if name == ACTION_MASK => self.parts.push(Code::Skipped(*n)),
                 entry if key.is_empty() => self.add(name, entry),
                 entry => self.add(&format!("{key}.{name}"), entry),
             }),
@@ -252,19 +273,19 @@ impl Collected {
             DiscreteCode::Token => {
                 let vocabulary = counts.iter().copied().max().unwrap_or(1);
                 let kind = PartKind::Tokens { count: counts.len() as i64, vocabulary };
-                self.push(key, Part::Tokens(counts.len()), kind);
+                self.push(key, Code::Tokens(counts.len()), kind);
             }
             DiscreteCode::OneHot => {
                 let kind = PartKind::numbers(counts.iter().sum::<i64>() as usize);
                 let begin = self.width;
-                counts.iter().for_each(|&n| self.parts.push(Part::OneHot(n as usize)));
+                counts.iter().for_each(|&n| self.parts.push(Code::OneHot(n as usize)));
                 self.width += kind.width() as usize;
                 self.seen.push(ObservationPart { key: key.to_string(), kind, begin: begin as i64 });
             }
         }
     }
 
-    fn push(&mut self, key: &str, part: Part, kind: PartKind) {
+    fn push(&mut self, key: &str, part: Code, kind: PartKind) {
         let begin = self.width as i64;
         self.width += part.width();
         self.parts.push(part);
@@ -272,7 +293,7 @@ impl Collected {
     }
 }
 
-impl Part {
+impl Code {
     /// The number of numbers of its code.
     fn width(&self) -> usize {
         match self {

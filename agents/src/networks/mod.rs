@@ -22,7 +22,7 @@ mod standard;
 
 pub use backbone::{Backbone, Features, Sequences};
 pub use config::{BackboneConfig, DiscreteConfig, NetConfig, RecurrentConfig, ValueSizes};
-pub use encoding::{DiscreteCode, Encoder};
+pub use encoding::{Code, DiscreteCode, Encoder};
 pub use front::{Front, NetworkContext};
 pub use images::ImageConfig;
 use layers::LayersBackbone;

@@ -70,7 +70,7 @@ impl Visitor<'_> for UpdatesVisitor {
 }
 
 /// The number of multiples of `every` in `(before, after]`.
-pub(crate) fn due(before: u64, after: u64, every: u64) -> u64 {
+pub fn due(before: u64, after: u64, every: u64) -> u64 {
     after / every - before / every
 }
 

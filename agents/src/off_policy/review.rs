@@ -27,7 +27,7 @@ pub fn replay_review(setup: &OffPolicySetup, context: &AgentContext) -> Result<R
 }
 
 /// The updates of a whole training.
-pub(crate) fn total_updates(setup: &OffPolicySetup, context: &AgentContext) -> u64 {
+pub fn total_updates(setup: &OffPolicySetup, context: &AgentContext) -> u64 {
     let every = setup.train_every_env_steps;
     let before = setup.warmup_env_steps.saturating_sub(1).min(context.total_env_steps);
     let phases = due(before, context.total_env_steps, every);
