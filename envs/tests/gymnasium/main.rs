@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests are no tests to clippy")]
 
 mod deaths;
+mod simulators;
 mod spaces;
 
 use std::path::Path;
