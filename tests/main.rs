@@ -12,6 +12,7 @@ mod fits;
 mod layouts;
 mod measures;
 mod networks;
+mod own_crate;
 mod probes;
 mod probes_networks;
 mod probes_off_policy;

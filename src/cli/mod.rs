@@ -6,6 +6,7 @@ mod eval;
 mod find;
 mod fit;
 mod list;
+mod new;
 mod play;
 mod plot;
 mod say;
@@ -39,6 +40,7 @@ pub fn main(registries: &Registries) -> ExitCode {
         Command::Config(args) => list::config(registries, args),
         Command::Runs(args) => list::runs(registries, args),
         Command::Plot(args) => plot::plot(registries, args),
+        Command::New(args) => new::new(args),
     };
     match result {
         Ok(code) => code,
