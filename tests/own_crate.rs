@@ -128,13 +128,13 @@ fn a_new_crate_is_built_trained_and_evaluated_as_its_readme_says() {
     for words in [
         "Shop-v0 keeps every law",
         "done after 1000 env steps",
-        "mean return",
-        "played.gif",
+        "100 episodes of Shop-v0",
         "done after 1500 env steps",
         "test the_shop_keeps_every_law ... ok",
     ] {
         assert!(told.contains(words), "`{words}` is missing:\n{told}");
     }
+    assert!(folder.join("played.gif").is_file(), "{told}");
     assert!(!told.contains("warning"), "{told}");
     for name in ["torch-sys", "tch"] {
         assert!(!compiled.contains(&format!("Compiling {name} v")), "{name} was compiled again: {compiled}");
