@@ -20,6 +20,7 @@ mod listed;
 mod measures;
 mod networks;
 mod outside;
+mod own_crate;
 mod predicting;
 mod probes;
 mod probes_networks;

@@ -24,7 +24,7 @@ use std::env;
 ///
 /// Where libtorch is missing, the build ends here with a message that says what to do.
 pub fn link_libtorch() -> Libtorch {
-    for name in ["LIBTORCH", "LIBTORCH_LIB", "LIBTORCH_INCLUDE"] {
+    for name in ["LIBTORCH", "LIBTORCH_LIB", "LIBTORCH_INCLUDE", "LIBTORCH_BYPASS_VERSION_CHECK"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
     match Libtorch::locate(|name| env::var_os(name)) {

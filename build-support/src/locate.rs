@@ -3,7 +3,11 @@
 use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
+use std::fs;
 use std::path::{Path, PathBuf};
+
+/// The version that torch-sys wants, by exact equality.
+const VERSION: &str = "2.11.0";
 
 /// The library that every libtorch has, as each system calls it.
 const CPU_LIBRARY: [&str; 3] = ["libtorch_cpu.so", "libtorch_cpu.dylib", "torch_cpu.lib"];
@@ -28,7 +32,8 @@ impl Libtorch {
     /// depend on torch-sys directly), `LIBTORCH_LIB` and `LIBTORCH_INCLUDE`, `LIBTORCH`.
     ///
     /// # Errors
-    /// Where no variable is set, or where one names a folder without libtorch's libraries or headers.
+    /// Where no variable is set, or where one names a folder without libtorch's libraries or headers, or a
+    /// libtorch of another version.
     pub fn locate(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, LocateError> {
         let folder = |name: &str| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         let named_lib = folder("DEP_TCH_LIBTORCH_LIB")
@@ -42,6 +47,14 @@ impl Libtorch {
         let headers = root.join("include/torch");
         if !headers.is_dir() {
             return Err(LocateError::NoHeaders(headers));
+        }
+        // As torch-sys checks it, which may speak later.
+        if variable("LIBTORCH_BYPASS_VERSION_CHECK").is_none()
+            && let Ok(text) = fs::read_to_string(named_lib.join("../build-version"))
+            && text.trim().split('+').next() != Some(VERSION)
+        {
+            let version = text.trim().to_string();
+            return Err(LocateError::OtherVersion { lib: named_lib, version });
         }
         Ok(Self { named_lib, lib, root })
     }
@@ -108,6 +121,13 @@ pub enum LocateError {
     NoLibraries(PathBuf),
     /// This folder of headers is missing.
     NoHeaders(PathBuf),
+    /// This folder is that of a libtorch of another version.
+    OtherVersion {
+        /// The folder of the libraries.
+        lib: PathBuf,
+        /// The version, as its `build-version` says it.
+        version: String,
+    },
 }
 
 impl fmt::Display for LocateError {
@@ -116,19 +136,26 @@ impl fmt::Display for LocateError {
             Self::NotSet => write!(
                 f,
                 "LIBTORCH is not set: run `make setup` in Pavlov's checkout and set LIBTORCH to the absolute path of its \
-                 .libtorch, or to a libtorch 2.11.0 of your own"
+                 .libtorch, or to a libtorch {VERSION} of your own; in a project of your own, in [env] of \
+                 .cargo/config.toml (`pavlov new` writes one)"
             ),
             Self::NoLibraries(lib) => write!(
                 f,
-                "there is no libtorch in {}: run `make setup` in Pavlov's checkout, which brings it, or set LIBTORCH to the \
-                 absolute path of a libtorch 2.11.0",
+                "there is no libtorch in {}: run `make setup`, which brings it, in Pavlov's checkout or in a project that \
+                 `pavlov new` has written, or set LIBTORCH to the absolute path of a libtorch {VERSION}",
                 lib.display()
             ),
             Self::NoHeaders(headers) => write!(
                 f,
-                "libtorch's headers are missing, there is no folder {}: run `make setup` in Pavlov's checkout, or set LIBTORCH \
-                 to a libtorch 2.11.0 that has its `include` folder",
+                "libtorch's headers are missing, there is no folder {}: run `make setup`, or set LIBTORCH \
+                 to a libtorch {VERSION} that has its `include` folder",
                 headers.display()
+            ),
+            Self::OtherVersion { lib, version } => write!(
+                f,
+                "the libtorch in {} is version {version}, and Pavlov needs {VERSION}: set LIBTORCH to one of that version, \
+                 or unset it and run `make setup`",
+                lib.display()
             ),
         }
     }
@@ -139,7 +166,6 @@ impl Error for LocateError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
     use tempfile::TempDir;
 
     type TestResult = Result<(), Box<dyn Error>>;
@@ -188,6 +214,21 @@ mod tests {
         let dir = libtorch(&["libtorch_cpu.so"])?;
         fs::remove_dir_all(dir.path().join("include"))?;
         assert!(matches!(locate(&[("LIBTORCH", dir.path())]), Err(LocateError::NoHeaders(_))));
+        Ok(())
+    }
+
+    #[test]
+    fn another_version_is_refused_unless_it_is_asked_for() -> TestResult {
+        let dir = libtorch(&["libtorch_cpu.so"])?;
+        for fitting in ["2.11.0\n", "2.11.0+cu130"] {
+            fs::write(dir.path().join("build-version"), fitting)?;
+            locate(&[("LIBTORCH", dir.path())])?;
+        }
+        fs::write(dir.path().join("build-version"), "2.5.1+cpu\n")?;
+        let error = locate(&[("LIBTORCH", dir.path())]).expect_err("another version");
+        let message = error.to_string();
+        assert!(message.contains("version 2.5.1+cpu,") && message.contains("needs 2.11.0"), "{message}");
+        locate(&[("LIBTORCH", dir.path()), ("LIBTORCH_BYPASS_VERSION_CHECK", Path::new("1"))])?;
         Ok(())
     }
 

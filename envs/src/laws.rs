@@ -8,12 +8,14 @@
 //! assert!(breaches.is_empty(), "{breaches:#?}");
 //! ```
 
+mod wrong_actions;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use self::wrong_actions::WrongActions;
 use crate::checks::Checker;
 use crate::{
-    Action, ActionBatch, End, Env, EnvError, EnvState, ObsBatch, SeededRng, Space, Step, StepBatch,
-    SyncVectorEnv, VectorEnv,
+    ActionBatch, End, Env, EnvError, EnvState, ObsBatch, SeededRng, Step, StepBatch, SyncVectorEnv, VectorEnv,
 };
 
 /// Steps for which each law is checked.
@@ -226,28 +228,14 @@ fn seeded_reset_forgets(make: Make<'_>) -> Result<(), String> {
 fn wrong_actions_refused(make: Make<'_>) -> Result<(), String> {
     let mut probe = Probe::new(make)?;
     probe.reset(Some(1))?;
-    let long = vec![0.0; 64];
-    let nan = match probe.env.action_space() {
-        Space::Box(space) => vec![f32::NAN; space.len()],
-        _ => vec![f32::NAN],
-    };
-    let beyond = match probe.env.action_space() {
-        Space::Discrete(n) => *n,
-        _ => 0,
-    };
-    let wrong = [
-        Action::Discrete(beyond),
-        Action::Discrete(-1),
-        Action::MultiDiscrete(&[-1]),
-        Action::MultiDiscrete(&[]),
-        Action::Box(&long),
-        Action::Box(&nan),
-    ];
-    for action in wrong {
+    let space = probe.env.action_space().clone();
+    for action in WrongActions::of(&space).iter() {
         match probe.env.step(action, probe.observation.row_mut(0)) {
             Err(EnvError::Action { .. }) => {}
             Ok(_) => {
-                return Err(format!("the action {action:?} was accepted: check it against the action space"));
+                return Err(format!(
+                    "the action {action:?} was accepted, which is none of {space}: check it against the action space"
+                ));
             }
             Err(other) => {
                 return Err(format!("the action {action:?} gave `{other}`: return EnvError::Action"));

@@ -15,6 +15,7 @@ use pavlov_common::tables::parse_whole;
                   pavlov runs                       what was trained\n  \
                   pavlov eval RUN                   how good it is\n  \
                   pavlov play RUN                   what it does\n  \
+                  pavlov new PATH                   a project with a world of your own\n  \
                   tensorboard --logdir runs         watch it learn"
 )]
 pub(super) struct Arguments {
@@ -55,6 +56,23 @@ pub(super) enum Command {
     Runs(RunsArgs),
     /// Draw the learning curves of runs into one picture, seeds together
     Plot(PlotArgs),
+    /// Write a crate of your own that depends on Pavlov: a small world with its preset, the command line, a test
+    New(NewArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct NewArgs {
+    /// The new folder; its last part is the name of the crate
+    pub(super) path: PathBuf,
+    /// Take Pavlov from this git repository [default: from the checkout that this program was built in]
+    #[arg(long, value_name = "URL")]
+    pub(super) git: Option<String>,
+    /// The commit of the git repository [default: the newest one]
+    #[arg(long, value_name = "COMMIT", requires = "git")]
+    pub(super) rev: Option<String>,
+    /// Take Pavlov from this folder, a checkout of it
+    #[arg(long = "path", value_name = "CHECKOUT", conflicts_with = "git", id = "checkout")]
+    pub(super) checkout: Option<PathBuf>,
 }
 
 /// The arguments that define a run.

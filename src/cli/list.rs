@@ -8,7 +8,7 @@ use serde_json::json;
 use super::args::{ConfigArgs, EnvsArgs, ListArgs};
 use super::say::say;
 use super::train;
-use crate::config::{self, Registries};
+use crate::config::Registries;
 use crate::files::check_ending;
 use crate::play::contact_sheet;
 use crate::run::Settings;
@@ -23,10 +23,11 @@ pub(super) fn envs(registries: &Registries, args: &EnvsArgs) -> Result<ExitCode>
         return Ok(ExitCode::SUCCESS);
     }
     let mut rows = Vec::new();
+    let presets = registries.presets.pairs();
     for spec in registries.envs.specs() {
         let env = spec.make(&Default::default())?;
         let agents: Vec<_> =
-            config::presets().filter(|(_, id)| *id == spec.id).map(|(agent, _)| agent).collect();
+            presets.iter().filter(|(_, id)| *id == spec.id).map(|(agent, _)| agent).collect();
         rows.push(json!({
             "id": spec.id,
             "observations": env.observation_space().to_string(),
@@ -74,9 +75,10 @@ fn markdown(row: &serde_json::Value) -> String {
 }
 
 pub(super) fn agents(registries: &Registries, args: &ListArgs) -> Result<ExitCode> {
+    let pairs = registries.presets.pairs();
     let row = |spec: &pavlov_agents::AgentSpec| {
         let presets: Vec<_> =
-            config::presets().filter(|(agent, _)| *agent == spec.name).map(|(_, id)| id).collect();
+            pairs.iter().filter(|(agent, _)| *agent == spec.name).map(|(_, id)| id).collect();
         json!({ "name": spec.name, "summary": spec.summary, "presets": presets })
     };
     let rows: Vec<_> = registries.agents.specs().iter().map(row).collect();

@@ -7,6 +7,7 @@ mod export;
 mod find;
 mod fit;
 mod list;
+mod new;
 mod play;
 mod plot;
 mod runs;
@@ -44,6 +45,7 @@ pub fn main(registries: &Registries) -> ExitCode {
         Command::Config(args) => list::config(registries, args),
         Command::Runs(args) => runs::runs(registries, args),
         Command::Plot(args) => plot::plot(registries, args),
+        Command::New(args) => new::new(args),
     };
     match result {
         Ok(code) => code,

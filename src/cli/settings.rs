@@ -2,7 +2,7 @@
 
 use pavlov_nn::device;
 
-use crate::config::{Overrides, Registries, RunConfig, preset};
+use crate::config::{Overrides, Registries, RunConfig};
 use crate::run::leaves;
 
 /// The most settings that are listed.
@@ -22,7 +22,7 @@ const APART: [&str; 8] = [
 /// A few lines on what a training of this configuration is, and how it differs from its preset or, where there is
 /// none, from the agent's defaults.
 pub(super) fn summary(registries: &Registries, config: &RunConfig) -> Vec<String> {
-    let has_preset = preset(&config.agent, &config.environment).is_some();
+    let has_preset = registries.presets.get(&config.agent, &config.environment).is_some();
     let plural = |count: usize, of: &str| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
     let mut first = vec![
         format!("seed {}", config.seed),

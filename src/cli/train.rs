@@ -12,7 +12,7 @@ use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::say::say;
 use super::settings;
 use crate::config::{
-    AnyConfig, ConfigFile, FitConfig, Overrides, PretrainedConfig, Registries, RunConfig, preset_id, presets,
+    AnyConfig, ConfigFile, FitConfig, Overrides, PretrainedConfig, Registries, RunConfig,
 };
 use crate::files::for_shell;
 use crate::fitting::Fit;
@@ -58,7 +58,7 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
         &args.output,
         &format!("training {} on {} in {}", config.agent, config.environment, shown(folder.path())),
     );
-    if let Some(told) = of_preset(&config.agent, &config.environment) {
+    if let Some(told) = of_preset(registries, &config.agent, &config.environment) {
         say(&args.output, &told);
     }
     settings::summary(registries, &config).iter().for_each(|line| say(&args.output, line));
@@ -70,13 +70,14 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
 }
 
 /// A line on the preset of the pair, unless it is the world's own.
-fn of_preset(agent: &str, environment: &str) -> Option<String> {
-    match preset_id(agent, environment) {
+fn of_preset(registries: &Registries, agent: &str, environment: &str) -> Option<String> {
+    match registries.presets.id(agent, environment) {
         Some(id) if id == environment => return None,
         Some(id) => return Some(format!("with the preset of {id}; --set and --config override it")),
         None => {}
     }
-    let ids: Vec<_> = presets().filter(|(name, _)| *name == agent).map(|(_, id)| id).collect();
+    let pairs = registries.presets.pairs();
+    let ids: Vec<_> = pairs.into_iter().filter(|(name, _)| *name == agent).map(|(_, id)| id).collect();
     let like = match nearest(environment, ids.iter().map(String::as_str)) {
         Some(id) => format!("; `pavlov config {agent} {id}` prints that of the world with the nearest name"),
         None => String::new(),

@@ -36,7 +36,7 @@ pub use actors::{ActorConfig, ActorMode, InferenceMode};
 pub use error::ConfigError;
 use error::{ANY, MOST_OF_A_KIND, MOST_THREADS, at_most, check_counts};
 pub use fit::{DataConfig, FitCheckpointConfig, FitConfig, FitLogConfig, ValidationConfig};
-pub use presets::{pairs as presets, preset, preset_id};
+pub use presets::{Presets, pairs as presets, preset};
 pub use pretrained::PretrainedConfig;
 pub(crate) use tables::parse_option;
 
@@ -55,6 +55,8 @@ pub struct Registries {
     pub datasets: DatasetRegistry,
     /// The callbacks of every run.
     pub callbacks: CallbackRegistry,
+    /// The presets of agents, a program's own among them.
+    pub presets: Presets,
 }
 
 impl Registries {
@@ -71,7 +73,44 @@ impl Registries {
             tasks: TaskRegistry::bundled(),
             datasets,
             callbacks: CallbackRegistry::default(),
+            presets: Presets::default(),
         }
+    }
+
+    /// Adds presets for `agent`: a text as the files in `src/presets/` are, each preset a `[[presets]]` with its
+    /// `environments`. What it sets is the default of `pavlov train` for this pair, before a bundled preset.
+    /// The agent and the environments must be registered.
+    ///
+    /// ```
+    /// # use pavlov::{Overrides, Registries, RunConfig};
+    /// let mut registries = Registries::bundled();
+    /// let text = r#"
+    ///     [[presets]]
+    ///     environments = ["CartPole-v1"]
+    ///     env_steps = 20_000
+    ///     hyperparameters.learning_rate = 1e-3
+    /// "#;
+    /// registries.add_presets("dqn", text)?;
+    /// let config = RunConfig::resolve(&registries, "dqn", "CartPole-v1", &Overrides::default())?;
+    /// assert_eq!(config.env_steps, 20_000);
+    /// # Ok::<(), pavlov::config::ConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a text of another form, an unknown name, or a key that no configuration has.
+    pub fn add_presets(&mut self, agent: &str, text: &str) -> Result<(), ConfigError> {
+        self.agents.get(agent)?;
+        let mut presets = self.presets.clone();
+        let added = presets.add(agent, text)?;
+        let before = std::mem::replace(&mut self.presets, presets);
+        for environment in added {
+            if let Err(error) = RunConfig::resolve(self, agent, &environment, &Overrides::default()) {
+                self.presets = before;
+                let name = format!("presets for {agent} on {environment}");
+                return Err(ConfigError::File { name, message: error.to_string() });
+            }
+        }
+        Ok(())
     }
 
     /// The data set of this name. `frames` plays the environments that are registered now, a program's own
@@ -321,7 +360,7 @@ impl RunConfig {
         // The agent's defaults lie below all else, so that one field of a nested table can be set alone.
         let defaults = registries.agents.get(agent)?.resolve(&Table::new())?;
         let mut table = Table::from_iter([("hyperparameters".to_string(), defaults.into())]);
-        merge_tables(&mut table, preset(agent, environment).unwrap_or_default());
+        merge_tables(&mut table, registries.presets.get(agent, environment).unwrap_or_default());
         if let Some(given) = overrides.table()? {
             let name = overrides.file.as_ref().map_or("", |file| &file.name);
             tables::agrees(&given, "agent", agent, name)?;

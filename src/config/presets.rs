@@ -1,10 +1,13 @@
 //! Tuned hyper-parameters for an agent on an environment, embedded in the binary.
 //!
 //! A file per agent holds a list of `[[presets]]`. Each names its `environments` and sets what differs from
-//! the agent's defaults, or from the preset of the environment that it is `like`.
+//! the agent's defaults, or from the preset of the environment that it is `like`. A program adds presets of its
+//! own in the same form ([`super::Registries::add_presets`]); they come before the embedded ones.
 
 use pavlov_common::tables::merge_tables;
 use toml::{Table, Value};
+
+use super::ConfigError;
 
 const FILES: &[(&str, &str)] = &[
     ("a2c", include_str!("../presets/a2c.toml")),
@@ -35,34 +38,108 @@ const KIN: &[(&str, &str)] = &[("apex", "dqn"), ("impala", "a2c")];
 /// The beginning of the ids of worlds in Python, which take the preset of the bundled world of the same name.
 const OF_PYTHON: &str = "gym:";
 
-/// The preset for this pair, if there is one: the fields of a configuration.
-pub fn preset(agent: &str, environment: &str) -> Option<Table> {
-    let id = preset_id(agent, environment)?;
-    let mut preset = preset_of(agent, id)?;
-    if id != environment {
-        // The options are those of the bundled world.
-        preset.remove("environment_options");
+/// The presets of a program: its own, and those that Pavlov brings along.
+#[derive(Clone, Debug, Default)]
+pub struct Presets {
+    /// Agent, environment and the whole preset of the two. The last one of a pair counts.
+    own: Vec<(String, String, Table)>,
+}
+
+impl Presets {
+    /// Adds the presets of a text for `agent`, and returns their environments.
+    ///
+    /// # Errors
+    /// [`ConfigError::File`] when the text has another form than the embedded files, or a preset is `like` one
+    /// that does not exist.
+    pub(super) fn add(&mut self, agent: &str, text: &str) -> Result<Vec<String>, ConfigError> {
+        let fail = |message: String| ConfigError::File { name: format!("presets for {agent}"), message };
+        let mut file: Table = text.parse().map_err(|error| fail(format!("not valid TOML: {error}")))?;
+        let list = file.remove("presets").and_then(|list| list.try_into::<Vec<Table>>().ok());
+        let Some(list) = list.filter(|list| !list.is_empty() && file.is_empty()) else {
+            return Err(fail(
+                "begin each preset with a line `[[presets]]`, and write nothing before the first".into(),
+            ));
+        };
+        let mut added = Vec::new();
+        for mut preset in list {
+            let environments =
+                preset.remove("environments").and_then(|list| list.try_into::<Vec<String>>().ok());
+            let Some(environments) = environments.filter(|list| !list.is_empty()) else {
+                return Err(fail(
+                    "each preset wants its environments: `environments = [\"MyWorld-v0\"]`".into(),
+                ));
+            };
+            if let Some(like) = preset.remove("like") {
+                let found = like.as_str().and_then(|like| self.get(agent, like));
+                let mut table = found.ok_or_else(|| {
+                    fail(format!("there is no preset for {agent} that one could be `like`: {like}"))
+                })?;
+                merge_tables(&mut table, preset);
+                preset = table;
+            }
+            let pairs = environments.iter().map(|id| (agent.to_string(), id.clone(), preset.clone()));
+            self.own.extend(pairs);
+            added.extend(environments);
+        }
+        Ok(added)
     }
-    Some(preset)
+
+    /// The preset for this pair, if there is one: the fields of a configuration.
+    pub fn get(&self, agent: &str, environment: &str) -> Option<Table> {
+        let id = self.id(agent, environment)?;
+        let mut preset = self.of(agent, id)?;
+        if id != environment {
+            // The options are those of the bundled world.
+            preset.remove("environment_options");
+        }
+        Some(preset)
+    }
+
+    /// The environment whose preset this pair takes, if there is one: `CartPole-v1` for `gym:CartPole-v1`.
+    pub fn id<'e>(&self, agent: &str, environment: &'e str) -> Option<&'e str> {
+        let candidates = [Some(environment), environment.strip_prefix(OF_PYTHON)];
+        candidates.into_iter().flatten().find(|id| self.of(agent, id).is_some())
+    }
+
+    fn of(&self, agent: &str, environment: &str) -> Option<Table> {
+        let mut own = self.own.iter().rev().filter(|(name, ..)| name == agent);
+        let own = own.find(|(_, id, _)| id == environment).map(|(.., table)| table.clone());
+        own.or_else(|| embedded(agent, environment)).or_else(|| self.of(kin(agent)?, environment))
+    }
+
+    /// All pairs of agent and environment that have a preset, each once.
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        let mut pairs: Vec<_> = pairs().map(|(agent, id)| (agent.to_string(), id)).collect();
+        for (agent, id, _) in &self.own {
+            let relatives = KIN.iter().filter(|(_, other)| other == agent).map(|(name, _)| *name);
+            for name in [agent.as_str()].into_iter().chain(relatives) {
+                let pair = (name.to_string(), id.clone());
+                if !pairs.contains(&pair) {
+                    pairs.push(pair);
+                }
+            }
+        }
+        pairs
+    }
 }
 
-/// The environment whose preset this pair takes, if there is one: `CartPole-v1` for `gym:CartPole-v1`.
-pub fn preset_id<'e>(agent: &str, environment: &'e str) -> Option<&'e str> {
-    let candidates = [Some(environment), environment.strip_prefix(OF_PYTHON)];
-    candidates.into_iter().flatten().find(|id| preset_of(agent, id).is_some())
+/// The bundled preset for this pair, if there is one: the fields of a configuration.
+pub fn preset(agent: &str, environment: &str) -> Option<Table> {
+    Presets::default().get(agent, environment)
 }
 
-fn preset_of(agent: &str, environment: &str) -> Option<Table> {
-    let own = presets_of(agent)
-        .into_iter()
-        .find(|preset| names(preset, "environments").any(|id| id == environment));
-    let Some(mut preset) = own else {
-        let (_, other) = KIN.iter().find(|(name, _)| *name == agent)?;
-        return preset_of(other, environment);
-    };
+/// The agent whose presets serve this one too.
+fn kin(agent: &str) -> Option<&'static str> {
+    KIN.iter().find(|(name, _)| *name == agent).map(|(_, other)| *other)
+}
+
+/// The preset of the agent's own file.
+fn embedded(agent: &str, environment: &str) -> Option<Table> {
+    let mut presets = presets_of(agent).into_iter();
+    let mut preset = presets.find(|preset| names(preset, "environments").any(|id| id == environment))?;
     preset.remove("environments");
     let Some(Value::String(like)) = preset.remove("like") else { return Some(preset) };
-    let mut table = preset_of(agent, &like)?;
+    let mut table = embedded(agent, &like)?;
     merge_tables(&mut table, preset);
     Some(table)
 }
@@ -84,9 +161,8 @@ pub fn fit_preset(task: &str, data: &str) -> Table {
 /// All pairs that have a preset.
 pub fn pairs() -> impl Iterator<Item = (&'static str, String)> {
     FILES.iter().flat_map(|(agent, _)| {
-        let other = KIN.iter().find(|(name, _)| name == agent).map(|(_, other)| *other);
         let mut ids: Vec<String> = Vec::new();
-        for agent in [Some(*agent), other].into_iter().flatten() {
+        for agent in [Some(*agent), kin(agent)].into_iter().flatten() {
             for preset in presets_of(agent) {
                 let new = names(&preset, "environments").filter(|id| !ids.iter().any(|known| known == id));
                 let new: Vec<String> = new.map(str::to_string).collect();
@@ -142,14 +218,15 @@ mod tests {
 
     #[test]
     fn a_world_in_python_takes_the_preset_of_its_name() {
+        let all = Presets::default();
         for (agent, id) in pairs() {
             let bridged = format!("{OF_PYTHON}{id}");
             assert_eq!(preset(agent, &bridged), preset(agent, &id), "{agent} {id}");
-            assert_eq!(preset_id(agent, &bridged), Some(id.as_str()));
+            assert_eq!(all.id(agent, &bridged), Some(id.as_str()));
         }
-        assert_eq!(preset_id("dqn", "CartPole-v1"), Some("CartPole-v1"));
+        assert_eq!(all.id("dqn", "CartPole-v1"), Some("CartPole-v1"));
         for other in ["gym:mine:CartPole-v1", "gym:CartPole-v9", "other:CartPole-v1"] {
-            assert_eq!((preset("dqn", other), preset_id("dqn", other)), (None, None), "{other}");
+            assert_eq!((preset("dqn", other), all.id("dqn", other)), (None, None), "{other}");
         }
     }
 
@@ -159,5 +236,49 @@ mod tests {
             (preset("dqn", "MountainCar-v0").unwrap(), preset("dqn", "MountainCarNoVel-v0").unwrap());
         assert_eq!(with["hyperparameters"], without["hyperparameters"]);
         assert!(!with.contains_key("wrappers") && without.contains_key("wrappers"));
+    }
+    const OWN: &str = r#"
+        [[presets]]
+        environments = ["Mine-v0"]
+        env_steps = 10
+        hyperparameters.learning_rate = 0.5
+
+        [[presets]]
+        environments = ["Mine-v1", "CartPole-v1"]
+        like = "Mine-v0"
+        env_steps = 20
+    "#;
+
+    #[test]
+    fn presets_of_ones_own_come_before_the_bundled_ones() {
+        let mut presets = Presets::default();
+        let bundled = presets.pairs();
+        assert_eq!(presets.add("dqn", OWN).unwrap(), ["Mine-v0", "Mine-v1", "CartPole-v1"]);
+        let steps = |agent, id| presets.get(agent, id).unwrap()["env_steps"].as_integer();
+        assert_eq!((steps("dqn", "Mine-v0"), steps("dqn", "Mine-v1")), (Some(10), Some(20)));
+        assert_eq!(steps("dqn", "CartPole-v1"), Some(20), "it replaces the bundled one");
+        let rate = &presets.get("dqn", "Mine-v1").unwrap()["hyperparameters"]["learning_rate"];
+        assert_eq!(rate.as_float(), Some(0.5));
+        assert_eq!(steps("apex", "Mine-v0"), Some(10), "as for the bundled ones");
+        assert_eq!(presets.get("dqn", "Acrobot-v1"), preset("dqn", "Acrobot-v1"));
+        assert!(presets.get("ppo", "Mine-v0").is_none());
+        let new: Vec<_> = presets.pairs().into_iter().skip(bundled.len()).collect();
+        let pairs = [("dqn", "Mine-v0"), ("apex", "Mine-v0"), ("dqn", "Mine-v1"), ("apex", "Mine-v1")];
+        assert_eq!(new, pairs.map(|(agent, id)| (agent.to_string(), id.to_string())));
+    }
+
+    #[test]
+    fn a_text_that_is_no_list_of_presets_is_refused() {
+        let refuse = |text: &str, words: &str| {
+            let message = Presets::default().add("dqn", text).unwrap_err().to_string();
+            assert!(message.contains("presets for dqn") && message.contains(words), "{message}");
+        };
+        refuse("", "[[presets]]");
+        refuse("presets = 3", "[[presets]]");
+        refuse("env_steps = 3\n[[presets]]\nenvironments = [\"Mine-v0\"]", "before the first");
+        refuse("[[presets]]\nenv_steps = 3", "environments = [");
+        refuse("[[presets]]\nenvironments = []", "environments = [");
+        refuse("[[presets]]\nenvironments = [\"Mine-v0\"]\nlike = \"Mine-v0\"", "`like`");
+        refuse("[[presets", "not valid TOML");
     }
 }

@@ -9,7 +9,7 @@ Started with a socket as standard input and a nameless file of shared memory as 
 
 The output of the environments goes to standard error, which the other process keeps for its messages.
 
-This file is run behind `spaces.py`, `making.py` and `worlds.py` as one program.
+This file is run behind `spaces.py`, `making.py`, `worlds.py` and `guard.py` as one program.
 """
 
 import json
@@ -23,8 +23,6 @@ import threading
 import time
 import traceback
 
-# Seconds that the environments have to close once the other process is gone.
-GRACE = 3.0
 # Seconds for which staying awake for the next command pays, since being woken costs time.
 SPIN = 100e-6
 # After a wait that was longer, so many waits sleep at once.
@@ -155,6 +153,7 @@ def serve(conversation, worlds):
 def main():
     # The other process handles the terminal's interrupt: it closes the environments.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    start_guard()
     conversation, descriptor = take_descriptors()
     end_with(conversation)
     if worlds := prepare(conversation, descriptor):

@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,14 +25,18 @@ const SOURCE: &str = concat!(
     include_str!("spaces.py"),
     include_str!("making.py"),
     include_str!("worlds.py"),
+    include_str!("guard.py"),
     include_str!("worker.py")
 );
+/// The environment variable by which a worker's guard (`guard.py`) knows the processes of its environments.
+const MARK: &str = "PAVLOV_WORKER";
 /// The time that the process gets to close its environments once they are no longer needed.
 const GRACE: Duration = Duration::from_secs(3);
 /// The longest answer that is accepted: some large pictures.
 const LONGEST_ANSWER: usize = 1 << 28;
 
-/// A Python process with environments. It ends when this is dropped.
+/// A Python process with environments. It ends when this is dropped, and with it, however it ends, the
+/// processes that its environments have started.
 pub(super) struct Worker {
     child: Child,
     socket: UnixStream,
@@ -104,6 +108,7 @@ impl Worker {
         // The worker moves the socket and the memory to descriptors of its own before anything else.
         let child = Command::new(python)
             .args(["-X", "faulthandler", "-c", SOURCE])
+            .env(MARK, mark())
             .stdin(OwnedFd::from(theirs))
             .stdout(memory.try_clone()?)
             .stderr(printed)
@@ -253,6 +258,14 @@ impl Drop for Worker {
         while self.fill(&mut scrap, deadline).is_ok() {}
         self.end();
     }
+}
+
+/// A value of [`MARK`] that no other worker has, be it of another process with the same number.
+fn mark() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{}-{}-{number}", std::process::id(), since_1970.as_nanos())
 }
 
 /// A file in memory, or a temporary one where the system keeps none. Its name is removed at once, so that

@@ -1,7 +1,7 @@
 //! Every registered environment keeps the laws, and a world that breaks one is found.
 
 use super::*;
-use crate::{ObsMut, Registry};
+use crate::{Action, ObsMut, Registry, Space};
 
 #[test]
 fn every_registered_environment_keeps_every_law() {

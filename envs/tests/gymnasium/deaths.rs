@@ -10,10 +10,10 @@ use pavlov_envs::{ActionBatch, Autoreset, End, EnvError, StepBatch, VectorEnv, V
 use crate::{Single, make, make_vector, world};
 
 /// Actions of the mortal world.
-const WALK: i64 = 0;
+pub const WALK: i64 = 0;
 const RAISE: i64 = 1;
-const EXIT: i64 = 2;
-const HANG: i64 = 3;
+pub const EXIT: i64 = 2;
+pub const HANG: i64 = 3;
 const NAN: i64 = 4;
 const INFINITE: i64 = 5;
 
@@ -21,7 +21,7 @@ fn mortal(text: &str) -> Single {
     Single::new(make(&world("Mortal"), text).unwrap())
 }
 
-fn kill(pid: f32) {
+pub fn kill(pid: f32) {
     // The shell's own `kill`: a small system has no program of this name.
     assert!(Command::new("sh").args(["-c", &format!("kill -9 {pid}")]).status().unwrap().success());
 }

@@ -4,6 +4,7 @@
 
 mod deaths;
 mod rows;
+mod simulators;
 mod spaces;
 
 use std::path::Path;

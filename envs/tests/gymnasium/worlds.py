@@ -1,6 +1,8 @@
-"""Worlds that try what a worker has to bear: odd spaces, words on standard output, exceptions, death."""
+"""Worlds that try what a worker has to bear: odd spaces, words on standard output, exceptions, death, children."""
 
+import ctypes
 import os
+import subprocess
 import sys
 import time
 
@@ -56,6 +58,32 @@ class Mortal(gym.Env):
         picture = np.zeros((2, 3, 3), np.uint8)
         picture[1, 2] = 1, 2, 3
         return picture
+
+
+class Simulated(Mortal):
+    """Starts two processes and never ends them: one in the group of its own process, one in a session of its own.
+    Shows them after its own process and the steps."""
+
+    observation_space = spaces.Box(-1.0, np.inf, (4,), np.float64)
+    metadata = {"render_modes": []}
+
+    def __init__(self, told=None, fails=False):
+        super().__init__()
+        self.simulators = [subprocess.Popen(["sleep", "1000"], start_new_session=apart) for apart in (False, True)]
+        if told:
+            with open(told, "w") as file:
+                file.write(" ".join(str(simulator.pid) for simulator in self.simulators))
+        if fails:
+            raise ValueError("there is no level of this name")
+
+    def observe(self):
+        return np.array([os.getpid(), self.steps, *(simulator.pid for simulator in self.simulators)], np.float64)
+
+    def step(self, action):
+        if action == 3:
+            # Unlike Python's own, it holds the interpreter's lock, so that no other thread can run.
+            ctypes.PyDLL(None).sleep(1000)
+        return super().step(action)
 
 
 class Zoo(gym.Env):
@@ -144,5 +172,5 @@ class Masked(gym.Env):
         return self.observe(), 0.0, False, False, {}
 
 
-for world in (Mortal, Zoo, Wordy, Rigid, Mistyped, Masked):
+for world in (Mortal, Simulated, Zoo, Wordy, Rigid, Mistyped, Masked):
     gym.register(f"{world.__name__}-v0", world)

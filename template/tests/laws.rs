@@ -1,0 +1,13 @@
+//! The shop keeps the laws of environments.
+
+use std::error::Error;
+
+use pavlov::envs::laws;
+
+#[test]
+fn the_shop_keeps_every_law() -> Result<(), Box<dyn Error>> {
+    let registries = my_world::registries()?;
+    let breaches = laws::check(&|| registries.envs.make("Shop-v0"));
+    assert!(breaches.is_empty(), "{breaches:#?}");
+    Ok(())
+}
