@@ -16,7 +16,8 @@ const NAME: &str = "my-world";
 /// The checkout that this program was built in.
 const CHECKOUT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The lines of the template's `Cargo.toml` that say where Pavlov is, with the folder of each in the checkout.
+/// The lines of the template's `Cargo.toml` that say where Pavlov is, with the folder of each in the
+/// checkout.
 const DEPENDENCIES: [(&str, &str); 2] =
     [("pavlov = { path = \"..\" }", ""), ("pavlov-build = { path = \"../build-support\" }", "build-support")];
 
@@ -51,12 +52,13 @@ const FILES: &[File] = &[
 /// Names that cargo refuses, or that would stand for something else in the crate's code or target folder.
 #[rustfmt::skip]
 const TAKEN: &[&str] = &[
-    "abstract", "alloc", "as", "async", "await", "become", "box", "break", "build", "const", "continue", "core",
-    "crate", "deps", "do", "dyn", "else", "enum", "examples", "extern", "false", "final", "fn", "for", "gen", "if",
-    "impl", "in", "incremental", "let", "loop", "macro", "main", "match", "mod", "move", "mut", "override", "pavlov",
-    "pavlov_agents", "pavlov_build", "pavlov_common", "pavlov_data", "pavlov_envs", "pavlov_nn",
-    "pavlov_runtime", "pavlov_tasks", "priv", "proc_macro", "pub", "ref", "return", "self", "static", "std", "struct", "super", "test",
-    "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    "abstract", "alloc", "as", "async", "await", "become", "box", "break", "build", "const", "continue",
+    "core", "crate", "deps", "do", "dyn", "else", "enum", "examples", "extern", "false", "final", "fn",
+    "for", "gen", "if", "impl", "in", "incremental", "let", "loop", "macro", "main", "match", "mod",
+    "move", "mut", "override", "pavlov", "pavlov_agents", "pavlov_build", "pavlov_common", "pavlov_data",
+    "pavlov_envs", "pavlov_nn", "pavlov_runtime", "pavlov_tasks", "priv", "proc_macro", "pub", "ref",
+    "return", "self", "static", "std", "struct", "super", "test", "trait", "true", "try", "type",
+    "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
 pub(super) fn new(args: &NewArgs) -> Result<ExitCode> {
@@ -102,13 +104,14 @@ fn check_name(name: &str) -> Result<()> {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
     if !fits {
         bail!(
-            "`{name}` cannot be the name of a crate: the last part of the path has to begin with a small letter and to \
-             hold nothing but small letters, digits, `-` and `_`, at most 64 of them"
+            "`{name}` cannot be the name of a crate: the last part of the path has to begin with a small letter and \
+             to hold nothing but small letters, digits, `-` and `_`, at most 64 of them"
         );
     }
     if TAKEN.contains(&name.replace('-', "_").as_str()) {
         bail!(
-            "`{name}` cannot be the name of a crate: it has a meaning of its own in Rust, cargo or Pavlov. Take another"
+            "`{name}` cannot be the name of a crate: it has a meaning of its own in Rust, cargo or Pavlov. \
+             Take another"
         );
     }
     Ok(())
