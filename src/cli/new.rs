@@ -16,7 +16,8 @@ const NAME: &str = "my-world";
 /// The checkout that this program was built in.
 const CHECKOUT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The lines of the template's `Cargo.toml` that say where Pavlov is, with the folder of each in the checkout.
+/// The lines of the template's `Cargo.toml` that say where Pavlov is, with the folder of each in the
+/// checkout.
 const DEPENDENCIES: [(&str, &str); 2] =
     [("pavlov = { path = \"..\" }", ""), ("pavlov-build = { path = \"../build-support\" }", "build-support")];
 
@@ -51,11 +52,13 @@ const FILES: &[File] = &[
 /// Names that cargo refuses, or that would stand for something else in the crate's code or target folder.
 #[rustfmt::skip]
 const TAKEN: &[&str] = &[
-    "abstract", "alloc", "as", "async", "await", "become", "box", "break", "build", "const", "continue", "core",
-    "crate", "deps", "do", "dyn", "else", "enum", "examples", "extern", "false", "final", "fn", "for", "gen", "if",
-    "impl", "in", "incremental", "let", "loop", "macro", "main", "match", "mod", "move", "mut", "override", "pavlov",
-    "pavlov_build", "priv", "proc_macro", "pub", "ref", "return", "self", "static", "std", "struct", "super", "test",
-    "trait", "true", "try", "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+    "abstract", "alloc", "as", "async", "await", "become", "box", "break", "build", "const", "continue",
+    "core", "crate", "deps", "do", "dyn", "else", "enum", "examples", "extern", "false", "final", "fn",
+    "for", "gen", "if", "impl", "in", "incremental", "let", "loop", "macro", "main", "match", "mod",
+    "move", "mut", "override", "pavlov", "pavlov_agents", "pavlov_build", "pavlov_common", "pavlov_data",
+    "pavlov_envs", "pavlov_nn", "pavlov_runtime", "pavlov_tasks", "priv", "proc_macro", "pub", "ref",
+    "return", "self", "static", "std", "struct", "super", "test", "trait", "true", "try", "type",
+    "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
 pub(super) fn new(args: &NewArgs) -> Result<ExitCode> {
@@ -68,7 +71,7 @@ pub(super) fn new(args: &NewArgs) -> Result<ExitCode> {
     let name = folder.to_str().unwrap_or_default();
     check_name(name)?;
     refuse_existing(&args.path)?;
-    let source = Source::of(args)?;
+    let source = Source::of(args, Path::new(CHECKOUT))?;
     let parent = match args.path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -101,13 +104,14 @@ fn check_name(name: &str) -> Result<()> {
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_');
     if !fits {
         bail!(
-            "`{name}` cannot be the name of a crate: the last part of the path has to begin with a small letter and to \
-             hold nothing but small letters, digits, `-` and `_`, at most 64 of them"
+            "`{name}` cannot be the name of a crate: the last part of the path has to begin with a small letter and \
+             to hold nothing but small letters, digits, `-` and `_`, at most 64 of them"
         );
     }
     if TAKEN.contains(&name.replace('-', "_").as_str()) {
         bail!(
-            "`{name}` cannot be the name of a crate: it has a meaning of its own in Rust, cargo or Pavlov. Take another"
+            "`{name}` cannot be the name of a crate: it has a meaning of its own in Rust, cargo or Pavlov. \
+             Take another"
         );
     }
     Ok(())
@@ -115,7 +119,10 @@ fn check_name(name: &str) -> Result<()> {
 
 fn refuse_existing(path: &Path) -> Result<()> {
     let what = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        // A file in the place of a folder above it is found when that folder is to be made.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(());
+        }
         Err(error) => return Err(error).with_context(|| format!("{} cannot be looked at", path.display())),
         Ok(found) if found.is_dir() => match fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
             Ok(true) => return Ok(()),
@@ -138,17 +145,21 @@ enum Source {
 }
 
 impl Source {
-    fn of(args: &NewArgs) -> Result<Self> {
+    /// What the arguments ask for, or else the checkout `built_in`.
+    fn of(args: &NewArgs, built_in: &Path) -> Result<Self> {
         if let Some(url) = &args.git {
             return Ok(Self::Git { url: url.clone(), revision: args.rev.clone() });
         }
-        let checkout = args.checkout.as_deref().unwrap_or(Path::new(CHECKOUT));
+        let checkout = args.checkout.as_deref().unwrap_or(built_in);
         let otherwise = "give --git URL, or --path with the folder of a checkout of Pavlov";
         if !is_checkout(checkout) {
             match args.checkout {
                 Some(_) => bail!("{} is no checkout of Pavlov: {otherwise}", checkout.display()),
                 None => {
-                    bail!("the checkout that this program was built in is gone ({CHECKOUT}): {otherwise}")
+                    bail!(
+                        "the checkout that this program was built in is gone ({}): {otherwise}",
+                        built_in.display()
+                    )
                 }
             }
         }
@@ -239,4 +250,40 @@ fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-~".contains(c));
     if plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_whose_checkout_is_gone_asks_for_another_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let args = |git: Option<&str>| NewArgs {
+            path: "shop".into(),
+            git: git.map(Into::into),
+            rev: None,
+            checkout: None,
+        };
+        let refuse = |words: &str| {
+            let message = Source::of(&args(None), folder.path()).err().unwrap().to_string();
+            assert!(message.contains(words) && message.contains("--git URL"), "{message}");
+        };
+        refuse("is gone");
+        fs::write(folder.path().join("Cargo.toml"), "[package]\nname = \"pavlov\"").unwrap();
+        refuse("is gone");
+        fs::create_dir(folder.path().join("build-support")).unwrap();
+        fs::write(folder.path().join("build-support/Cargo.toml"), "").unwrap();
+        assert!(matches!(Source::of(&args(None), folder.path()), Ok(Source::Path(_))));
+        // cargo marks the checkouts of repositories that crates depend on, and removes them when it likes.
+        fs::write(folder.path().join(".cargo-ok"), "").unwrap();
+        refuse("cargo keeps for itself");
+        assert!(matches!(Source::of(&args(Some("url")), folder.path()), Ok(Source::Git { .. })));
+    }
+
+    #[test]
+    fn a_path_is_quoted_where_a_shell_needs_it() {
+        assert_eq!(quoted(Path::new("../my-shop")), "../my-shop");
+        assert_eq!(quoted(Path::new("a b/it's")), "'a b/it'\\''s'");
+    }
 }

@@ -1,8 +1,8 @@
 //! Tuned hyper-parameters for an agent on an environment, embedded in the binary.
 //!
 //! A file per agent holds a list of `[[presets]]`. Each names its `environments` and sets what differs from
-//! the agent's defaults, or from the preset of the environment that it is `like`. A program adds presets of its
-//! own in the same form ([`super::Registries::add_presets`]); they come before the embedded ones.
+//! the agent's defaults, or from the preset of the environment that it is `like`. A program adds presets of
+//! its own in the same form ([`super::Registries::add_presets`]); they come before the embedded ones.
 
 use pavlov_common::tables::merge_tables;
 use toml::{Table, Value};
@@ -49,8 +49,8 @@ impl Presets {
     /// Adds the presets of a text for `agent`, and returns their environments.
     ///
     /// # Errors
-    /// [`ConfigError::File`] when the text has another form than the embedded files, or a preset is `like` one
-    /// that does not exist.
+    /// [`ConfigError::File`] when the text has another form than the embedded files, or a preset is `like`
+    /// one that does not exist.
     pub(super) fn add(&mut self, agent: &str, text: &str) -> Result<Vec<String>, ConfigError> {
         let fail = |message: String| ConfigError::File { name: format!("presets for {agent}"), message };
         let mut file: Table = text.parse().map_err(|error| fail(format!("not valid TOML: {error}")))?;

@@ -36,8 +36,8 @@ impl Shop {
     /// # Errors
     /// None: the bounds of its observations are right.
     pub fn new() -> Result<Self, EnvError> {
-        // The stock as a part of the capacity, and the day as a part of the week.
-        let observations = Space::box_f32(0.0, 1.0, &[2])?;
+        // The stock as a part of the capacity, then a 1 for the day of the week.
+        let observations = Space::box_f32(0.0, 1.0, &[1 + MEAN_DEMAND.len()])?;
         let actions = Space::Discrete(i64::from(LARGEST_ORDER) + 1);
         let (rng, running, day, stock) = (SeededRng::default(), false, 0, 0);
         Ok(Self {
@@ -52,7 +52,8 @@ impl Shop {
 
     fn observe(&self, observation: ObsMut<'_>) {
         observation.floats[0] = self.stock as f32 / CAPACITY as f32;
-        observation.floats[1] = self.day as f32 / 6.0;
+        observation.floats[1..].fill(0.0);
+        observation.floats[1 + self.day] = 1.0;
     }
 }
 

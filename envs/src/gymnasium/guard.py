@@ -1,8 +1,9 @@
 """The guard of a worker: a process beside it that ends the processes which its environments have started.
 
-A simulator would otherwise outlive a worker that is killed, or whose environments do not close it. The guard waits
-for the end of the worker and of the process that the worker serves. It then kills the worker's process group, and
-whatever else has the worker's mark in its environment: some environments give their simulator a session of its own.
+A simulator would otherwise outlive a worker that is killed, or whose environments do not close it. The guard
+waits for the end of the worker and of the process that the worker serves. It then kills the worker's process
+group, and whatever else has the worker's mark in its environment: some environments give their simulator a
+session of its own.
 """
 
 import os
@@ -17,8 +18,8 @@ GRACE = 3.0
 
 
 def start_guard():
-    """Makes this process, the worker, the leader of a process group, and starts its guard. To be called before any
-    thread or environment exists."""
+    """Makes this process, the worker, the leader of a process group, and starts its guard. To be called before
+    any thread or environment exists."""
     try:
         os.setsid()
     except PermissionError:

@@ -40,8 +40,8 @@ fn wrong_choices(counts: &[i64]) -> Vec<Vec<i64>> {
     with_one_wrong(&vec![0; counts.len()], |place| vec![counts[place], -1])
 }
 
-/// Rows of another width than `fitting`, and copies of it with one wrong number: in the first place, or in the
-/// last.
+/// Rows of another width than `fitting`, and copies of it with one wrong number: in the first place, or in
+/// the last.
 fn with_one_wrong<T: Copy + Default>(fitting: &[T], wrong: impl Fn(usize) -> Vec<T>) -> Vec<Vec<T>> {
     let width = fitting.len();
     let mut rows = vec![vec![T::default(); width + 1]];
