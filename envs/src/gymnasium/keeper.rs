@@ -10,7 +10,7 @@ use super::settings::{Settings, WorkerAutoreset};
 use super::spaces::{Description, Spaces};
 use super::worker::{Answer, Call, Trouble, Worker};
 use crate::render::Picture;
-use crate::{End, EnvError, ObsMut, Step, derive_seed};
+use crate::{End, EnvError, MOST_INFOS, ObsMut, Step, derive_seed};
 
 /// The shortest time that a worker gets to import its packages and to make its environments.
 const START_TIMEOUT: Duration = Duration::from_secs(120);
@@ -200,7 +200,10 @@ impl Keeper {
     pub fn finish(&mut self) -> Result<Fate, EnvError> {
         let Some(asked) = self.asked.take() else { return Ok(Fate::Answered) };
         match asked.and_then(|()| self.worker.answer(self.deadline)) {
-            Ok(Answer::Infos(names)) => self.infos = names,
+            Ok(Answer::Infos(mut names)) => {
+                names.truncate(MOST_INFOS);
+                self.infos = names;
+            }
             Ok(Answer::Done) => {}
             Err(Trouble::Failed(failure)) => return Err(self.failed(failure)),
             Err(trouble) => return self.died(&trouble),
