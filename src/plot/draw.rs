@@ -144,6 +144,8 @@ fn draw_into(
         .x_desc(unit)
         .x_label_formatter(&count)
         .y_desc(tag)
+        .label_style(("sans-serif", 14))
+        .axis_desc_style(("sans-serif", 15))
         .light_line_style(WHITE)
         .bold_line_style(BLACK.mix(0.12))
         .draw()?;
@@ -174,8 +176,8 @@ fn draw_into(
             several => {
                 line(spread.iter().map(|&(step, [mean, ..])| (step, mean)).collect(), style.width)?;
                 let end = spread.last().map_or(0, |&(step, _)| step);
-                for curve in several {
-                    line(rest(curve, end), 1)?;
+                for rest in several.iter().map(|curve| rest(curve, end)).filter(|rest| rest.len() > 1) {
+                    line(rest, 1)?;
                 }
             }
         }
