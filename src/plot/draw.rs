@@ -255,7 +255,7 @@ mod tests {
         let svg = drawn(&(0..12).map(group).collect::<Vec<_>>(), "many");
         assert!((0..12).all(|index| svg.contains(&format!("group {index} xxx"))));
         assert!(!svg.contains(&"x".repeat(MOST)), "long names are cut");
-        assert!(svg.contains("1.5M") && svg.contains("height=\"700\""), "{svg}");
+        assert!(svg.contains("\n1M\n") && svg.contains("height=\"700\""), "{svg}");
     }
 
     #[test]
