@@ -72,20 +72,10 @@ fn weights_of_another_network_are_refused_with_the_first_difference() {
     assert!(ppo(&place, "plain", &[]).success);
     assert!(ppo(&place, "none", &["--set", "evaluation.every_env_steps=0"]).success);
     assert!(ppo(&place, "normalized", &["--set", NORMALIZED]).success);
-    let said = place.pavlov(&[
-        "fit",
-        "regression",
-        "frames",
-        "--set",
-        "data.options.environment=CartPole-v1",
-        "--set",
-        "data.options.count=200",
-        "--updates",
-        "2",
-        "--quiet",
-        "--run-dir",
-        "fit",
-    ]);
+    let count = "data.options.count=200";
+    let fit =
+        ["fit", "classifier", "digits", "--set", count, "--updates", "2", "--quiet", "--run-dir", "fit"];
+    let said = place.pavlov(&fit);
     assert!(said.success, "{}", said.err);
     let before = fs::read_dir(place.path(".")).expect("a folder").count();
     let cases: [(&[&str], &[&str]); 8] = [
@@ -100,7 +90,7 @@ fn weights_of_another_network_are_refused_with_the_first_difference() {
         ),
         (&["ppo", "CartPole-v1", "--from", "normalized"], &["is there and not here", "wrappers"]),
         (&["a2c", "CartPole-v1", "--from", "plain"], &["agent `ppo`", "agent `a2c`"]),
-        (&["ppo", "CartPole-v1", "--from", "fit"], &["task `regression`", "agent `ppo`"]),
+        (&["ppo", "CartPole-v1", "--from", "fit"], &["task `classifier`", "agent `ppo`"]),
         (&["ppo", "CartPole-v1", "--from", "none"], &["none has no best weights yet"]),
         (&["ppo", "CartPole-v1", "--from", "nowhere"], &["nowhere"]),
     ];

@@ -174,7 +174,7 @@ fn learning_curves_are_drawn() {
     let said = place.pavlov(&[&both[..], &["runs/c"]].concat());
     assert!(said.success, "{}", said.err);
     let svg = std::fs::read_to_string(place.path("curve.svg")).expect("a picture");
-    assert!(svg.contains("discount 0.99: mean of 2 runs") && svg.contains("discount 0.5<"), "{svg}");
+    assert!(svg.contains("discount 0.99: mean of 2 runs") && svg.contains("\ndiscount 0.5\n"), "{svg}");
 
     let said = place.pavlov(&[&both[..], &["--tag", "eval/mean_rewrd"]].concat());
     assert!(said.err.contains("did you mean `eval/mean_reward`?"), "{}", said.err);

@@ -222,6 +222,9 @@ impl Listed {
                 false => format!("{epoch:.1}/{} epochs", config.epochs),
             };
         }
+        if self.config.is_none() && self.done == 0 {
+            return "-".into();
+        }
         let unit = if self.is_agent() { "" } else { " updates" };
         let done = table::count(self.done);
         match self.total {

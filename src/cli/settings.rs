@@ -8,7 +8,7 @@ use crate::run::leaves;
 /// The most settings that are listed.
 const MOST: usize = 12;
 /// Settings that have their own place in the summary.
-const APART: [&str; 8] = [
+const APART: [&str; 9] = [
     "seed",
     "env_steps",
     "num_envs",
@@ -16,6 +16,7 @@ const APART: [&str; 8] = [
     "actors.count",
     "wrappers",
     "pretrained.path",
+    "pretrained.rename",
     "pretrained.whole",
 ];
 
