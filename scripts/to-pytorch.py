@@ -664,7 +664,9 @@ def main():
     print(f"{steps} actions compared with Pavlov's, the largest difference is {largest:.1e}")
     if description["wrappers"]:
         kinds = ", ".join(wrapper["kind"] for wrapper in description["wrappers"])
-        print(f"observations are those within the wrappers {kinds}; normalize_observation is within the module")
+        print(f"observations are those within the wrappers {kinds}")
+    if description["observation"]["normalizer"] is not None:
+        print("the module applies normalize_observation itself")
     if description["net"].get("precision") == "bf16":
         print("Pavlov multiplies in bf16, this module in f32")
     if largest > arguments.tolerance:

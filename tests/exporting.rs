@@ -49,7 +49,7 @@ impl Mixed {
         observation.floats[3..103].fill_with(|| rng.random_range(0.0..8.0));
         let mask = &mut observation.floats[103..];
         mask.fill_with(|| f32::from(rng.random::<f32>() < 0.5));
-        if let Space::MultiDiscrete(_) = self.actions {
+        if !mask.is_empty() {
             // Each of the choices has one that makes sense.
             (mask[0], mask[3]) = (1.0, 1.0);
         }

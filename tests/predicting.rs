@@ -148,6 +148,7 @@ fn actions_are_plain_and_wrong_observations_are_told() {
 fn a_memory_goes_on_from_call_to_call_until_it_forgets() {
     let registries = Registries::bundled();
     let sets = [
+        "wrappers=[]",
         "net.recurrent=lstm",
         "net.recurrent_size=8",
         "net.hidden_sizes=[16]",

@@ -12,8 +12,8 @@ use crate::config::{AnyConfig, Registries};
 const MOST_STEPS: usize = 100_000;
 
 pub(super) fn export(registries: &Registries, args: &ExportArgs) -> Result<ExitCode> {
-    if args.steps > MOST_STEPS {
-        bail!("--steps {}: give at most {MOST_STEPS}", args.steps);
+    if !(1..=MOST_STEPS).contains(&args.steps) {
+        bail!("--steps {}: give 1 to {MOST_STEPS}", args.steps);
     }
     let (folder, config) = super::trust::open(registries, &args.run, &args.open)?;
     if let AnyConfig::Fit(_) = config {
