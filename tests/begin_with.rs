@@ -81,7 +81,7 @@ fn weights_of_another_network_are_refused_with_the_first_difference() {
     let cases: [(&[&str], &[&str]); 8] = [
         (
             &["ppo", "CartPole-v1", "--set", "net.hidden_sizes=[8]", "--from", "plain"],
-            &["there and", "here; other settings there: net.hidden_sizes", "net.pretrained=plain"],
+            &["there and", "here; other settings there: net.hidden_sizes", "--set net.pretrained="],
         ),
         (&["ppo", "Acrobot-v1", "--from", "plain"], &["environment \"CartPole-v1\" (here \"Acrobot-v1\")"]),
         (
