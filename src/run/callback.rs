@@ -246,11 +246,14 @@ impl RunView<'_> {
     }
 }
 
+/// Makes a callback for a run.
+type Maker = Arc<dyn Fn() -> Box<dyn Callback> + Send + Sync>;
+
 /// The makers of the callbacks that every run of a program gets, `train` and `resume` on its command line
 /// among them.
 #[derive(Clone, Default)]
 pub struct CallbackRegistry {
-    makers: Vec<Arc<dyn Fn() -> Box<dyn Callback> + Send + Sync>>,
+    makers: Vec<Maker>,
 }
 
 impl fmt::Debug for CallbackRegistry {
