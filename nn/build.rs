@@ -20,6 +20,9 @@ fn main() {
         .std("c++17")
         .opt_level(3)
         .warnings(false)
+        // Lines alone: all that a debugger can know of libtorch's headers doubles the time.
+        .debug(false)
+        .flag("-g1")
         .flag("-fno-math-errno")
         .flag("-fno-trapping-math")
         // A product and a sum rounded as one where the processor can do it would give each machine numbers of
