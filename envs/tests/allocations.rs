@@ -8,8 +8,8 @@ use std::hint::black_box;
 
 use allocation_counter::measure;
 use pavlov_envs::{
-    ActionBatch, AsyncVectorEnv, Env, EnvError, EnvOptions, ObsBatch, Registry, SeededRng, StepBatch,
-    VectorEnv, VectorOptions,
+    ActionBatch, AsyncVectorEnv, Env, EnvError, EnvOptions, ObsBatch, Registry, RunningInfos, SeededRng,
+    StepBatch, VectorEnv, VectorOptions,
 };
 
 /// Steps for which each environment is observed.
@@ -62,6 +62,26 @@ fn assert_no_allocation(mut envs: Box<dyn VectorEnv>, form: &str) -> Result<(), 
         outcome?;
         assert_eq!(count, 0, "{form}: step {time}");
     }
+    Ok(())
+}
+
+#[test]
+fn infos_allocate_nothing_once_their_names_are_known() -> Result<(), EnvError> {
+    let registry = Registry::bundled();
+    let mut envs = VectorOptions::new(2).of_single(|_| registry.make("PixelPong-v0"))?;
+    let (mut step, mut running) = (StepBatch::new(envs.observation_space(), 2), RunningInfos::default());
+    let actions = ActionBatch::new(envs.action_space(), 2)?;
+    envs.reset(Some(1), &mut step.observations)?;
+    for time in 0..200 {
+        let mut outcome = Ok(());
+        let count = measure(|| {
+            outcome = envs.step(&actions, &mut step);
+            (0..2).for_each(|row| running.add(row, &step.infos));
+        });
+        outcome?;
+        assert!(time == 0 || count.count_total == 0, "step {time}");
+    }
+    assert!(step.infos.names().iter().any(|name| name == "points_lost"));
     Ok(())
 }
 
