@@ -151,7 +151,7 @@ fn evaluations(rows: &[Row], ended: Option<&Ended>) -> (Option<(f64, Option<u64>
     let best = returns().filter(|(_, value)| !value.is_nan());
     let best = best.reduce(|best, other| if other.1 > best.1 { other } else { best });
     if let Some((step, value)) = best {
-        return (Some((value, Some(step))), returns().last().map(|(_, value)| value));
+        return (Some((value, Some(step))), returns().next_back().map(|(_, value)| value));
     }
     let Some(ended) = ended else { return (None, None) };
     let has = |row: &&Row, best: f64| {
