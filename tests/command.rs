@@ -117,7 +117,7 @@ fn a_configuration_is_printed_whole_and_read_back() {
     for line in [
         "env_steps = 50000",
         "seed = 5",
-        "learning_rate = 0.0023",
+        "start = 0.0023",
         "kind = \"sgd\"",
         "hidden_sizes = [256, 256]",
     ] {

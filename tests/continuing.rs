@@ -30,8 +30,8 @@ fn a_finished_run_goes_on_for_longer_as_if_it_had_been_longer_at_once() {
     let place = Workplace::new();
     // Without schedules, which run over the whole length, and without candidates for the best weights, of which the
     // shorter run has one more: that of its end.
-    let plain =
-        ["--set", "epsilon_end=0.2", "--set", "epsilon_start=0.2", "--set", "evaluation.final_episodes=0"];
+    let plain = ["epsilon_end=0.2", "epsilon_start=0.2", "learning_rate=1e-3", "evaluation.final_episodes=0"];
+    let plain = plain.map(|set| ["--set", set]).concat();
     assert!(place.train_small("whole", &plain).success);
     assert!(place.train_small("run", &[&plain[..], &["--set", "env_steps=1500"]].concat()).success);
     for steps in ["1500", "1000"] {

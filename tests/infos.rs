@@ -214,7 +214,7 @@ fn worlds_in_python_have_infos_evaluations_and_presets() {
 fn a_training_without_a_preset_says_so() {
     let place = Workplace::new();
     let said = place.train_small("run", &[]);
-    assert!(said.success && !said.err.contains("preset"), "{}", said.err);
+    assert!(said.success && !said.err.contains("no preset"), "{}", said.err);
     let train = ["train", "dqn", "Probe/Constant-v0", "--run-dir", "probe"];
     let said = place.pavlov(&[&train, SMALL].concat());
     let probe = said.err.lines().find(|line| line.starts_with("no preset for dqn on Probe/"));
