@@ -129,7 +129,8 @@ fn a_new_crate_is_built_trained_and_evaluated_as_its_readme_says() {
     for words in [
         "Shop-v0 keeps every law",
         "done after 1000 env steps",
-        "100 episodes of Shop-v0",
+        "Shop-v0 with ",
+        ", 100 episodes",
         "done after 1500 env steps",
         "test the_shop_keeps_every_law ... ok",
     ] {
