@@ -4,8 +4,19 @@ use std::path::{Path, PathBuf};
 
 /// The sources that see no header of libtorch.
 const LOOPS: &[&str] = &[
-    "blas", "cells", "convolution", "dense", "gather", "memory", "norm", "optim_kernels", "product", "product_avx2",
-    "product_avx512", "product_bf16", "team",
+    "blas",
+    "cells",
+    "convolution",
+    "dense",
+    "gather",
+    "memory",
+    "norm",
+    "optim_kernels",
+    "product",
+    "product_avx2",
+    "product_avx512",
+    "product_bf16",
+    "team",
 ];
 /// The number of files that the others are compiled as.
 const UNITS: usize = 2;
@@ -56,7 +67,8 @@ struct Sources {
 impl Sources {
     fn read(folder: &Path) -> Self {
         let entries = std::fs::read_dir(folder).expect("the shim's sources");
-        let mut all: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable directory").path()).collect();
+        let mut all: Vec<PathBuf> =
+            entries.map(|entry| entry.expect("a readable directory").path()).collect();
         let ends = |path: &Path, ending: &str| path.extension().is_some_and(|extension| extension == ending);
         all.retain(|path| ends(path, "cpp") || ends(path, "h"));
         all.sort();

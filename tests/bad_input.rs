@@ -15,6 +15,7 @@ use crate::settings::resolved;
 const TABLE: &[(&[&str], &[&str])] = &[
     (&["train", "dqm", "CartPole-v1"], &["unknown agent `dqm`", "did you mean `dqn`?"]),
     (&["train", "dqn", "CartPol-v1"], &["unknown environment `CartPol-v1`", "did you mean `CartPole-v1`?"]),
+    (&["train", "CartPole-v1", "dqn"], &["`dqn` is an agent", "the agent comes first"]),
     (
         &["train", "dqn", "CartPole-v1", "--set", "discont=0.9"],
         &["unknown key `discont`", "did you mean `discount`?"],

@@ -134,8 +134,12 @@ impl Recurrent {
         let rows = cell.gates() * size;
         // Of the two biases of a gate, which are added, one is raised.
         let kept = match bias {
-            Init::Uniform { bound } if keep != 0.0 => Init::Gates { bound, gates: cell.gates() as usize, keep },
-            Init::Constant { .. } if keep != 0.0 => Init::Gates { bound: 0.0, gates: cell.gates() as usize, keep },
+            Init::Uniform { bound } if keep != 0.0 => {
+                Init::Gates { bound, gates: cell.gates() as usize, keep }
+            }
+            Init::Constant { .. } if keep != 0.0 => {
+                Init::Gates { bound: 0.0, gates: cell.gates() as usize, keep }
+            }
             bias => bias,
         };
         let mut add =

@@ -1,5 +1,6 @@
 //! `pavlov export`: a run's policy for other programs.
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -7,6 +8,7 @@ use anyhow::{Result, bail};
 use super::args::ExportArgs;
 use super::say::say;
 use crate::config::{AnyConfig, Registries};
+use crate::files::for_shell;
 
 /// The most steps to compare with.
 const MOST_STEPS: usize = 100_000;
@@ -30,6 +32,9 @@ pub(super) fn export(registries: &Registries, args: &ExportArgs) -> Result<ExitC
     say!("  policy.json          the observation, the network, the action");
     say!("  weights.safetensors  {} arrays, named as PyTorch names them", exported.arrays);
     say!("  check.safetensors    {} observations, and the actions that Pavlov chooses", exported.steps);
-    say!("PyTorch:               python3 scripts/to-pytorch.py {}", out.display());
+    // The checkout's script, if the checkout is still there; else it is named as it stands in one.
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/to-pytorch.py");
+    let script = if script.is_file() { script } else { "scripts/to-pytorch.py".into() };
+    say!("PyTorch:               python3 {} {}", for_shell(&script), for_shell(&out));
     Ok(ExitCode::SUCCESS)
 }

@@ -11,9 +11,7 @@ use pavlov_common::nearest;
 use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::say::say;
 use super::settings;
-use crate::config::{
-    AnyConfig, ConfigFile, FitConfig, Overrides, PretrainedConfig, Registries, RunConfig,
-};
+use crate::config::{AnyConfig, ConfigFile, FitConfig, Overrides, PretrainedConfig, Registries, RunConfig};
 use crate::files::for_shell;
 use crate::fitting::Fit;
 use crate::run::{

@@ -356,6 +356,14 @@ impl RunConfig {
         environment: &str,
         overrides: &Overrides,
     ) -> Result<Self, ConfigError> {
+        let is_swapped =
+            registries.envs.spec(environment).is_err() && registries.agents.get(environment).is_ok();
+        if is_swapped {
+            return Err(ConfigError::Value(format!(
+                "`{environment}` is an agent and stands in the environment's place: the agent comes first, then the \
+                 environment"
+            )));
+        }
         registries.envs.spec(environment)?;
         // The agent's defaults lie below all else, so that one field of a nested table can be set alone.
         let defaults = registries.agents.get(agent)?.resolve(&Table::new())?;

@@ -121,9 +121,17 @@ impl Style {
 
 /// The words for a group in the list of names.
 fn label(group: &Group) -> String {
-    let words = match group.curves.len() {
-        0 | 1 => String::new(),
-        count => format!(": mean of {count} runs, band from the lowest to the highest"),
+    let (steps, runs) = (group.steps(), group.curves.len());
+    let longest = group.curves.iter().filter_map(|curve| curve.points.last()).map(|point| point.0).max();
+    let words = match (runs, steps.last()) {
+        (0 | 1, _) => String::new(),
+        (_, None) => format!(": {runs} runs that have no step in common"),
+        (_, Some(end)) if Some(*end) == longest => {
+            format!(": mean of {runs} runs, band from the lowest to the highest")
+        }
+        (_, Some(end)) => {
+            format!(": mean and band of {runs} runs to {}, thin lines of those that go on", count(end))
+        }
     };
     cut(&group.name, MOST - words.len()) + &words
 }
@@ -181,6 +189,12 @@ fn draw_into(
                 }
             }
         }
+        // A line needs two points: what has one is a dot.
+        let lonely = group.curves.iter().filter(|curve| curve.points.len() == 1).map(|curve| curve.points[0]);
+        let mean =
+            spread.iter().take(if spread.len() == 1 { 1 } else { 0 }).map(|&(step, [mean, ..])| (step, mean));
+        let dots = lonely.chain(mean).map(|point| Circle::new(point, 3, style.color.filled()));
+        chart.draw_series(dots)?;
     }
     for (index, group) in groups.iter().enumerate() {
         let style = Style::of(index, group);

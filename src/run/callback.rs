@@ -11,8 +11,8 @@ use pavlov_nn::{StateDict, StateView};
 
 use super::clock::Moment;
 use super::job::{Evaluated, Job, Origin, Unit, Values};
+use super::outcome::Outcome;
 use super::progress::Progress;
-use super::session::Outcome;
 use super::{RunFolder, StopReason};
 use crate::record::{Note, Recorder};
 

@@ -13,8 +13,8 @@ use tch::Device;
 use super::Settings;
 use super::clock::Moment;
 use super::log::Log;
+use super::outcome::StopReason;
 use super::progress::Status;
-use super::session::StopReason;
 use crate::record::Note;
 use crate::training::Evaluation;
 

@@ -1,8 +1,8 @@
 //! A run of any kind: its folder with configuration, log, checkpoints and best weights; the session that
 //! drives its [`Job`]; the progress that users see.
 
-mod candidates;
 mod callback;
+mod candidates;
 mod checkpoint;
 mod clock;
 mod compute;
@@ -10,6 +10,7 @@ mod edits;
 mod job;
 mod log;
 mod notes;
+mod outcome;
 pub(crate) mod pretrained;
 mod progress;
 mod session;
@@ -19,13 +20,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, bail};
+use pavlov_agents::AgentError;
 use pavlov_common::files::{check_own_folder, open_plain};
+use pavlov_envs::EnvError;
 use pavlov_nn::StateDict;
 use pavlov_nn::weights::{write_atomically, write_sealed};
 
-pub use candidates::Choice;
 pub use callback::{Callback, CallbackRegistry, LogRow, RunView};
+pub use candidates::Choice;
 pub use checkpoint::{Checkpoint, Checkpoints};
 pub(crate) use clock::Ended;
 pub use clock::Moment;
@@ -33,9 +36,10 @@ pub use compute::Compute;
 pub use job::{Advance, BrokenOff, Description, Evaluated, FinalComparison, Job, Origin, Plan, Unit, Values};
 pub use log::Log;
 pub(crate) use notes::leaves;
+pub use outcome::{Outcome, StopReason};
 pub(crate) use progress::shown;
 pub use progress::{Json, Part, Progress, Quiet, Status, Terminal};
-pub use session::{Outcome, Session, StopReason, UnusableCheckpoint};
+pub use session::{Session, UnusableCheckpoint};
 
 use crate::config::{AnyConfig, ConfigError, Registries, RunConfig};
 use crate::files::{for_shell, free_name};
@@ -142,7 +146,20 @@ impl RunFolder {
     /// # Errors
     /// When the file is missing or has become invalid.
     pub fn any_config(&self, registries: &Registries) -> Result<AnyConfig> {
-        Ok(AnyConfig::read(registries, &self.path.join(CONFIG))?)
+        AnyConfig::read(registries, &self.path.join(CONFIG)).map_err(|error| {
+            let is_unknown = matches!(
+                error,
+                ConfigError::Env(EnvError::UnknownId { .. })
+                    | ConfigError::Agent(AgentError::UnknownAgent { .. })
+            );
+            match is_unknown {
+                true => Error::from(error).context(format!(
+                    "this program does not know all that the run {} is of: open it with the program that trained it",
+                    self.path.display()
+                )),
+                false => error.into(),
+            }
+        })
     }
 
     /// The run's checkpoints.

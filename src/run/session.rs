@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Error, Result, anyhow};
 use pavlov_envs::EnvError;
 use pavlov_nn::{StateDict, device, generator_state, set_generator_state};
-use serde::Serialize;
 use tch::Device;
 
-use super::candidates::{Candidates, Choice};
 use super::callback::{Callback, Callbacks, RunView, Scene};
+use super::candidates::Candidates;
 use super::clock::{Clock, Moment};
 use super::edits::Edits;
 use super::job::{BrokenOff, Description, Evaluated, Job, Origin, Plan, Values};
 use super::log::Log;
 use super::notes;
+use super::outcome::{Outcome, StopReason};
 use super::progress::Progress;
 use super::{Checkpoint, Checkpoints, RunFolder, SESSION, Settings};
 use crate::record::{Recorder, Row};
@@ -33,44 +33,6 @@ const MEND_THE_CALLBACK: &str = "mend the callback";
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the checkpoint {} cannot be used", .0.display())]
 pub struct UnusableCheckpoint(pub PathBuf);
-
-/// The reason why a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StopReason {
-    /// Everything is done.
-    Completed,
-    /// An evaluation of an agent reached `evaluation.until_return`.
-    ReturnReached,
-    /// The validations of a fit have not become better for as long as `validation.patience` allows.
-    NoProgress,
-    /// The user asked it to stop.
-    Interrupted,
-    /// A callback asked it to stop; [`Outcome::why`] says why.
-    Callback,
-}
-
-/// The outcome of a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Outcome {
-    /// The reason why it ended.
-    pub reason: StopReason,
-    /// The words of the callback that asked the run to stop.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-    /// Env steps so far over all environments; 0 for a fit.
-    pub env_steps: u64,
-    /// Updates so far.
-    pub updates: u64,
-    /// The metric of the last evaluation: an agent's mean return.
-    pub last_evaluation: Option<f64>,
-    /// The best metric of all evaluations.
-    pub best_evaluation: Option<f64>,
-    /// The comparison at the end from which the best weights come, if there was one.
-    pub choice: Option<Choice>,
-    /// Seconds of work, over all resumes.
-    pub seconds: f64,
-}
 
 /// A run under way.
 pub struct Session {

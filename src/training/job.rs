@@ -286,12 +286,7 @@ impl Training {
     }
 
     /// The mean return of a policy with these weights, over episodes that depend on the run's seed alone.
-    fn play_with(
-        &mut self,
-        weights: &StateDict<'static>,
-        episodes: usize,
-        stop: &AtomicBool,
-    ) -> Result<f64> {
+    fn play_with(&mut self, weights: &StateDict<'static>, episodes: usize, stop: &AtomicBool) -> Result<f64> {
         let mut normalizer = self.factory.normalizer()?;
         if let Some(normalizer) = &mut normalizer {
             normalized::load(&weights.view(), normalizer)?;

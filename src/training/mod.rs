@@ -2,8 +2,8 @@
 
 mod episodes;
 mod evaluation;
-mod infos;
 mod export;
+mod infos;
 mod job;
 mod live;
 mod normalized;
@@ -17,8 +17,8 @@ mod trial;
 mod turns;
 
 pub(crate) use evaluation::cut_off;
-pub use export::{Exported, export};
 pub use evaluation::{Evaluation, EvaluationOptions, Evaluator, evaluate};
+pub use export::{Exported, export};
 pub use job::Training;
 pub use live::Live;
 pub use report::{Report, ThreadsReport};

@@ -138,7 +138,9 @@ impl NetConfig {
         }
         if !self.recurrent_keep_bias.is_finite() {
             let bias = self.recurrent_keep_bias;
-            return refuse(format!("net.recurrent_keep_bias is {bias}: give a finite number, usually 0 to 3"));
+            return refuse(format!(
+                "net.recurrent_keep_bias is {bias}: give a finite number, usually 0 to 3"
+            ));
         }
         self.mlp(&self.hidden_sizes, 1.0).validate()?;
         self.cnn.validate()?;

@@ -35,8 +35,8 @@ mod stacked_memory_tests;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use agent::{OnPolicyAgent, OnPolicySetup, RolloutAlgorithm, sampler_of};
 pub(crate) use agent::sequence_length;
+pub use agent::{OnPolicyAgent, OnPolicySetup, RolloutAlgorithm, sampler_of};
 pub(crate) use config::{policy_gradient_config, rollout_config};
 pub use evaluate::{ActionEvaluation, Evaluator, RowEvaluation, RowGradients, TensorEvaluation};
 pub use exploration::ExplorationConfig;

@@ -122,7 +122,9 @@ fn noise_memory_and_stack_together_are_plain_arithmetic() {
     let (mut state, mut begins, mut matrix) = (vec![0.0; 2 * UNITS], true, Vec::new());
     let (mut known, mut rng, mut ends) = (Vec::new(), SeededRng::seeded(9), 0);
     for time in 0..STEPS {
-        sampler.act(&mut rollout, Inference::Own(&parameters), &observations, &mut rng, &mut actions).unwrap();
+        sampler
+            .act(&mut rollout, Inference::Own(&parameters), &observations, &mut rng, &mut actions)
+            .unwrap();
         let given: Vec<f64> = observations.row(0).floats.iter().map(|x| f64::from(*x)).collect();
         assert_eq!(given, frames, "the stack of step {time}");
         let new = sampler.noise.as_ref().unwrap().matrices.clone();
@@ -152,7 +154,10 @@ fn noise_memory_and_stack_together_are_plain_arithmetic() {
             bare.reset(None, seen.row_mut(0)).unwrap();
             (frames, state) = (frame(&seen).repeat(FRAMES), vec![0.0; 2 * UNITS]);
         }
-        sampler.observe(&mut rollout, Experience { observations: &observations, actions: &actions, step: &step });
+        sampler.observe(
+            &mut rollout,
+            Experience { observations: &observations, actions: &actions, step: &step },
+        );
         std::mem::swap(&mut observations, &mut step.observations);
     }
     assert_eq!(ends, 1);

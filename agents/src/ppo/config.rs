@@ -96,7 +96,9 @@ impl AgentConfig for PpoConfig {
         });
         if self.net.recurrent != RecurrentConfig::Off {
             let length = sequence_length(&self.net, steps, Some(minibatch));
-            review.facts.push(format!("the memory learns from sequences of {length} of a rollout's {steps} steps"));
+            review
+                .facts
+                .push(format!("the memory learns from sequences of {length} of a rollout's {steps} steps"));
             review.warn_if(length > minibatch, || {
                 format!(
                     "net.sequence_length is {length}, and minibatch_size {minibatch}: each update takes one whole sequence, and \
