@@ -21,15 +21,17 @@ MODURL_SETTINGS = f"""
     epsilon_start=0.1 epsilon_end=0.1 loss=squared gradient_clip_norm=off warmup_env_steps={MODURL_WARMUP}
     evaluation.every_env_steps=0 checkpoint.every_env_steps=0 env_steps={STEPS + MODURL_WARMUP}
 """.split()
+# The zoo's settings, which the rival has, where the preset has others.
+ZOO = ["learning_rate=2.3e-3", "double=false"]
 
 
 def main():
     times = repeats(__doc__)
     compare(
-        "CartPole-v1 preset: 50,000 steps, 256-256, batch 64, 128 updates every 256 steps",
+        "CartPole-v1, the zoo's settings: 50,000 steps, 256-256, batch 64, 128 updates every 256 steps",
         {
-            "Pavlov": lambda: STEPS / pavlov("dqn", "CartPole-v1"),
-            "Pavlov, update_threads = 1": lambda: STEPS / pavlov("dqn", "CartPole-v1", "update_threads=1"),
+            "Pavlov": lambda: STEPS / pavlov("dqn", "CartPole-v1", *ZOO),
+            "Pavlov, update_threads = 1": lambda: STEPS / pavlov("dqn", "CartPole-v1", "update_threads=1", *ZOO),
             "Stable-Baselines3, 1 thread": lambda: STEPS / script("sb3_dqn.py", 0, 1),
             "Stable-Baselines3, 2 threads": lambda: STEPS / script("sb3_dqn.py", 0, 2),
         },
