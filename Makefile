@@ -10,7 +10,7 @@ setup: ## Bring libtorch (PAVLOV_LIBTORCH=cpu or cuda asks for one; a LIBTORCH o
 	@scripts/setup-libtorch.sh
 
 demo: setup ## Train DQN on CartPole-v1 until it is solved; ends by saying where to look
-	@[ -e target/release/pavlov ] || echo "demo: the first build takes about six minutes on two cores, later ones seconds"
+	@[ -e target/release/pavlov ] || echo "demo: the first build takes about five minutes on two cores, later ones seconds"
 	cargo run --release -- train dqn CartPole-v1 --until-return 500
 
 test: setup ## Run every test: the set-up's and the workspace's
