@@ -45,10 +45,9 @@ fn main() {
     if std::env::var_os("PAVLOV_NO_AVX512").is_some() {
         build.define("PAVLOV_NO_AVX512", None);
     }
-    let sources = Sources::read(shim);
-    sources.all.iter().for_each(|path| println!("cargo:rerun-if-changed={}", path.display()));
-    // The folder too, so that a new file is noticed.
+    // cargo looks at every file in the folder, headers and new ones included.
     println!("cargo:rerun-if-changed=shim");
+    let sources = Sources::read(shim);
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo gives OUT_DIR"));
     build.include(shim).files(sources.loops).files(write_units(&sources.on_libtorch, &out));
     build.compile("pavlov_shim");
@@ -60,8 +59,6 @@ struct Sources {
     loops: Vec<PathBuf>,
     /// Files that work on tensors.
     on_libtorch: Vec<PathBuf>,
-    /// All of them, and the headers.
-    all: Vec<PathBuf>,
 }
 
 impl Sources {
@@ -69,14 +66,13 @@ impl Sources {
         let entries = std::fs::read_dir(folder).expect("the shim's sources");
         let mut all: Vec<PathBuf> =
             entries.map(|entry| entry.expect("a readable directory").path()).collect();
-        let ends = |path: &Path, ending: &str| path.extension().is_some_and(|extension| extension == ending);
-        all.retain(|path| ends(path, "cpp") || ends(path, "h"));
+        all.retain(|path| path.extension().is_some_and(|extension| extension == "cpp"));
         all.sort();
-        let (loops, on_libtorch) = all.iter().filter(|path| ends(path, "cpp")).cloned().partition(|path| {
+        let (loops, on_libtorch) = all.into_iter().partition(|path| {
             let stem = path.file_stem().and_then(|stem| stem.to_str()).expect("a name");
             LOOPS.contains(&stem)
         });
-        Self { loops, on_libtorch, all }
+        Self { loops, on_libtorch }
     }
 }
 

@@ -57,7 +57,9 @@ mod tests {
     fn paths_are_one_word_of_a_shell() {
         for (path, word) in [
             ("runs/CartPole-v1/dqn-0-20260101T000000", "runs/CartPole-v1/dqn-0-20260101T000000"),
+            ("../my-shop", "../my-shop"),
             ("my runs/a", "'my runs/a'"),
+            ("a b/it's", "'a b/it'\\''s'"),
             ("it's", "'it'\\''s'"),
             ("$HOME;x", "'$HOME;x'"),
             ("-x", "./-x"),

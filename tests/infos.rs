@@ -1,4 +1,4 @@
-//! What worlds say beside their observations, in the log: in turns, with actors, after a resume, in evaluations, of
+//! The infos of worlds in the log: in turns, with actors, after a resume, in evaluations, of
 //! worlds in Python.
 
 use std::collections::BTreeMap;

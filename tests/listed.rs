@@ -48,7 +48,7 @@ fn runs_are_listed_with_what_became_of_them() {
     }
     assert!(place.pavlov(&["runs", "acrobot"]).out.contains("none of the 3 runs in runs match `acrobot`"));
 
-    // What is damaged is told, and hides nothing.
+    // A damaged run is told, and hides nothing.
     fs::write(path("first/config.toml"), "agent = 'dq").expect("a file");
     fs::write(path("second/progress.csv"), "nonsense\n1\n").expect("a file");
     let said = place.pavlov(&["runs"]);

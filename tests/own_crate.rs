@@ -100,7 +100,7 @@ fn a_new_crate_is_built_trained_and_evaluated_as_its_readme_says() {
         run(build);
     }
 
-    // What cargo compares before it takes a build of other crates for its own.
+    // The variables that cargo compares before it takes a build of other crates for its own.
     let libtorch = own.unwrap_or_else(|| Path::new(CHECKOUT).join(".libtorch").into());
     let headers = Path::new(CHECKOUT).join("build-support/no-libtorch");
     fs::create_dir(place.path().join(".cargo")).expect("a folder");

@@ -39,7 +39,7 @@ fn python() -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_string()
 }
 
-/// What TensorBoard's own reader finds in a run.
+/// The contents of a run as TensorBoard's own reader finds them.
 pub fn read(run: &Path) -> serde_json::Value {
     let output = Command::new(python()).args(["-c", READER]).arg(run).output().expect("Python starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

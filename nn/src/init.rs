@@ -54,7 +54,7 @@ pub enum Init {
         bound: f64,
         /// The number of gates.
         gates: usize,
-        /// What is added to each bias of the gate.
+        /// The number that is added to each bias of the gate.
         keep: f64,
     },
 }

@@ -132,16 +132,9 @@ impl Recurrent {
             init => (init, init.bias(size)),
         };
         let rows = cell.gates() * size;
-        // Of the two biases of a gate, which are added, one is raised.
-        let kept = match bias {
-            Init::Uniform { bound } if keep != 0.0 => {
-                Init::Gates { bound, gates: cell.gates() as usize, keep }
-            }
-            Init::Constant { .. } if keep != 0.0 => {
-                Init::Gates { bound: 0.0, gates: cell.gates() as usize, keep }
-            }
-            bias => bias,
-        };
+        // One of the two biases of a gate, which are added, is raised.
+        let bound = if let Init::Uniform { bound } = bias { bound } else { 0.0 };
+        let kept = if keep == 0.0 { bias } else { Init::Gates { bound, gates: cell.gates() as usize, keep } };
         let mut add =
             |name: &str, shape: &[i64], init| layout.add(format!("{prefix}{name}_{suffix}"), shape, init);
         Ok(Self {

@@ -10,6 +10,7 @@ use toml::Value;
 
 use super::args::NewArgs;
 use super::say::say;
+use crate::files::for_shell;
 
 /// The name of the template's crate.
 const NAME: &str = "my-world";
@@ -88,7 +89,7 @@ pub(super) fn new(args: &NewArgs) -> Result<ExitCode> {
         anyhow::Error::new(error).context(format!("{} cannot be written", args.path.display()))
     })?;
     say!("{name} is ready in {}. Go on with:", args.path.display());
-    say!("  cd {}", quoted(&args.path));
+    say!("  cd {}", for_shell(&args.path));
     if !linked {
         say!("  make setup                                  # brings libtorch");
     }
@@ -145,7 +146,7 @@ enum Source {
 }
 
 impl Source {
-    /// What the arguments ask for, or else the checkout `built_in`.
+    /// The source that the arguments ask for, or else the checkout `built_in`.
     fn of(args: &NewArgs, built_in: &Path) -> Result<Self> {
         if let Some(url) = &args.git {
             return Ok(Self::Git { url: url.clone(), revision: args.rev.clone() });
@@ -245,13 +246,6 @@ fn write(folder: &Path, name: &str, source: &Source) -> io::Result<bool> {
     Ok(false)
 }
 
-/// The path as a word of a shell's command.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-~".contains(c));
-    if plain { text } else { format!("'{}'", text.replace('\'', "'\\''")) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -279,11 +273,5 @@ mod tests {
         fs::write(folder.path().join(".cargo-ok"), "").unwrap();
         refuse("cargo keeps for itself");
         assert!(matches!(Source::of(&args(Some("url")), folder.path()), Ok(Source::Git { .. })));
-    }
-
-    #[test]
-    fn a_path_is_quoted_where_a_shell_needs_it() {
-        assert_eq!(quoted(Path::new("../my-shop")), "../my-shop");
-        assert_eq!(quoted(Path::new("a b/it's")), "'a b/it'\\''s'");
     }
 }

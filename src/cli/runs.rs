@@ -14,6 +14,7 @@ use super::table;
 use crate::config::{AnyConfig, Registries};
 use crate::record::{Row, read_csv};
 use crate::run::{Ended, RUNS, RunFolder, Settings};
+use crate::tell::short_count;
 
 /// The evaluations' metric of an agent.
 const RETURN: &str = "eval/mean_reward";
@@ -33,7 +34,7 @@ struct Listed {
     last: Option<f64>,
     /// The latest row of the log.
     latest: Option<Row>,
-    /// What cannot be read of it.
+    /// The reason why a part of it cannot be read.
     problem: Option<String>,
 }
 
@@ -195,7 +196,7 @@ impl Listed {
             false => format!("{value:.4}"),
         };
         let best = self.best.map_or_else(dash, |(value, at)| {
-            let at = at.map_or(String::new(), |at| format!(" at {}", table::count(at)));
+            let at = at.map_or(String::new(), |at| format!(" at {}", short_count(at)));
             format!("{}{at}", metric(value))
         });
         vec![
@@ -211,7 +212,7 @@ impl Listed {
         ]
     }
 
-    /// How much is done, of how much.
+    /// The steps, updates or epochs that are done, and their number in all.
     fn progress(&self) -> String {
         if let Some(AnyConfig::Fit(config)) = &self.config
             && config.updates == 0
@@ -226,9 +227,9 @@ impl Listed {
             return "-".into();
         }
         let unit = if self.is_agent() { "" } else { " updates" };
-        let done = table::count(self.done);
+        let done = short_count(self.done);
         match self.total {
-            Some(total) if self.done < total => format!("{done}/{}{unit}", table::count(total)),
+            Some(total) if self.done < total => format!("{done}/{}{unit}", short_count(total)),
             _ => format!("{done}{unit}"),
         }
     }

@@ -1,9 +1,10 @@
 //! The settings that matter, for the user, at the start of a training.
 
+use pavlov_common::nearest;
 use pavlov_nn::device;
 
 use crate::config::{Overrides, Registries, RunConfig};
-use crate::run::leaves;
+use crate::run::{differences, leaves};
 
 /// The most settings that are listed.
 const MOST: usize = 12;
@@ -23,7 +24,7 @@ const APART: [&str; 9] = [
 /// A few lines on what a training of this configuration is, and how it differs from its preset or, where there is
 /// none, from the agent's defaults.
 pub(super) fn summary(registries: &Registries, config: &RunConfig) -> Vec<String> {
-    let has_preset = registries.presets.get(&config.agent, &config.environment).is_some();
+    let preset = registries.presets.id(&config.agent, &config.environment);
     let plural = |count: usize, of: &str| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
     let mut first = vec![
         format!("seed {}", config.seed),
@@ -37,8 +38,9 @@ pub(super) fn summary(registries: &Registries, config: &RunConfig) -> Vec<String
         Ok(device) => device::name(device),
         Err(_) => config.device.clone(),
     });
-    let (of, before) = if has_preset { ("the preset", "the preset, ") } else { ("the defaults", "") };
-    let mut lines = vec![format!("  {before}{}", first.join(", "))];
+    let (of, before) = if preset.is_some() { ("the preset", "the preset, ") } else { ("the defaults", "") };
+    let mut lines = Vec::from_iter(of_preset(registries, config, preset));
+    lines.push(format!("  {before}{}", first.join(", ")));
     let differing = differing(registries, config);
     if !differing.is_empty() {
         let shown = differing[..differing.len().min(MOST)].join(", ");
@@ -55,16 +57,36 @@ pub(super) fn summary(registries: &Registries, config: &RunConfig) -> Vec<String
     lines
 }
 
+/// A line on the preset, unless it is the world's own.
+fn of_preset(registries: &Registries, config: &RunConfig, preset: Option<&str>) -> Option<String> {
+    let (agent, environment) = (&config.agent, &config.environment);
+    match preset {
+        Some(id) if id == environment => return None,
+        Some(id) => return Some(format!("with the preset of {id}; --set and --config override it")),
+        None => {}
+    }
+    let pairs = registries.presets.pairs();
+    let ids: Vec<_> = pairs.into_iter().filter(|(name, _)| name == agent).map(|(_, id)| id).collect();
+    let like = match nearest(environment, ids.iter().map(String::as_str)) {
+        Some(id) => format!("; `pavlov config {agent} {id}` prints that of the world with the nearest name"),
+        None => String::new(),
+    };
+    let list = if ids.is_empty() { "" } else { ". `pavlov agents` lists the worlds that have one" };
+    Some(format!(
+        "no preset for {agent} on {environment}: the agent's defaults are taken for what --set and --config do not \
+         say{like}{list}"
+    ))
+}
+
 /// The settings that are not those of the preset.
 fn differing(registries: &Registries, config: &RunConfig) -> Vec<String> {
     let usual =
         RunConfig::resolve(registries, &config.agent, &config.environment, &Overrides::default()).ok();
     let tables = usual.and_then(|usual| Some((table(&usual)?, table(config)?)));
     let Some((usual, own)) = tables else { return Vec::new() };
-    let (usual, own) = (leaves(&usual), leaves(&own));
-    let others = own.iter().filter(|(key, value)| usual.get(*key) != Some(value));
-    let others = others.filter(|(key, _)| !APART.contains(&key.as_str()));
-    others.map(|(key, value)| format!("{key} {value}")).collect()
+    let others = differences(&usual, &own).into_iter();
+    let others = others.filter(|setting| !APART.contains(&setting.key.as_str()));
+    others.filter_map(|setting| Some(format!("{} {}", setting.key, setting.other?))).collect()
 }
 
 fn table(config: &RunConfig) -> Option<toml::Table> {

@@ -1,4 +1,4 @@
-//! Tables for people: columns that fit into the terminal, short numbers and times.
+//! Tables for people: columns that fit into the terminal, short times.
 
 use std::time::Duration;
 
@@ -56,19 +56,6 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// A count in few characters: `999`, `12.5k`, `3M`.
-pub(super) fn count(count: u64) -> String {
-    let short = |unit: f64, letter: &str| {
-        let text = format!("{:.2}", count as f64 / unit);
-        format!("{}{letter}", text.trim_end_matches('0').trim_end_matches('.'))
-    };
-    match count {
-        0..1_000 => count.to_string(),
-        1_000..1_000_000 => short(1e3, "k"),
-        _ => short(1e6, "M"),
-    }
-}
-
 /// A time in one unit: `40 s`, `3 min`, `5 h`, `12 d`.
 pub(super) fn age(time: Duration) -> String {
     let seconds = time.as_secs();
@@ -85,12 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_and_times_are_short() {
-        for (number, text) in
-            [(0, "0"), (999, "999"), (1_000, "1k"), (12_500, "12.5k"), (50_000, "50k"), (3_000_000, "3M")]
-        {
-            assert_eq!(count(number), text);
-        }
+    fn times_are_short() {
         for (seconds, text) in [(5, "5 s"), (200, "3 min"), (7_300, "2 h"), (200_000, "2 d")] {
             assert_eq!(age(Duration::from_secs(seconds)), text);
         }

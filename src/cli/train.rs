@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
-use pavlov_common::nearest;
 
 use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::say::say;
@@ -56,35 +55,12 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
         &args.output,
         &format!("training {} on {} in {}", config.agent, config.environment, shown(folder.path())),
     );
-    if let Some(told) = of_preset(registries, &config.agent, &config.environment) {
-        say(&args.output, &told);
-    }
     settings::summary(registries, &config).iter().for_each(|line| say(&args.output, line));
     if let Some(told) = pretrained {
         say(&args.output, &format!("  {told}"));
     }
     let session = Session::start(training, folder)?;
     finish(session, registries, &args.output)
-}
-
-/// A line on the preset of the pair, unless it is the world's own.
-fn of_preset(registries: &Registries, agent: &str, environment: &str) -> Option<String> {
-    match registries.presets.id(agent, environment) {
-        Some(id) if id == environment => return None,
-        Some(id) => return Some(format!("with the preset of {id}; --set and --config override it")),
-        None => {}
-    }
-    let pairs = registries.presets.pairs();
-    let ids: Vec<_> = pairs.into_iter().filter(|(name, _)| *name == agent).map(|(_, id)| id).collect();
-    let like = match nearest(environment, ids.iter().map(String::as_str)) {
-        Some(id) => format!("; `pavlov config {agent} {id}` prints that of the world with the nearest name"),
-        None => String::new(),
-    };
-    let list = if ids.is_empty() { "" } else { ". `pavlov agents` lists the worlds that have one" };
-    Some(format!(
-        "no preset for {agent} on {environment}: the agent's defaults are taken for what --set and --config do not \
-         say{like}{list}"
-    ))
 }
 
 pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitCode> {

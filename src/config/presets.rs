@@ -86,8 +86,7 @@ impl Presets {
 
     /// The preset for this pair, if there is one: the fields of a configuration.
     pub fn get(&self, agent: &str, environment: &str) -> Option<Table> {
-        let id = self.id(agent, environment)?;
-        let mut preset = self.of(agent, id)?;
+        let (id, mut preset) = self.find(agent, environment)?;
         if id != environment {
             // The options are those of the bundled world.
             preset.remove("environment_options");
@@ -97,8 +96,12 @@ impl Presets {
 
     /// The environment whose preset this pair takes, if there is one: `CartPole-v1` for `gym:CartPole-v1`.
     pub fn id<'e>(&self, agent: &str, environment: &'e str) -> Option<&'e str> {
+        self.find(agent, environment).map(|(id, _)| id)
+    }
+
+    fn find<'e>(&self, agent: &str, environment: &'e str) -> Option<(&'e str, Table)> {
         let candidates = [Some(environment), environment.strip_prefix(OF_PYTHON)];
-        candidates.into_iter().flatten().find(|id| self.of(agent, id).is_some())
+        candidates.into_iter().flatten().find_map(|id| Some((id, self.of(agent, id)?)))
     }
 
     fn of(&self, agent: &str, environment: &str) -> Option<Table> {

@@ -11,7 +11,7 @@ pub struct Episode {
     pub sum: f64,
     /// Its steps.
     pub length: u64,
-    /// What its steps have said, by name.
+    /// The infos of its steps, by name.
     pub infos: EpisodeInfos,
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use pavlov_envs::render::Picture;
 use pavlov_envs::{Action, Env, EnvError, EnvState, ObsMut, Space, Step};
 
-/// What was seen since the last look.
+/// The steps of the world since the last look.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// The world before each of its steps but the first, and the sum of raw rewards until then.

@@ -67,7 +67,7 @@ pub fn play(
         env.reset(Some(derive_seed(seed, "play env", episode as u64)), observation.row_mut(0))
             .with_context(named)?;
         policy.forget(0);
-        // What wrappers did before the episode is no part of it.
+        // Steps that wrappers made before the episode are no part of it.
         roll.take();
         let (mut steps, mut step, mut episode_return, mut over, mut is_cut_off) = (0, 0, 0.0, false, false);
         loop {

@@ -10,6 +10,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::{Curve, Group};
 use crate::files::write_whole;
+use crate::tell::short_count;
 
 pub(super) type Sheet<'s> = DrawingArea<SVGBackend<'s>, Shift>;
 pub(super) type DrawingError = Box<dyn std::error::Error>;
@@ -87,19 +88,6 @@ fn cut(text: &str, most: usize) -> String {
     }
 }
 
-/// A label of an axis of counts: `0`, `500`, `12.5k`, `3M`.
-fn count(number: &u64) -> String {
-    let short = |unit: f64, letter: &str| {
-        let text = format!("{:.2}", *number as f64 / unit);
-        format!("{}{letter}", text.trim_end_matches('0').trim_end_matches('.'))
-    };
-    match number {
-        0..1_000 => number.to_string(),
-        1_000..1_000_000 => short(1e3, "k"),
-        _ => short(1e6, "M"),
-    }
-}
-
 /// The style of a group's lines: after the last colour they begin again, with dashes.
 struct Style {
     color: RGBColor,
@@ -130,7 +118,7 @@ fn label(group: &Group) -> String {
             format!(": mean of {runs} runs, band from the lowest to the highest")
         }
         (_, Some(end)) => {
-            format!(": mean and band of {runs} runs to {}, thin lines of those that go on", count(end))
+            format!(": mean and band of {runs} runs to {}, thin lines of those that go on", short_count(*end))
         }
     };
     cut(&group.name, MOST - words.len()) + &words
@@ -150,7 +138,7 @@ fn draw_into(
     chart
         .configure_mesh()
         .x_desc(unit)
-        .x_label_formatter(&count)
+        .x_label_formatter(&|steps| short_count(*steps))
         .y_desc(tag)
         .label_style(("sans-serif", 14))
         .axis_desc_style(("sans-serif", 15))

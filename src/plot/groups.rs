@@ -12,7 +12,7 @@ use crate::run::leaves;
 /// Runs that differ by their seeds alone.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Group {
-    /// What tells the group from the others.
+    /// The words that tell the group from the others.
     pub name: String,
     /// The runs' curves.
     pub curves: Vec<Curve>,
@@ -92,7 +92,7 @@ pub fn group(runs: impl IntoIterator<Item = (AnyConfig, Curve)>) -> Vec<Group> {
     named
 }
 
-/// What is known of a run.
+/// A run as its configuration describes it.
 struct Run {
     name: String,
     on: String,

@@ -66,9 +66,8 @@ impl Candidates {
         if metric.is_nan() {
             return Ok(());
         }
-        let highest = job.plan().highest_is_best;
-        let worse = |other: f64| if highest { other < metric } else { other > metric };
-        let place = self.0.iter().position(|candidate| worse(candidate.entry.metric));
+        let plan = job.plan();
+        let place = self.0.iter().position(|candidate| plan.is_better(metric, candidate.entry.metric));
         let place = place.unwrap_or(self.0.len());
         if place < MOST {
             let mut weights = StateDict::new();
@@ -95,12 +94,11 @@ impl Candidates {
         };
         let weights: Vec<_> = self.0[..count].iter().map(|candidate| &candidate.weights).collect();
         let metrics = job.compare(&weights, episodes, now, stop)?;
-        let highest = job.plan().highest_is_best;
-        let better = |metric: f64, best: f64| if highest { metric > best } else { metric < best };
+        let plan = job.plan();
         let mut best: Option<(f64, &Candidate)> = None;
         for (metric, candidate) in metrics.into_iter().zip(&self.0) {
             // The first of equals has the better evaluation.
-            if !metric.is_nan() && best.is_none_or(|(best, _)| better(metric, best)) {
+            if !metric.is_nan() && best.is_none_or(|(best, _)| plan.is_better(metric, best)) {
                 best = Some((metric, candidate));
             }
         }

@@ -1,12 +1,10 @@
 //! Edits of a run's configuration from one resume to the next.
 
-use std::collections::BTreeSet;
-
 use anyhow::{Result, bail};
-use toml::Table;
+use toml::{Table, Value};
 
 use super::job::Plan;
-use super::notes::leaves;
+use super::notes::{Difference, differences};
 
 /// The keys of a run's length.
 const LENGTH: [&str; 3] = ["env_steps", "epochs", "updates"];
@@ -34,14 +32,11 @@ impl Edits {
         if was.is_empty() {
             return Self(Vec::new());
         }
-        let (before, after) = (leaves(&was), leaves(is));
-        let keys: BTreeSet<_> =
-            before.keys().chain(after.keys()).filter(|key| key.as_str() != DEVICE).collect();
-        let edit = |key: &String| {
-            let [was, is] = [&before, &after].map(|values| values.get(key).map(ToString::to_string));
-            (was != is).then(|| Edit { key: key.clone(), was, is })
-        };
-        Self(keys.into_iter().filter_map(edit).collect())
+        let edits = differences(&was, is).into_iter().filter(|edit| edit.key != DEVICE);
+        let in_words = |value: Option<&Value>| value.map(Value::to_string);
+        let edits =
+            edits.map(|Difference { key, one, other }| Edit { key, was: in_words(one), is: in_words(other) });
+        Self(edits.collect())
     }
 
     pub(super) fn is_empty(&self) -> bool {

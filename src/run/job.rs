@@ -87,6 +87,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// True if an evaluation with this metric is better than another. A metric that is no number never is.
+    pub fn is_better(&self, metric: f64, than: f64) -> bool {
+        if self.highest_is_best { metric > than } else { metric < than }
+    }
+
     /// The end of the present stretch: the next evaluation or checkpoint, or the end of the run.
     pub fn next_due(&self, done: u64) -> u64 {
         let every = [self.evaluate_every, self.checkpoint_every];

@@ -35,7 +35,7 @@ pub use clock::Moment;
 pub use compute::Compute;
 pub use job::{Advance, BrokenOff, Description, Evaluated, FinalComparison, Job, Origin, Plan, Unit, Values};
 pub use log::Log;
-pub(crate) use notes::leaves;
+pub(crate) use notes::{differences, leaves};
 pub use outcome::{Outcome, StopReason};
 pub(crate) use progress::shown;
 pub use progress::{Json, Part, Progress, Quiet, Status, Terminal};
@@ -209,7 +209,7 @@ impl RunFolder {
         config.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
-    /// What the latest checkpoint says of how the run ended, as far as it can be read.
+    /// The end of the run as the latest checkpoint has it, as far as that can be read.
     pub(crate) fn ended(&self) -> Option<Ended> {
         let latest = self.checkpoints().list().ok()?.pop()?;
         serde_json::from_value(latest.values().ok()?.remove(SESSION)?).ok()

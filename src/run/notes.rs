@@ -1,6 +1,6 @@
 //! The notes with which a run begins in TensorBoard: its configuration as text, and its hyper-parameters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
@@ -29,6 +29,25 @@ pub(crate) fn leaves(table: &Table) -> BTreeMap<String, &Value> {
     let mut values = BTreeMap::new();
     collect("", table, &mut values);
     values
+}
+
+/// A setting that two configurations have differently; `None` where one of them does not have it.
+pub(crate) struct Difference<'t> {
+    pub key: String,
+    pub one: Option<&'t Value>,
+    pub other: Option<&'t Value>,
+}
+
+/// The settings that two configurations have differently, as they are written, in the order of their keys.
+pub(crate) fn differences<'t>(one: &'t Table, other: &'t Table) -> Vec<Difference<'t>> {
+    let (one, other) = (leaves(one), leaves(other));
+    let keys: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let of = |key: &String| {
+        let (one, other) = (one.get(key).copied(), other.get(key).copied());
+        let is_same = one.map(Value::to_string) == other.map(Value::to_string);
+        (!is_same).then(|| Difference { key: key.clone(), one, other })
+    };
+    keys.into_iter().filter_map(of).collect()
 }
 
 fn collect<'t>(prefix: &str, table: &'t Table, values: &mut BTreeMap<String, &'t Value>) {

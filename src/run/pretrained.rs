@@ -7,7 +7,7 @@ use pavlov_common::files::read_text;
 use pavlov_nn::{LoadReport, StateDict, weights};
 use toml::{Table, Value};
 
-use super::notes::leaves;
+use super::notes::{Difference, differences};
 use super::{CONFIG, Origin, RunFolder};
 use crate::config::PretrainedConfig;
 use crate::files::for_shell;
@@ -75,7 +75,7 @@ pub(crate) fn does_not_fit(path: &Path, report: &LoadReport, own: &Table) -> any
     );
     let shown = path.display();
     let there = config_of(path);
-    let settings = there.as_ref().map(|there| differences(there, own)).unwrap_or_default();
+    let settings = there.as_ref().map(|there| other_settings(there, own)).unwrap_or_default();
     let settings = match settings.is_empty() {
         true => String::new(),
         false => format!("; other settings there: {}", settings.join(", ")),
@@ -88,18 +88,16 @@ pub(crate) fn does_not_fit(path: &Path, report: &LoadReport, own: &Table) -> any
 }
 
 /// The settings of networks, observations and actions that differ.
-fn differences(there: &Table, here: &Table) -> Vec<String> {
+fn other_settings(there: &Table, here: &Table) -> Vec<String> {
     let decides = |key: &str| {
         ["net.", "environment", "wrappers", "data."].iter().any(|start| key.starts_with(start))
             && key != "data.path"
     };
-    let (there, here) = (leaves(there), leaves(here));
-    let keys: std::collections::BTreeSet<_> =
-        there.keys().chain(here.keys()).filter(|key| decides(key)).collect();
-    let word = |value: Option<&&Value>| value.map_or_else(|| "unset".into(), |value| value.to_string());
-    keys.into_iter()
-        .filter(|key| there.get(*key) != here.get(*key))
-        .map(|key| format!("{key} {} (here {})", word(there.get(key)), word(here.get(key))))
+    let word = |value: Option<&Value>| value.map_or_else(|| "unset".into(), Value::to_string);
+    differences(there, here)
+        .into_iter()
+        .filter(|difference| decides(&difference.key))
+        .map(|Difference { key, one, other }| format!("{key} {} (here {})", word(one), word(other)))
         .collect()
 }
 

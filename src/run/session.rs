@@ -398,7 +398,7 @@ impl Session {
 
     /// Keeps the present weights if they are the best so far.
     fn keep_if_best(&mut self, metric: f64) -> Result<()> {
-        let better = |best: f64| if self.plan.highest_is_best { metric > best } else { metric < best };
+        let better = |best| self.plan.is_better(metric, best);
         // A metric that is no number is never the best.
         if !metric.is_nan() && self.clock.best_evaluation.is_none_or(better) {
             self.folder.write_best_weights(&self.job.weights()?)?;

@@ -13,7 +13,7 @@ use pavlov_nn::{StateDict, weights};
 use serde_json::{Value, json};
 
 use super::job::Training;
-use super::normalized;
+use super::normalized::is_statistic;
 use super::trained::Trained;
 use crate::config::{Registries, RunConfig};
 use crate::files::write_whole;
@@ -22,7 +22,7 @@ use crate::run::{Checkpoint, RunFolder};
 /// The version of `policy.json`.
 const FORMAT: u32 = 1;
 
-/// What was exported.
+/// The exported policy.
 #[derive(Clone, Debug)]
 pub struct Exported {
     /// The file or folder from which the weights were read.
@@ -67,8 +67,7 @@ fn weights_of(trained: &Trained, registries: &Registries) -> Result<StateDict<'s
     let mut agent = Training::agent(&trained.config, registries)?;
     agent.load_state(&state.view().part("agent"))?;
     let mut weights = agent.weights()?;
-    let of_normalizer = |name: &String| name.starts_with(normalized::NAME);
-    weights.arrays.extend(state.arrays.into_iter().filter(|(name, _)| of_normalizer(name)));
+    weights.arrays.extend(state.arrays.into_iter().filter(|(name, _)| is_statistic(name)));
     Ok(weights)
 }
 

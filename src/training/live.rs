@@ -35,6 +35,8 @@ pub struct Live {
     id: String,
     /// Passes observations through the wrappers.
     seen: Relayed,
+    /// An action for the stand-in behind them, which looks at none.
+    any: ActionBatch,
     /// Passes actions through those wrappers that change actions.
     acted: Relayed,
     raw: ObsBatch,
@@ -45,7 +47,7 @@ pub struct Live {
     repeats: u32,
 }
 
-/// What a world that stands for another one is to show, and the action that it was given.
+/// The observation that a world which stands for another one is to show, and the action that it was given.
 struct Relay {
     observation: ObsBatch,
     action: Option<OwnedAction>,
@@ -193,6 +195,8 @@ impl Trained {
         let mut acted = Relayed::new(world.as_ref(), of(|part| matches!(part, Part::Action)))?;
         let mut unseen = ObsBatch::new(world.observation_space(), 1);
         acted.env.reset(None, unseen.row_mut(0))?;
+        let mut any = ActionBatch::new(seen.env.action_space(), 1)?;
+        any.sample_row(0, seen.env.action_space(), &mut SeededRng::seeded(0));
         Ok(Live {
             id: self.factory.spec().id.clone(),
             raw: unseen,
@@ -200,6 +204,7 @@ impl Trained {
             action: ActionBatch::new(acted.env.action_space(), 1)?,
             policy: self.policy,
             seen,
+            any,
             acted,
             begins: true,
             repeats,
@@ -240,9 +245,7 @@ impl Live {
         if std::mem::take(&mut self.begins) {
             self.seen.env.reset(None, to)?;
         } else {
-            let mut any = ActionBatch::new(self.seen.env.action_space(), 1)?;
-            any.sample_row(0, self.seen.env.action_space(), &mut SeededRng::seeded(0));
-            self.seen.env.step(any.row(0), to)?;
+            self.seen.env.step(self.any.row(0), to)?;
         }
         // The best action draws no random number.
         let mut rng = SeededRng::seeded(0);

@@ -6,7 +6,7 @@ use pavlov_common::SeededRng;
 use pavlov_envs::{ActionBatch, ObsBatch, ObservationNormalizer, RunningStatistics};
 use pavlov_nn::{StateDict, StateView};
 
-pub(super) const NAME: &str = "observation_normalizer";
+const NAME: &str = "observation_normalizer";
 
 /// Normalises observations before the policy sees them. The statistics are constant.
 pub(super) struct Normalized {

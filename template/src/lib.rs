@@ -115,7 +115,7 @@ impl Env for Shop {
     }
 }
 
-/// What Pavlov brings along, and the shop with its preset.
+/// All that Pavlov brings along, and the shop with its preset.
 ///
 /// # Errors
 /// A name that is taken, or a preset with a key that does not exist.

@@ -48,14 +48,14 @@ pub enum Code {
     Bytes {
         /// The number of bytes.
         count: usize,
-        /// What they are divided by.
+        /// The number that they are divided by.
         largest: f32,
     },
     /// Numbers of a picture that are divided by the largest one.
     Scaled {
         /// The number of numbers.
         count: usize,
-        /// What they are divided by.
+        /// The number that they are divided by.
         largest: f32,
     },
     /// A discrete number as so many zeros with a one in its place.
@@ -114,7 +114,7 @@ impl Encoder {
         self.mask.as_ref().map_or(0, Range::len)
     }
 
-    /// What becomes of an observation's numbers, in order.
+    /// The codes of an observation's numbers, in order.
     pub fn codes(&self) -> &[Code] {
         &self.parts
     }

@@ -76,7 +76,7 @@ fn log_density(weights: &Weights, features: &[f64], mean: f64, draw: f64) -> f64
     -0.5 * ((draw - mean).powi(2) / variance + variance.ln() + (2.0 * std::f64::consts::PI).ln())
 }
 
-/// What plain arithmetic knows of a step.
+/// A step as plain arithmetic knows it.
 struct Known {
     stack: Vec<f64>,
     /// The memory before the step, forgotten if an episode begins with it.

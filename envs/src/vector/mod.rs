@@ -126,7 +126,7 @@ pub struct StepBatch {
     /// True for environments that were reset in place of a step: their rows are no transitions. Under
     /// next-step autoreset only, or for the first observations that an [`AsyncVectorEnv`] returns.
     pub resets: Vec<bool>,
-    /// What the worlds say of this step; of an episode's last step before its reset.
+    /// The worlds' infos of this step; of an episode's last step, those before its reset.
     pub infos: InfoBatch,
 }
 
