@@ -8,7 +8,9 @@
 //! that it has observed. Everything an agent holds is in its state, so that a run continues from a checkpoint
 //! bit for bit.
 
+use pavlov_common::derive_seed;
 use pavlov_envs::{ActionBatch, ObsBatch, Space};
+use pavlov_group::Group;
 use pavlov_nn::{StateDict, StateView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -112,7 +114,7 @@ pub struct AgentContext {
     pub observation_space: Space,
     /// The space of one environment's actions.
     pub action_space: Space,
-    /// The number of environments that are stepped together.
+    /// The number of environments that are stepped together, in this shard.
     pub num_envs: usize,
     /// The number of env steps of the whole training: schedules run over them.
     pub total_env_steps: u64,
@@ -122,6 +124,21 @@ pub struct AgentContext {
     pub device: Device,
     /// The backbones that `net.backbone` can name.
     pub networks: NetworkRegistry,
+    /// The shards that learn together, of which this is one.
+    pub group: Group,
+}
+
+impl AgentContext {
+    /// The seed of a generator for this purpose that every shard has for itself; one that all have alike is
+    /// derived from [`AgentContext::seed`].
+    pub fn shard_seed(&self, purpose: &str) -> u64 {
+        derive_seed(self.seed, purpose, self.group.shard() as u64)
+    }
+
+    /// So many env steps of this shard as env steps of the whole training.
+    pub fn of_all_shards(&self, env_steps: usize) -> u64 {
+        (env_steps * self.group.shards()) as u64
+    }
 }
 
 /// The configuration of an agent, from which the agent is built. Implementing this and registering it is all
@@ -147,6 +164,25 @@ pub trait AgentConfig: Serialize + DeserializeOwned + Default + 'static {
     /// [`AgentError::Config`] for a training in which nothing would be learned.
     fn review(&self, _context: &AgentContext) -> Result<Review, AgentError> {
         Ok(Review::default())
+    }
+
+    /// The configuration of one of so many shards: batches and replay are cut into equal parts. An agent that
+    /// can be cut makes all its gradient steps in [`AgentContext::group`] ([`in_group`]), and its update phases
+    /// at the same env steps in every shard.
+    ///
+    /// [`in_group`]: pavlov_nn::Trainable::in_group
+    ///
+    /// # Errors
+    /// [`AgentError::Config`] for a size that cannot be cut so; [`AgentError::Unsupported`] for an agent that
+    /// learns in one shard alone, as all do that leave this out.
+    fn split(self, shards: usize) -> Result<Self, AgentError> {
+        match shards {
+            1 => Ok(self),
+            _ => Err(AgentError::Unsupported(format!(
+                "{} learns in one shard alone: train it in one process, with shards = 1",
+                Self::NAME
+            ))),
+        }
     }
 
     /// Builds the agent.

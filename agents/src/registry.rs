@@ -62,7 +62,7 @@ impl AgentSpec {
             build: Arc::new(|table, context| {
                 let config: C = typed(table.clone()).map_err(wrong)?;
                 config.validate()?;
-                config.build(context)
+                config.split(context.group.shards())?.build(context)
             }),
         }
     }

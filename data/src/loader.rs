@@ -133,6 +133,21 @@ impl Loader {
         Ok(loader)
     }
 
+    /// The same with the part number `share` of each batch, of `of` about equal ones, for several loaders that
+    /// together read whole batches. A last batch with fewer samples than parts is left out.
+    ///
+    /// # Errors
+    /// [`DataError::Config`] when there is no such part, or no batch has samples for each.
+    pub fn with_share(mut self, share: usize, of: usize) -> Result<Self, DataError> {
+        self.order.set_share(share, of);
+        if share >= of || self.batches_per_epoch() == 0 {
+            let message =
+                format!("part {share} of {of} of a batch has no samples: take larger batches or fewer parts");
+            return Err(DataError::Config(message));
+        }
+        Ok(self)
+    }
+
     /// What the inputs of a batch are: those behind the pipeline.
     pub fn input(&self) -> &Input {
         &self.input

@@ -12,7 +12,9 @@ pub enum GroupError {
         cause: String,
     },
     /// A peer did not answer in time.
-    #[error("rank {rank} has not answered for {seconds} s: look at its output, or allow more time with {TIMEOUT}")]
+    #[error(
+        "rank {rank} has not answered for {seconds} s: look at its output, or allow more time with {TIMEOUT}"
+    )]
     TimedOut {
         /// The peer.
         rank: usize,
@@ -36,6 +38,9 @@ pub enum GroupError {
     /// The processes did not find one another.
     #[error("{0}")]
     Rendezvous(String),
+    /// Processes could not be started, watched or ended.
+    #[error("{0}")]
+    Launch(String),
 }
 
 /// The environment variable with the seconds that a process waits for its peers.

@@ -26,6 +26,9 @@ pub enum NnError {
     /// Numbers that are no longer finite.
     #[error("{0}")]
     Diverged(String),
+    /// Another shard of the training, or the way to it, has failed.
+    #[error(transparent)]
+    Group(#[from] pavlov_group::GroupError),
     /// An error that libtorch reported through tch.
     #[error("libtorch: {}", first_line(.0))]
     Torch(#[from] tch::TchError),

@@ -91,8 +91,8 @@ pub use recurrent::{Cell, Recurrent, Sequence, SequenceOutputs};
 pub use recurrent_stack::{RecurrentStack, RecurrentStackConfig};
 pub use schedule::Schedule;
 pub use shim::{
-    Draw, HostBuffer, HostElement, backward, divide_bytes, gather, generator_state, keep_memory, leave,
-    pinned, random, set_generator_state, set_team_size,
+    Draw, HostBuffer, HostElement, TcpStore, backward, divide_bytes, gather, generator_state, keep_memory,
+    leave, pinned, random, set_generator_state, set_team_size,
 };
 pub use state::{Array, ArrayElement, ArrayKind, StateDict, StateView};
-pub use trainable::{Reduce, Trainable};
+pub use trainable::Trainable;

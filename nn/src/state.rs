@@ -9,14 +9,14 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use bytemuck::Pod;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
 use crate::NnError;
 
 /// The type of an array's numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ArrayKind {
     /// 32-bit floating point.
     F32,
@@ -164,10 +164,61 @@ impl<'a> StateDict<'a> {
         self.values.extend(part.values.into_iter().map(|(key, value)| (format!("{name}.{key}"), value)));
     }
 
+    /// The same dict with memory of its own.
+    pub fn into_owned(self) -> StateDict<'static> {
+        let owned = |(name, array): (String, Array<'_>)| (name, array.into_owned());
+        StateDict { arrays: self.arrays.into_iter().map(owned).collect(), values: self.values }
+    }
+
+    /// The dict as bytes, for another process of the same program.
+    ///
+    /// # Errors
+    /// [`NnError::State`] when a value cannot be expressed.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, NnError> {
+        let entry = |(name, array): (&String, &Array<'_>)| (name.clone(), array.kind, array.shape.clone());
+        let head = Head { arrays: self.arrays.iter().map(entry).collect(), values: self.values.clone() };
+        let head = serde_json::to_vec(&head).map_err(|error| NnError::State(error.to_string()))?;
+        let mut bytes = (head.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(head);
+        self.arrays.values().for_each(|array| bytes.extend_from_slice(&array.data));
+        Ok(bytes)
+    }
+
+    /// The dict of which [`StateDict::to_bytes`] gave the bytes.
+    ///
+    /// # Errors
+    /// [`NnError::State`] when they are of something else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<StateDict<'static>, NnError> {
+        let broken = || NnError::State("the bytes are not those of a state".into());
+        let (len, rest) = bytes.split_first_chunk().ok_or_else(broken)?;
+        let len = usize::try_from(u64::from_le_bytes(*len)).map_err(|_| broken())?;
+        let (head, mut rest) = rest.split_at_checked(len).ok_or_else(broken)?;
+        let Head { arrays: entries, values } = serde_json::from_slice(head).map_err(|_| broken())?;
+        let mut arrays = BTreeMap::new();
+        for (name, kind, shape) in entries {
+            let size =
+                shape.iter().try_fold(kind.size(), |size, &n| size.checked_mul(n)).ok_or_else(broken)?;
+            let (data, others) = rest.split_at_checked(size).ok_or_else(broken)?;
+            arrays.insert(name, Array { kind, shape, data: Cow::Owned(data.to_vec()) });
+            rest = others;
+        }
+        match rest.is_empty() {
+            true => Ok(StateDict { arrays, values }),
+            false => Err(broken()),
+        }
+    }
+
     /// The whole dict, to be read.
     pub fn view(&self) -> StateView<'_> {
         StateView { dict: self, prefix: String::new() }
     }
+}
+
+/// What stands before the arrays' numbers in [`StateDict::to_bytes`].
+#[derive(Serialize, Deserialize)]
+struct Head {
+    arrays: Vec<(String, ArrayKind, Vec<usize>)>,
+    values: BTreeMap<String, Value>,
 }
 
 /// The part of a [`StateDict`] under one name, to be read.
@@ -181,6 +232,11 @@ impl<'s> StateView<'s> {
     /// The part under `name`.
     pub fn part(&self, name: &str) -> StateView<'s> {
         StateView { dict: self.dict, prefix: format!("{}{name}.", self.prefix) }
+    }
+
+    /// The dict that this is a part of.
+    pub fn whole(&self) -> &'s StateDict<'s> {
+        self.dict
     }
 
     /// True if there is an array of this name.
@@ -279,6 +335,25 @@ mod tests {
         assert_eq!(names(state.view().part("a").part("b")), ["c"]);
         assert_eq!(names(state.view().part("b")), [""; 0]);
         assert_eq!(names(state.view()).len(), 6);
+    }
+
+    #[test]
+    fn a_state_comes_back_from_its_bytes_and_from_no_others() {
+        let mut state = StateDict::new();
+        state.put_slice("weights", &[2, 2], &[1.0f32, f32::NAN, -0.0, 3.5]);
+        state.put_slice("empty", &[0, 3], &[0u32; 0]);
+        state.put_bytes("worlds", vec![1, 2, 3]);
+        state.put_value("count", &0.1f64).unwrap();
+        let bytes = state.to_bytes().unwrap();
+        assert_eq!(StateDict::from_bytes(&bytes).unwrap().to_bytes().unwrap(), bytes);
+        for cut in 0..bytes.len() {
+            assert!(StateDict::from_bytes(&bytes[..cut]).is_err(), "{cut}");
+        }
+        let longer = [&bytes[..], &[0]].concat();
+        assert!(StateDict::from_bytes(&longer).is_err());
+        let mut other = bytes.clone();
+        other[..8].copy_from_slice(&u64::MAX.to_le_bytes());
+        assert!(StateDict::from_bytes(&other).is_err());
     }
 
     #[test]

@@ -1,21 +1,62 @@
 //! One gradient step: zero, backward, reduce, clip, step, count.
 
 use pavlov_common::SeededRng;
+use pavlov_group::Group;
 use tch::{Device, Kind, Tensor};
 
 use crate::optim::{self, check_trainable};
 use crate::{
-    Layout, LoadReport, NnError, Optimizer, OptimizerConfig, Parameters, Pass, Rename, Role, StateDict,
-    StateView, backward,
+    HostBuffer, Layout, LoadReport, NnError, Optimizer, OptimizerConfig, Parameters, Pass, Rename, Role,
+    StateDict, StateView, backward,
 };
 
-/// Sums gradients over the processes of a group, so that all of them make the same step.
-pub trait Reduce: std::fmt::Debug + Send {
-    /// Replaces the flat gradient, f32 `[trainable_len]`, by the mean over all processes.
-    ///
-    /// # Errors
-    /// When a peer is lost; the step is not made then.
-    fn reduce(&mut self, gradients: &Tensor) -> Result<(), NnError>;
+/// The other shards of a training, with which every step is made together.
+#[derive(Debug)]
+struct Together {
+    group: Group,
+    /// The weight of this shard's next gradient.
+    weight: f32,
+    /// `[gradients | buffers | weight]`, in ordinary memory.
+    room: Option<HostBuffer<f32>>,
+}
+
+impl Together {
+    /// Replaces the gradients, and the buffers that a pass in training wrote, by their weighted means over all
+    /// shards. Returns false if no shard has anything to learn from.
+    fn reduce(&mut self, parameters: &Parameters) -> Result<bool, NnError> {
+        let weight = std::mem::replace(&mut self.weight, 1.0);
+        let Some(gradients) = parameters.gradients() else { return Ok(true) };
+        let layout = parameters.layout();
+        let (trained, of_buffers) = (gradients.numel(), layout.len() - layout.parameters_len());
+        let buffers = parameters.values().f_narrow(0, layout.parameters_len(), of_buffers)?;
+        let len = trained as i64 + of_buffers + 1;
+        let room = match self.room.take() {
+            Some(room) if room.tensor().size() == [len] => room,
+            _ => HostBuffer::bound_for(parameters.device(), &[len])?,
+        };
+        let room = self.room.insert(room);
+        let _guard = tch::no_grad_guard();
+        let part = |start: i64, len: i64| room.tensor().f_narrow(0, start, len);
+        let (mut in_gradients, mut in_buffers) =
+            (part(0, trained as i64)?, part(trained as i64, of_buffers)?);
+        in_gradients.f_copy_(gradients)?;
+        in_buffers.f_copy_(&buffers)?;
+        let numbers = room.as_mut_slice();
+        let (of_weight, weighted) = (numbers.len() - 1, &mut numbers[..]);
+        weighted[of_weight] = 1.0;
+        if weight != 1.0 {
+            weighted.iter_mut().for_each(|number| *number *= weight);
+        }
+        self.group.sum(weighted)?;
+        let total = weighted[of_weight];
+        if total == 0.0 {
+            return Ok(false);
+        }
+        weighted[..of_weight].iter_mut().for_each(|number| *number /= total);
+        gradients.shallow_clone().f_copy_(&in_gradients)?;
+        buffers.shallow_clone().f_copy_(&in_buffers)?;
+        Ok(true)
+    }
 }
 
 /// A network's numbers with all that a gradient step needs: the optimiser, the clipping, the generator that
@@ -26,7 +67,7 @@ pub struct Trainable {
     optimizer: Optimizer,
     gradient_clip_norm: Option<f64>,
     rng: SeededRng,
-    reduce: Option<Box<dyn Reduce>>,
+    together: Option<Together>,
     updates: u64,
     /// The sum of the gradients' norms before clipping since they were last asked for, f64 `[]` on the
     /// device: no step waits for it.
@@ -51,15 +92,39 @@ impl Trainable {
             parameters,
             gradient_clip_norm,
             rng: SeededRng::seeded(seed),
-            reduce: None,
+            together: None,
             updates: 0,
             counted: 0,
         })
     }
 
-    /// Has `reduce` sum the gradients over processes before each step.
-    pub fn reduce_by(&mut self, reduce: Box<dyn Reduce>) {
-        self.reduce = Some(reduce);
+    /// The same in a group: each step is made along the mean of the gradients of all shards, and so is what a
+    /// pass in training writes into buffers (the statistics of batch norm). Every shard makes its steps at the
+    /// same points; parameters that begin equal stay equal.
+    pub fn in_group(mut self, group: &Group) -> Self {
+        let together = || Together { group: group.clone(), weight: 1.0, room: None };
+        self.together = (!group.is_alone()).then(together);
+        self
+    }
+
+    /// Gives this shard's gradient in the next step such a weight in the mean over the shards: the number of
+    /// rows that it is the mean of. Without this, all shards count alike.
+    pub fn weigh(&mut self, rows: usize) {
+        if let Some(together) = &mut self.together {
+            together.weight = rows as f32;
+        }
+    }
+
+    /// Takes part in a step of the group without anything to learn from. Alone, it does nothing.
+    ///
+    /// # Errors
+    /// As [`Trainable::descend`].
+    pub fn abstain(&mut self, learning_rate: f64) -> Result<(), NnError> {
+        if self.together.is_none() {
+            return Ok(());
+        }
+        self.weigh(0);
+        self.descend_by(learning_rate, |_| Ok(()))
     }
 
     /// The network's numbers.
@@ -126,8 +191,10 @@ impl Trainable {
 
     /// The step along the gradients as they stand.
     fn step(&mut self, learning_rate: f64) -> Result<(), NnError> {
-        if let (Some(reduce), Some(gradients)) = (&mut self.reduce, self.parameters.gradients()) {
-            reduce.reduce(gradients)?;
+        if let Some(together) = &mut self.together
+            && !together.reduce(&self.parameters)?
+        {
+            return Ok(());
         }
         self.clip()?;
         self.optimizer.step(&mut self.parameters, learning_rate)?;
@@ -328,22 +395,50 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_reduced_before_they_are_clipped() {
-        #[derive(Debug)]
-        struct TenTimes;
-        impl Reduce for TenTimes {
-            fn reduce(&mut self, gradients: &Tensor) -> Result<(), NnError> {
-                let _ = gradients.shallow_clone().f_mul_scalar_(10.0)?;
-                Ok(())
+    fn gradients_are_summed_before_they_are_clipped_and_weighed_by_rows() {
+        // One shard has two rows, the other one, and the third none; the clip is below the norm of the mean.
+        let rows = Tensor::arange(9, FLOAT_CPU).reshape([3, 3]) * 0.1;
+        let whole = |rows: &Tensor, (net, mut trainable): (Mlp, Trainable)| {
+            for _ in 0..3 {
+                match rows.size()[0] {
+                    0 => trainable.abstain(1e-2).unwrap(),
+                    count => {
+                        let y = net.forward(&mut trainable.pass(), rows).unwrap();
+                        trainable.weigh(count as usize);
+                        trainable.descend_loss(&(y - 1.0).square().mean(Kind::Float), 1e-2).unwrap();
+                    }
+                }
             }
+            let norm = trainable.take_gradient_norm().unwrap().unwrap();
+            let values = Vec::<f32>::try_from(trainable.parameters().values()).unwrap();
+            (values, norm, trainable.updates())
+        };
+        let without_dropout = || {
+            let mut layout = Layout::new();
+            let net = Mlp::new(&mut layout, "", 3, 1, &MlpConfig::default()).unwrap();
+            let parameters = Parameters::new(&layout, &mut SeededRng::seeded(1), Device::Cpu).unwrap();
+            (net, Trainable::new(parameters, &OptimizerConfig::default(), Some(0.01), 7).unwrap())
+        };
+        let alone = whole(&rows, without_dropout());
+        let shards = Group::of_process(3, None);
+        let parts = [rows.narrow(0, 0, 2), rows.narrow(0, 2, 1), rows.narrow(0, 0, 0)];
+        let together: Vec<_> = std::thread::scope(|scope| {
+            let run = |(group, rows): (Group, Tensor)| {
+                scope.spawn(move || {
+                    let (net, trainable) = without_dropout();
+                    whole(&rows, (net, trainable.in_group(&group)))
+                })
+            };
+            let threads: Vec<_> = shards.into_iter().zip(parts).map(run).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(together.iter().all(|shard| shard.0 == together[0].0 && shard.1 == together[0].1));
+        assert!((together[0].1 - alone.1).abs() < 1e-6, "{} {}", together[0].1, alone.1);
+        assert!(alone.1 > 0.01);
+        for (own, theirs) in alone.0.iter().zip(&together[0].0) {
+            assert!((own - theirs).abs() < 1e-6, "{own} {theirs}");
         }
-        let ((net, mut alone), (_, mut group)) = (trainable(Some(1e6)), trainable(Some(1e6)));
-        group.reduce_by(Box::new(TenTimes));
-        step(&net, &mut alone);
-        step(&net, &mut group);
-        let norms = [&mut alone, &mut group].map(|each| each.take_gradient_norm().unwrap().unwrap());
-        assert!((norms[1] / norms[0] - 10.0).abs() < 1e-4, "{norms:?}");
-        assert_eq!(alone.take_gradient_norm().unwrap(), None);
+        assert_eq!((alone.2, together[0].2), (3, 3));
     }
 
     #[test]

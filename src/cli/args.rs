@@ -1,5 +1,6 @@
 //! The arguments of the command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -31,6 +32,8 @@ pub(super) enum Command {
     Fit(FitArgs),
     /// Continue a run from its latest checkpoint, exactly where it stood
     Resume(ResumeArgs),
+    /// Train, fit or resume in several processes of this machine that learn together
+    Launch(LaunchArgs),
     /// Play whole episodes with a run's policy and print their mean return, or measure a fitted model on the
     /// samples that were kept for testing
     Eval(EvalArgs),
@@ -58,6 +61,22 @@ pub(super) enum Command {
     Plot(PlotArgs),
     /// Write a crate of your own that depends on Pavlov: a small world with its preset, the command line, a test
     New(NewArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct LaunchArgs {
+    /// The number of processes; the training is cut into as many shards, unless it says another number
+    #[arg(long, short = 'n', value_name = "N", value_parser = parse_count)]
+    pub(super) processes: usize,
+    /// How often all processes are started anew after one has failed; the run goes on from its last checkpoint
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) max_restarts: u64,
+    /// The port at which the processes find one another [default: a free one]
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true)]
+    pub(super) port: u16,
+    /// The command for every process: train, fit or resume with its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
+    pub(super) command: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -143,6 +162,9 @@ pub(super) struct TrainArgs {
     /// The run's folder, new or empty [default: runs/<environment>/<agent>-<seed>-<time>]
     #[arg(long, value_name = "DIR")]
     pub(super) run_dir: Option<PathBuf>,
+    /// Go on with the run in --run-dir if there is one: for jobs that are started again
+    #[arg(long = "continue", requires = "run_dir")]
+    pub(super) goes_on: bool,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }
@@ -195,6 +217,9 @@ pub(super) struct FitArgs {
     /// The run's folder, new or empty [default: runs/<data set>/<task>-<seed>-<time>]
     #[arg(long, value_name = "DIR")]
     pub(super) run_dir: Option<PathBuf>,
+    /// Go on with the run in --run-dir if there is one: for jobs that are started again
+    #[arg(long = "continue", requires = "run_dir")]
+    pub(super) goes_on: bool,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }

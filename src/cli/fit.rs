@@ -7,9 +7,11 @@ use anyhow::{Context, Result, bail};
 use pavlov_tasks::{Picture, SampleRequest, Samples};
 
 use super::args::{EvalArgs, FitArgs, SampleArgs, first_given};
+use super::group::{self, Wish};
 use super::say::say;
 use super::train::{config_file, finish, say as tell, shown};
-use crate::config::{FitConfig, Overrides, PretrainedConfig, Registries};
+use crate::config::{AnyConfig, FitConfig, Overrides, PretrainedConfig, Registries};
+use crate::distributed::Member;
 use crate::files::{check_ending, write_whole};
 use crate::fitting::{Fit, Fitted, png};
 use crate::run::{RunFolder, Session, Settings};
@@ -25,7 +27,7 @@ fn device_set(device: &str) -> String {
 }
 
 /// The configuration that the arguments ask for.
-fn resolve(registries: &Registries, args: &FitArgs) -> Result<FitConfig> {
+fn resolve(registries: &Registries, args: &FitArgs, member: Option<&Member>) -> Result<FitConfig> {
     let flags = [
         args.data.as_ref().map(|path| data_path(path)),
         args.epochs.map(|epochs| format!("epochs={epochs}")),
@@ -36,13 +38,16 @@ fn resolve(registries: &Registries, args: &FitArgs) -> Result<FitConfig> {
         args.device.as_ref().map(|device| format!("device={device}")),
     ];
     let from = args.from.iter().flat_map(|run| PretrainedConfig::from_run(run));
-    let sets = flags.into_iter().flatten().chain(from).chain(args.sets.iter().cloned()).collect();
     let file = config_file(args.config.as_deref())?;
+    let shards = group::usual_shards(member, &args.sets, file.as_ref().map(|file| file.text.as_str()));
+    let flags = flags.into_iter().flatten().chain(shards).chain(from);
+    let sets = flags.chain(args.sets.iter().cloned()).collect();
     Ok(FitConfig::resolve(registries, &args.task, &args.dataset, &Overrides { file, sets })?)
 }
 
 pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {
-    let config = resolve(registries, args)?;
+    let member = Member::join()?;
+    let config = resolve(registries, args, member.as_ref())?;
     if args.print_config {
         say!("{}", config.to_toml()?.trim_end());
         return Ok(ExitCode::SUCCESS);
@@ -50,6 +55,11 @@ pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {
     let config = config.anchored()?;
     if let Some(range) = &args.find_learning_rate {
         return super::find::find(registries, config, range, args);
+    }
+    if group::is_group(member.as_ref(), config.shards) || args.goes_on {
+        let config = AnyConfig::Fit(Box::new(config));
+        let wish = Wish::New { config, run_dir: args.run_dir.clone(), goes_on: args.goes_on };
+        return group::run(registries, member, wish, &args.output);
     }
     // Damaged data, or a task that cannot learn from it, must not leave a folder behind.
     let mut job = Fit::new(config.clone(), registries)?;

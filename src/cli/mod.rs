@@ -6,6 +6,8 @@ mod eval;
 mod export;
 mod find;
 mod fit;
+mod group;
+mod launch;
 mod list;
 mod new;
 mod play;
@@ -29,10 +31,16 @@ use args::{Arguments, Command};
 /// from its `main` and has every command of `pavlov` for them.
 pub fn main(registries: &Registries) -> ExitCode {
     let arguments = Arguments::parse();
+    // A process that `pavlov launch` has started does not outlive it.
+    if let Err(error) = pavlov_group::end_with_parent(|| pavlov_nn::leave(1)) {
+        tell(format_args!("error: {error}"));
+        return ExitCode::FAILURE;
+    }
     let result = match &arguments.command {
         Command::Train(args) => train::train(registries, args),
         Command::Fit(args) => fit::fit(registries, args),
         Command::Resume(args) => train::resume(registries, args),
+        Command::Launch(args) => launch::launch(args),
         Command::Eval(args) => eval::eval(registries, args),
         Command::Export(args) => export::export(registries, args),
         Command::Sample(args) => fit::sample(registries, args),

@@ -8,7 +8,7 @@ use super::args::PlotArgs;
 use crate::config::{AnyConfig, Registries};
 use crate::files::{check_ending, write_whole};
 use crate::plot;
-use crate::run::RunFolder;
+use crate::run::{RunFolder, Settings};
 use crate::tell::tell;
 
 pub(super) fn plot(registries: &Registries, args: &PlotArgs) -> Result<ExitCode> {

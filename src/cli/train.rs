@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Result, bail};
 
 use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
+use super::group::{self, Wish};
 use super::say::say;
 use super::settings;
 use crate::config::{AnyConfig, ConfigFile, FitConfig, Overrides, PretrainedConfig, Registries, RunConfig};
+use crate::distributed::Member;
 use crate::files::for_shell;
 use crate::fitting::Fit;
 use crate::run::{
@@ -30,7 +32,13 @@ pub(super) fn config_file(path: Option<&Path>) -> Result<Option<ConfigFile>> {
 
 /// The configuration that the arguments ask for.
 pub(super) fn resolve(registries: &Registries, args: &RunArgs) -> Result<RunConfig> {
+    resolve_for(registries, args, None)
+}
+
+/// The same for a process of a group.
+fn resolve_for(registries: &Registries, args: &RunArgs, member: Option<&Member>) -> Result<RunConfig> {
     let file = config_file(args.config.as_deref())?;
+    let shards = group::usual_shards(member, &args.sets, file.as_ref().map(|file| file.text.as_str()));
     let flags = [
         args.steps.map(|steps| format!("env_steps={steps}")),
         args.seed.map(|seed| format!("seed={seed}")),
@@ -40,13 +48,20 @@ pub(super) fn resolve(registries: &Registries, args: &RunArgs) -> Result<RunConf
         args.until_return.map(|until| format!("evaluation.until_return={until:?}")),
     ];
     let from = args.from.iter().flat_map(|run| PretrainedConfig::from_run(run));
-    let sets = flags.into_iter().flatten().chain(from).chain(args.sets.iter().cloned()).collect();
+    let flags = flags.into_iter().flatten().chain(shards).chain(from);
+    let sets = flags.chain(args.sets.iter().cloned()).collect();
     Ok(RunConfig::resolve(registries, &args.agent, &args.environment, &Overrides { file, sets })?)
 }
 
 pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCode> {
+    let member = Member::join()?;
     // An unknown device, or an agent that cannot play the environment, must not leave a folder behind.
-    let config = resolve(registries, &args.run)?.anchored()?;
+    let config = resolve_for(registries, &args.run, member.as_ref())?.anchored()?;
+    if group::is_group(member.as_ref(), config.shards) || args.goes_on {
+        let config = AnyConfig::Agent(Box::new(config));
+        let wish = Wish::New { config, run_dir: args.run_dir.clone(), goes_on: args.goes_on };
+        return group::run(registries, member, wish, &args.output);
+    }
     Training::check(&config, registries)?;
     let mut training = Training::new(config.clone(), registries)?;
     let pretrained = training.load_pretrained()?;
@@ -64,7 +79,19 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
 }
 
 pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitCode> {
+    let member = Member::join()?;
     let (folder, config) = super::trust::open(registries, &args.run, &args.open)?;
+    if group::is_group(member.as_ref(), config.shards()) {
+        let sets = new_settings(&config, args)?;
+        let wish = Wish::Resume {
+            folder,
+            config: config.with_sets(registries, &sets)?,
+            device: args.open.device.clone(),
+            checkpoint: args.checkpoint.clone(),
+            edited: !sets.is_empty(),
+        };
+        return group::run(registries, member, wish, &args.output);
+    }
     let sets = new_settings(&config, args)?;
     let device = args.open.device.clone();
     match config {
@@ -72,13 +99,15 @@ pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitC
             let config = config.with_sets(registries, &sets)?;
             let here = RunConfig { device: device.unwrap_or(config.device.clone()), ..config.clone() };
             let job = Training::new(here, registries)?;
-            go_on(job, registries, (&folder, args), (!sets.is_empty()).then_some(&config))
+            let from = (&folder, args.checkpoint.as_deref());
+            go_on(job, registries, from, (!sets.is_empty()).then_some(&config), &args.output)
         }
         AnyConfig::Fit(config) => {
             let config = config.with_sets(registries, &sets)?;
             let here = FitConfig { device: device.unwrap_or(config.device.clone()), ..config.clone() };
             let job = Fit::new(here, registries)?;
-            go_on(job, registries, (&folder, args), (!sets.is_empty()).then_some(&config))
+            let from = (&folder, args.checkpoint.as_deref());
+            go_on(job, registries, from, (!sets.is_empty()).then_some(&config), &args.output)
         }
     }
 }
@@ -103,11 +132,12 @@ fn new_settings(config: &AnyConfig, args: &ResumeArgs) -> Result<Vec<String>> {
 }
 
 /// Continues a run with its job, and keeps its new configuration, if it has one.
-fn go_on(
+pub(super) fn go_on(
     job: impl Job + 'static,
     registries: &Registries,
-    (folder, args): (&RunFolder, &ResumeArgs),
+    (folder, from): (&RunFolder, Option<&Path>),
     new: Option<&impl Settings>,
+    output: &OutputArgs,
 ) -> Result<ExitCode> {
     let checkpoints = folder.checkpoints();
     {
@@ -116,7 +146,7 @@ fn go_on(
         folder.sweep()?;
     }
     let list = checkpoints.list()?;
-    let checkpoint = match &args.checkpoint {
+    let checkpoint = match from {
         Some(path) => Some(checkpoints.named(path)?),
         None => list.last().cloned(),
     };
@@ -124,7 +154,7 @@ fn go_on(
         None => Session::start(job, folder.clone())?,
         Some(checkpoint) => Session::resume(job, folder.clone(), checkpoint).map_err(|error| {
             let older = list.iter().rev().find(|other| *other != checkpoint);
-            match older.filter(|_| args.checkpoint.is_none() && error.is::<UnusableCheckpoint>()) {
+            match older.filter(|_| from.is_none() && error.is::<UnusableCheckpoint>()) {
                 None => error,
                 Some(older) => error.context(format!(
                     "the latest checkpoint cannot be used; try the one before it: pavlov resume {} --checkpoint {}",
@@ -142,12 +172,15 @@ fn go_on(
         None => format!("{run} has no checkpoint yet: it begins again from its start"),
         Some(checkpoint) => format!("continuing {run} from {}", shown(&checkpoint.path)),
     };
-    say(&args.output, &told);
-    finish(session, registries, &args.output)
+    say(output, &told);
+    finish(session, registries, output)
 }
 
-pub(super) fn finish(session: Session, registries: &Registries, output: &OutputArgs) -> Result<ExitCode> {
-    let mut session = session.with_callbacks(registries.callbacks.make())?;
+/// A flag that is set once the user asks for an end. A second time means that nothing is waited for.
+///
+/// # Errors
+/// When signals cannot be caught.
+pub(super) fn catch_signals() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let asked = stop.clone();
     ctrlc::set_handler(move || {
@@ -158,6 +191,12 @@ pub(super) fn finish(session: Session, registries: &Registries, output: &OutputA
         }
     })
     .context("signals cannot be caught")?;
+    Ok(stop)
+}
+
+pub(super) fn finish(session: Session, registries: &Registries, output: &OutputArgs) -> Result<ExitCode> {
+    let mut session = session.with_callbacks(registries.callbacks.make())?;
+    let stop = catch_signals()?;
     let mut progress: Box<dyn Progress> = match output {
         OutputArgs { quiet: true, .. } => Box::new(Quiet),
         OutputArgs { json: true, .. } => Box::new(Json::new()),

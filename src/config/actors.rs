@@ -36,7 +36,7 @@ pub enum InferenceMode {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ActorConfig {
-    /// The number of actors; 0 acts and learns in turns, in one thread.
+    /// The number of actors of each shard; 0 acts and learns in turns, in one thread.
     pub count: usize,
     /// The synchronisation of actors and learner.
     pub mode: ActorMode,
@@ -94,7 +94,7 @@ impl ActorConfig {
     }
 
     /// Checks what has to fit together.
-    pub(super) fn validate(&self, num_envs: usize) -> Result<(), ConfigError> {
+    pub(super) fn validate(&self, num_envs: usize, shards: usize) -> Result<(), ConfigError> {
         let seconds = self.stop_timeout_seconds;
         if !(seconds > 0.0 && seconds <= MOST_SECONDS) {
             return Err(ConfigError::Value(format!(
@@ -108,25 +108,30 @@ impl ActorConfig {
                     .into(),
             ));
         }
-        if self.count > 0 && !num_envs.is_multiple_of(self.count) {
-            let count = self.count;
+        let (count, each) = (self.count.max(1), shards.saturating_mul(self.count.max(1)));
+        if !num_envs.is_multiple_of(each) {
+            let (who, what) = match (shards, self.count) {
+                (1, _) => (format!("{count} actors"), "actors.count"),
+                (_, 0) => (format!("{shards} shards"), "shards"),
+                _ => (format!("{count} actors in each of {shards} shards"), "shards x actors.count"),
+            };
             return Err(ConfigError::Value(format!(
-                "num_envs is {num_envs}, which {count} actors cannot share evenly: give a multiple of actors.count, with \
-                 --envs {}",
-                num_envs.next_multiple_of(count)
+                "num_envs is {num_envs}, which {who} cannot share evenly: give a multiple of {what}, with --envs {}",
+                num_envs.next_multiple_of(each)
             )));
         }
         Ok(())
     }
 }
 
-/// If actors are asked for and `num_envs` is not, raises `num_envs` to a multiple of the number of actors.
+/// If actors or shards are asked for and `num_envs` is not, raises `num_envs` to a multiple of their number.
 pub(super) fn give_each_an_environment(table: &mut Table) {
-    let number = |value: Option<&Value>| value.and_then(Value::as_integer).unwrap_or_default();
+    let number = |value: Option<&Value>| value.and_then(Value::as_integer).unwrap_or_default().max(1);
     let actors = number(table.get("actors").and_then(|actors| actors.get("count")));
-    let envs = number(table.get("num_envs")).max(1);
+    let each = actors.saturating_mul(number(table.get("shards")));
+    let envs = number(table.get("num_envs"));
     // A number that overflows is refused with the others that are too large.
-    if actors > 0 && envs % actors != 0 {
-        table.insert("num_envs".into(), (envs / actors + 1).saturating_mul(actors).into());
+    if envs % each != 0 {
+        table.insert("num_envs".into(), (envs / each + 1).saturating_mul(each).into());
     }
 }

@@ -39,6 +39,8 @@ pub enum ConfigError {
 
 /// The most threads of one kind.
 pub(super) const MOST_THREADS: u64 = 1_024;
+/// The most shards of a training.
+pub(super) const MOST_SHARDS: u64 = 4_096;
 /// The most environments, batches or segments of a kind.
 pub(super) const MOST_OF_A_KIND: u64 = 1 << 16;
 /// No bound: what lies beyond the run's end is never reached.

@@ -8,7 +8,7 @@ use pavlov_tasks::{LearningConfig, TaskError};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-use super::error::{ANY, ConfigError, MOST_OF_A_KIND, MOST_THREADS, check_counts};
+use super::error::{ANY, ConfigError, MOST_OF_A_KIND, MOST_SHARDS, MOST_THREADS, check_counts};
 use super::presets::fit_preset;
 use super::seed;
 use super::tables;
@@ -49,6 +49,10 @@ pub struct FitConfig {
     /// The length of the fit in updates, instead of epochs; 0 counts epochs.
     #[serde(default)]
     pub updates: u64,
+    /// The parts into which every batch is cut; gradients are summed over all of them. One process works on all
+    /// of them, or several processes share them out evenly (`pavlov launch`, torchrun): the numbers are the same.
+    #[serde(default = "one")]
+    pub shards: usize,
     /// The device of the networks: `auto`, `cpu`, `cuda` or `cuda:N`.
     #[serde(default = "auto")]
     pub device: String,
@@ -276,6 +280,7 @@ impl FitConfig {
         let counts = [
             ("threads", self.threads as u64, MOST_THREADS),
             ("update_threads", u64::from(self.update_threads), MOST_THREADS),
+            ("shards", self.shards as u64, MOST_SHARDS),
             ("data.batch_size", self.data.batch_size as u64, ANY),
             ("data.accumulate", self.data.accumulate as u64, MOST_OF_A_KIND),
             ("data.loader_threads", self.data.loader_threads as u64, MOST_THREADS),
@@ -285,6 +290,12 @@ impl FitConfig {
         check_counts(&counts)?;
         if self.epochs == 0 && self.updates == 0 {
             return Err(ConfigError::Value("epochs and updates are 0: give at least 1 of one".into()));
+        }
+        if !self.data.batch_size.is_multiple_of(self.shards) {
+            return Err(ConfigError::Value(format!(
+                "data.batch_size is {}, which {} shards cannot share evenly: give a multiple of shards",
+                self.data.batch_size, self.shards
+            )));
         }
         if self.validation.patience > 0 && !self.validates() {
             let message = "validation.patience needs validations, and validation.every_epochs is 0";

@@ -34,7 +34,7 @@ const MOST_BYTES: u64 = 4 << 20;
 
 pub use actors::{ActorConfig, ActorMode, InferenceMode};
 pub use error::ConfigError;
-use error::{ANY, MOST_OF_A_KIND, MOST_THREADS, at_most, check_counts};
+use error::{ANY, MOST_OF_A_KIND, MOST_SHARDS, MOST_THREADS, at_most, check_counts};
 pub use fit::{DataConfig, FitCheckpointConfig, FitConfig, FitLogConfig, ValidationConfig};
 pub use presets::{Presets, pairs as presets, preset};
 pub use pretrained::PretrainedConfig;
@@ -144,6 +144,11 @@ pub struct RunConfig {
     /// The number of environments that are stepped together.
     #[serde(default = "one")]
     pub num_envs: usize,
+    /// The parts into which the training is cut, each with its share of the environments, of the replay and of
+    /// every batch; gradients are summed over all of them. One process works on all of them, or several
+    /// processes share them out evenly (`pavlov launch`, torchrun): the numbers are the same.
+    #[serde(default = "one")]
+    pub shards: usize,
     /// Threads that step the environments; 0 takes as many as there are cores. The numbers do not depend on
     /// it, and more than one pays for slow environments only.
     #[serde(default = "one")]
@@ -311,7 +316,8 @@ impl Overrides {
 }
 
 /// The configuration of a run of any kind.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
 pub enum AnyConfig {
     /// The training of an agent.
     Agent(Box<RunConfig>),
@@ -328,19 +334,66 @@ impl AnyConfig {
         let name = path.display().to_string();
         let file = |message: String| ConfigError::File { name: name.clone(), message };
         let text = read_text(path, MOST_BYTES).map_err(|error| file(error.to_string()))?;
-        let table: Table = text.parse().map_err(|error| file(format!("not valid TOML: {error}")))?;
-        let config = match table.contains_key("task") {
-            true => FitConfig::from_table(registries, table).map(|config| Self::Fit(Box::new(config))),
-            false => RunConfig::from_table(registries, table).map(|config| Self::Agent(Box::new(config))),
-        };
-        config.map_err(|error| file(error.to_string()))
+        Self::parse(registries, &text).map_err(|error| file(error.to_string()))
     }
 
-    /// The run's kind and names.
-    pub fn origin(&self) -> Origin {
+    /// The configuration in this TOML.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when it is invalid.
+    pub fn parse(registries: &Registries, text: &str) -> Result<Self, ConfigError> {
+        let table: Table =
+            text.parse().map_err(|error| ConfigError::Value(format!("not valid TOML: {error}")))?;
+        match table.contains_key("task") {
+            true => FitConfig::from_table(registries, table).map(|config| Self::Fit(Box::new(config))),
+            false => RunConfig::from_table(registries, table).map(|config| Self::Agent(Box::new(config))),
+        }
+    }
+
+    /// The number of shards.
+    pub(crate) fn shards(&self) -> usize {
+        match self {
+            Self::Agent(config) => config.shards,
+            Self::Fit(config) => config.shards,
+        }
+    }
+
+    /// The same with these `key=value` settings, for a run that goes on.
+    ///
+    /// # Errors
+    /// As [`RunConfig::with_sets`].
+    pub(crate) fn with_sets(&self, registries: &Registries, sets: &[String]) -> Result<Self, ConfigError> {
+        Ok(match self {
+            Self::Agent(config) => Self::Agent(Box::new(config.with_sets(registries, sets)?)),
+            Self::Fit(config) => Self::Fit(Box::new(config.with_sets(registries, sets)?)),
+        })
+    }
+
+    /// The same on another device, if one is given.
+    pub(crate) fn on_device(&self, device: Option<&str>) -> Self {
+        let mut here = self.clone();
+        if let Some(device) = device {
+            match &mut here {
+                Self::Agent(config) => config.device = device.into(),
+                Self::Fit(config) => config.device = device.into(),
+            }
+        }
+        here
+    }
+}
+
+impl Settings for AnyConfig {
+    fn origin(&self) -> Origin {
         match self {
             Self::Agent(config) => config.origin(),
             Self::Fit(config) => config.origin(),
+        }
+    }
+
+    fn seed(&self) -> u64 {
+        match self {
+            Self::Agent(config) => config.seed,
+            Self::Fit(config) => config.seed,
         }
     }
 }
@@ -408,6 +461,7 @@ impl RunConfig {
         let counts = [
             ("env_steps", self.env_steps, ANY),
             ("num_envs", self.num_envs as u64, MOST_OF_A_KIND),
+            ("shards", self.shards as u64, MOST_SHARDS),
             ("threads", self.threads as u64, MOST_THREADS),
             ("update_threads", u64::from(self.update_threads), MOST_THREADS),
             ("log.every_env_steps", self.log.every_env_steps, ANY),
@@ -419,7 +473,7 @@ impl RunConfig {
         at_most("env_threads", self.env_threads as u64, MOST_THREADS)?;
         at_most("evaluation.episodes", self.evaluation.episodes as u64, MOST_EPISODES)?;
         at_most("evaluation.final_episodes", self.evaluation.final_episodes as u64, MOST_EPISODES)?;
-        self.actors.validate(self.num_envs)?;
+        self.actors.validate(self.num_envs, self.shards)?;
         let evaluation = &self.evaluation;
         if evaluation.every_env_steps > 0 && evaluation.episodes == 0 {
             let message = "evaluation.episodes is 0: give at least 1, or set evaluation.every_env_steps = 0";
@@ -449,6 +503,22 @@ impl RunConfig {
     pub fn anchored(mut self) -> anyhow::Result<Self> {
         anchor([&mut self.pretrained.path])?;
         Ok(self)
+    }
+
+    /// True if a wrapper normalises by running statistics.
+    pub(crate) fn normalizes(&self) -> bool {
+        let is_running = |wrapper: &WrapperConfig| {
+            matches!(
+                wrapper,
+                WrapperConfig::NormalizeObservation { .. } | WrapperConfig::NormalizeReward { .. }
+            )
+        };
+        self.wrappers.iter().any(is_running)
+    }
+
+    /// The environments of one shard.
+    pub fn envs_of_shard(&self) -> usize {
+        self.num_envs / self.shards
     }
 
     /// The factory of the run's environments.

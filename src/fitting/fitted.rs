@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow, bail};
 use pavlov_data::{Dataset, InMemory, Input, Pass, SplitConfig, Statistics, Target};
+use pavlov_group::Group;
 use pavlov_nn::{StateDict, StateView, device, weights};
 use pavlov_tasks::{Measured, Pictures, SampleRequest, Samples, Task};
 use serde::{Deserialize, Serialize};
@@ -76,7 +77,8 @@ impl Fitted {
         if let Some(kind) = kind {
             kind.check(data.dataset().as_ref())?;
         }
-        let mut task = build_task(&config, registries, &data, device::parse(&config.device)?)?;
+        let mut task =
+            build_task(&config, registries, &data, (device::parse(&config.device)?, &Group::alone()))?;
         let view: StateView<'_> = state.view();
         match whole {
             true => task.load_state(&view.part("task")),

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context, Error, Result, bail};
 use pavlov_common::bounds::{fits, product};
 use pavlov_data::{Batch, Loader, Pass, Position};
+use pavlov_group::Group;
 use pavlov_nn::{StateDict, StateView};
 use pavlov_tasks::{Criterion, Task, TaskContext};
 use serde::{Deserialize, Serialize};
@@ -16,8 +17,8 @@ use super::pictures;
 use super::status::FitStatus;
 use crate::config::{FitConfig, PretrainedConfig, Registries};
 use crate::run::{
-    Advance, BrokenOff, Compute, Description, Evaluated, Job, Log, Moment, Origin, Plan, Settings, Status,
-    StopReason, Unit, Values, pretrained,
+    Advance, BrokenOff, Compute, Description, Evaluated, Job, Log, Moment, Origin, Plan, RowPart, Settings,
+    Status, StopReason, Unit, Values, pretrained,
 };
 
 /// Updates from one report of progress to the next.
@@ -59,16 +60,24 @@ impl Fit {
     /// # Errors
     /// When the data is damaged, or the task cannot learn from it.
     pub fn new(config: FitConfig, registries: &Registries) -> Result<Self> {
+        Self::in_group(config, registries, &Group::alone())
+    }
+
+    /// A shard of a fit, which has not begun.
+    ///
+    /// # Errors
+    /// As [`Fit::new`].
+    pub(crate) fn in_group(config: FitConfig, registries: &Registries, group: &Group) -> Result<Self> {
         let FitConfig { seed, threads, update_threads, .. } = config;
         let device = Compute { seed, device: &config.device, threads, update_threads }.prepare()?;
         let data = FitData::open(&config, registries, None)?;
-        let task = build_task(&config, registries, &data, device)?;
+        let task = build_task(&config, registries, &data, (device, group))?;
         let sample = product(data.input().shape()).max(product(data.dataset().input().shape()));
         let waiting = config.data.accumulate.max(config.data.loader_threads);
         let batches = product([config.data.batch_size.min(data.splits().train.len()), waiting]);
         fits("data.batch_size x data.accumulate", batches, batches.saturating_mul(4 * sample))
             .map_err(Error::msg)?;
-        let training = data.training(&config)?;
+        let training = data.training(&config)?.with_share(group.shard(), group.shards()).context("data")?;
         let rows = &data.splits().validation;
         let validation = match config.validates() && !rows.is_empty() {
             true => Some(data.once(rows, &config)?),
@@ -173,7 +182,7 @@ pub(super) fn build_task(
     config: &FitConfig,
     registries: &Registries,
     data: &FitData,
-    device: Device,
+    (device, group): (Device, &Group),
 ) -> Result<Box<dyn Task>> {
     let context = TaskContext {
         input: data.input().clone(),
@@ -182,6 +191,7 @@ pub(super) fn build_task(
         learning: config.learning.clone(),
         seed: config.seed,
         device,
+        group: group.clone(),
     };
     Ok(registries.tasks.get(&config.task)?.build(&config.hyperparameters, &context)?)
 }
@@ -233,7 +243,7 @@ impl Job for Fit {
     }
 
     /// One update.
-    fn advance(&mut self, _: u64, _: &AtomicBool, log: &mut Log<'_>) -> Result<Advance> {
+    fn advance(&mut self, _: u64, _: &AtomicBool, log: &mut dyn Log) -> Result<Advance> {
         let updates = log.done();
         self.update(updates, updates as f64 / self.plan.total as f64)?;
         Ok(Advance { done: updates + 1, failure: None })
@@ -243,8 +253,12 @@ impl Job for Fit {
         self.task.updates()
     }
 
-    fn values(&mut self, now: &Moment) -> Result<Values> {
-        let mut values = self.task.take_metrics()?;
+    fn row_part(&mut self) -> Result<RowPart> {
+        Ok(RowPart { values: self.task.take_metrics()?, episodes: None })
+    }
+
+    fn values(&mut self, now: &Moment, part: RowPart) -> Result<Values> {
+        let mut values = part.values;
         self.loss = values.get("train/loss").copied();
         values.insert("train/epoch".into(), self.epochs(now.done));
         values.insert("time/samples_per_second".into(), self.samples_per_second(now));
@@ -278,9 +292,6 @@ impl Job for Fit {
         let measured = measured.context("the validation failed")?;
         let criterion = self.task.criterion();
         let value = measured.metrics.get(criterion.metric).copied().unwrap_or(f64::NAN);
-        self.task.validated(value);
-        let improves = criterion.improves(value, now.best_evaluation);
-        self.progress.since = if improves { 0 } else { self.progress.since + 1 };
         let mut notes = Vec::new();
         for (name, picture) in measured.pictures.iter().filter(|_| self.config.validation.pictures) {
             notes.push(pictures::note(format!("eval/{name}"), now.done, picture)?);
@@ -288,6 +299,13 @@ impl Job for Fit {
         let values =
             measured.metrics.into_iter().map(|(name, value)| (format!("eval/{name}"), value)).collect();
         Ok(Evaluated { metric: value, values, notes, episodes: None })
+    }
+
+    fn validated(&mut self, metric: f64, best_before: Option<f64>) -> Result<()> {
+        self.task.validated(metric);
+        let improves = self.task.criterion().improves(metric, best_before);
+        self.progress.since = if improves { 0 } else { self.progress.since + 1 };
+        Ok(())
     }
 
     fn stops_after(&self, _: f64) -> Option<StopReason> {

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use anyhow::{Context, Result, bail};
 use pavlov_agents::{Agent, Halves};
 use pavlov_envs::{EnvFactory, ObservationNormalizer, SeenStatistics, VectorOptions};
+use pavlov_group::Group;
 use pavlov_nn::{StateDict, StateView};
 
 use super::failures::Failures;
@@ -29,9 +30,14 @@ impl Driver {
     ///
     /// # Errors
     /// When the agent can only act and learn in turns, or an environment cannot be made.
-    pub fn new(config: &RunConfig, factory: &EnvFactory, agent: &mut dyn Agent) -> Result<Self> {
+    pub fn new(
+        config: &RunConfig,
+        factory: &EnvFactory,
+        agent: &mut dyn Agent,
+        group: &Group,
+    ) -> Result<Self> {
         let probe = factory.make_vector(&VectorOptions::new(1))?;
-        let plan = Plan::new(config, factory, probe.as_ref());
+        let plan = Plan::new(config, factory, probe.as_ref(), group);
         let Some(lanes) = Lanes::new(agent, &plan)? else {
             bail!(
                 "{} acts and learns in turns only: train it without --actors (--set env_threads=N steps environments in \
@@ -68,15 +74,17 @@ impl Driver {
         if plan.actors.mode == ActorMode::Lockstep {
             return lockstep::phase(lanes, agent, plan, failures, env_steps, stop, listener);
         }
-        match (lanes, agent.halves()) {
+        let end = match (lanes, agent.halves()) {
             (Lanes::OffPolicy(lanes), Some(Halves::OffPolicy(halves))) => {
-                lanes.phase(halves, plan, failures, env_steps.end, stop, listener)
+                lanes.phase(halves, plan, failures, env_steps.end, stop, listener)?
             }
             (Lanes::OnPolicy(lanes), Some(Halves::OnPolicy(learner))) => {
-                lanes.phase(learner, plan, failures, env_steps, stop, listener)
+                lanes.phase(learner, plan, failures, env_steps, stop, listener)?
             }
             _ => bail!(WRONG_KIND),
-        }
+        };
+        plan.pool.exchange(&plan.group)?;
+        Ok(end)
     }
 
     /// The normaliser of observations with the statistics of all lanes, if a wrapper normalises them.

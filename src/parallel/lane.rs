@@ -97,7 +97,7 @@ pub(super) enum Stepped {
 impl<H: Half> Lane<H> {
     /// Lane number `index` of the plan. Its episodes have begun.
     pub fn new(half: H, weights: Option<Parameters>, plan: &Plan, index: usize) -> Result<Self> {
-        let (num_envs, first_env) = (plan.envs_per_lane, index * plan.envs_per_lane);
+        let (num_envs, first_env) = (plan.envs_per_lane, plan.first_env(index));
         let mut envs = plan.factory.make_vector(&VectorOptions::new(num_envs))?;
         plan.pool.apply_to(envs.as_mut())?;
         let mut lane = Self {

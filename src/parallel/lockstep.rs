@@ -100,7 +100,7 @@ fn off_policy_round(
         lane.half.refill(segment.map_or_else(|| Segment::new(most, plan), Ok)?);
     }
     let news = step_all(&mut lanes.lanes, env_steps.start, steps, plan)?;
-    pool_statistics(&mut lanes.lanes)?;
+    pool_statistics(&mut lanes.lanes, plan)?;
     let segments: Vec<_> = lanes.lanes.iter_mut().flatten().filter_map(|lane| lane.half.take(true)).collect();
     for step in 0..steps {
         segments.iter().for_each(|segment| segment.insert(step, halves.store));
@@ -124,7 +124,7 @@ fn on_policy_round(
     }
     let steps = learner.rollout_steps();
     let news = step_all(&mut lanes.lanes, env_steps, steps, plan)?;
-    pool_statistics(&mut lanes.lanes)?;
+    pool_statistics(&mut lanes.lanes, plan)?;
     for (index, lane) in lanes.lanes.iter_mut().enumerate() {
         lanes.inbox[index].extend(lane.as_mut().and_then(Lane::take));
     }
@@ -136,9 +136,10 @@ fn on_policy_round(
 
 /// Gives every lane the statistics of all lanes, added up in their order. A single lane has them already, to
 /// the last bit.
-fn pool_statistics<H: Half>(lanes: &mut [Option<Lane<H>>]) -> Result<()> {
+fn pool_statistics<H: Half>(lanes: &mut [Option<Lane<H>>], plan: &Plan) -> Result<()> {
     lanes.iter_mut().flatten().for_each(Lane::contribute);
-    if lanes.len() == 1 {
+    plan.pool.exchange(&plan.group)?;
+    if lanes.len() == 1 && plan.group.is_alone() {
         return Ok(());
     }
     Ok(lanes.iter_mut().flatten().try_for_each(Lane::follow_pool)?)

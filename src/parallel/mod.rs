@@ -27,3 +27,4 @@ mod weights;
 
 pub use driver::Driver;
 pub use listener::{Episode, Listener};
+pub(crate) use pool::Pool;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pavlov_agents::AgentError;
 use pavlov_envs::{EnvFactory, Space, VectorEnv};
+use pavlov_group::Group;
 use pavlov_nn::Parameters;
 
 use super::pool::Pool;
@@ -19,8 +20,11 @@ pub(super) struct Plan {
     pub observation_space: Space,
     pub action_space: Space,
     pub seed: u64,
+    /// The number of environments of all shards.
     pub num_envs: usize,
     pub envs_per_lane: usize,
+    /// The shards, of which this is one.
+    pub group: Group,
     pub total_env_steps: u64,
     pub log_every_env_steps: u64,
 }
@@ -28,7 +32,7 @@ pub(super) struct Plan {
 impl Plan {
     /// The plan for this configuration. The spaces are those of `probe`, a vector environment of the same
     /// factory.
-    pub fn new(config: &RunConfig, factory: &EnvFactory, probe: &dyn VectorEnv) -> Self {
+    pub fn new(config: &RunConfig, factory: &EnvFactory, probe: &dyn VectorEnv, group: &Group) -> Self {
         Self {
             actors: config.actors,
             factory: factory.clone(),
@@ -38,16 +42,36 @@ impl Plan {
             seed: config.seed,
             num_envs: config.num_envs,
             envs_per_lane: match config.actors.mode {
-                ActorMode::Free => config.num_envs / config.actors.count,
+                ActorMode::Free => config.envs_of_shard() / config.actors.count,
                 ActorMode::Lockstep => 1,
             },
+            group: group.clone(),
             total_env_steps: config.env_steps,
             log_every_env_steps: config.log.every_env_steps,
         }
     }
 
+    /// The number of lanes of this shard.
     pub fn num_lanes(&self) -> usize {
-        self.num_envs / self.envs_per_lane
+        self.num_envs / self.group.shards() / self.envs_per_lane
+    }
+
+    /// The number of lane `index`'s first environment among those of all shards.
+    pub fn first_env(&self, index: usize) -> usize {
+        (self.group.shard() * self.num_lanes() + index) * self.envs_per_lane
+    }
+
+    /// The mean of so many env steps over all shards, which count them by themselves.
+    ///
+    /// # Errors
+    /// When a shard is lost.
+    pub fn agree(&self, env_steps: u64) -> Result<u64, AgentError> {
+        if self.group.is_alone() {
+            return Ok(env_steps);
+        }
+        let mut sum = [env_steps as f64];
+        self.group.sum_f64(&mut sum)?;
+        Ok((sum[0] / self.group.shards() as f64) as u64)
     }
 
     /// The weights that a lane acts with; `None` if another thread runs the network. In lock step nobody

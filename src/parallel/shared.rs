@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::Sender;
 use pavlov_agents::{AgentError, Metrics};
+use pavlov_group::Group;
 use pavlov_runtime::{Meter, Slot};
 
 use super::listener::Episode;
@@ -31,7 +32,9 @@ pub(super) enum Event {
 pub(super) struct Shared {
     /// True once the phase is to end early, for the user or for an error.
     stop: AtomicBool,
-    /// Env steps begun so far, over all actors.
+    /// The shards, of which this phase is one's.
+    pub group: Group,
+    /// Env steps begun so far, over all actors; those of other shards count as this one's.
     claimed: AtomicU64,
     /// The env steps at which the phase ends.
     limit: u64,
@@ -60,6 +63,7 @@ impl Shared {
     /// The state at the start of a phase, after `env_steps` and as many updates as the published weights have
     /// seen.
     pub fn new(
+        group: &Group,
         env_steps: u64,
         limit: u64,
         weights: Arc<Slot<PublishedWeights>>,
@@ -67,6 +71,7 @@ impl Shared {
     ) -> Self {
         Self {
             stop: AtomicBool::new(false),
+            group: group.clone(),
             claimed: AtomicU64::new(env_steps),
             limit,
             updates: AtomicU64::new(weights.latest().value.updates),
@@ -96,13 +101,33 @@ impl Shared {
     /// phase ends here.
     pub fn claim(&self, num_envs: usize) -> Option<u64> {
         let one_more =
-            |claimed| (claimed < self.limit && !self.is_stopped()).then(|| claimed + num_envs as u64);
+            |claimed| (claimed < self.limit && !self.is_stopped()).then(|| claimed + self.of_all(num_envs));
         self.claimed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()
     }
 
     /// Takes one claim back: its step failed.
     pub fn unclaim(&self, num_envs: usize) {
-        self.claimed.fetch_sub(num_envs as u64, Ordering::Relaxed);
+        self.claimed.fetch_sub(self.of_all(num_envs), Ordering::Relaxed);
+    }
+
+    /// So many env steps of this shard, with as many of each other one.
+    pub fn of_all(&self, env_steps: usize) -> u64 {
+        (env_steps * self.group.shards()) as u64
+    }
+
+    /// Asks all shards whether they go on learning. Each says at how many env steps it is, or `None` if it has
+    /// nothing more to learn from in this phase; then none goes on, and nobody may ask again. The result is the
+    /// mean of the env steps, by which the schedules of all shards go.
+    ///
+    /// # Errors
+    /// When a shard is lost.
+    pub fn agree_to_learn(&self, env_steps: Option<u64>) -> Result<Option<u64>, AgentError> {
+        if self.group.is_alone() {
+            return Ok(env_steps);
+        }
+        let mut sums = [f64::from(u8::from(env_steps.is_none())), env_steps.unwrap_or_default() as f64];
+        self.group.sum_f64(&mut sums)?;
+        Ok((sums[0] == 0.0).then_some((sums[1] / self.group.shards() as f64) as u64))
     }
 
     /// Env steps begun so far, over all actors.

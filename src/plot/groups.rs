@@ -7,7 +7,7 @@ use toml::Table;
 
 use super::Curve;
 use crate::config::AnyConfig;
-use crate::run::leaves;
+use crate::run::{Settings, leaves};
 
 /// Runs that differ by their seeds alone.
 #[derive(Clone, Debug, PartialEq)]

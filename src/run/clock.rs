@@ -83,6 +83,13 @@ pub struct Moment {
 }
 
 impl Moment {
+    /// The moment of a stretch that began at `begun` with so many units, once so many are done.
+    pub(crate) fn since(begun: Instant, before: u64, done: u64) -> Self {
+        let seconds = begun.elapsed().as_secs_f64();
+        let per_second = done.saturating_sub(before) as f64 / seconds.max(1e-9);
+        Self { done, per_second, seconds, last_evaluation: None, best_evaluation: None }
+    }
+
     /// The values of every row of the log.
     pub(super) fn values(&self) -> Values {
         Values::from_iter([("time/time_elapsed".to_string(), self.seconds)])

@@ -15,6 +15,7 @@ use super::clock::Moment;
 use super::log::Log;
 use super::outcome::StopReason;
 use super::progress::Status;
+use super::row_part::RowPart;
 use crate::record::Note;
 use crate::training::Evaluation;
 
@@ -189,7 +190,7 @@ pub trait Job {
     ///
     /// # Errors
     /// When the work cannot go on; nothing more is saved then.
-    fn advance(&mut self, until: u64, stop: &AtomicBool, log: &mut Log<'_>) -> Result<Advance>;
+    fn advance(&mut self, until: u64, stop: &AtomicBool, log: &mut dyn Log) -> Result<Advance>;
 
     /// New warnings for the user.
     fn take_warnings(&mut self) -> Vec<String> {
@@ -199,11 +200,18 @@ pub trait Job {
     /// The gradient steps that were made in all.
     fn updates(&self) -> u64;
 
-    /// The values of the next row of the log: means since the last one.
+    /// This job's part of the next row of the log: means since the last one.
     ///
     /// # Errors
     /// When a loss is no longer finite.
-    fn values(&mut self, now: &Moment) -> Result<Values>;
+    fn row_part(&mut self) -> Result<RowPart>;
+
+    /// The values of the next row of the log, from the parts of all shards: a job that is its training's only
+    /// one gets its own.
+    ///
+    /// # Errors
+    /// When a loss is no longer finite.
+    fn values(&mut self, now: &Moment, part: RowPart) -> Result<Values>;
 
     /// The progress, for people and scripts.
     fn status(&self, now: &Moment) -> Box<dyn Status>;
@@ -214,6 +222,15 @@ pub trait Job {
     /// When the evaluation fails: a checkpoint is written, and a resumed run evaluates again. [`BrokenOff`] when
     /// `stop` was set.
     fn evaluate(&mut self, now: &Moment, stop: &AtomicBool) -> Result<Evaluated>;
+
+    /// Takes note of an evaluation's metric, and of the best one before it. In a training of several shards, one
+    /// evaluates and all take note.
+    ///
+    /// # Errors
+    /// When a shard is lost.
+    fn validated(&mut self, _metric: f64, _best_before: Option<f64>) -> Result<()> {
+        Ok(())
+    }
 
     /// The reason to stop after an evaluation with this metric, if there is one.
     fn stops_after(&self, metric: f64) -> Option<StopReason>;

@@ -7,8 +7,35 @@ use super::job::{Origin, Plan, Values};
 use super::progress::{Progress, Status};
 use crate::record::{Recorder, Row};
 
-/// Writes rows that become due within a stretch of work, and tells the user of the progress.
-pub struct Log<'a> {
+/// The log of a run as its job sees it within a stretch of work: rows that become due, the progress for the user.
+pub trait Log {
+    /// The units that were done when the stretch began.
+    fn done(&self) -> u64;
+
+    /// The moment at which so many units are done.
+    fn moment(&self, done: u64) -> Moment;
+
+    /// True if a row is due now that so many units are done.
+    fn is_due(&self, done: u64) -> bool;
+
+    /// Writes a row.
+    fn row(&mut self, done: u64, values: Values);
+
+    /// Notes that so many updates were made in all.
+    fn updated(&mut self, updates: u64);
+
+    /// True if the stretch must end before its time, since a callback has asked for it or failed.
+    fn wants_stop(&self) -> bool;
+
+    /// Tells the user of the progress.
+    fn report(&mut self, status: &dyn Status);
+
+    /// Tells the user of something unexpected.
+    fn warn(&mut self, message: &str);
+}
+
+/// The log of a session.
+pub(super) struct SessionLog<'a> {
     pub(super) clock: &'a Clock,
     pub(super) plan: Plan,
     pub(super) recorder: &'a Recorder,
@@ -24,25 +51,21 @@ pub struct Log<'a> {
     pub(super) logged: u64,
 }
 
-impl Log<'_> {
-    /// The units that were done when the stretch began.
-    pub fn done(&self) -> u64 {
+impl Log for SessionLog<'_> {
+    fn done(&self) -> u64 {
         self.clock.done
     }
 
-    /// The moment at which so many units are done.
-    pub fn moment(&self, done: u64) -> Moment {
+    fn moment(&self, done: u64) -> Moment {
         self.clock.moment(done)
     }
 
-    /// True if a row is due now that so many units are done.
-    pub fn is_due(&self, done: u64) -> bool {
+    fn is_due(&self, done: u64) -> bool {
         let every = self.plan.log_every;
         done / every > self.logged / every && done < self.until
     }
 
-    /// Writes a row.
-    pub fn row(&mut self, done: u64, mut values: Values) {
+    fn row(&mut self, done: u64, mut values: Values) {
         self.logged = done;
         let now = self.clock.moment(done);
         values.extend(now.values());
@@ -54,23 +77,19 @@ impl Log<'_> {
         self.recorder.row(Row { step: done, values });
     }
 
-    /// Notes that so many updates were made in all.
-    pub fn updated(&mut self, updates: u64) {
+    fn updated(&mut self, updates: u64) {
         self.updates = updates;
     }
 
-    /// True if the stretch must end before its time, since a callback has asked for it or failed.
-    pub fn wants_stop(&self) -> bool {
+    fn wants_stop(&self) -> bool {
         self.callbacks.want_stop()
     }
 
-    /// Tells the user of the progress.
-    pub fn report(&mut self, status: &dyn Status) {
+    fn report(&mut self, status: &dyn Status) {
         self.progress.report(status);
     }
 
-    /// Tells the user of something unexpected.
-    pub fn warn(&mut self, message: &str) {
+    fn warn(&mut self, message: &str) {
         self.progress.warn(message);
     }
 }

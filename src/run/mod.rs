@@ -13,6 +13,7 @@ mod notes;
 mod outcome;
 pub(crate) mod pretrained;
 mod progress;
+mod row_part;
 mod session;
 
 use std::fs::{self, File, TryLockError};
@@ -39,6 +40,7 @@ pub(crate) use notes::{differences, leaves};
 pub use outcome::{Outcome, StopReason};
 pub(crate) use progress::shown;
 pub use progress::{Json, Part, Progress, Quiet, Status, Terminal};
+pub use row_part::RowPart;
 pub use session::{Session, UnusableCheckpoint};
 
 use crate::config::{AnyConfig, ConfigError, Registries, RunConfig};

@@ -14,7 +14,7 @@ use super::candidates::Candidates;
 use super::clock::{Clock, Moment};
 use super::edits::Edits;
 use super::job::{BrokenOff, Description, Evaluated, Job, Origin, Plan, Values};
-use super::log::Log;
+use super::log::SessionLog;
 use super::notes;
 use super::outcome::{Outcome, StopReason};
 use super::progress::Progress;
@@ -310,7 +310,7 @@ impl Session {
         let (plan, updates) = (*plan, job.updates());
         let logged = done;
         let mut log =
-            Log { clock, plan, recorder, progress, callbacks, folder, origin, updates, until, logged };
+            SessionLog { clock, plan, recorder, progress, callbacks, folder, origin, updates, until, logged };
         let advance = job.advance(until, stop, &mut log)?;
         let logged = log.logged;
         clock.done = advance.done;
@@ -339,7 +339,8 @@ impl Session {
         }
         let now = self.now();
         let mut values = now.values();
-        values.extend(self.job.values(&now)?);
+        let part = self.job.row_part()?;
+        values.extend(self.job.values(&now, part)?);
         if evaluate {
             return self.evaluate(values, stop, progress);
         }
@@ -357,6 +358,7 @@ impl Session {
     ) -> Result<Option<StopReason>> {
         let now = self.now();
         let kept = self.job.evaluate(&now, stop).and_then(|mut evaluated| {
+            self.job.validated(evaluated.metric, now.best_evaluation)?;
             self.keep_if_best(evaluated.metric)?;
             evaluated.values.extend(self.choose_again(evaluated.metric, &now, stop)?);
             Ok(evaluated)

@@ -14,7 +14,7 @@ const WINDOW: usize = 100;
 
 /// Adds up rewards until an episode ends, and keeps the latest whole episodes. Part of a checkpoint.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Episodes {
+pub(crate) struct Episodes {
     running: Vec<(f64, u64)>,
     latest: VecDeque<(f64, u64)>,
     finished: u64,
@@ -73,6 +73,27 @@ impl Episodes {
     pub(super) fn forget_running(&mut self) {
         self.running.fill((0.0, 0));
         self.running_infos.forget();
+    }
+
+    /// The latest episodes of all shards: of each the last ones, as many in all as of a single one.
+    pub(crate) fn merged(shards: Vec<Self>) -> Option<Self> {
+        let window = WINDOW.div_ceil(shards.len().max(1));
+        let mut shards = shards.into_iter();
+        let mut first = shards.next()?;
+        first.keep(window);
+        for mut other in shards {
+            other.keep(window);
+            first.finished += other.finished;
+            first.latest.append(&mut other.latest);
+            first.latest_infos.append(&mut other.latest_infos);
+        }
+        Some(first)
+    }
+
+    /// Keeps the latest `window` episodes alone.
+    fn keep(&mut self, window: usize) {
+        self.latest.drain(..self.latest.len().saturating_sub(window));
+        self.latest_infos.drain(..self.latest_infos.len().saturating_sub(window));
     }
 
     /// Their values for the log, and the rate of env steps.

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use pavlov_agents::{Agent, AgentContext, Policy, Review};
 use pavlov_common::derive_seed;
 use pavlov_envs::{EnvError, EnvFactory, ObservationNormalizer, SeenStatistics, Space, VectorOptions};
+use pavlov_group::Group;
 use pavlov_nn::{StateDict, StateView};
 use tch::Device;
 
@@ -22,8 +23,8 @@ use crate::parallel::Driver;
 use crate::play::{self, Film};
 use crate::record::Note;
 use crate::run::{
-    Advance, Compute, Description, Evaluated, FinalComparison, Job, Log, Moment, Origin, Plan, Settings,
-    Status, StopReason, Unit, Values,
+    Advance, Compute, Description, Evaluated, FinalComparison, Job, Log, Moment, Origin, Plan, RowPart,
+    Settings, Status, StopReason, Unit, Values,
 };
 
 /// Steps of the loop from one report of progress to the next.
@@ -79,6 +80,14 @@ impl Training {
     /// # Errors
     /// When the agent cannot play the environment, or one of the two refuses its options.
     pub fn new(config: RunConfig, registries: &Registries) -> Result<Self> {
+        Self::in_group(config, registries, &Group::alone())
+    }
+
+    /// A shard of a training, which has not begun.
+    ///
+    /// # Errors
+    /// As [`Training::new`], and when the agent cannot be cut into so many shards.
+    pub(crate) fn in_group(config: RunConfig, registries: &Registries, group: &Group) -> Result<Self> {
         let RunConfig { seed, threads, update_threads, .. } = config;
         let device = Compute { seed, device: &config.device, threads, update_threads }.prepare()?;
         let factory = config.factory(registries)?;
@@ -86,23 +95,24 @@ impl Training {
         let idle = factory.idle_wrappers();
         let (agent, engine, context) = match config.actors.count {
             0 => {
-                let turns = Turns::new(&config, &factory)?;
+                let turns = Turns::new(&config, &factory, group)?;
                 let (observations, actions) = (turns.observation_space(), turns.action_space());
-                let context = agent_context(&config, registries, observations, actions)?;
+                let context = agent_context(&config, registries, (observations, actions), group)?;
                 (build_agent(&config, registries, &context)?, Engine::Turns(Box::new(turns)), context)
             }
             _ => {
                 let envs = factory.make_vector(&VectorOptions::new(1))?;
                 let (observations, actions) = (envs.observation_space(), envs.action_space());
-                let context = agent_context(&config, registries, observations, actions)?;
+                let context = agent_context(&config, registries, (observations, actions), group)?;
                 let mut agent = build_agent(&config, registries, &context)?;
                 drop(envs);
-                let driver = Driver::new(&config, &factory, agent.as_mut())?;
+                let driver = Driver::new(&config, &factory, agent.as_mut(), group)?;
                 (agent, Engine::Actors(Box::new(driver)), context)
             }
         };
-        let review = review::review(&config, registries, idle, &context);
-        let episodes = Episodes::new(config.num_envs);
+        let whole = AgentContext { num_envs: config.num_envs, group: Group::alone(), ..context };
+        let review = review::review(&config, registries, idle, &whole);
+        let episodes = Episodes::new(config.envs_of_shard());
         let pending = BTreeMap::new();
         Ok(Self {
             device,
@@ -133,12 +143,13 @@ impl Training {
         let idle = factory.idle_wrappers();
         let envs = factory.make_vector(&VectorOptions::new(1))?;
         let (observations, actions) = (envs.observation_space(), envs.action_space());
-        let context = agent_context(config, registries, observations, actions)?;
+        let alone = Group::alone();
+        let context = agent_context(config, registries, (observations, actions), &alone)?;
         let mut agent = build_agent(config, registries, &context)?;
         trial::act_once(agent.as_ref(), observations, actions)?;
         let review = review::review(config, registries, idle, &context)?;
         if config.actors.count > 0 {
-            Driver::new(config, &factory, agent.as_mut())?;
+            Driver::new(config, &factory, agent.as_mut(), &alone)?;
         }
         Ok(review)
     }
@@ -153,7 +164,8 @@ impl Training {
         let envs = factory.make_vector(&VectorOptions::new(1))?;
         // The review asks nothing of the device, which another machine may have.
         let config = RunConfig { device: "cpu".into(), ..config.clone() };
-        let context = agent_context(&config, registries, envs.observation_space(), envs.action_space())?;
+        let spaces = (envs.observation_space(), envs.action_space());
+        let context = agent_context(&config, registries, spaces, &Group::alone())?;
         review::review(&config, registries, idle, &context)
     }
 
@@ -163,7 +175,8 @@ impl Training {
     /// When the agent cannot play the environment, or one of the two refuses its options.
     pub fn agent(config: &RunConfig, registries: &Registries) -> Result<Box<dyn Agent>> {
         let envs = config.factory(registries)?.make_vector(&VectorOptions::new(1))?;
-        let context = agent_context(config, registries, envs.observation_space(), envs.action_space())?;
+        let spaces = (envs.observation_space(), envs.action_space());
+        let context = agent_context(config, registries, spaces, &Group::alone())?;
         build_agent(config, registries, &context)
     }
 
@@ -334,13 +347,14 @@ impl Job for Training {
     }
 
     /// One step of every environment in turns, or with actors a phase up to `until`.
-    fn advance(&mut self, until: u64, stop: &AtomicBool, log: &mut Log<'_>) -> Result<Advance> {
+    fn advance(&mut self, until: u64, stop: &AtomicBool, log: &mut dyn Log) -> Result<Advance> {
         let env_steps = log.done();
         let Self { engine, agent, episodes, config, pending, .. } = self;
         match engine {
             Engine::Turns(turns) => match turns.advance(agent.as_mut(), episodes) {
                 Ok(()) => Ok(Advance { done: env_steps + config.num_envs as u64, failure: None }),
-                Err(error) if error.is::<EnvError>() => {
+                // Another shard waits for this one's part of the next update: there is no checkpoint here.
+                Err(error) if config.shards == 1 && error.is::<EnvError>() => {
                     Ok(Advance { done: env_steps, failure: Some(format!("{error:#}")) })
                 }
                 Err(error) => Err(error),
@@ -371,10 +385,15 @@ impl Job for Training {
         self.agent.updates()
     }
 
-    fn values(&mut self, now: &Moment) -> Result<Values> {
-        let mut values = self.episodes.values(now);
-        values.append(&mut self.pending);
+    fn row_part(&mut self) -> Result<RowPart> {
+        let mut values = std::mem::take(&mut self.pending);
         values.extend(self.agent.take_metrics()?.into_iter().map(|(tag, value)| (tag.to_string(), value)));
+        Ok(RowPart { values, episodes: Some(self.episodes.clone()) })
+    }
+
+    fn values(&mut self, now: &Moment, part: RowPart) -> Result<Values> {
+        let mut values = part.episodes.as_ref().unwrap_or(&self.episodes).values(now);
+        values.extend(part.values);
         Ok(values)
     }
 
@@ -437,6 +456,7 @@ impl Job for Training {
         let exact = match &mut self.engine {
             Engine::Turns(turns) => {
                 let seed = derive_seed(self.config.seed, "training after resume", done);
+                let seed = turns.seed_of_shard(seed);
                 turns.load_state(state, self.agent.as_mut(), seed)?
             }
             Engine::Actors(driver) => driver.load_state(self.agent.as_mut(), state, done)?,
@@ -463,17 +483,18 @@ fn build_agent(
 fn agent_context(
     config: &RunConfig,
     registries: &Registries,
-    observation_space: &Space,
-    action_space: &Space,
+    (observation_space, action_space): (&Space, &Space),
+    group: &Group,
 ) -> Result<AgentContext> {
     Ok(AgentContext {
         observation_space: observation_space.clone(),
         action_space: action_space.clone(),
-        num_envs: config.num_envs,
+        num_envs: config.num_envs / group.shards(),
         total_env_steps: config.env_steps,
         seed: config.seed,
         device: pavlov_nn::device::parse(&config.device)?,
         networks: registries.networks.clone(),
+        group: group.clone(),
     })
 }
 

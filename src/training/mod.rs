@@ -16,6 +16,7 @@ mod trained;
 mod trial;
 mod turns;
 
+pub(crate) use episodes::Episodes;
 pub(crate) use evaluation::cut_off;
 pub use evaluation::{Evaluation, EvaluationOptions, Evaluator, evaluate};
 pub use export::{Exported, export};

@@ -10,8 +10,8 @@ use crate::parallel::{Episode, Listener};
 use crate::run::{Log, Values};
 
 /// Collects what actors and learner report in one phase, and writes the rows that become due in it.
-pub(super) struct PhaseLog<'a, 'l> {
-    pub log: &'a mut Log<'l>,
+pub(super) struct PhaseLog<'a> {
+    pub log: &'a mut dyn Log,
     pub config: &'a RunConfig,
     pub episodes: &'a mut Episodes,
     /// Further values of the next row.
@@ -22,7 +22,7 @@ pub(super) struct PhaseLog<'a, 'l> {
     pub last_learned: Instant,
 }
 
-impl Listener for PhaseLog<'_, '_> {
+impl Listener for PhaseLog<'_> {
     fn episode(&mut self, episode: Episode) {
         self.episodes.add(episode);
     }

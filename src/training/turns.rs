@@ -7,13 +7,17 @@ use pavlov_envs::{
     ActionBatch, EnvFactory, EnvState, ObsBatch, ObservationNormalizer, SeenStatistics, Space, StepBatch,
     VectorEnv, VectorOptions,
 };
+use pavlov_group::Group;
 use pavlov_nn::{StateDict, StateView};
 
 use super::episodes::Episodes;
 use crate::config::RunConfig;
+use crate::parallel::Pool;
 
 /// The statistics of normalising wrappers in a checkpoint whose environments cannot be saved.
 const SEEN: &str = "seen";
+/// Those of all shards in a checkpoint.
+const POOL: &str = "pool";
 
 /// The environments of a training in one thread.
 pub(super) struct Turns {
@@ -26,17 +30,26 @@ pub(super) struct Turns {
     step: StepBatch,
     /// True if a step failed: the environments no longer stand where the observations were seen.
     failed: bool,
+    group: Group,
+    /// The statistics of normalising wrappers over all shards.
+    pool: Pool,
+    /// True if there is a normalising wrapper.
+    normalizes: bool,
 }
 
 impl Turns {
     /// Environments whose episodes have not begun.
-    pub(super) fn new(config: &RunConfig, factory: &EnvFactory) -> Result<Self> {
+    pub(super) fn new(config: &RunConfig, factory: &EnvFactory, group: &Group) -> Result<Self> {
         let envs = make(config, factory)?;
+        let num_envs = config.envs_of_shard();
         Ok(Self {
-            observations: ObsBatch::new(envs.observation_space(), config.num_envs),
-            actions: ActionBatch::new(envs.action_space(), config.num_envs)?,
-            step: StepBatch::new(envs.observation_space(), config.num_envs),
+            observations: ObsBatch::new(envs.observation_space(), num_envs),
+            actions: ActionBatch::new(envs.action_space(), num_envs)?,
+            step: StepBatch::new(envs.observation_space(), num_envs),
             failed: false,
+            group: group.clone(),
+            pool: Pool::default(),
+            normalizes: config.normalizes(),
             observation_space: envs.observation_space().clone(),
             action_space: envs.action_space().clone(),
             envs: Some(envs),
@@ -55,13 +68,19 @@ impl Turns {
 
     /// Goes on with these statistics of observations.
     pub(super) fn follow(&mut self, seen: &SeenStatistics) -> Result<()> {
+        self.pool.set(seen.clone());
         Ok(open(&mut self.envs)?.follow_seen(seen)?)
     }
 
     /// Begins the episodes.
     pub(super) fn start(&mut self, seed: u64) -> Result<()> {
-        let observations = &mut self.observations;
-        Ok(open(&mut self.envs)?.reset(Some(derive_seed(seed, "training", 0)), observations)?)
+        let envs = open(&mut self.envs)?;
+        if !self.group.is_alone() {
+            // From now on it counts what it sees itself apart.
+            self.pool.apply_to(envs.as_mut())?;
+        }
+        let seed = derive_seed(seed, "training", self.group.shard() as u64);
+        Ok(envs.reset(Some(seed), &mut self.observations)?)
     }
 
     /// Closes the environments. What it gives is needed to open them again.
@@ -103,6 +122,14 @@ impl Turns {
         Ok(())
     }
 
+    /// The seed of this shard's environments, of which that of all is given; the first shard's is that itself.
+    pub(super) fn seed_of_shard(&self, seed: u64) -> u64 {
+        match self.group.shard() {
+            0 => seed,
+            shard => derive_seed(seed, "shard", shard as u64),
+        }
+    }
+
     /// The state of the environments; `None` where one cannot be saved, or a step failed.
     fn saved(&self) -> Option<EnvState> {
         self.envs.as_ref().filter(|_| !self.failed)?.save_state()
@@ -121,8 +148,18 @@ impl Turns {
         })?;
         episodes.observe(&self.step);
         std::mem::swap(&mut self.observations, &mut self.step.observations);
-        agent.learn()?;
+        if agent.learn()? > 0 && !self.group.is_alone() && self.normalizes {
+            self.exchange()?;
+        }
         Ok(())
+    }
+
+    /// Gives the normalising wrappers the statistics of all shards, which are the same everywhere after it.
+    fn exchange(&mut self) -> Result<()> {
+        let envs = open(&mut self.envs)?;
+        self.pool.add(envs.as_mut());
+        self.pool.exchange(&self.group)?;
+        Ok(self.pool.apply_to(envs.as_mut())?)
     }
 
     /// The normaliser of observations, if a wrapper normalises them.
@@ -132,9 +169,15 @@ impl Turns {
 
     /// Adds the environments to the state to be saved; after a failed step they begin new episodes instead.
     pub(super) fn put_state<'a>(&'a self, state: &mut StateDict<'a>) -> Result<()> {
+        let is_alone = self.group.is_alone();
+        let seen =
+            || if is_alone { self.envs.as_ref().map(|envs| envs.seen()) } else { Some(self.pool.get()) };
         match self.saved() {
             Some(saved) => state.put_bytes("environments", saved.as_bytes().to_vec()),
-            None => state.put_value(SEEN, &self.envs.as_ref().map(|envs| envs.seen()))?,
+            None => state.put_value(SEEN, &seen())?,
+        }
+        if !is_alone {
+            state.put_value(POOL, &self.pool.get())?;
         }
         let layout = self.observations.layout();
         let rows = self.observations.rows();
@@ -159,6 +202,9 @@ impl Turns {
         }
         self.observations.floats_mut().copy_from_slice(&floats);
         self.observations.bytes_mut().copy_from_slice(&bytes);
+        if !self.group.is_alone() {
+            self.pool.set(view.value(POOL)?);
+        }
         if view.has_array("environments") {
             open(&mut self.envs)?.load_state(&EnvState::from_bytes(view.vec("environments")?))?;
             return Ok(true);
@@ -176,7 +222,7 @@ pub(super) struct Closed {
 }
 
 fn make(config: &RunConfig, factory: &EnvFactory) -> Result<Box<dyn VectorEnv>> {
-    Ok(factory.make_vector(&VectorOptions::new(config.num_envs).threads(config.env_threads))?)
+    Ok(factory.make_vector(&VectorOptions::new(config.envs_of_shard()).threads(config.env_threads))?)
 }
 
 fn open(envs: &mut Option<Box<dyn VectorEnv>>) -> Result<&mut Box<dyn VectorEnv>> {

@@ -87,7 +87,15 @@ pub(crate) fn task<C: TaskConfig>(
         optimizer: OptimizerConfig::Sgd(SgdConfig::default()),
         ..LearningConfig::default()
     };
-    let context = TaskContext { input, target, is_normalized: false, learning, seed: 0, device: Device::Cpu };
+    let context = TaskContext {
+        input,
+        target,
+        is_normalized: false,
+        learning,
+        seed: 0,
+        device: Device::Cpu,
+        group: pavlov_group::Group::alone(),
+    };
     let mut task = config.build(&context).unwrap();
     let mut state = StateDict::new();
     for (name, tensor) in weights {

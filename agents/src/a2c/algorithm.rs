@@ -33,13 +33,24 @@ impl RolloutAlgorithm for A2c {
         progress: f64,
     ) -> Result<u64, AgentError> {
         let Self { config, minibatch, gradients } = self;
+        let before = trained.updates();
         sampler.finish(rollout, trained.parameters(), (config.discount, config.gae_lambda))?;
-        rollout.gather(&rollout.learnable(), minibatch)?;
+        let rows = rollout.learnable();
+        rollout.gather(&rows, minibatch)?;
+        let learning_rate = config.learning_rate.value(progress);
+        let group = trained.group().clone();
+        let over_shards = match config.normalize_advantages && !group.is_alone() {
+            true => rollout.moments(&[&rows], &group)?.pop(),
+            false => None,
+        };
         if minibatch.learned() == 0 {
-            return Ok(0);
+            trained.abstain(learning_rate)?;
+            return Ok(trained.updates() - before);
         }
-        if config.normalize_advantages {
-            minibatch.normalize_advantages();
+        match over_shards {
+            Some(moments) => minibatch.normalize_advantages_by(moments),
+            None if config.normalize_advantages => minibatch.normalize_advantages(),
+            None => {}
         }
         let evaluation = trained.evaluate(sampler, minibatch)?;
         let weights = policy_gradient::Weights {
@@ -48,11 +59,11 @@ impl RolloutAlgorithm for A2c {
         };
         let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients)?;
         losses.record(&mut trained.means)?;
-        let (loss, learning_rate) = ((&losses.total, &*gradients), config.learning_rate.value(progress));
+        let loss = (&losses.total, &*gradients);
         trained.descend(sampler, (minibatch, &evaluation), loss, learning_rate)?;
         let explained = advantages::explained_variance(rollout.values(), rollout.returns());
         trained.means.add("train/explained_variance", explained);
-        Ok(1)
+        Ok(trained.updates() - before)
     }
 
     fn schedules(&self, progress: f64) -> Metrics {

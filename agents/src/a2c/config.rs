@@ -47,6 +47,11 @@ impl AgentConfig for A2cConfig {
         rollout_review(&self.setup(), context)
     }
 
+    /// Rollouts are of the shard's environments, and each is learned from as a whole.
+    fn split(self, _shards: usize) -> Result<Self, AgentError> {
+        Ok(self)
+    }
+
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
         Ok(Box::new(OnPolicyAgent::new(A2c::new(self.clone()), &self.setup(), context)?))
     }

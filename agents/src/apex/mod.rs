@@ -50,6 +50,10 @@ impl AgentConfig for ApexConfig {
         self.0.review(context)
     }
 
+    fn split(self, shards: usize) -> Result<Self, AgentError> {
+        self.0.split(shards).map(Self)
+    }
+
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
         self.0.build(context)
     }

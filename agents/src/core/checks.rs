@@ -28,6 +28,17 @@ fn refuse(field: &str, value: impl Display, wanted: &str) -> Result<(), AgentErr
     Err(AgentError::Config(format!("{field} is {value}: give {wanted}")))
 }
 
+/// One of so many equal parts of a count.
+///
+/// # Errors
+/// [`AgentError::Config`] naming the field and what to set it to.
+pub fn part(field: &str, count: usize, shards: usize) -> Result<usize, AgentError> {
+    if !count.is_multiple_of(shards) {
+        refuse(field, count, &format!("a multiple of shards, {shards}, into which it is cut"))?;
+    }
+    Ok(count / shards)
+}
+
 /// A number from 0 to 1.
 ///
 /// # Errors

@@ -46,6 +46,12 @@ impl From<NnError> for AgentError {
     }
 }
 
+impl From<pavlov_group::GroupError> for AgentError {
+    fn from(error: pavlov_group::GroupError) -> Self {
+        Self::Nn(error.into())
+    }
+}
+
 impl From<tch::TchError> for AgentError {
     fn from(error: tch::TchError) -> Self {
         Self::Nn(error.into())

@@ -63,6 +63,11 @@ impl AgentConfig for DdpgConfig {
         self.as_td3().review(context)
     }
 
+    fn split(self, shards: usize) -> Result<Self, AgentError> {
+        let setup = self.setup().split(shards)?;
+        Ok(self.with_setup(setup))
+    }
+
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
         self.as_td3().build_named(Self::NAME, context)
     }

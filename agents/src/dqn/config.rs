@@ -105,6 +105,11 @@ impl AgentConfig for DqnConfig {
         Ok(review)
     }
 
+    fn split(self, shards: usize) -> Result<Self, AgentError> {
+        let setup = self.setup().split(shards)?;
+        Ok(self.with_setup(setup))
+    }
+
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
         let learner = DqnLearner::for_environments(self.clone(), context)?;
         Ok(Box::new(OffPolicyAgent::new(learner, &self.setup(), None, context)?))

@@ -65,7 +65,8 @@ impl DqnLearner {
         let mut rng = SeededRng::seeded(derive_seed(context.seed, "weights", 0));
         let online = Parameters::new(&layout, &mut rng, context.device)?;
         let explorer = EpsilonGreedy::new(config.clone(), net, encoder, context.total_env_steps)?;
-        Self::new(config, explorer, online, derive_seed(context.seed, "dropout", 0))
+        let learner = Self::new(config, explorer, online, context.shard_seed("dropout"))?;
+        Ok(Self { online: learner.online.in_group(&context.group), ..learner })
     }
 
     /// A learner that starts from these weights; the target network starts as their copy. `seed` is

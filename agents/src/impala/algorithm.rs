@@ -45,8 +45,10 @@ impl RolloutAlgorithm for Impala {
             }
             let chosen = rollout.learnable();
             rollout.gather(&chosen, minibatch)?;
+            let learning_rate = config.learning_rate.value(progress);
             if minibatch.learned() == 0 {
-                break;
+                trained.abstain(learning_rate)?;
+                continue;
             }
             let mut evaluation = trained.evaluate(sampler, minibatch)?;
             let rows = rollout.gathered_rows(&chosen);
@@ -65,7 +67,7 @@ impl RolloutAlgorithm for Impala {
             let losses = policy_gradient::differentiate(minibatch, &evaluation, weights, gradients)?;
             losses.record(&mut trained.means)?;
             trained.means.add_scalar("train/importance", &corrected.importance)?;
-            let (loss, learning_rate) = ((&losses.total, &*gradients), config.learning_rate.value(progress));
+            let loss = (&losses.total, &*gradients);
             trained.descend(sampler, (minibatch, &evaluation), loss, learning_rate)?;
             explained = Some(corrected.explained_variance);
         }

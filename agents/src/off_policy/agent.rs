@@ -1,8 +1,9 @@
 //! An agent that learns from a replay, as a training loop drives it. What it does with a batch is its
 //! learner's business.
 
-use pavlov_common::{SeededRng, derive_seed};
+use pavlov_common::SeededRng;
 use pavlov_envs::{ActionBatch, ObsBatch};
+use pavlov_group::Group;
 use pavlov_nn::{Parameters, StateDict, StateView};
 
 use super::explorer::OwnPolicy;
@@ -22,6 +23,9 @@ pub struct OffPolicyAgent<L> {
     setup: OffPolicySetup,
     /// Draws the actions.
     act_rng: SeededRng,
+    group: Group,
+    /// True once every shard has transitions to learn from.
+    all_can_learn: bool,
 }
 
 impl<L: OffPolicyLearner> OffPolicyAgent<L> {
@@ -35,7 +39,8 @@ impl<L: OffPolicyLearner> OffPolicyAgent<L> {
         bounds: Option<UnitBox>,
         context: &AgentContext,
     ) -> Result<Self, AgentError> {
-        let explorer = learner.explorer()?.twin(0, context.num_envs)?;
+        let (own, all) = (context.num_envs, context.num_envs * context.group.shards());
+        let explorer = learner.explorer()?.twin(context.group.shard() * own, all)?;
         let with = (learner.encoder().clone(), explorer.extras_width());
         let store = Store::new(setup, bounds, with, context)?;
         Ok(Self {
@@ -45,8 +50,20 @@ impl<L: OffPolicyLearner> OffPolicyAgent<L> {
             store,
             pace: Pace::new(setup, context.total_env_steps),
             setup: setup.clone(),
-            act_rng: SeededRng::seeded(derive_seed(context.seed, "act", 0)),
+            act_rng: SeededRng::seeded(context.shard_seed("act")),
+            group: context.group.clone(),
+            all_can_learn: false,
         })
+    }
+
+    /// True if every shard has transitions to learn from: each update is made by all of them.
+    fn can_learn(&mut self) -> Result<bool, AgentError> {
+        if !self.all_can_learn {
+            let mut without = [f32::from(u8::from(self.store.replay().is_empty()))];
+            self.group.sum(&mut without)?;
+            self.all_can_learn = without[0] == 0.0;
+        }
+        Ok(self.all_can_learn)
     }
 
     fn policy_of(&self, weights: Parameters) -> Result<Box<dyn Policy>, AgentError> {
@@ -70,7 +87,7 @@ impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
         self.store.insert(0, experience, self.explorer.extras());
         self.explorer.observe(experience.step);
-        self.pace.observe(experience.observations.rows());
+        self.pace.observe(experience.observations.rows() * self.group.shards());
         Ok(())
     }
 
@@ -87,7 +104,7 @@ impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {
         let updates = self.pace.updates_due(before, now);
         let (progress, mut left) = (self.pace.progress(), updates as usize);
         // Several steps may pass before the first whole transition.
-        while left > 0 && !self.store.replay().is_empty() {
+        while left > 0 && self.can_learn()? {
             let together = left.min(self.learner.updates_at_once());
             self.store.sample(together, progress, &mut self.batch)?;
             self.learner.update(&self.batch, progress)?;

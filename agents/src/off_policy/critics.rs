@@ -1,6 +1,6 @@
 //! Critics, their targets, and the gradient that they give a policy.
 
-use pavlov_common::{SeededRng, derive_seed};
+use pavlov_common::SeededRng;
 use pavlov_nn::{
     Ensemble, HostBuffer, Layout, NnError, OptimizerConfig, Parameters, Pass, StateDict, StateView,
     Trainable, backward,
@@ -134,13 +134,14 @@ impl Critics {
         let layers = setup.net.mlp(setup.net.value_hidden_sizes(), 1.0);
         let ensemble = Ensemble::new(&mut layout, "q", setup.count, inputs, setup.outputs as i64, &layers)?;
         let parameters = Parameters::new(&layout, rng, setup.context.device)?;
-        let seed = derive_seed(setup.context.seed, "critics_dropout", 0);
+        let seed = setup.context.shard_seed("critics_dropout");
         let optimizer = setup.optimizer.for_network(&layout);
         Ok(Self {
             net: CriticsNetwork { front, ensemble },
             view: parameters.frozen_view()?,
             target: parameters.frozen_copy()?,
-            trained: Trainable::new(parameters, &optimizer, setup.gradient_clip_norm, seed)?,
+            trained: Trainable::new(parameters, &optimizer, setup.gradient_clip_norm, seed)?
+                .in_group(&setup.context.group),
             values: Vec::new(),
             errors: Vec::new(),
             reads_errors: setup.prioritized,

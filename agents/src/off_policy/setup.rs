@@ -6,7 +6,7 @@ use pavlov_nn::{OptimizerConfig, Schedule};
 use super::UpdatesPerPhase;
 use crate::core::AgentError;
 use crate::core::checks::{
-    ANY, MOST_ROWS, MOST_TRANSITIONS, MOST_UPDATES, count, positive_or_off, schedule, share,
+    ANY, MOST_ROWS, MOST_TRANSITIONS, MOST_UPDATES, count, part, positive_or_off, schedule, share,
 };
 use crate::networks::NetConfig;
 use crate::replay::ReplayConfig;
@@ -67,8 +67,7 @@ macro_rules! off_policy_config {
                 }
             }
 
-            /// The same with the shared settings of another agent: for one that is another's special case.
-            #[allow(dead_code)]
+            /// The same with these shared settings.
             pub(crate) fn with_setup(self, setup: $crate::off_policy::OffPolicySetup) -> Self {
                 Self {
                     learning_rate: setup.learning_rate,
@@ -140,6 +139,19 @@ impl OffPolicySetup {
         self.net.validate_for_replay()?;
         self.optimizer.validate()?;
         schedule("learning_rate", &self.learning_rate)
+    }
+
+    /// The settings of one of so many shards: the batch and the replay are cut into equal parts, the replay's
+    /// rounded up.
+    ///
+    /// # Errors
+    /// [`AgentError::Config`] for a batch that cannot be cut so.
+    pub(crate) fn split(self, shards: usize) -> Result<Self, AgentError> {
+        Ok(Self {
+            batch_size: part("batch_size", self.batch_size, shards)?,
+            replay_capacity: self.replay_capacity.div_ceil(shards),
+            ..self
+        })
     }
 
     /// Transitions drawn for each one that comes in.

@@ -1,7 +1,7 @@
 //! The replay as an agent uses it: actions between -1 and 1, and a generator that draws the batches.
 
+use pavlov_common::SeededRng;
 use pavlov_common::bounds::product;
-use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::{Action, ObsLayout};
 use pavlov_nn::{StateDict, StateView};
 use tch::Device;
@@ -66,7 +66,7 @@ impl Store {
             batch_size: setup.batch_size,
             extras,
             device: context.device,
-            rng: SeededRng::seeded(derive_seed(context.seed, "sample", 0)),
+            rng: SeededRng::seeded(context.shard_seed("sample")),
         })
     }
 

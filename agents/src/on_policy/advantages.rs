@@ -4,6 +4,7 @@
 //! All arrays are `[steps, envs]`, row-major: one row for each step of the vector environment.
 
 use pavlov_envs::End;
+use pavlov_group::Group;
 use tch::{Kind, Tensor};
 
 use crate::core::AgentError;
@@ -139,6 +140,42 @@ pub fn normalize(numbers: &mut [f32]) {
     let squares: f64 = numbers.iter().map(|&x| (f64::from(x) - mean).powi(2)).sum();
     let deviation = (squares / (count - 1.0)).sqrt() + 1e-8;
     numbers.iter_mut().for_each(|x| *x = ((f64::from(*x) - mean) / deviation) as f32);
+}
+
+/// The mean and the deviation that [`normalize`] goes by, of each part of a rollout over all shards.
+///
+/// # Errors
+/// When a shard is lost.
+pub(super) fn moments_over_shards(
+    group: &Group,
+    parts: impl Iterator<Item = impl Iterator<Item = f32>>,
+) -> Result<Vec<Moments>, AgentError> {
+    let sums = |part| sum_up(part).into_iter();
+    let mut sums: Vec<f64> = parts.flat_map(sums).collect();
+    group.sum_f64(&mut sums)?;
+    let moments = |sums: &[f64]| {
+        let (count, mean) = (sums[0], sums[1] / sums[0].max(1.0));
+        let variance = ((sums[2] - count * mean * mean) / (count - 1.0)).max(0.0);
+        // As for a single shard, one number is left as it is.
+        if count < 2.0 {
+            Moments { mean: 0.0, deviation: 1.0 }
+        } else {
+            Moments { mean, deviation: variance.sqrt() + 1e-8 }
+        }
+    };
+    Ok(sums.chunks_exact(3).map(moments).collect())
+}
+
+/// The count, the sum and the sum of squares of some numbers.
+fn sum_up(numbers: impl Iterator<Item = f32>) -> [f64; 3] {
+    numbers.map(f64::from).fold([0.0; 3], |[count, sum, squares], x| [count + 1.0, sum + x, squares + x * x])
+}
+
+/// A mean and a deviation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Moments {
+    pub(super) mean: f64,
+    pub(super) deviation: f64,
 }
 
 /// [`normalize`] on tensors, over the rows to learn from: `shares` (f32 `[batch]`) is 0 for the others, which

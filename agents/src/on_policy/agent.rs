@@ -3,6 +3,7 @@
 
 use pavlov_common::{SeededRng, derive_seed};
 use pavlov_envs::{ActionBatch, ObsBatch};
+use pavlov_group::Group;
 use pavlov_nn::{Layout, OptimizerConfig, Parameters, StateDict, StateView};
 
 use super::exploration::{ExplorationConfig, ExplorationNoise};
@@ -72,7 +73,7 @@ impl<A: RolloutAlgorithm> RolloutLearner for OnPolicyAgent<A> {
 
     fn join(&mut self, first: usize, rollout: &Rollout) -> Result<(), AgentError> {
         if self.rollout.join(first, rollout)? {
-            self.env_steps += self.rollout.env_steps();
+            self.env_steps += self.rollout.env_steps() * self.group.shards() as u64;
         }
         Ok(())
     }
@@ -118,6 +119,7 @@ pub struct OnPolicyAgent<A> {
     act_rng: SeededRng,
     /// Draws the minibatches.
     sample_rng: SeededRng,
+    group: Group,
 }
 
 impl<A: RolloutAlgorithm> OnPolicyAgent<A> {
@@ -127,7 +129,7 @@ impl<A: RolloutAlgorithm> OnPolicyAgent<A> {
     /// [`AgentError::Unsupported`] when there is no distribution for such actions.
     pub fn new(algorithm: A, setup: &OnPolicySetup<'_>, context: &AgentContext) -> Result<Self, AgentError> {
         let (sampler, parameters) = sampler_of(setup.net, setup.exploration, context)?;
-        let seed = |purpose| SeededRng::seeded(derive_seed(context.seed, purpose, 0));
+        let seed = |purpose| SeededRng::seeded(context.shard_seed(purpose));
         let length = sequence_length(setup.net, setup.rollout_steps, algorithm.minibatch_size());
         Ok(Self {
             rollout: sampler.rollout(setup.rollout_steps, context.num_envs, length, context.device)?,
@@ -135,21 +137,24 @@ impl<A: RolloutAlgorithm> OnPolicyAgent<A> {
                 parameters,
                 setup.optimizer,
                 setup.gradient_clip_norm,
-                context.seed,
-            )?,
+                context.shard_seed("dropout"),
+            )?
+            .in_group(&context.group),
             algorithm,
             sampler,
             total_env_steps: context.total_env_steps,
             env_steps: 0,
             act_rng: seed("act"),
             sample_rng: seed("sample"),
+            group: context.group.clone(),
         })
     }
 
     /// The share of training that was done when the present rollout began: the first rollout's updates have
     /// the schedules' first values, and the last one's are not wasted on a learning rate of 0.
     fn progress(&self) -> f64 {
-        let begun = self.env_steps.saturating_sub(self.rollout.env_steps());
+        let rollout = self.rollout.env_steps() * self.group.shards() as u64;
+        let begun = self.env_steps.saturating_sub(rollout);
         (begun as f64 / self.total_env_steps.max(1) as f64).min(1.0)
     }
 }
@@ -186,7 +191,7 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
 
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
         self.sampler.observe(&mut self.rollout, experience);
-        self.env_steps += experience.observations.rows() as u64;
+        self.env_steps += (experience.observations.rows() * self.group.shards()) as u64;
         Ok(())
     }
 

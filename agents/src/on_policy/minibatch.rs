@@ -2,7 +2,7 @@
 
 use tch::{Device, Tensor};
 
-use super::advantages;
+use super::advantages::{self, Moments};
 use super::observations::ObservationRows;
 use super::states::GatheredStates;
 use crate::core::AgentError;
@@ -102,6 +102,14 @@ impl Minibatch {
         let mut own = own.into_iter();
         for (advantage, skipped) in self.advantages.iter_mut().zip(&self.skipped) {
             *advantage = if *skipped { 0.0 } else { own.next().unwrap_or(0.0) };
+        }
+    }
+
+    /// Brings the advantages to mean 0 and deviation 1 by these moments, which are those of all shards.
+    pub fn normalize_advantages_by(&mut self, moments: Moments) {
+        for row in 0..self.len() {
+            let normalized = (f64::from(self.advantages[row]) - moments.mean) / moments.deviation;
+            self.advantages[row] = if self.is_skipped(row) { 0.0 } else { normalized as f32 };
         }
     }
 

@@ -23,6 +23,7 @@ pub(crate) fn context(observations: Space, actions: Space, num_envs: usize) -> A
         seed: 5,
         device: Device::Cpu,
         networks: NetworkRegistry::new(),
+        group: pavlov_group::Group::alone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One gradient step of an actor-critic.
 
-use pavlov_common::derive_seed;
+use pavlov_group::Group;
 use pavlov_nn::{self as nn, OptimizerConfig, Parameters, StateDict, StateView};
 use tch::Kind;
 
@@ -16,10 +16,11 @@ pub struct ActorCriticLearner {
     trained: nn::Trainable,
     evaluator: Evaluator,
     form: LossForm,
+    group: Group,
 }
 
 impl ActorCriticLearner {
-    /// Weights that have not been trained yet, in a run with this seed.
+    /// Weights that have not been trained yet. `seed` is dropout's.
     ///
     /// # Errors
     /// [`AgentError`] when the optimiser's configuration makes no sense.
@@ -29,13 +30,33 @@ impl ActorCriticLearner {
         gradient_clip_norm: Option<f64>,
         seed: u64,
     ) -> Result<Self, AgentError> {
-        let seed = derive_seed(seed, "dropout", 0);
         Ok(Self {
             means: Means::default(),
             form: LossForm::of(parameters.device()),
             trained: nn::Trainable::new(parameters, optimizer, gradient_clip_norm, seed)?,
             evaluator: Evaluator::default(),
+            group: Group::alone(),
         })
+    }
+
+    /// The same in a group, whose shards make every step together.
+    pub fn in_group(mut self, group: &Group) -> Self {
+        self.trained = self.trained.in_group(group);
+        self.group = group.clone();
+        self
+    }
+
+    /// The shards that learn together.
+    pub fn group(&self) -> &Group {
+        &self.group
+    }
+
+    /// Takes part in a step of the group with nothing to learn from. Alone, it does nothing.
+    ///
+    /// # Errors
+    /// As [`ActorCriticLearner::descend`].
+    pub fn abstain(&mut self, learning_rate: f64) -> Result<(), AgentError> {
+        Ok(self.trained.abstain(learning_rate)?)
     }
 
     /// The weights.
@@ -106,6 +127,7 @@ impl ActorCriticLearner {
         (loss, by): (&Scalar, &RowGradients),
         learning_rate: f64,
     ) -> Result<(), AgentError> {
+        self.trained.weigh(minibatch.learned());
         match evaluation {
             ActionEvaluation::Rows(rows) => self.descend_rows(sampler, (minibatch, rows), by, learning_rate),
             ActionEvaluation::Tensors(tensors) => {

@@ -1,9 +1,10 @@
 //! PPO: from a rollout to better weights.
 
 use pavlov_common::SeededRng;
+use pavlov_group::Group;
 
 use super::{PpoConfig, losses};
-use crate::core::{AgentError, Metrics};
+use crate::core::{AgentError, Metrics, Scalar};
 use crate::on_policy::{
     ActorCriticLearner, Minibatch, PolicySampler, Rollout, RolloutAlgorithm, RowGradients, advantages,
 };
@@ -41,24 +42,35 @@ impl RolloutAlgorithm for Ppo {
         let Self { config, minibatch, gradients } = self;
         let before = trained.updates();
         sampler.finish(rollout, trained.parameters(), (config.discount, config.gae_lambda))?;
+        let group = trained.group().clone();
         'phase: for _ in 0..config.epochs {
             let share = rollout.share_of(config.minibatch_size);
-            for rows in rollout.shuffled(rng).chunks(share) {
+            let order = rollout.shuffled(rng);
+            let parts = rollout.parts(&order, share);
+            let over_shards = match config.normalize_advantages && !group.is_alone() {
+                true => rollout.moments(&parts, &group)?,
+                false => Vec::new(),
+            };
+            for (place, rows) in parts.into_iter().enumerate() {
                 rollout.gather(rows, minibatch)?;
                 if minibatch.learned() == 0 {
+                    if is_too_far(config.target_kl, None, &group)? {
+                        break 'phase;
+                    }
+                    trained.abstain(now.learning_rate)?;
                     continue;
                 }
-                if config.normalize_advantages {
-                    minibatch.normalize_advantages();
+                match over_shards.get(place) {
+                    Some(moments) => minibatch.normalize_advantages_by(*moments),
+                    None if config.normalize_advantages => minibatch.normalize_advantages(),
+                    None => {}
                 }
                 let evaluation = trained.evaluate(sampler, minibatch)?;
                 let losses = losses::differentiate(minibatch, &evaluation, settings, gradients)?;
                 losses.record(&mut trained.means)?;
-                if let Some(target) = config.target_kl {
-                    // The one number that has to be read from a device, and only where a target is set.
-                    if losses.approximate_kl.value()? > 1.5 * target {
-                        break 'phase;
-                    }
+                let divergence = Some((&losses.approximate_kl, minibatch.learned()));
+                if is_too_far(config.target_kl, divergence, &group)? {
+                    break 'phase;
                 }
                 let loss = (&losses.total, &*gradients);
                 trained.descend(sampler, (minibatch, &evaluation), loss, now.learning_rate)?;
@@ -89,6 +101,25 @@ impl RolloutAlgorithm for Ppo {
             "train/explained_variance",
         ]
     }
+}
+
+/// True if the policy has moved too far from the one that acted, by the mean divergence over all shards. A shard
+/// gives that of its rows, with their number, or `None` where it has none.
+fn is_too_far(
+    target: Option<f64>,
+    divergence: Option<(&Scalar, usize)>,
+    group: &Group,
+) -> Result<bool, AgentError> {
+    let Some(target) = target else { return Ok(false) };
+    // The one number that has to be read from a device, and only where a target is set.
+    let own = divergence.map(|(divergence, rows)| Ok::<_, AgentError>((divergence.value()?, rows as f64)));
+    let (mean, rows) = own.transpose()?.unwrap_or_default();
+    if group.is_alone() {
+        return Ok(mean > 1.5 * target);
+    }
+    let mut sums = [mean * rows, rows];
+    group.sum_f64(&mut sums)?;
+    Ok(sums[0] > 1.5 * target * sums[1])
 }
 
 impl Ppo {

@@ -113,6 +113,11 @@ impl AgentConfig for PpoConfig {
         Ok(review)
     }
 
+    fn split(self, shards: usize) -> Result<Self, AgentError> {
+        let minibatch_size = crate::core::checks::part("minibatch_size", self.minibatch_size, shards)?;
+        Ok(Self { minibatch_size, ..self })
+    }
+
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
         Ok(Box::new(OnPolicyAgent::new(Ppo::new(self.clone()), &self.setup(), context)?))
     }

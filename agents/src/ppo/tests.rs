@@ -34,6 +34,7 @@ fn train(config: &PpoConfig, num_envs: usize, rollouts: usize) -> (Box<dyn Agent
         seed: 1,
         device: Device::Cpu,
         networks: NetworkRegistry::new(),
+        group: pavlov_group::Group::alone(),
     };
     let mut agent = config.build(&context).unwrap();
     let observations = ObsBatch::new(&space, num_envs);

@@ -55,7 +55,7 @@ impl Reinforce {
                 parameters,
                 &config.optimizer,
                 config.gradient_clip_norm,
-                context.seed,
+                context.shard_seed("dropout"),
             )?,
             step: sampler.rollout(1, context.num_envs, 0, context.device)?,
             episodes: Episodes::new(config.episodes_per_update, context.num_envs, widths),

@@ -147,6 +147,11 @@ impl AgentConfig for SacConfig {
         Ok(review)
     }
 
+    fn split(self, shards: usize) -> Result<Self, AgentError> {
+        let setup = self.setup().split(shards)?;
+        Ok(self.with_setup(setup))
+    }
+
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
         let form = LossForm::of(context.device);
         if let Space::Discrete(actions) = context.action_space {

@@ -62,8 +62,8 @@ impl SacParts {
         form: LossForm,
     ) -> Result<Self, AgentError> {
         let encoder = Encoder::for_networks(&context.observation_space, &config.net)?;
-        let seed = |purpose| SeededRng::seeded(derive_seed(context.seed, purpose, 0));
-        let (mut rng, mut layout) = (seed("weights"), Layout::new());
+        let mut rng = SeededRng::seeded(derive_seed(context.seed, "weights", 0));
+        let mut layout = Layout::new();
         let networks = &context.networks;
         let mut with = NetworkContext { layout: &mut layout, encoder: &encoder, networks };
         let net =
@@ -93,8 +93,9 @@ impl SacParts {
                 parameters,
                 &config.optimizer.for_network(&layout),
                 config.gradient_clip_norm,
-                derive_seed(context.seed, "dropout", 0),
-            )?,
+                context.shard_seed("dropout"),
+            )?
+            .in_group(&context.group),
             temperature: TrainedTemperature::new(
                 config.temperature,
                 start,
@@ -102,10 +103,11 @@ impl SacParts {
                 // Groups name parameters of networks, which the temperature has none of.
                 &config.optimizer.clone().without_groups(),
                 temperature_device,
-            )?,
+            )?
+            .in_group(&context.group),
             policy: SoftPolicy { network: PolicyNetwork::new(net, encoder)?, bounds },
             random: RandomPolicy::new(&context.observation_space, &context.action_space),
-            rng: seed("learn"),
+            rng: SeededRng::seeded(context.shard_seed("learn")),
             updates: 0,
             means: Means::default(),
             config,

@@ -1,6 +1,7 @@
 //! The weight of the entropy, alpha in the papers: given, or trained towards an entropy.
 
 use pavlov_common::SeededRng;
+use pavlov_group::Group;
 use pavlov_nn::{
     Init, Layout, NnError, OptimizerConfig, ParameterId, Parameters, StateDict, StateView, Trainable,
 };
@@ -41,6 +42,12 @@ impl TrainedTemperature {
         let parameters = Parameters::new(&layout, &mut SeededRng::seeded(0), device)?;
         let trained = Trainable::new(parameters, optimizer, None, 0)?;
         Ok(Self { trained: Some((trained, id)), device, present: start.into(), target_entropy })
+    }
+
+    /// The same in a group, whose shards move it together.
+    pub fn in_group(mut self, group: &Group) -> Self {
+        self.trained = self.trained.map(|(trained, id)| (trained.in_group(group), id));
+        self
     }
 
     /// The temperature. Waits for the device where it was trained there.

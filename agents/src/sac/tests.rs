@@ -47,6 +47,7 @@ fn actions_without_bounds_are_refused() {
         seed: 0,
         device: Device::Cpu,
         networks: NetworkRegistry::new(),
+        group: pavlov_group::Group::alone(),
     };
     let message = SacConfig::default().build(&context).map(drop).unwrap_err().to_string();
     assert!(message.contains("sac needs actions with finite bounds"), "{message}");

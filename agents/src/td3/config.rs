@@ -96,6 +96,11 @@ impl AgentConfig for Td3Config {
         Ok(review)
     }
 
+    fn split(self, shards: usize) -> Result<Self, AgentError> {
+        let setup = self.setup().split(shards)?;
+        Ok(self.with_setup(setup))
+    }
+
     fn build(&self, context: &AgentContext) -> Result<Box<dyn Agent>, AgentError> {
         self.build_named(Self::NAME, context)
     }

@@ -52,8 +52,7 @@ impl Td3Learner {
     ) -> Result<Self, AgentError> {
         let encoder = Encoder::for_networks(&context.observation_space, &config.net)?;
         let width = bounds.width();
-        let seed = |purpose| SeededRng::seeded(derive_seed(context.seed, purpose, 0));
-        let mut rng = seed("weights");
+        let mut rng = SeededRng::seeded(derive_seed(context.seed, "weights", 0));
         let mut layout = Layout::new();
         let networks = &context.networks;
         let mut with = NetworkContext { layout: &mut layout, encoder: &encoder, networks };
@@ -82,15 +81,16 @@ impl Td3Learner {
                 parameters,
                 &config.optimizer.for_network(&layout),
                 config.gradient_clip_norm,
-                derive_seed(context.seed, "dropout", 0),
-            )?,
+                context.shard_seed("dropout"),
+            )?
+            .in_group(&context.group),
             policy: DeterministicPolicy {
                 network: PolicyNetwork::new(net, encoder)?,
                 noise: ActionNoise::new(config.exploration, width),
                 bounds,
             },
             random: RandomPolicy::new(&context.observation_space, &context.action_space),
-            rng: seed("target_noise"),
+            rng: SeededRng::seeded(context.shard_seed("target_noise")),
             updates: 0,
             means: Means::default(),
             next_actions: room()?,

@@ -32,6 +32,7 @@ fn context(num_envs: usize) -> AgentContext {
         seed: 1,
         device: Device::Cpu,
         networks: NetworkRegistry::new(),
+        group: pavlov_group::Group::alone(),
     }
 }
 

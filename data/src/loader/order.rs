@@ -19,6 +19,8 @@ pub(super) struct Order {
     shuffle: bool,
     batch_size: usize,
     drop_last: bool,
+    /// The part of each batch that is read here, of how many.
+    share: (usize, usize),
 }
 
 impl Order {
@@ -30,19 +32,27 @@ impl Order {
     ) -> Result<Self, DataError> {
         let classes = if config.balanced { Some(classes(dataset, &rows)?) } else { None };
         let LoaderConfig { batch_size, shuffle, drop_last, .. } = *config;
-        Ok(Self { rows, classes, seed, shuffle, batch_size, drop_last })
+        Ok(Self { rows, classes, seed, shuffle, batch_size, drop_last, share: (0, 1) })
+    }
+
+    /// The same with a part of each batch alone.
+    pub fn set_share(&mut self, share: usize, of: usize) {
+        self.share = (share, of);
     }
 
     /// The number of batches of an epoch.
     pub fn batches(&self) -> u64 {
         let (full, rest) = (self.rows.len() / self.batch_size, self.rows.len() % self.batch_size);
-        (full + usize::from(rest > 0 && !self.drop_last)) as u64
+        // A last batch that has not a sample for each part is left out.
+        (full + usize::from(rest >= self.share.1 && !self.drop_last)) as u64
     }
 
-    /// The places of a batch in the order of its epoch.
+    /// The places of a batch's part in the order of its epoch.
     pub fn places(&self, batch: u64) -> Range<usize> {
         let begin = (batch as usize).saturating_mul(self.batch_size).min(self.rows.len());
-        begin..begin.saturating_add(self.batch_size).min(self.rows.len())
+        let len = begin.saturating_add(self.batch_size).min(self.rows.len()) - begin;
+        let (share, of) = self.share;
+        begin + len * share / of..begin + len * (share + 1) / of
     }
 
     /// The samples of an epoch, by their places in the data set.

@@ -71,6 +71,25 @@ proptest! {
     }
 
     #[test]
+    fn the_parts_of_a_batch_are_the_batch(count in 9..40usize, config in settings(), seed: u64, of in 1..4usize) {
+        let of = of.min(config.batch_size);
+        let part = |share| loader(count, config.clone(), seed).with_share(share, of).unwrap();
+        let mut parts: Vec<_> = (0..of).map(part).collect();
+        let wanted = parts[0].batches_per_epoch() + 1;
+        let parts: Vec<_> = parts.iter_mut().map(|part| batches(part, wanted)).collect();
+        let mut whole = loader(count, config.clone(), seed);
+        let left_out = whole.batches_per_epoch() - parts[0].len() as u64 + 1;
+        prop_assert!(left_out == 0 || count % config.batch_size < of);
+        for (number, batch) in batches(&mut whole, wanted - 1).into_iter().enumerate() {
+            let indices = parts.iter().flat_map(|part| part[number].indices.clone()).collect::<Vec<_>>();
+            prop_assert_eq!(indices, batch.indices);
+            let numbers = parts.iter().flat_map(|part| part[number].numbers.clone()).collect::<Vec<_>>();
+            prop_assert_eq!(numbers, batch.numbers);
+            prop_assert!(parts.iter().all(|part| part[number].rows > 0));
+        }
+    }
+
+    #[test]
     fn the_number_of_threads_changes_no_bit(count in 9..40usize, config in settings(), seed: u64) {
         let mut one = loader(count, LoaderConfig { threads: 1, ..config.clone() }, seed);
         let mut four = loader(count, LoaderConfig { threads: 4, prefetch: 7, ..config }, seed);

@@ -14,6 +14,7 @@ pub mod mlp;
 pub mod optim;
 pub mod recurrent;
 pub mod regression;
+mod store;
 
 use std::ffi::{CStr, c_char, c_int};
 
@@ -26,6 +27,7 @@ pub use bytes::divide_bytes;
 pub use gather::gather;
 pub use host::{HostBuffer, HostElement};
 pub use leaky_relu::leaky_relu;
+pub use store::TcpStore;
 
 unsafe extern "C" {
     fn pavlov_free_message(message: *mut c_char);

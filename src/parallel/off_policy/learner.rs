@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crossbeam::channel::{Receiver, Sender};
 use pavlov_agents::AgentError;
-use pavlov_agents::off_policy::OffPolicyLearner;
+use pavlov_agents::off_policy::{OffPolicyLearner, progress};
 use pavlov_runtime::Publisher;
 
 use super::replay::Drawn;
@@ -25,6 +25,9 @@ pub(super) struct LearnerThread<'a> {
     pub log_every_env_steps: u64,
     /// The env steps that the learner was told of.
     pub env_steps: u64,
+    pub total_env_steps: u64,
+    /// Minibatches that were drawn when another shard had none left.
+    pub refused: u64,
 }
 
 /// The learner thread's account of a phase.
@@ -41,17 +44,28 @@ impl LearnerThread<'_> {
     pub fn run(mut self) -> LearnerEnd {
         let shared = self.shared.clone();
         let outcome = shared.serve(&shared.learner, |started| self.learn(started));
-        let unused_minibatches = self.batches.try_iter().map(|drawn| drawn.minibatches as u64).sum();
+        let unused: u64 = self.batches.try_iter().map(|drawn| drawn.minibatches as u64).sum();
+        let unused_minibatches = unused + self.refused;
         LearnerEnd { env_steps: self.env_steps, unused_minibatches, outcome }
     }
 
     fn learn(&mut self, started: &mut Instant) -> Result<(), AgentError> {
         let mut published = self.learner.updates();
         loop {
-            let Ok(mut drawn) = self.shared.learner.waiting(|| self.batches.recv()) else { return Ok(()) };
-            let (before, now) = (self.env_steps, drawn.env_steps.max(self.env_steps));
+            let drawn = match self.shared.is_stopped() {
+                true => None,
+                false => self.shared.learner.waiting(|| self.batches.recv()).ok(),
+            };
+            let agreed = self.shared.agree_to_learn(drawn.as_ref().map(|drawn| drawn.env_steps))?;
+            let Some(mut drawn) = drawn else { return Ok(()) };
+            let Some(agreed) = agreed else {
+                self.refused += drawn.minibatches as u64;
+                return Ok(());
+            };
+            let (before, now) = (self.env_steps, agreed.max(self.env_steps));
             self.learner.advance(before, now)?;
             self.env_steps = now;
+            drawn.progress = progress(agreed, self.total_env_steps);
             self.learner.update(&drawn.batch, drawn.progress)?;
             drawn.errors.clear();
             drawn.errors.extend_from_slice(self.learner.errors());
@@ -69,9 +83,6 @@ impl LearnerThread<'_> {
             // The replay thread outlives this one, unless it has failed; its error is reported then.
             let _ = self.spent.send(drawn);
             self.shared.learner.lived(started);
-            if self.shared.is_stopped() {
-                return Ok(());
-            }
         }
     }
 }

@@ -33,8 +33,10 @@ pub(in crate::parallel) struct OffPolicyLanes {
 
 impl OffPolicyLanes {
     pub fn new(halves: &OffPolicyHalves<'_>, plan: &Plan) -> Result<Self> {
-        let ratio = halves.setup.samples_per_insert();
-        let one_batch = (halves.learner.updates_at_once() * halves.setup.batch_size) as f64 / ratio;
+        let shards = plan.group.shards();
+        let ratio = halves.setup.samples_per_insert() * shards as f64;
+        let batch_size = halves.setup.batch_size * shards;
+        let one_batch = (halves.learner.updates_at_once() * batch_size) as f64 / ratio;
         let tolerance = (plan.actors.tolerance_env_steps as f64).max(one_batch);
         Ok(Self {
             lanes: (0..plan.num_lanes())
@@ -77,11 +79,12 @@ impl OffPolicyLanes {
         let OffPolicyHalves { learner, explorer, store, pace, setup } = halves;
         let Self { lanes, segments, batches: idle, limiter } = self;
         let (before, updates) = (limiter.inserts(), learner.updates());
+        let samples_per_minibatch = (setup.batch_size * plan.group.shards()) as u64;
         // Versions count from 1 in each phase, so that every lane takes over the first one.
         let (slot, mut publisher) = Slot::new(PublishedWeights::of(learner.acting(), updates)?, 1);
         lanes.iter_mut().flatten().for_each(|lane| lane.version = 0);
         let (sender, events) = unbounded();
-        let shared = Arc::new(Shared::new(before, until, slot, sender));
+        let shared = Arc::new(Shared::new(&plan.group, before, until, slot, sender));
         let network = || Ok(explorer.network());
         let (crew, ends) = Crew::start(lanes, segments, plan, &shared, None, network, learner.acting())?;
         let (batches, drawn) = bounded(PREFETCH + 1);
@@ -96,7 +99,7 @@ impl OffPolicyLanes {
             batches,
             spent: used,
             idle: std::mem::take(idle),
-            samples_per_minibatch: setup.batch_size as u64,
+            samples_per_minibatch,
             max_minibatches: learner.updates_at_once(),
             total_env_steps: plan.total_env_steps,
         };
@@ -108,7 +111,9 @@ impl OffPolicyLanes {
             spent,
             publish_every_updates: plan.actors.publish_every_updates,
             log_every_env_steps: plan.log_every_env_steps,
-            env_steps: before,
+            env_steps: pace.env_steps(),
+            total_env_steps: plan.total_env_steps,
+            refused: 0,
         };
         let (waited, inferred, (kept, replayed), learned) = thread::scope(|scope| -> Result<_> {
             let inference = ends.inference.map(|thread| spawn(scope, "inference", || thread.run()));
@@ -124,12 +129,12 @@ impl OffPolicyLanes {
         let failure = waited?;
         *idle = kept;
         segments.extend(ends.spares.try_iter());
-        limiter.returned(learned.unused_minibatches * setup.batch_size as u64);
-        let inserted = limiter.inserts();
+        limiter.returned(learned.unused_minibatches * samples_per_minibatch);
+        let inserted = plan.agree(limiter.inserts())?.max(learned.env_steps);
         learner.advance(learned.env_steps, inserted)?;
-        pace.observe((inserted - before) as usize);
+        pace.observe((inserted - pace.env_steps()) as usize);
         pace.observed();
-        let lost = shared.claimed().saturating_sub(inserted);
+        let lost = shared.claimed().saturating_sub(limiter.inserts());
         if lost > 0 {
             listener.warn(&format!("{lost} env steps of environments that did not answer are lost"));
         }
@@ -152,7 +157,8 @@ impl OffPolicyLanes {
 
 /// A lane whose episodes have begun.
 fn lane(halves: &OffPolicyHalves<'_>, plan: &Plan, index: usize) -> Result<Lane<OffPolicyHalf>> {
-    let first_env = index * plan.envs_per_lane;
-    let half = OffPolicyHalf::new(halves.explorer.twin(first_env, plan.num_envs)?, first_env);
+    // The replay is this shard's own, and exploration goes by the environment's number among all.
+    let explorer = halves.explorer.twin(plan.first_env(index), plan.num_envs)?;
+    let half = OffPolicyHalf::new(explorer, index * plan.envs_per_lane);
     Lane::new(half, plan.acting_weights(halves.learner.acting())?, plan, index)
 }

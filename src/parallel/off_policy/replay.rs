@@ -50,6 +50,7 @@ pub(super) struct ReplayThread<'a> {
     pub spent: Receiver<Drawn>,
     /// Batches that are free to be drawn into.
     pub idle: Vec<Drawn>,
+    /// Samples of a minibatch over all shards: the limiter counts those of others as this one's.
     pub samples_per_minibatch: u64,
     /// The largest number of minibatches in a batch.
     pub max_minibatches: usize,
@@ -119,7 +120,7 @@ impl ReplayThread<'_> {
     fn insert(&mut self, parcel: Parcel<Segment>) {
         let segment = parcel.content;
         (0..segment.steps()).for_each(|step| segment.insert(step, self.store));
-        self.limiter.inserted(segment.env_steps() as u64);
+        self.limiter.inserted(self.shared.of_all(segment.env_steps()));
         self.shared.samples_per_insert.set(self.limiter.ratio());
         self.shared.queue_depth.set(self.full.len() as f64);
         let now = self.shared.updates.load(Ordering::Relaxed);

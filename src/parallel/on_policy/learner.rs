@@ -53,13 +53,21 @@ pub(super) struct LearnerThread<'a> {
     /// Disconnected once no actor is left or waited for.
     pub actors_left: Receiver<()>,
     pub log_every_env_steps: u64,
+    /// True once a shard has nothing more to learn from in this phase.
+    pub has_ended: bool,
 }
 
 impl LearnerThread<'_> {
     /// Learns until no actor and no rollout is left.
     pub fn run(mut self) -> Result<(), AgentError> {
         let shared = self.shared.clone();
-        shared.serve(&shared.learner, |started| self.learn(started))
+        shared.serve(&shared.learner, |started| {
+            self.learn(started)?;
+            if !self.has_ended {
+                self.shared.agree_to_learn(None)?;
+            }
+            Ok(())
+        })
     }
 
     fn learn(&mut self, started: &mut Instant) -> Result<(), AgentError> {
@@ -90,7 +98,13 @@ impl LearnerThread<'_> {
     /// Makes one update phase and publishes the new weights; returns false if a rollout is missing or the
     /// phase is stopped.
     fn learn_once(&mut self) -> Result<bool, AgentError> {
-        if self.shared.is_stopped() {
+        if self.shared.is_stopped() || self.has_ended || self.inbox.iter().any(VecDeque::is_empty) {
+            return Ok(false);
+        }
+        if self.shared.agree_to_learn(Some(0))?.is_none() {
+            self.has_ended = true;
+            // Actors that wait for newer weights would wait for ever.
+            self.shared.stop();
             return Ok(false);
         }
         let Self { learner, inbox, spare, shared, .. } = self;

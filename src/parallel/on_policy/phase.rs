@@ -83,7 +83,7 @@ impl OnPolicyLanes {
             lane.follow(*update_phases, &slot.latest().value)?;
         }
         let (sender, events) = unbounded();
-        let shared = Arc::new(Shared::new(env_steps.start, env_steps.end, slot, sender));
+        let shared = Arc::new(Shared::new(&plan.group, env_steps.start, env_steps.end, slot, sender));
         let max_lag = Some(plan.actors.max_policy_lag);
         let network = || Ok(learner.acting_half(1)?.0.network());
         let (crew, ends) = Crew::start(lanes, kept, plan, &shared, max_lag, network, learner.acting())?;
@@ -97,6 +97,7 @@ impl OnPolicyLanes {
             spare: ends.spare,
             actors_left: ends.actors_left,
             log_every_env_steps: plan.log_every_env_steps,
+            has_ended: false,
         };
         let (waited, inferred, learned) = thread::scope(|scope| -> Result<_> {
             let inference = ends.inference.map(|thread| spawn(scope, "inference", || thread.run()));
@@ -110,7 +111,7 @@ impl OnPolicyLanes {
         let failure = waited?;
         kept.extend(ends.spares.try_iter());
         *update_phases = shared.weights.version();
-        Ok(PhaseEnd { env_steps: shared.claimed(), failure })
+        Ok(PhaseEnd { env_steps: plan.agree(shared.claimed())?, failure })
     }
 
     /// Adds the lanes and the rollouts that wait to the state to be saved.

@@ -1,6 +1,7 @@
 //! The learning of a network: its learning rate, its optimiser, what is frozen, the mean of its weights.
 
 use pavlov_common::{SeededRng, derive_seed, optional};
+use pavlov_group::Group;
 use pavlov_nn::{
     Layout, LoadReport, NnError, OptimizerConfig, Parameters, Pass, Rename, Schedule, StateDict, StateView,
     Trainable,
@@ -144,8 +145,7 @@ impl Learner {
         layout: &Layout,
         config: &LearningConfig,
         purpose: &str,
-        seed: u64,
-        device: Device,
+        (seed, device, group): (u64, Device, &Group),
     ) -> Result<Self, TaskError> {
         let mut layout = layout.clone();
         if !config.freeze.is_empty() && config.unfreeze_at > 0.0 {
@@ -154,8 +154,9 @@ impl Learner {
         let mut rng = SeededRng::seeded(derive_seed(seed, purpose, 0));
         let parameters = Parameters::new(&layout, &mut rng, device)?;
         let mean = config.ema_decay.map(|_| parameters.frozen_copy()).transpose()?;
-        let seed = derive_seed(seed, purpose, 1);
+        let seed = derive_seed(seed, purpose, 1 + group.shard() as u64);
         let trainable = Trainable::new(parameters, &config.optimizer, config.gradient_clip_norm, seed)?;
+        let trainable = trainable.in_group(group);
         let plateau = Plateau { factor: 1.0, best: None, since: 0 };
         Ok(Self { trainable, config: config.clone(), mean, plateau, rate: 0.0 })
     }
@@ -166,18 +167,20 @@ impl Learner {
         self
     }
 
-    /// One update along the gradients that `accumulate` leaves, at this share of the fit.
+    /// One update along the gradients that `accumulate` leaves, of so many samples, at this share of the fit.
     ///
     /// # Errors
     /// Those of `accumulate`, and [`TaskError::Diverged`] when a gradient is no longer finite.
     pub fn update(
         &mut self,
         progress: f64,
+        samples: usize,
         accumulate: impl FnOnce(&mut Pass<'_>) -> Result<(), TaskError>,
     ) -> Result<(), TaskError> {
         self.unfreeze_if_due(progress)?;
         self.rate = self.config.rate.value(progress) * self.plateau.factor;
         let l1 = self.config.l1;
+        self.trainable.weigh(samples);
         self.trainable.descend_in_pass(self.rate, |pass| {
             accumulate(pass)?;
             add_l1(pass.parameters(), l1)

@@ -6,6 +6,8 @@ use pavlov_nn::{Layout, Module, OptimizerConfig, Parameters, Schedule};
 use tch::kind::FLOAT_CPU;
 use tch::{Device, Kind, Tensor};
 
+use pavlov_group::Group;
+
 use super::*;
 use crate::recorded::{Recorded, waves};
 
@@ -20,13 +22,13 @@ fn config() -> LearningConfig {
 fn learner(config: &LearningConfig) -> (Linear, Learner) {
     let mut layout = Layout::new();
     let linear = Linear::new(&mut layout, "only.", 3, &LinearConfig::new(2)).unwrap();
-    (linear, Learner::new(&layout, config, "network", 1, Device::Cpu).unwrap())
+    (linear, Learner::new(&layout, config, "network", (1, Device::Cpu, &Group::alone())).unwrap())
 }
 
 fn update(linear: &Linear, learner: &mut Learner, progress: f64) {
     let x = Tensor::arange(12, FLOAT_CPU).reshape([4, 3]) * 0.1;
     learner
-        .update(progress, |pass| {
+        .update(progress, 1, |pass| {
             let loss = linear.forward(pass, &x)?.square().mean(Kind::Float);
             Ok(loss.f_backward()?)
         })
@@ -156,7 +158,7 @@ fn decays_are_pytorchs() {
         learner.load_weights(&weights.view()).unwrap();
         for _ in 0..3 {
             learner
-                .update(0.0, |pass| {
+                .update(0.0, 1, |pass| {
                     let outputs = linear.forward(pass, &waves(&[4, 3], 0.7, 1.0, 0.0))?;
                     Ok(outputs.square().mean(Kind::Float).f_backward()?)
                 })

@@ -88,13 +88,13 @@ impl<M: Model> Supervised<M> {
     /// # Errors
     /// [`TaskError`] when the configuration does not fit the network.
     pub fn new(model: M, layout: &Layout, context: &TaskContext) -> Result<Self, TaskError> {
-        let TaskContext { learning, seed, device, .. } = context;
+        let TaskContext { learning, seed, device, group, .. } = context;
         Ok(Self {
             model,
-            learner: Learner::new(layout, learning, "network", *seed, *device)?,
+            learner: Learner::new(layout, learning, "network", (*seed, *device, group))?,
             context: context.clone(),
             means: Means::default(),
-            rng: SeededRng::seeded(derive_seed(*seed, "loss", 0)),
+            rng: SeededRng::seeded(derive_seed(*seed, "loss", group.shard() as u64)),
         })
     }
 
@@ -106,10 +106,11 @@ impl<M: Model> Supervised<M> {
 
 impl<M: Model> Task for Supervised<M> {
     fn learn(&mut self, batches: &[Batch], progress: f64) -> Result<(), TaskError> {
+        let samples = batches.iter().map(|batch| batch.rows).sum();
         let batches = batches.iter().map(|batch| self.tensors(batch)).collect::<Result<Vec<_>, _>>()?;
         let Self { model, learner, means, rng, .. } = self;
         let share = 1.0 / batches.len() as f64;
-        learner.update(progress, |pass| {
+        learner.update(progress, samples, |pass| {
             for batch in &batches {
                 let loss = model.loss(pass, batch, rng)?;
                 check_loss(&loss.total, &batch.indices)?;

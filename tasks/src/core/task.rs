@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 
 use pavlov_data::{Batch, Input, Target};
+use pavlov_group::Group;
 use pavlov_nn::{LoadReport, Rename, StateDict, StateView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -190,6 +191,8 @@ pub struct TaskContext {
     pub seed: u64,
     /// Where the networks live.
     pub device: Device,
+    /// The shards that learn together, of which this is one.
+    pub group: Group,
 }
 
 /// The configuration of a task, from which it is built. Implementing this and registering it is all that a

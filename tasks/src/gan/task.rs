@@ -39,27 +39,27 @@ impl Gan {
         layouts: Layouts,
         context: &TaskContext,
     ) -> Result<Self, TaskError> {
-        let TaskContext { learning, seed, device, .. } = context;
+        let TaskContext { learning, seed, device, group, .. } = context;
+        let circumstances = (*seed, *device, group);
         let all = [&layouts.generator, &layouts.discriminator];
         let generating = learning.for_network(all[0], &all)?;
         let mut discriminating = learning.for_network(all[1], &all)?;
         // The moving mean is of the network that is used, and that is the generator alone.
         discriminating.ema_decay = None;
         Ok(Self {
-            generator: Learner::new(&layouts.generator, &generating, "generator", *seed, *device)?,
+            generator: Learner::new(&layouts.generator, &generating, "generator", circumstances)?,
             discriminator: Learner::new(
                 &layouts.discriminator,
                 &discriminating,
                 "discriminator",
-                *seed,
-                *device,
+                circumstances,
             )?
             .with_rate_factor(config.discriminator_rate),
             config,
             networks,
             context: context.clone(),
             means: Means::default(),
-            rng: SeededRng::seeded(derive_seed(*seed, "noise", 0)),
+            rng: SeededRng::seeded(derive_seed(*seed, "noise", group.shard() as u64)),
         })
     }
 
@@ -76,6 +76,10 @@ impl Gan {
     fn discriminate(&mut self, batch: &Tensors, progress: f64) -> Result<(), TaskError> {
         let noise = self.noise(batch.rows)?;
         let mix_seed: u64 = self.rng.random();
+        let shares: Vec<f32> = match self.config.adversary {
+            Adversary::Standard => Vec::new(),
+            Adversary::Wasserstein => (0..batch.rows).map(|_| self.rng.random()).collect(),
+        };
         let Self { config, networks, generator, discriminator, context, means, .. } = self;
         let real = centred(&batch.inputs)?;
         let made = {
@@ -85,7 +89,7 @@ impl Gan {
             let mut rng = SeededRng::seeded(mix_seed);
             networks.generate(&mut Pass::train(generator.parameters(), &mut rng), &noise, &batch.classes)?
         };
-        discriminator.update(progress, |pass| {
+        discriminator.update(progress, batch.rows as usize, |pass| {
             let real_scores = networks.score(pass, &real, &batch.classes)?;
             let made_scores = networks.score(pass, &made, &batch.classes)?;
             let loss = match config.adversary {
@@ -94,7 +98,8 @@ impl Gan {
                 Adversary::Wasserstein => {
                     let difference =
                         made_scores.f_mean(Kind::Float)?.f_sub(&real_scores.f_mean(Kind::Float)?)?;
-                    let shares = Tensor::f_rand([batch.rows, 1, 1, 1], (Kind::Float, context.device))?;
+                    let shares = Tensor::f_from_slice(&shares)?.f_view([batch.rows, 1, 1, 1])?;
+                    let shares = shares.f_to_device(context.device)?;
                     let penalty = gradient_penalty(&real, &made, &shares, |between| {
                         networks.score(pass, between, &batch.classes)
                     })?;
@@ -116,7 +121,7 @@ impl Gan {
         let Self { config, networks, generator, discriminator, means, rng, .. } = self;
         // The discriminator judges and does not learn: its gradients have nowhere to go.
         let judge = discriminator.parameters().frozen_view()?;
-        generator.update(progress, |pass| {
+        generator.update(progress, batch.rows as usize, |pass| {
             let made = networks.generate(pass, &noise, &batch.classes)?;
             let scores = networks.score(&mut Pass::train(&judge, rng), &made, &batch.classes)?;
             let loss = match config.adversary {

@@ -9,11 +9,12 @@ use std::ops::Range;
 use pavlov_common::SeededRng;
 use pavlov_common::bounds::product;
 use pavlov_envs::{End, ObsBatch};
+use pavlov_group::Group;
 use rand::RngExt;
 use tch::{Device, Tensor};
 
 use super::Minibatch;
-use super::advantages::{StepTensors, Steps, VtraceClips, gae, vtrace};
+use super::advantages::{Moments, StepTensors, Steps, VtraceClips, gae, moments_over_shards, vtrace};
 use super::observations::{ObservationList, ObservationRows, StoredObservation};
 use super::states::{MemoryWidths, OwnSequences, PolicyState, RolloutStates};
 use crate::core::checks::fits;
@@ -372,6 +373,31 @@ impl Rollout {
             rows.swap(last, rng.random_range(0..=last));
         }
         rows
+    }
+
+    /// These entries of [`Rollout::learnable`] cut into parts of `share` entries. Their number is the same for
+    /// every rollout, whatever there is to learn from: the last ones may be empty.
+    pub fn parts<'r>(&self, order: &'r [usize], share: usize) -> Vec<&'r [usize]> {
+        let steps = if self.memory.is_some() {
+            self.shape.steps / self.shape.sequence_length
+        } else {
+            self.shape.steps
+        };
+        let count = (steps * self.shape.num_envs).div_ceil(share);
+        let bound = |place: usize| (place * share).min(order.len());
+        (0..count).map(|place| &order[bound(place)..bound(place + 1)]).collect()
+    }
+
+    /// The mean and the deviation of the advantages of each part over all shards of the group.
+    ///
+    /// # Errors
+    /// When a shard is lost.
+    pub fn moments(&self, parts: &[&[usize]], group: &Group) -> Result<Vec<Moments>, AgentError> {
+        let learned = parts.iter().map(|part| {
+            let rows = self.gathered_rows(part).into_iter();
+            rows.filter(|row| !self.resets[*row]).map(|row| self.advantages[row])
+        });
+        moments_over_shards(group, learned)
     }
 
     /// The number of entries of [`Rollout::learnable`] that make a minibatch of about so many rows: sequences

@@ -1,0 +1,212 @@
+//! Training in several shards or processes: what `train`, `fit` and `resume` do then.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use pavlov_group::{Group, GroupError, NOT_AGAIN, Place};
+
+use super::args::OutputArgs;
+use super::message;
+use super::train::{catch_signals, finish, go_on, say, shown};
+use crate::config::{AnyConfig, FitConfig, Registries, RunConfig};
+use crate::distributed::{Crew, Disagreement, MakeShard, Member, Sharded, follow};
+use crate::fitting::Fit;
+use crate::run::{Job, RunFolder, Session, Settings};
+use crate::tell::tell;
+use crate::training::Training;
+
+/// What a group of processes is to do.
+pub(super) enum Wish {
+    /// A new run, in a folder of the user's choice or of its own. `goes_on` goes on with the run that is there.
+    New { config: AnyConfig, run_dir: Option<PathBuf>, goes_on: bool },
+    /// Go on with a run, from a checkpoint or from its latest one, on another device if one is given. With
+    /// `edited` the configuration is kept.
+    Resume {
+        folder: RunFolder,
+        config: AnyConfig,
+        device: Option<String>,
+        checkpoint: Option<PathBuf>,
+        edited: bool,
+    },
+}
+
+/// How rank 0 begins.
+enum Start {
+    Fresh(RunFolder),
+    /// `kept` is the configuration to keep.
+    GoOn {
+        folder: RunFolder,
+        checkpoint: Option<PathBuf>,
+        kept: Option<AnyConfig>,
+    },
+}
+
+/// True if a training of so many shards is one for this module: it has several, or several processes.
+pub(super) fn is_group(member: Option<&Member>, shards: usize) -> bool {
+    shards > 1 || member.is_some()
+}
+
+/// `shards=N` for a training of a group that says nothing of shards: one for each process.
+pub(super) fn usual_shards(member: Option<&Member>, sets: &[String], file: Option<&str>) -> Option<String> {
+    let world = member.map_or(1, |member| member.place.world_size);
+    let in_sets = sets.iter().any(|set| set.trim_start().starts_with("shards"));
+    let in_file = file.and_then(|text| text.parse::<toml::Table>().ok());
+    let is_said = in_sets || in_file.is_some_and(|table| table.contains_key("shards"));
+    (world > 1 && !is_said).then(|| format!("shards={world}"))
+}
+
+/// Trains in a group. An error is told to the peers.
+pub(super) fn run(
+    registries: &Registries,
+    member: Option<Member>,
+    wish: Wish,
+    output: &OutputArgs,
+) -> Result<ExitCode> {
+    let mut has_begun = false;
+    let result = train(registries, member.as_ref(), wish, output, &mut has_begun);
+    let (Some(member), Err(error)) = (&member, &result) else { return result };
+    member.fail(error);
+    // Whatever is wrong before a training begins is wrong again the next time, unless it was a peer's loss.
+    let is_of_peer = error.chain().any(|cause| cause.is::<GroupError>());
+    if error.is::<Disagreement>() || (!has_begun && !is_of_peer) {
+        tell(format_args!("error: {}", message(error)));
+        return Ok(ExitCode::from(NOT_AGAIN));
+    }
+    result
+}
+
+fn train(
+    registries: &Registries,
+    member: Option<&Member>,
+    wish: Wish,
+    output: &OutputArgs,
+    has_begun: &mut bool,
+) -> Result<ExitCode> {
+    let leads = member.is_none_or(Member::leads);
+    let (command, own) = match &wish {
+        Wish::New { config, .. } => ("train", Some(config.to_toml()?)),
+        Wish::Resume { .. } => ("resume", None),
+    };
+    let mut start = None;
+    let decide = || {
+        let (begin, config) = begin(registries, member, wish)?;
+        start = Some(begin);
+        Ok(config.to_toml()?)
+    };
+    let text = match member {
+        Some(member) => member.agree(command, own, decide)?,
+        None => decide()?,
+    };
+    let config = AnyConfig::parse(registries, &text)?;
+    let groups = match member {
+        Some(member) => member.shards(config.shards())?,
+        None => Group::of_process(config.shards(), None),
+    };
+    let make = shard_maker(registries, member.map(|member| &member.place), &config, groups.len());
+    if !leads {
+        let (Some(member), stop) = (member, catch_signals()?) else {
+            bail!("a group of one has no follower")
+        };
+        let Some(wire) = member.wire() else { bail!("a group of one has no follower") };
+        *has_begun = true;
+        follow(Crew::new(groups, &make)?, wire, &stop)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(start) = start else { bail!("rank 0 has not decided how to begin") };
+    let shards = config.shards();
+    let job = Sharded::new(Crew::new(groups, &make)?, member.and_then(Member::wire).cloned());
+    let processes = member.map_or(1, |member| member.place.world_size);
+    *has_begun = true;
+    match start {
+        Start::Fresh(folder) => {
+            let told = format!(
+                "training {} in {}: {shards} shards in {}",
+                job.origin(),
+                shown(folder.path()),
+                if processes == 1 { "this process".into() } else { format!("{processes} processes") }
+            );
+            say(output, &told);
+            finish(Session::start(job, folder)?, registries, output)
+        }
+        Start::GoOn { folder, checkpoint, kept } => {
+            go_on(job, registries, (&folder, checkpoint.as_deref()), kept.as_ref(), output)
+        }
+    }
+}
+
+/// What rank 0 begins with: a new folder, or a run that there is.
+fn begin(registries: &Registries, member: Option<&Member>, wish: Wish) -> Result<(Start, AnyConfig)> {
+    let (config, run_dir, goes_on) = match wish {
+        Wish::New { config, run_dir, goes_on } => (config, run_dir, goes_on),
+        Wish::Resume { folder, config, device, checkpoint, edited } => {
+            if let Some(member) = member {
+                member.note_run(folder.path())?;
+            }
+            let here = config.on_device(device.as_deref());
+            return Ok((Start::GoOn { folder, checkpoint, kept: edited.then_some(config) }, here));
+        }
+    };
+    let again = member.is_some_and(|member| member.place.attempt > 0);
+    let known = member.map(Member::known_run).transpose()?.flatten();
+    let there = known.or_else(|| run_dir.clone().filter(|_| goes_on || again));
+    if let Some(folder) = there.and_then(|path| RunFolder::open(&path).ok()) {
+        // It goes on by its own configuration, which is that of the arguments unless a user has mixed up two runs.
+        let own = folder.any_config(registries)?;
+        if own.to_toml()? != config.to_toml()? {
+            bail!(Disagreement(format!(
+                "the run in {} has other settings than this command: give it the run's own, or another --run-dir",
+                shown(folder.path())
+            )));
+        }
+        return Ok((Start::GoOn { folder, checkpoint: None, kept: None }, own));
+    }
+    if let AnyConfig::Agent(config) = &config {
+        Training::check(config, registries)?;
+    }
+    let folder = RunFolder::create(run_dir.as_deref(), &config)?;
+    if let Some(member) = member {
+        member.note_run(folder.path())?;
+    }
+    Ok((Start::Fresh(folder), config))
+}
+
+/// Makes the jobs of shards, of which this process has so many.
+fn shard_maker(
+    registries: &Registries,
+    place: Option<&Place>,
+    config: &AnyConfig,
+    local: usize,
+) -> MakeShard {
+    let (registries, config, place) = (registries.clone(), config.clone(), place.cloned());
+    let processes = place.as_ref().map_or(1, |place| place.local_world_size);
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    // The numbers do not depend on it, and threads that wait for cores cost more than they bring.
+    let threads = (cores / (processes * local)).max(1) as u32;
+    let device = move |wished: &str| match &place {
+        // Each process of a machine has its own GPU.
+        Some(place) if wished == "cuda" && place.local_world_size > 1 => format!("cuda:{}", place.local_rank),
+        _ => wished.to_string(),
+    };
+    Arc::new(move |group: &Group| -> Result<Box<dyn Job>> {
+        Ok(match &config {
+            AnyConfig::Agent(config) => {
+                let here = RunConfig {
+                    device: device(&config.device),
+                    update_threads: config.update_threads.min(threads),
+                    ..config.as_ref().clone()
+                };
+                Box::new(Training::in_group(here, &registries, group)?)
+            }
+            AnyConfig::Fit(config) => {
+                let here = FitConfig {
+                    device: device(&config.device),
+                    update_threads: config.update_threads.min(threads),
+                    ..config.as_ref().clone()
+                };
+                Box::new(Fit::in_group(here, &registries, group)?)
+            }
+        })
+    })
+}
