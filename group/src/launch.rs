@@ -47,6 +47,9 @@ pub const NOT_AGAIN: u8 = 78;
 /// The exit code of a program that the user has interrupted.
 const INTERRUPTED: u8 = 130;
 
+const SIGKILL: i32 = rustix::process::Signal::KILL.as_raw();
+const SIGTERM: i32 = rustix::process::Signal::TERM.as_raw();
+
 /// The time between two looks at the children.
 const INTERVAL: Duration = Duration::from_millis(20);
 
@@ -88,12 +91,15 @@ pub struct LaunchEnd {
 }
 
 /// How the children of one attempt ended.
+#[derive(Default)]
 struct Ended {
     ends: Vec<End>,
     /// The ranks that failed first, before others were told to stop.
     first: Vec<usize>,
     /// The ranks that had not ended long after rank 0.
     overdue: Vec<usize>,
+    /// True if the launcher has killed those that did not end when asked.
+    killed: bool,
     /// The number of requests to stop.
     requests: u32,
 }
@@ -173,7 +179,7 @@ impl Launch {
 
     /// Starts the children and waits until all have ended.
     fn attempt(&self, attempt: u64, signals: &SignalInbox, output: &mut Output) -> Result<Ended, GroupError> {
-        let mut ended = Ended { ends: Vec::new(), first: Vec::new(), overdue: Vec::new(), requests: 0 };
+        let mut ended = Ended::default();
         let mut children = Children::start(self, attempt, output)?;
         // When those that run are killed, when that must have worked, and when rank 0 ended well.
         let mut kill_at: Option<Instant> = None;
@@ -217,6 +223,7 @@ impl Launch {
             }
             if dead_at.is_none() && kill_at.is_some_and(|at| now >= at) {
                 children.kill();
+                ended.killed = true;
                 dead_at = Some(now + KILLED);
             }
             if dead_at.is_some_and(|at| now >= at) {
@@ -242,23 +249,27 @@ impl Ended {
 
     /// The exit code, and which rank failed how; `None` if all ended well.
     ///
-    /// A child that fails takes others with it, which lose their connection, so that several may have failed
-    /// before the launcher looked. The first to blame is one that says that starting again would not help,
-    /// wherever in the order it ended, then one that was killed by a signal, then the lowest rank.
+    /// A child that fails takes others with it, which lose their connection, and the launcher may see their
+    /// ends first. To blame is, wherever in the order it ended, one that says that starting again would not
+    /// help, or else one that was killed by a signal that the launcher did not send; then the lowest rank of
+    /// the first that were seen.
     fn failure(&self) -> Option<(u8, String)> {
         if let Some(rank) = self.overdue.first() {
             return Some((1, format!("rank {rank} had not ended long after rank 0, and was stopped")));
         }
         let all = || (0..self.ends.len()).filter(|rank| is_failure(self.ends[*rank], self.requests));
-        let is_signal = |rank: &usize| matches!(self.ends[*rank], End::Signal(_));
+        let is_foreign = |rank: &usize| match self.ends[*rank] {
+            End::Signal(signal) => signal != SIGTERM && !self.killed,
+            End::Code(_) => false,
+        };
         let rank = all()
             .find(|rank| is_final(self.ends[*rank]))
-            .or_else(|| self.first.iter().copied().find(is_signal))
+            .or_else(|| all().find(is_foreign))
             .or_else(|| self.first.first().copied())
             .or_else(|| all().next())?;
         let end = self.ends[rank];
         let hint = match end {
-            End::Signal(9) if self.requests == 0 => ", as when memory runs out",
+            End::Signal(SIGKILL) if !self.killed => ", as when memory runs out",
             _ => "",
         };
         let code = if self.requests > 1 { INTERRUPTED } else { end.code() };

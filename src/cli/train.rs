@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
+use pavlov_group::SignalInbox;
 
 use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::group::{self, Wish};
@@ -182,10 +183,11 @@ pub(super) fn go_on(
 /// When signals cannot be caught.
 pub(super) fn catch_signals() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    let asked = stop.clone();
+    let (asked, requests) = (stop.clone(), SignalInbox::new());
     ctrlc::set_handler(move || {
-        // A second interrupt means that the user does not want to wait for the checkpoint.
-        if asked.swap(true, Ordering::Relaxed) {
+        asked.store(true, Ordering::Relaxed);
+        // A second request means that the user does not want to wait for the checkpoint.
+        if requests.notify() > 1 {
             // Not `exit`, which would destroy what other threads still use.
             pavlov_nn::leave(130);
         }

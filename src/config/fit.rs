@@ -16,11 +16,12 @@ use super::{Overrides, PretrainedConfig, Registries, anchor, auto, one, two};
 use crate::run::{Origin, Settings};
 
 /// The keys of a fit's configuration; `--set` takes any other for one of the task's own.
-const FIT_KEYS: [&str; 14] = [
+const FIT_KEYS: [&str; 15] = [
     "task",
     "seed",
     "epochs",
     "updates",
+    "shards",
     "device",
     "threads",
     "update_threads",

@@ -8,12 +8,13 @@ use toml::{Table, Value};
 use super::error::ConfigError;
 
 /// The keys of a run's configuration; `--set` takes any other for one of the agent's hyper-parameters.
-pub(super) const RUN_KEYS: [&str; 17] = [
+pub(super) const RUN_KEYS: [&str; 18] = [
     "agent",
     "environment",
     "seed",
     "env_steps",
     "num_envs",
+    "shards",
     "env_threads",
     "actors",
     "device",

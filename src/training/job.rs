@@ -45,7 +45,7 @@ impl Engine {
     /// The normaliser of observations, if a wrapper normalises them.
     fn normalizer(&self) -> Result<Option<ObservationNormalizer>> {
         match self {
-            Engine::Turns(turns) => Ok(turns.normalizer().cloned()),
+            Engine::Turns(turns) => turns.normalizer(),
             Engine::Actors(driver) => driver.normalizer(),
         }
     }
@@ -275,7 +275,7 @@ impl Training {
     ) -> Result<T> {
         let closed = match (&mut self.engine, self.config.evaluation.share_world) {
             (Engine::Turns(turns), true) => {
-                let normalizer = turns.normalizer().cloned();
+                let normalizer = turns.normalizer()?;
                 Some((turns.close()?, normalizer))
             }
             _ => None,

@@ -80,7 +80,8 @@ impl Turns {
             self.pool.apply_to(envs.as_mut())?;
         }
         let seed = derive_seed(seed, "training", self.group.shard() as u64);
-        Ok(envs.reset(Some(seed), &mut self.observations)?)
+        envs.reset(Some(seed), &mut self.observations)?;
+        self.exchange()
     }
 
     /// Closes the environments. What it gives is needed to open them again.
@@ -148,7 +149,7 @@ impl Turns {
         })?;
         episodes.observe(&self.step);
         std::mem::swap(&mut self.observations, &mut self.step.observations);
-        if agent.learn()? > 0 && !self.group.is_alone() && self.normalizes {
+        if agent.learn()? > 0 {
             self.exchange()?;
         }
         Ok(())
@@ -156,15 +157,26 @@ impl Turns {
 
     /// Gives the normalising wrappers the statistics of all shards, which are the same everywhere after it.
     fn exchange(&mut self) -> Result<()> {
+        if self.group.is_alone() || !self.normalizes {
+            return Ok(());
+        }
         let envs = open(&mut self.envs)?;
         self.pool.add(envs.as_mut());
         self.pool.exchange(&self.group)?;
         Ok(self.pool.apply_to(envs.as_mut())?)
     }
 
-    /// The normaliser of observations, if a wrapper normalises them.
-    pub(super) fn normalizer(&self) -> Option<&ObservationNormalizer> {
-        self.envs.as_ref()?.observation_normalizer()
+    /// The normaliser of observations, if a wrapper normalises them. Among several shards it is the one that all
+    /// have.
+    pub(super) fn normalizer(&self) -> Result<Option<ObservationNormalizer>> {
+        let own = self.envs.as_ref().and_then(|envs| envs.observation_normalizer());
+        let mut normalizer = own.cloned();
+        if let (false, Some(normalizer), Some(all)) =
+            (self.group.is_alone(), &mut normalizer, self.pool.get().observations)
+        {
+            normalizer.set_statistics(&all)?;
+        }
+        Ok(normalizer)
     }
 
     /// Adds the environments to the state to be saved; after a failed step they begin new episodes instead.

@@ -209,7 +209,7 @@ fn a_failure_restarts_all() {
     let end = case.run();
     assert_eq!((end.code, end.restarts, failure(&end)), (0, 2, ""));
     assert!(start.elapsed() < Duration::from_secs(10));
-    assert_eq!(case.stdout.text().matches("[rank 0] attempt 1").count(), 1);
+    assert_eq!(case.stdout.text().matches("[rank 1] attempt 1").count(), 1);
     let told = "[launch] rank 1 has ended with exit code 7; restart 1 of 3\n\
                 [launch] rank 1 has ended with exit code 7; restart 2 of 3\n";
     assert_eq!(case.stderr.text(), told);
@@ -228,15 +228,27 @@ fn the_failing_code_is_the_end_of_the_last_attempt() {
 }
 
 #[test]
-fn a_signal_is_named_and_blamed_before_its_victims() {
-    // Rank 0 fails too, as a process does that loses its peer.
-    let case = Case::new("[ $RANK = 1 ] && kill -KILL $$; exit 1");
-    let end = case.run();
+fn a_signal_is_named() {
+    let end = Case::new("[ $RANK = 1 ] && kill -KILL $$; exec sleep 60").run();
     assert_eq!(end.code, 137, "{end:?}");
     assert!(
         failure(&end).starts_with("rank 1 was killed by signal 9 (SIGKILL), as when memory runs out"),
         "{end:?}"
     );
+}
+
+#[test]
+fn the_cause_is_blamed_before_its_victims() {
+    let (lost, told, shot) = (End::Code(1), End::Signal(SIGTERM), End::Signal(SIGKILL));
+    let blamed = |ends: [End; 3], first: &[usize], killed| {
+        let ended = Ended { ends: ends.into(), first: first.into(), killed, ..Ended::default() };
+        ended.failure().unwrap().0
+    };
+    assert_eq!(blamed([lost, shot, told], &[0, 1], false), 137);
+    assert_eq!(blamed([lost, shot, told], &[0], false), 137, "rank 0 was seen first");
+    assert_eq!(blamed([shot, lost, told], &[1], true), 1, "the launcher has killed rank 0");
+    assert_eq!(blamed([lost, shot, End::Code(78)], &[0], false), 78);
+    assert_eq!(blamed([told, told, End::Code(7)], &[2], false), 7);
 }
 
 #[test]
@@ -249,9 +261,15 @@ fn what_would_fail_again_is_not_restarted() {
         assert!(failure(&end).contains("would not help"), "{end:?}");
     }
     // Rank 0 hears of the failure, and is quicker to end.
-    let script = "[ $RANK = 0 ] && exit 1; trap 'exit 78' TERM; while :; do sleep 0.02; done";
-    let case = Case::new(script).with(|launch| launch.max_restarts = 5);
+    let script = "[ $RANK = 0 ] && { while [ ! -e $MARK ]; do sleep 0.02; done; exit 1; }; \
+                  trap 'exit 78' TERM; : > $MARK; while :; do sleep 0.02; done";
+    let mark = std::env::temp_dir().join(format!("pavlov-launch-{}", std::process::id()));
+    let case = Case::new(script).with(|launch| {
+        launch.max_restarts = 5;
+        launch.environment = vec![("MARK".into(), mark.clone().into())];
+    });
     let end = case.run();
+    let _ = std::fs::remove_file(&mark);
     assert_eq!((end.code, end.restarts), (78, 0), "{end:?}");
 }
 

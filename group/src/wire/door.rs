@@ -2,11 +2,11 @@
 //! otherwise.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use socket2::Socket;
 
 /// What only the processes of a group know.
 pub type Secret = [u8; 32];
@@ -33,7 +33,7 @@ pub struct Hello {
 
 impl Hello {
     /// Sends it; a fresh connection holds it without waiting.
-    pub fn send(&self, mut stream: &TcpStream) -> io::Result<()> {
+    pub fn send(&self, mut stream: &Socket) -> io::Result<()> {
         let mut bytes = MAGIC.to_vec();
         bytes.extend((self.rank as u64).to_be_bytes());
         bytes.extend((self.world_size as u64).to_be_bytes());
@@ -61,11 +61,7 @@ impl Hello {
     ///
     /// # Errors
     /// When the connection ends or fails, or something else comes.
-    pub fn receive(
-        stream: &mut &TcpStream,
-        buffer: &mut Vec<u8>,
-        most: Duration,
-    ) -> io::Result<Option<Self>> {
+    pub fn receive(stream: &mut &Socket, buffer: &mut Vec<u8>, most: Duration) -> io::Result<Option<Self>> {
         stream.set_nonblocking(false)?;
         // A timeout of zero would be none.
         stream.set_read_timeout(Some(most.max(Duration::from_millis(1))))?;
@@ -95,42 +91,44 @@ impl Hello {
 
 /// A connection that has not said hello yet.
 struct Stranger {
-    stream: TcpStream,
+    stream: Socket,
     came: Instant,
     buffer: Vec<u8>,
 }
 
 /// Lets in the peers with higher ranks.
 pub struct Door<'a> {
-    listener: &'a TcpListener,
+    listeners: &'a [Socket],
     own: &'a Hello,
     strangers: Vec<Stranger>,
     /// The connection of each higher rank.
-    guests: Vec<Option<TcpStream>>,
+    guests: Vec<Option<Socket>>,
 }
 
 impl<'a> Door<'a> {
-    /// The listener does not block.
-    pub fn new(listener: &'a TcpListener, own: &'a Hello) -> Self {
+    /// The listeners do not block.
+    pub fn new(listeners: &'a [Socket], own: &'a Hello) -> Self {
         let guests = (own.rank + 1..own.world_size).map(|_| None).collect();
-        Self { listener, own, strangers: Vec::new(), guests }
+        Self { listeners, own, strangers: Vec::new(), guests }
     }
 
     /// Lets in whoever comes within `most`. Returns true when all have come.
     ///
     /// # Errors
-    /// When the listener fails.
+    /// When a listener fails.
     pub fn wait(&mut self, most: Duration) -> io::Result<bool> {
         let until = Instant::now() + most;
         loop {
-            self.accept()?;
+            for listener in self.listeners {
+                self.accept(listener)?;
+            }
             self.hear_strangers();
             let rest = until.saturating_duration_since(Instant::now());
             if self.guests.iter().all(Option::is_some) || rest.is_zero() {
                 return Ok(self.guests.iter().all(Option::is_some));
             }
-            let mut fds = vec![PollFd::new(self.listener, PollFlags::IN)];
-            fds.extend(self.strangers.iter().map(|stranger| PollFd::new(&stranger.stream, PollFlags::IN)));
+            let sockets = self.listeners.iter().chain(self.strangers.iter().map(|stranger| &stranger.stream));
+            let mut fds: Vec<PollFd<'_>> = sockets.map(|socket| PollFd::new(socket, PollFlags::IN)).collect();
             let timeout = Timespec { tv_sec: rest.as_secs() as _, tv_nsec: rest.subsec_nanos() as _ };
             match poll(&mut fds, Some(&timeout)) {
                 Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
@@ -139,9 +137,9 @@ impl<'a> Door<'a> {
         }
     }
 
-    fn accept(&mut self) -> io::Result<()> {
+    fn accept(&mut self, listener: &Socket) -> io::Result<()> {
         loop {
-            match self.listener.accept() {
+            match listener.accept() {
                 Ok((stream, _)) => {
                     if stream.set_nonblocking(true).is_ok() {
                         if self.strangers.len() >= MOST_STRANGERS {
@@ -189,7 +187,7 @@ impl<'a> Door<'a> {
     }
 
     /// The ranks and connections of those who have come.
-    pub fn guests(self) -> Vec<(usize, TcpStream)> {
+    pub fn guests(self) -> Vec<(usize, Socket)> {
         (self.own.rank + 1..).zip(self.guests).filter_map(|(rank, guest)| Some((rank, guest?))).collect()
     }
 }

@@ -300,8 +300,8 @@ impl Links {
         }
     }
 
-    /// Sends a last frame to every peer, behind what was begun, and waits for the end of what they send: a peer in a
-    /// call ends at once, one that computes does not hear. All that is left is given up then.
+    /// Sends a last frame to every peer, behind what was begun, and waits for the end of what they send: a
+    /// peer in a call ends at once, one that computes does not hear. All that is left is given up then.
     fn say_last(&mut self, frame: &[u8], outgoing: Outgoing<'_>, until: Instant) {
         self.told = true;
         let (first, rest) = frame.split_at(frame::HEADER);

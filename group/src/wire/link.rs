@@ -292,7 +292,8 @@ impl Link {
 
     /// Drops what was received. Returns true when the peer has ended what it sends.
     ///
-    /// A socket that is closed with unread bytes resets the connection, and what was sent last may not arrive.
+    /// A socket that is closed with unread bytes resets the connection, and what was sent last may not
+    /// arrive.
     pub fn drain(&mut self) -> bool {
         let mut skipped = [0; 16 << 10];
         for _ in 0..256 {
