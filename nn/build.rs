@@ -34,6 +34,8 @@ fn main() {
         // Lines alone: all that a debugger can know of libtorch's headers doubles the time.
         .debug(false)
         .flag("-g1")
+        // As libtorch was compiled: without it, objects of some classes (RecordFunction) are larger than its own.
+        .define("NDEBUG", None)
         .flag("-fno-math-errno")
         .flag("-fno-trapping-math")
         // A product and a sum rounded as one where the processor can do it would give each machine numbers of

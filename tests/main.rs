@@ -9,6 +9,7 @@ mod callbacks;
 mod choice;
 mod command;
 mod continuing;
+mod distributed;
 mod documents;
 mod evaluations;
 mod examples;

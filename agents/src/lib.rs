@@ -11,6 +11,8 @@ mod agent;
 pub mod apex;
 pub mod core;
 pub mod ddpg;
+#[cfg(test)]
+mod device_reads_tests;
 pub mod dqn;
 pub mod impala;
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::td3::{Td3Config, Td3Learner};
 
 const FORMS: [LossForm; 2] = [LossForm::Rows, LossForm::Tensors];
 
-fn descent() -> OptimizerConfig {
+pub(crate) fn descent() -> OptimizerConfig {
     OptimizerConfig::Sgd(Default::default())
 }
 
@@ -34,7 +34,7 @@ fn numbers(parameters: &Parameters) -> Vec<f32> {
 }
 
 /// Observations with a mask of three choices.
-fn masked() -> Space {
+pub(crate) fn masked() -> Space {
     let mask = (ACTION_MASK.to_string(), Space::MultiBinary(3));
     Space::Dict(vec![("x".into(), Space::unbounded(&[3])), mask])
 }
@@ -55,21 +55,21 @@ fn assert_same(what: &str, rows: (Vec<f32>, Metrics), tensors: (Vec<f32>, Metric
 }
 
 /// The case of an agent that learns from rollouts.
-struct Case {
-    what: String,
-    context: AgentContext,
-    net: NetConfig,
+pub(crate) struct Case {
+    pub what: String,
+    pub context: AgentContext,
+    pub net: NetConfig,
     state_dependent: bool,
-    resets: bool,
+    pub resets: bool,
 }
 
 impl Case {
-    fn new(what: &str, observations: Space, actions: Space) -> Self {
+    pub fn new(what: &str, observations: Space, actions: Space) -> Self {
         let context = context(observations, actions, 2);
         Self { what: what.into(), context, net: small_net(), state_dependent: false, resets: false }
     }
 
-    fn made(&self, form: LossForm) -> (PolicySampler, ActorCriticLearner) {
+    pub fn made(&self, form: LossForm) -> (PolicySampler, ActorCriticLearner) {
         let (sampler, parameters) =
             sampler_of(&self.net, &explores(self.state_dependent), &self.context).unwrap();
         let trained = ActorCriticLearner::new(parameters, &descent(), Some(10.0), 0).unwrap();
@@ -88,7 +88,7 @@ impl Case {
 
 /// Every distribution, with and without masks, state-dependent exploration, memories and rows that are
 /// skipped.
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let plain = || Space::unbounded(&[3]);
     let mut cases: Vec<Case> = every_kind_of_actions()
         .into_iter()
@@ -256,10 +256,19 @@ fn reinforce_learns_the_same_in_both_forms() {
     }
 }
 
-/// Random transitions of such spaces.
+/// Random transitions of such spaces, drawn by priority.
 fn transitions(observations: &Space, actions: &Space, learner: &dyn OffPolicyLearner) -> Batch {
-    let (rows, mut rng) = (64, SeededRng::seeded(8));
     let config = ReplayConfig { priority_exponent: Some(0.6), ..ReplayConfig::default() };
+    transitions_of(config, (observations, actions), learner)
+}
+
+/// Sixteen random transitions of such spaces from a replay of this configuration.
+pub(crate) fn transitions_of(
+    config: ReplayConfig,
+    (observations, actions): (&Space, &Space),
+    learner: &dyn OffPolicyLearner,
+) -> Batch {
+    let (rows, mut rng) = (64, SeededRng::seeded(8));
     let replay = Replay::new((rows, config), 0.9, observations, actions).unwrap();
     let mut replay = replay.with_encoder(learner.encoder().clone());
     let bits = learner.encoder().mask_width();

@@ -1,7 +1,10 @@
 //! A shard's handle on its group.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use pavlov_runtime::Meter;
 
 use crate::hub::Hub;
 use crate::{GroupError, Wire};
@@ -25,6 +28,9 @@ pub struct Group {
 struct Seat {
     hub: Arc<Hub>,
     place: usize,
+    /// The time of its meetings.
+    meter: Meter,
+    measured: Mutex<Instant>,
 }
 
 impl Drop for Seat {
@@ -49,7 +55,10 @@ impl Group {
         }
         let hub = Arc::new(Hub::new(local, wire));
         let (first, shards) = (hub.first(), hub.shards());
-        let seat = |place| Some(Arc::new(Seat { hub: hub.clone(), place }));
+        let seat = |place| {
+            let measured = Mutex::new(Instant::now());
+            Some(Arc::new(Seat { hub: hub.clone(), place, meter: Meter::new(), measured }))
+        };
         (0..local).map(|place| Self { shard: first + place, shards, seat: seat(place) }).collect()
     }
 
@@ -77,7 +86,8 @@ impl Group {
     /// When a shard or a process fails, is lost, does not come in time, or is at another point of the
     /// program. The numbers then mean nothing.
     pub fn sum(&self, numbers: &mut [f32]) -> Result<(), GroupError> {
-        self.seat.as_ref().map_or(Ok(()), |seat| seat.hub.sum_f32(seat.place, numbers))
+        let Some(seat) = &self.seat else { return Ok(()) };
+        seat.meter.waiting(|| seat.hub.sum_f32(seat.place, numbers))
     }
 
     /// The same for few numbers that want more digits.
@@ -85,7 +95,8 @@ impl Group {
     /// # Errors
     /// As [`Group::sum`].
     pub fn sum_f64(&self, numbers: &mut [f64]) -> Result<(), GroupError> {
-        self.seat.as_ref().map_or(Ok(()), |seat| seat.hub.sum_f64(seat.place, numbers))
+        let Some(seat) = &self.seat else { return Ok(()) };
+        seat.meter.waiting(|| seat.hub.sum_f64(seat.place, numbers))
     }
 
     /// The bytes that every shard gave, in the order of the shards. They may differ in length.
@@ -94,9 +105,17 @@ impl Group {
     /// As [`Group::sum`].
     pub fn gather(&self, bytes: Vec<u8>) -> Result<Vec<Vec<u8>>, GroupError> {
         match &self.seat {
-            Some(seat) => seat.hub.gather(seat.place, bytes),
+            Some(seat) => seat.meter.waiting(|| seat.hub.gather(seat.place, bytes)),
             None => Ok(vec![bytes]),
         }
+    }
+
+    /// The share of the time since the last call that this shard spent in sums and gathers, 0 to 1: it waited
+    /// for others, or for bytes on their way. `None` for the only shard.
+    pub fn take_idle_share(&self) -> Option<f64> {
+        let seat = self.seat.as_ref()?;
+        seat.meter.lived(&mut seat.measured.lock().unwrap_or_else(PoisonError::into_inner));
+        seat.meter.take_share()
     }
 
     /// This shard has failed: the calls of the others, waiting or to come, fail with this cause. Takes less

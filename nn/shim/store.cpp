@@ -12,6 +12,7 @@
 // A libtorch that was built without c10d lacks the header.
 #if __has_include(<torch/csrc/distributed/c10d/TCPStore.hpp>)
 #define PAVLOV_HAS_C10D 1
+#include <c10/util/Logging.h>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 #endif
 
@@ -19,6 +20,15 @@ namespace pavlov {
 
 #ifdef PAVLOV_HAS_C10D
 using Store = c10::intrusive_ptr<c10d::TCPStore>;
+// What goes wrong comes back as an error; c10d would write pages of its own beside it.
+class Quiet {
+ public:
+  Quiet() : level_(FLAGS_caffe2_log_level) { FLAGS_caffe2_log_level = static_cast<int>(c10::GLOG_FATAL); }
+  ~Quiet() { FLAGS_caffe2_log_level = level_; }
+
+ private:
+  int level_;
+};
 #else
 struct Store {};
 #endif
@@ -32,6 +42,7 @@ char* pavlov_store_open(const char* host, uint16_t port, bool serve, int64_t mil
                         uint16_t* port_out) {
   return guarded([&] {
 #ifdef PAVLOV_HAS_C10D
+    const pavlov::Quiet quiet;
     c10d::TCPStoreOptions options;
     options.port = port;
     options.isServer = serve;
@@ -53,6 +64,7 @@ void pavlov_store_free(pavlov::Store* store) { delete store; }
 char* pavlov_store_set(pavlov::Store* store, const char* key, const uint8_t* bytes, size_t count) {
   return guarded([&] {
 #ifdef PAVLOV_HAS_C10D
+    const pavlov::Quiet quiet;
     (*store)->set(key, std::vector<uint8_t>(bytes, bytes + count));
 #endif
   });
@@ -61,6 +73,7 @@ char* pavlov_store_set(pavlov::Store* store, const char* key, const uint8_t* byt
 char* pavlov_store_has(pavlov::Store* store, const char* key, bool* out) {
   return guarded([&] {
 #ifdef PAVLOV_HAS_C10D
+    const pavlov::Quiet quiet;
     *out = (*store)->check({key});
 #endif
   });
@@ -70,6 +83,7 @@ char* pavlov_store_has(pavlov::Store* store, const char* key, bool* out) {
 char* pavlov_store_get(pavlov::Store* store, const char* key, uint8_t** out, size_t* count) {
   return guarded([&] {
 #ifdef PAVLOV_HAS_C10D
+    const pavlov::Quiet quiet;
     const auto value = (*store)->get(key);
     *out = static_cast<uint8_t*>(std::malloc(value.empty() ? 1 : value.size()));
     TORCH_CHECK(*out != nullptr, "out of memory");
@@ -84,6 +98,7 @@ void pavlov_store_free_value(uint8_t* value) { std::free(value); }
 char* pavlov_store_add(pavlov::Store* store, const char* key, int64_t amount, int64_t* out) {
   return guarded([&] {
 #ifdef PAVLOV_HAS_C10D
+    const pavlov::Quiet quiet;
     *out = (*store)->add(key, amount);
 #endif
   });

@@ -13,7 +13,8 @@
 //! * [`Means`]: numbers to log, summed where they are computed.
 //! * [`Schedule`]: learning rates and other quantities that change over training.
 //! * [`StateDict`]: what components save; [`weights`]: safetensors files that PyTorch reads and writes.
-//! * [`device`]: from `auto`, `cpu` or `cuda:1` to a device that is there.
+//! * [`device`]: from `auto`, `cpu` or `cuda:1` to a device that is there. [`device_reads`]: which reads make the
+//!   host wait for it.
 //!
 //! A residual block as ResNets have them, with PyTorch's names in its weights, and one step down a loss:
 //!
@@ -91,8 +92,8 @@ pub use recurrent::{Cell, Recurrent, Sequence, SequenceOutputs};
 pub use recurrent_stack::{RecurrentStack, RecurrentStackConfig};
 pub use schedule::Schedule;
 pub use shim::{
-    Draw, HostBuffer, HostElement, TcpStore, backward, divide_bytes, gather, generator_state, keep_memory,
-    leave, pinned, random, set_generator_state, set_team_size,
+    Draw, HostBuffer, HostElement, TcpStore, backward, device_reads, divide_bytes, gather, generator_state,
+    keep_memory, leave, pinned, random, read_numbers, set_generator_state, set_team_size,
 };
 pub use state::{Array, ArrayElement, ArrayKind, StateDict, StateView};
 pub use trainable::Trainable;

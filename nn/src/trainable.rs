@@ -5,6 +5,7 @@ use pavlov_group::Group;
 use tch::{Device, Kind, Tensor};
 
 use crate::optim::{self, check_trainable};
+use crate::shim::on_the_cpu_alone;
 use crate::{
     HostBuffer, Layout, LoadReport, NnError, Optimizer, OptimizerConfig, Parameters, Pass, Rename, Role,
     StateDict, StateView, backward,
@@ -206,7 +207,7 @@ impl Trainable {
         let Some(largest) = self.gradient_clip_norm else { return Ok(()) };
         let norm = optim::clip_gradient_norm(&mut self.parameters, largest)?;
         if self.parameters.device() == Device::Cpu {
-            check_norm(norm.f_double_value(&[])?)?;
+            check_norm(on_the_cpu_alone(|| norm.f_double_value(&[]))?)?;
         }
         let _guard = tch::no_grad_guard();
         let _ = self.norms.f_add_(&norm)?;

@@ -47,7 +47,10 @@ fn resolve(registries: &Registries, args: &FitArgs, member: Option<&Member>) -> 
 
 pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {
     let member = Member::join()?;
-    let config = resolve(registries, args, member.as_ref())?;
+    let config = match resolve(registries, args, member.as_ref()) {
+        Ok(config) => config,
+        Err(error) => return group::give_up(member.as_ref(), error, false),
+    };
     if args.print_config {
         say!("{}", config.to_toml()?.trim_end());
         return Ok(ExitCode::SUCCESS);

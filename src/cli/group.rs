@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Result, bail};
+use anyhow::{Error, Result, bail};
 use pavlov_group::{Group, GroupError, NOT_AGAIN, Place};
 
 use super::args::OutputArgs;
@@ -65,16 +65,21 @@ pub(super) fn run(
     output: &OutputArgs,
 ) -> Result<ExitCode> {
     let mut has_begun = false;
-    let result = train(registries, member.as_ref(), wish, output, &mut has_begun);
-    let (Some(member), Err(error)) = (&member, &result) else { return result };
-    member.fail(error);
-    // Whatever is wrong before a training begins is wrong again the next time, unless it was a peer's loss.
+    let trained = train(registries, member.as_ref(), wish, output, &mut has_begun);
+    trained.or_else(|error| give_up(member.as_ref(), error, has_begun))
+}
+
+/// Tells the peers of an error, and gives it on. Whatever is wrong before a training begins is wrong again the next
+/// time, unless it was a peer's loss: then the exit code says so.
+pub(super) fn give_up(member: Option<&Member>, error: Error, has_begun: bool) -> Result<ExitCode> {
+    let Some(member) = member else { return Err(error) };
+    member.fail(&error);
     let is_of_peer = error.chain().any(|cause| cause.is::<GroupError>());
     if error.is::<Disagreement>() || (!has_begun && !is_of_peer) {
-        tell(format_args!("error: {}", message(error)));
+        tell(format_args!("error: {}", message(&error)));
         return Ok(ExitCode::from(NOT_AGAIN));
     }
-    result
+    Err(error)
 }
 
 fn train(
@@ -89,6 +94,9 @@ fn train(
         Wish::New { config, .. } => ("train", Some(config.to_toml()?)),
         Wish::Resume { .. } => ("resume", None),
     };
+    if let (Some(member), Wish::New { config, .. }) = (member, &wish) {
+        member.check_shards(config.shards())?;
+    }
     let mut start = None;
     let decide = || {
         let (begin, config) = begin(registries, member, wish)?;
@@ -110,8 +118,9 @@ fn train(
             bail!("a group of one has no follower")
         };
         let Some(wire) = member.wire() else { bail!("a group of one has no follower") };
+        let crew = Crew::new(groups, &make)?;
         *has_begun = true;
-        follow(Crew::new(groups, &make)?, wire, &stop)?;
+        follow(crew, wire, &stop)?;
         return Ok(ExitCode::SUCCESS);
     }
     let Some(start) = start else { bail!("rank 0 has not decided how to begin") };
@@ -184,9 +193,12 @@ fn shard_maker(
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
     // The numbers do not depend on it, and threads that wait for cores cost more than they bring.
     let threads = (cores / (processes * local)).max(1) as u32;
+    // Each process of a machine has its own GPU, unless it sees one alone.
+    let devices = tch::Cuda::device_count().max(0) as usize;
     let device = move |wished: &str| match &place {
-        // Each process of a machine has its own GPU.
-        Some(place) if wished == "cuda" && place.local_world_size > 1 => format!("cuda:{}", place.local_rank),
+        Some(place) if devices > 1 && ["auto", "cuda"].contains(&wished) => {
+            format!("cuda:{}", place.local_rank % devices)
+        }
         _ => wished.to_string(),
     };
     Arc::new(move |group: &Group| -> Result<Box<dyn Job>> {

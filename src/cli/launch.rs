@@ -36,7 +36,8 @@ pub(super) fn launch(args: &LaunchArgs) -> Result<ExitCode> {
     let told = signals.clone();
     ctrlc::set_handler(move || {
         told.notify();
-    }).context("signals cannot be caught")?;
+    })
+    .context("signals cannot be caught")?;
     let end = launch.run(&signals)?;
     if let Some(failure) = end.failure {
         tell(format_args!("error: {failure}"));

@@ -22,6 +22,7 @@ mod trust;
 use std::process::ExitCode;
 
 use clap::Parser;
+use pavlov_group::{GroupError, NOT_AGAIN};
 
 use crate::config::Registries;
 use crate::tell::tell;
@@ -59,7 +60,11 @@ pub fn main(registries: &Registries) -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             tell(format_args!("error: {}", message(&error)));
-            ExitCode::FAILURE
+            match error.downcast_ref::<GroupError>() {
+                // A launcher need not try again.
+                Some(GroupError::Place(_)) => ExitCode::from(NOT_AGAIN),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -57,7 +57,11 @@ fn resolve_for(registries: &Registries, args: &RunArgs, member: Option<&Member>)
 pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCode> {
     let member = Member::join()?;
     // An unknown device, or an agent that cannot play the environment, must not leave a folder behind.
-    let config = resolve_for(registries, &args.run, member.as_ref())?.anchored()?;
+    let resolved = resolve_for(registries, &args.run, member.as_ref());
+    let config = match resolved.and_then(RunConfig::anchored) {
+        Ok(config) => config,
+        Err(error) => return group::give_up(member.as_ref(), error, false),
+    };
     if group::is_group(member.as_ref(), config.shards) || args.goes_on {
         let config = AnyConfig::Agent(Box::new(config));
         let wish = Wish::New { config, run_dir: args.run_dir.clone(), goes_on: args.goes_on };
@@ -81,7 +85,10 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
 
 pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitCode> {
     let member = Member::join()?;
-    let (folder, config) = super::trust::open(registries, &args.run, &args.open)?;
+    let (folder, config) = match super::trust::open(registries, &args.run, &args.open) {
+        Ok(opened) => opened,
+        Err(error) => return group::give_up(member.as_ref(), error, false),
+    };
     if group::is_group(member.as_ref(), config.shards()) {
         let sets = new_settings(&config, args)?;
         let wish = Wish::Resume {

@@ -484,6 +484,10 @@ impl RunConfig {
                            train without actors";
             return Err(ConfigError::Value(message.into()));
         }
+        if evaluation.share_world && self.shards > 1 {
+            let message = "evaluation.share_world is for a world that exists once, and each shard has its own: train in one shard";
+            return Err(ConfigError::Value(message.into()));
+        }
         if evaluation.until_return.is_some_and(f64::is_nan) {
             return Err(ConfigError::Value(
                 "evaluation.until_return is NaN: give a number or \"off\"".into(),

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use pavlov_group::{Group, GroupError, Place, Store, TIMEOUT, Wire, WireOptions};
@@ -74,14 +74,7 @@ impl Member {
             true => TcpStore::serve(port, timeout)?,
             false => TcpStore::connect(&host, port, timeout)?,
         };
-        let options = WireOptions {
-            rank: place.rank,
-            world_size: place.world_size,
-            prefix: place.prefix(),
-            address: place.own_address()?,
-            timeout,
-        };
-        let wire = (place.world_size > 1).then(|| Wire::connect(&options, &store)).transpose()?;
+        let wire = (place.world_size > 1).then(|| connect(&place, &store, timeout)).transpose()?;
         Ok(Some(Self { place, wire, store: Some(store) }))
     }
 
@@ -95,11 +88,11 @@ impl Member {
         self.wire.as_ref()
     }
 
-    /// The handles of this process's shards, of so many in all.
+    /// Checks that the processes can share out so many shards evenly.
     ///
     /// # Errors
-    /// When the processes cannot share them out evenly.
-    pub(crate) fn shards(&self, shards: usize) -> Result<Vec<Group>> {
+    /// When they cannot.
+    pub(crate) fn check_shards(&self, shards: usize) -> Result<()> {
         let world = self.place.world_size;
         if !shards.is_multiple_of(world) {
             bail!(Disagreement(format!(
@@ -107,7 +100,16 @@ impl Member {
                  divides it, or set shards to a multiple of {world}"
             )));
         }
-        Ok(Group::of_process(shards / world, self.wire.clone()))
+        Ok(())
+    }
+
+    /// The handles of this process's shards, of so many in all.
+    ///
+    /// # Errors
+    /// When the processes cannot share them out evenly.
+    pub(crate) fn shards(&self, shards: usize) -> Result<Vec<Group>> {
+        self.check_shards(shards)?;
+        Ok(Group::of_process(shards / self.place.world_size, self.wire.clone()))
     }
 
     /// Checks that all processes are about to do the same, and gives the configuration of all: that which `decide`
@@ -151,12 +153,15 @@ impl Member {
         }
     }
 
-    /// The folder of the run that this group works on, from before it was started anew.
+    /// The folder of the run that this group works on, from before it was started anew: the store of a launcher
+    /// outlives the processes.
     ///
     /// # Errors
     /// When the store no longer answers.
     pub(crate) fn known_run(&self) -> Result<Option<PathBuf>> {
-        let Some(store) = self.store.as_ref().filter(|_| self.place.attempt > 0) else { return Ok(None) };
+        let Some(store) = self.store.as_ref().filter(|_| self.place.uses_agent_store) else {
+            return Ok(None);
+        };
         let bytes = store.get(&self.run_key(), Duration::ZERO)?;
         Ok(bytes.map(|bytes| PathBuf::from(String::from_utf8_lossy(&bytes).into_owned())))
     }
@@ -175,6 +180,51 @@ impl Member {
 
     fn run_key(&self) -> String {
         format!("/pavlov/run/{}", self.place.run_id)
+    }
+}
+
+/// Connects to all peers.
+///
+/// A launcher's store keeps the keys of processes that have ended. On one machine the launcher numbers its attempts;
+/// the launchers of several machines count them each for itself, so that rank 0 numbers them, and a process that
+/// has come before the new number tries again.
+fn connect(place: &Place, store: &TcpStore, timeout: Duration) -> Result<Wire> {
+    let begun = Instant::now();
+    let address = place.own_address()?;
+    let options = |prefix: String, timeout: Duration| WireOptions {
+        rank: place.rank,
+        world_size: place.world_size,
+        prefix,
+        address,
+        timeout,
+    };
+    if !place.uses_agent_store || place.is_one_machine() {
+        return Ok(Wire::connect(&options(place.prefix(), timeout), store)?);
+    }
+    let (count, current) =
+        (format!("/pavlov/meetings/{}", place.run_id), format!("/pavlov/meeting/{}", place.run_id));
+    let named =
+        |meeting: &[u8]| format!("/pavlov/meeting/{}/{}", place.run_id, String::from_utf8_lossy(meeting));
+    if place.rank == 0 {
+        let meeting = store.add(&count, 1)?.to_string();
+        store.set(&current, meeting.as_bytes())?;
+        return Ok(Wire::connect(&options(named(meeting.as_bytes()), timeout), store)?);
+    }
+    let mut tried = None;
+    let mut error = GroupError::Rendezvous("rank 0 has not come".into());
+    loop {
+        let left = timeout.saturating_sub(begun.elapsed());
+        match store.get(&current, left)? {
+            Some(meeting) if tried.as_ref() != Some(&meeting) => {
+                match Wire::connect(&options(named(&meeting), left), store) {
+                    Ok(wire) => return Ok(wire),
+                    Err(failed) => error = failed,
+                }
+                tried = Some(meeting);
+            }
+            _ if left.is_zero() => return Err(error.into()),
+            _ => std::thread::sleep(Duration::from_millis(100)),
+        }
     }
 }
 

@@ -137,7 +137,6 @@ impl Job for Sharded {
                 stop.store(true, Ordering::Relaxed);
             }
             self.warnings.extend(warnings);
-            let failure = failure.map(|failure| format!("shard {shard}: {failure}"));
             all = Some(match all {
                 None => Advance { done, failure },
                 Some(first) if first.done != done => {

@@ -129,7 +129,8 @@ mod tests {
 
     fn state(weights: f32, replay: &[f32], extra: Option<&str>, rng: u64) -> StateDict<'static> {
         let mut state = StateDict::new();
-        state.put_slice("weights", &[1], &[weights]);
+        let weights = [weights];
+        state.put_slice("weights", &[1], &weights);
         state.put_slice("replay", &[replay.len()], replay);
         extra.into_iter().for_each(|name| state.put_bytes(name, vec![7]));
         state.put_value("rng", &rng).unwrap();

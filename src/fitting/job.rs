@@ -17,8 +17,8 @@ use super::pictures;
 use super::status::FitStatus;
 use crate::config::{FitConfig, PretrainedConfig, Registries};
 use crate::run::{
-    Advance, BrokenOff, Compute, Description, Evaluated, Job, Log, Moment, Origin, Plan, RowPart, Settings,
-    Status, StopReason, Unit, Values, pretrained,
+    Advance, BrokenOff, Compute, Description, Evaluated, GROUP_IDLE_SHARE, Job, Log, Moment, Origin, Plan,
+    RowPart, Settings, Status, StopReason, Unit, Values, pretrained,
 };
 
 /// Updates from one report of progress to the next.
@@ -41,6 +41,7 @@ pub struct Fit {
     loss: Option<f64>,
     /// True if the model has got the weights that it begins with.
     has_begun: bool,
+    group: Group,
 }
 
 /// The state of a fit beside its model and its data. Part of a checkpoint.
@@ -103,6 +104,7 @@ impl Fit {
             batches: Vec::new(),
             loss: None,
             has_begun: false,
+            group: group.clone(),
         })
     }
 
@@ -254,7 +256,9 @@ impl Job for Fit {
     }
 
     fn row_part(&mut self) -> Result<RowPart> {
-        Ok(RowPart { values: self.task.take_metrics()?, episodes: None })
+        let mut values = self.task.take_metrics()?;
+        values.extend(self.group.take_idle_share().map(|share| (GROUP_IDLE_SHARE.to_string(), share)));
+        Ok(RowPart { values, episodes: None })
     }
 
     fn values(&mut self, now: &Moment, part: RowPart) -> Result<Values> {

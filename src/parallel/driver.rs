@@ -84,7 +84,8 @@ impl Driver {
             _ => bail!(WRONG_KIND),
         };
         plan.pool.exchange(&plan.group)?;
-        Ok(end)
+        let failure = plan.agree_on_failure(end.failure)?;
+        Ok(PhaseEnd { failure, ..end })
     }
 
     /// The normaliser of observations with the statistics of all lanes, if a wrapper normalises them.

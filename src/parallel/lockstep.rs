@@ -44,6 +44,7 @@ pub(super) fn phase(
                 failure = failures.note(&message).or(failure);
             }
         }
+        failure = plan.agree_on_failure(failure)?;
         let (before, every) = (env_steps.start, plan.log_every_env_steps);
         env_steps.start += steps as u64 * plan.num_envs as u64;
         // The metrics at the end of the phase are taken by its caller.

@@ -74,6 +74,24 @@ impl Plan {
         Ok((sum[0] / self.group.shards() as f64) as u64)
     }
 
+    /// The reason for which the training must stop, if a shard has one: then all stop. `own` is this one's.
+    ///
+    /// # Errors
+    /// When a shard is lost.
+    pub fn agree_on_failure(&self, own: Option<String>) -> Result<Option<String>, AgentError> {
+        if self.group.is_alone() {
+            return Ok(own);
+        }
+        let mut failures = [f64::from(u8::from(own.is_some()))];
+        self.group.sum_f64(&mut failures)?;
+        if failures[0] == 0.0 {
+            return Ok(None);
+        }
+        let all = self.group.gather(own.unwrap_or_default().into_bytes())?;
+        let first = all.iter().enumerate().find(|(_, text)| !text.is_empty());
+        Ok(first.map(|(shard, text)| format!("in shard {shard} {}", String::from_utf8_lossy(text))))
+    }
+
     /// The weights that a lane acts with; `None` if another thread runs the network. In lock step nobody
     /// changes weights while lanes act, so that lanes can use the learner's own.
     pub fn acting_weights(&self, learned: &Parameters) -> Result<Option<Parameters>, AgentError> {

@@ -40,6 +40,7 @@ pub(crate) use notes::{differences, leaves};
 pub use outcome::{Outcome, StopReason};
 pub(crate) use progress::shown;
 pub use progress::{Json, Part, Progress, Quiet, Status, Terminal};
+pub(crate) use row_part::GROUP_IDLE_SHARE;
 pub use row_part::RowPart;
 pub use session::{Session, UnusableCheckpoint};
 

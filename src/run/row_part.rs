@@ -15,6 +15,8 @@ pub struct RowPart {
     pub(crate) episodes: Option<Episodes>,
 }
 
+/// The share of a shard's time that it waits for the others.
+pub(crate) const GROUP_IDLE_SHARE: &str = "group/idle_share";
 /// The numbers that add up over shards; of the others the row has the mean.
 const SUMS: [&str; 2] = ["train/replay_size", "actors/queue_depth"];
 

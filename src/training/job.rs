@@ -23,8 +23,8 @@ use crate::parallel::Driver;
 use crate::play::{self, Film};
 use crate::record::Note;
 use crate::run::{
-    Advance, Compute, Description, Evaluated, FinalComparison, Job, Log, Moment, Origin, Plan, RowPart,
-    Settings, Status, StopReason, Unit, Values,
+    Advance, Compute, Description, Evaluated, FinalComparison, GROUP_IDLE_SHARE, Job, Log, Moment, Origin,
+    Plan, RowPart, Settings, Status, StopReason, Unit, Values,
 };
 
 /// Steps of the loop from one report of progress to the next.
@@ -72,6 +72,7 @@ pub struct Training {
     /// The review for the training's begin: warnings, or why nothing would be learned. One that goes on has
     /// begun.
     review: Result<Review>,
+    group: Group,
 }
 
 impl Training {
@@ -127,6 +128,7 @@ impl Training {
             warnings: Vec::new(),
             has_cut_off: false,
             review,
+            group: group.clone(),
         })
     }
 
@@ -144,12 +146,15 @@ impl Training {
         let envs = factory.make_vector(&VectorOptions::new(1))?;
         let (observations, actions) = (envs.observation_space(), envs.action_space());
         let alone = Group::alone();
-        let context = agent_context(config, registries, (observations, actions), &alone)?;
+        let whole = agent_context(config, registries, (observations, actions), &alone)?;
+        // As a shard of the training: some agents cannot be cut, and some sizes.
+        let shard = Group::of_process(config.shards, None).swap_remove(0);
+        let context = agent_context(config, registries, (observations, actions), &shard)?;
         let mut agent = build_agent(config, registries, &context)?;
         trial::act_once(agent.as_ref(), observations, actions)?;
-        let review = review::review(config, registries, idle, &context)?;
+        let review = review::review(config, registries, idle, &whole)?;
         if config.actors.count > 0 {
-            Driver::new(config, &factory, agent.as_mut(), &alone)?;
+            Driver::new(config, &factory, agent.as_mut(), &shard)?;
         }
         Ok(review)
     }
@@ -388,6 +393,7 @@ impl Job for Training {
     fn row_part(&mut self) -> Result<RowPart> {
         let mut values = std::mem::take(&mut self.pending);
         values.extend(self.agent.take_metrics()?.into_iter().map(|(tag, value)| (tag.to_string(), value)));
+        values.extend(self.group.take_idle_share().map(|share| (GROUP_IDLE_SHARE.to_string(), share)));
         Ok(RowPart { values, episodes: Some(self.episodes.clone()) })
     }
 

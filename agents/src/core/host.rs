@@ -1,18 +1,17 @@
 //! Copies between tensors, saved arrays and ordinary memory.
 
-use pavlov_nn::{ArrayElement, HostElement, StateView, pinned};
+use pavlov_nn::{ArrayElement, HostElement, StateView, pinned, read_numbers};
 use tch::{Device, Tensor};
 
 use crate::core::AgentError;
 
-/// Copies all of a tensor's numbers (f32) into `numbers`, row-major.
+/// Copies all of a tensor's numbers (f32) into `numbers`, row-major: a read that waits for the tensor's device.
 ///
 /// # Errors
 /// [`AgentError`] when the tensor is not of f32, or a copy fails.
 pub fn read(tensor: &Tensor, numbers: &mut Vec<f32>) -> Result<(), AgentError> {
-    let count = tensor.numel();
-    numbers.resize(count, 0.0);
-    Ok(tensor.f_copy_data(numbers, count)?)
+    numbers.resize(tensor.numel(), 0.0);
+    Ok(read_numbers(tensor, numbers)?)
 }
 
 /// The tensor where the network lives. On the CPU it is the same memory.

@@ -218,7 +218,11 @@ pub fn explained_variance(values: &[f32], returns: &[f32]) -> f64 {
 /// # Errors
 /// [`AgentError::Nn`] when the shapes do not fit.
 pub fn explained_variance_on_tensors(values: &Tensor, returns: &Tensor) -> Result<Tensor, AgentError> {
-    let variance = |tensor: Tensor| tensor.f_to_kind(Kind::Double)?.f_var(false);
+    // By hand: libtorch's `var` of all numbers on a CPU reads the mean.
+    let variance = |tensor: Tensor| -> Result<Tensor, AgentError> {
+        let all = tensor.f_to_kind(Kind::Double)?;
+        Ok(all.f_sub(&all.f_mean(Kind::Double)?)?.f_square()?.f_mean(Kind::Double)?)
+    };
     let total = variance(returns.f_detach()?)?;
     let left = variance(returns.f_sub(values)?)?;
     let total = total.f_masked_fill(&total.f_eq(0.0)?, f64::NAN)?;

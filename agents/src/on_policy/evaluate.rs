@@ -5,7 +5,7 @@
 //! networks' outputs derived by hand, and autograd begins behind them. On tensors all of it is recorded by
 //! autograd.
 
-use pavlov_nn::{HostBuffer, Parameters, Pass};
+use pavlov_nn::{HostBuffer, Parameters, Pass, read_numbers};
 use tch::Tensor;
 
 use super::exploration::{add_gradient, log_deviations_on_tensors};
@@ -119,7 +119,7 @@ impl Evaluator {
             entropies.push(entropy);
         }
         let mut values = vec![0.0; batch];
-        outputs.values.f_copy_data(&mut values, batch)?;
+        read_numbers(&outputs.values, &mut values)?;
         Ok(RowEvaluation { log_probs, entropies, values, outputs, answer })
     }
 

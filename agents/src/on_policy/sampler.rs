@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use pavlov_common::SeededRng;
 use pavlov_envs::{ActionBatch, ObsBatch};
-use pavlov_nn::{HostBuffer, Parameters, Pass, StateDict, StateView};
+use pavlov_nn::{HostBuffer, Parameters, Pass, StateDict, StateView, read_numbers};
 use tch::Tensor;
 
 use super::exploration::{ExplorationNoise, log_deviations};
@@ -186,7 +186,7 @@ impl PolicySampler {
         let widths = RowWidths::new(&self.net, width);
         let (rows, outputs) = &mut self.asked;
         rows.resize(count * widths.row_in(), 0.0);
-        inputs.f_copy_data(rows, count * width)?;
+        read_numbers(inputs, &mut rows[..count * width])?;
         if let Some(memory) = &mut self.memory {
             memory.resize(count);
             // From the last one on each row moves to its place and makes room for what is remembered.
@@ -224,9 +224,8 @@ impl PolicySampler {
         }
         let _guard = tch::no_grad_guard();
         let inputs = on_device(inputs, parameters.device())?;
-        let count = values.len();
         let outputs = self.net.value(&mut Pass::eval(parameters), &inputs, sequences)?;
-        outputs.values.f_copy_data(values, count)?;
+        read_numbers(&outputs.values, values)?;
         match values.iter().all(|value| value.is_finite()) {
             true => Ok(outputs.states),
             false => Err(AgentError::Diverged("a value is not a finite number".into())),

@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::at_least;
 use super::item::{Built, Item, Site};
+use crate::shim::on_the_cpu_alone;
 use crate::{Init, Layout, Module, NnError, ParameterId, Pass};
 
 /// A vector for each token, as PyTorch's `nn.Embedding`. In a list of layers:
@@ -56,6 +57,10 @@ impl Embedding {
         if x.device() != Device::Cpu || x.numel() == 0 {
             return Ok(());
         }
+        on_the_cpu_alone(|| self.check_each(x, tokens))
+    }
+
+    fn check_each(&self, x: &Tensor, tokens: &Tensor) -> Result<(), NnError> {
         let (least, largest) = tokens.f_aminmax(None, false)?;
         let (least, largest) = (least.f_int64_value(&[])?, largest.f_int64_value(&[])?);
         if least < 0 || largest >= self.vocabulary {

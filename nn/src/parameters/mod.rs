@@ -321,7 +321,7 @@ impl Parameters {
             true => self.values.f_detach()?,
             false => joined(self.views.iter())?.f_detach()?,
         };
-        Ok(ordered.f_copy_data(values, count)?)
+        shim::read_numbers(&ordered, values)
     }
 
     /// Takes over all values as [`Parameters::read_values`] gave them, from the same network whatever is

@@ -12,6 +12,7 @@ mod host;
 mod leaky_relu;
 pub mod mlp;
 pub mod optim;
+mod reads;
 pub mod recurrent;
 pub mod regression;
 mod store;
@@ -27,6 +28,8 @@ pub use bytes::divide_bytes;
 pub use gather::gather;
 pub use host::{HostBuffer, HostElement};
 pub use leaky_relu::leaky_relu;
+pub(crate) use reads::on_the_cpu_alone;
+pub use reads::{device_reads, read_numbers};
 pub use store::TcpStore;
 
 unsafe extern "C" {

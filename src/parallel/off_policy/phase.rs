@@ -100,7 +100,8 @@ impl OffPolicyLanes {
             spent: used,
             idle: std::mem::take(idle),
             samples_per_minibatch,
-            max_minibatches: learner.updates_at_once(),
+            // Shards make their updates together, and must draw as many each time.
+            max_minibatches: if plan.group.is_alone() { learner.updates_at_once() } else { 1 },
             total_env_steps: plan.total_env_steps,
         };
         let learning = LearnerThread {
