@@ -42,8 +42,9 @@ bool gives_what_depends_on_numbers(std::string_view name) {
   return false;
 }
 
-// True of a move to a device, or from it, that the host waits for. On the CPU no move is needed, and each counts
-// that names a device alone; one that names a type too is a backward pass's, back to the type that was converted.
+// True of a move to a device, or from it, that the host waits for. On the CPU no move is needed, and each
+// counts that names a device alone; one that names a type too is a backward pass's, back to the type that was
+// converted.
 bool is_waiting_move(std::string_view name, std::string_view overload,
                      c10::ArrayRef<const c10::IValue> inputs) {
   const auto is_off_cpu = [](const c10::Device& device) { return !device.is_cpu(); };

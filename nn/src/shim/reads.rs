@@ -24,8 +24,8 @@ unsafe extern "C" {
 ///
 /// Tensors of the CPU count like those of a GPU, so that a test needs none: each number that is read, each
 /// [`read_numbers`], and each move that names a device. Operations of other threads do not count, but for
-/// those of backward passes; nor does what a count within this one has seen. tch's `Vec::try_from` of a tensor
-/// and `copy_data` are seen on a GPU alone.
+/// those of backward passes; nor does what a count within this one has seen. tch's `Vec::try_from` of a
+/// tensor and `copy_data` are seen on a GPU alone.
 ///
 /// # Errors
 /// [`NnError::Shim`] when memory runs out.
@@ -35,8 +35,8 @@ pub fn device_reads<T>(act: impl FnOnce() -> T) -> Result<(T, Vec<String>), NnEr
     Ok((result, count.so_far()?))
 }
 
-/// Copies the first numbers of a tensor, in row-major order, into ordinary memory, which they fill. From a GPU
-/// this waits for all that the device was given to do.
+/// Copies the first numbers of a tensor, in row-major order, into ordinary memory, which they fill. From a
+/// GPU this waits for all that the device was given to do.
 ///
 /// # Errors
 /// [`NnError::Torch`] when the tensor has fewer numbers, or is of another type.
@@ -86,8 +86,8 @@ impl Count {
 
 impl Drop for Count {
     fn drop(&mut self) {
-        // SAFETY: the count is ours, was begun in this thread, which a raw pointer cannot leave, and nobody can
-        // use it any more.
+        // SAFETY: the count is ours, was begun in this thread, which a raw pointer cannot leave, and nobody
+        // can use it any more.
         unsafe { pavlov_reads_end(self.0) }
     }
 }
