@@ -24,13 +24,13 @@ COMMON = ["threads=1", "update_threads=1", "evaluation.every_env_steps=0", "chec
 
 
 def ppo(processes):
-    steps = 12_288 * processes
+    steps = 8_192 * processes
     sets = [f"num_envs={8 * processes}", f"minibatch_size={256 * processes}", f"log.every_env_steps={1_024 * processes}"]
     return ["ppo", "PixelPong-v0", "--steps", str(steps)], sets
 
 
 def sac(processes):
-    steps = 6_000 * processes
+    steps = 3_000 * processes
     sets = [
         f"num_envs={processes}",
         f"batch_size={256 * processes}",

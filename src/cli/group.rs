@@ -8,8 +8,8 @@ use anyhow::{Error, Result, bail};
 use pavlov_group::{Group, GroupError, NOT_AGAIN, Place};
 
 use super::args::OutputArgs;
-use super::message;
 use super::train::{catch_signals, finish, go_on, say, shown};
+use super::{message, settings};
 use crate::config::{AnyConfig, FitConfig, Registries, RunConfig};
 use crate::distributed::{Crew, Disagreement, MakeShard, Member, Sharded, follow};
 use crate::fitting::Fit;
@@ -137,6 +137,9 @@ fn train(
                 if processes == 1 { "this process".into() } else { format!("{processes} processes") }
             );
             say(output, &told);
+            if let AnyConfig::Agent(config) = &config {
+                settings::summary(registries, config).iter().for_each(|line| say(output, line));
+            }
             finish(Session::start(job, folder)?, registries, output)
         }
         Start::GoOn { folder, checkpoint, kept } => {

@@ -150,25 +150,58 @@ pub(super) fn moments_over_shards(
     group: &Group,
     parts: impl Iterator<Item = impl Iterator<Item = f32>>,
 ) -> Result<Vec<Moments>, AgentError> {
-    let sums = |part| sum_up(part).into_iter();
-    let mut sums: Vec<f64> = parts.flat_map(sums).collect();
-    group.sum_f64(&mut sums)?;
-    let moments = |sums: &[f64]| {
-        let (count, mean) = (sums[0], sums[1] / sums[0].max(1.0));
-        let variance = ((sums[2] - count * mean * mean) / (count - 1.0)).max(0.0);
-        // As for a single shard, one number is left as it is.
-        if count < 2.0 {
-            Moments { mean: 0.0, deviation: 1.0 }
-        } else {
-            Moments { mean, deviation: variance.sqrt() + 1e-8 }
+    let own: Vec<Spread> = parts.map(|part| part.fold(Spread::default(), Spread::with)).collect();
+    let bytes = own.iter().flat_map(|spread| [spread.count, spread.mean, spread.squares]);
+    let all = group.gather(bytes.flat_map(f64::to_le_bytes).collect())?;
+    let mut together = vec![Spread::default(); own.len()];
+    for shard in all {
+        let (numbers, _) = shard.as_chunks();
+        let numbers: Vec<f64> = numbers.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+        for (spread, numbers) in together.iter_mut().zip(numbers.chunks_exact(3)) {
+            *spread = spread.and(Spread { count: numbers[0], mean: numbers[1], squares: numbers[2] });
         }
-    };
-    Ok(sums.chunks_exact(3).map(moments).collect())
+    }
+    Ok(together.into_iter().map(Spread::moments).collect())
 }
 
-/// The count, the sum and the sum of squares of some numbers.
-fn sum_up(numbers: impl Iterator<Item = f32>) -> [f64; 3] {
-    numbers.map(f64::from).fold([0.0; 3], |[count, sum, squares], x| [count + 1.0, sum + x, squares + x * x])
+/// The count of some numbers, their mean, and the sum of their squared distances from it: what can be added up
+/// without losing digits where the mean is far from 0.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spread {
+    count: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Spread {
+    fn with(self, number: f32) -> Self {
+        self.and(Self { count: 1.0, mean: f64::from(number), squares: 0.0 })
+    }
+
+    /// Of two sets of numbers together (Chan et al. 1979).
+    fn and(self, other: Self) -> Self {
+        let count = self.count + other.count;
+        if count == 0.0 {
+            return self;
+        }
+        let (apart, share) = (other.mean - self.mean, other.count / count);
+        Self {
+            count,
+            mean: self.mean + apart * share,
+            squares: self.squares + other.squares + apart * apart * self.count * share,
+        }
+    }
+
+    fn moments(self) -> Moments {
+        // As for a single shard, one number is left as it is.
+        match self.count < 2.0 {
+            true => Moments { mean: 0.0, deviation: 1.0 },
+            false => Moments {
+                mean: self.mean,
+                deviation: (self.squares / (self.count - 1.0)).sqrt() + 1e-8,
+            },
+        }
+    }
 }
 
 /// A mean and a deviation.
@@ -235,6 +268,30 @@ mod tests {
 
     fn steps<'a>(rewards: &'a [f32], values: &'a [f32], ends: &'a [End], num_envs: usize) -> Steps<'a> {
         Steps { rewards, values, ends, num_envs }
+    }
+
+    #[test]
+    fn the_advantages_of_all_shards_are_normalised_as_those_of_one() {
+        // Far from 0, so that a difference of large sums would show.
+        let numbers: Vec<f32> = (0..12).map(|i| 1000.0 + ((i * 7) % 12) as f32 * 0.25).collect();
+        let mut whole = numbers.clone();
+        normalize(&mut whole);
+        let shards = [&numbers[..7], &numbers[7..7], &numbers[7..]];
+        let (groups, lone) = (Group::of_process(3, None), [5.0f32]);
+        let run = |(group, own): (Group, &[f32])| {
+            let parts = [own.iter().copied(), lone[..usize::from(group.shard() == 1)].iter().copied()];
+            let moments = moments_over_shards(&group, parts.into_iter()).unwrap();
+            assert_eq!(moments[1], Moments { mean: 0.0, deviation: 1.0 });
+            own.iter().map(|&x| (f64::from(x) - moments[0].mean) / moments[0].deviation).collect::<Vec<_>>()
+        };
+        let together: Vec<f64> = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                groups.into_iter().zip(shards).map(|shard| scope.spawn(move || run(shard))).collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+        });
+        for (one, together) in whole.iter().zip(together) {
+            assert!((f64::from(*one) - together).abs() < 1e-6, "{one} {together}");
+        }
     }
 
     #[test]

@@ -97,11 +97,12 @@ impl Continuous {
 
         let outputs = parts.policy.network.net.forward(&mut parts.trained.pass(), &all.observations)?;
         let (drawn, entropy) = self.draw(&outputs, &mut parts.rng)?;
-        let target = parts.temperature.target_entropy().into();
-        parts.temperature.update(&entropy, &target, learning_rate)?;
-
         let critic_loss = self.improve_critics(parts, (batch, &all), &temperature, learning_rate)?;
         let actor_loss = self.improve_policy(parts, &all, (&outputs, &drawn), &temperature, learning_rate)?;
+        // Behind another step, where shards that learn together have just met: they need not wait for one another
+        // once more.
+        let target = parts.temperature.target_entropy().into();
+        parts.temperature.update(&entropy, &target, learning_rate)?;
 
         parts.means.add_scalar("train/critic_loss", &critic_loss)?;
         parts.means.add_scalar("train/actor_loss", &actor_loss)?;
