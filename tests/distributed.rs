@@ -115,6 +115,15 @@ fn a_fit_with_batch_norm_and_dropout_does_not_depend_on_processes() {
     does_not_depend_on_processes(&[&command[..], &own].concat());
 }
 
+/// Each network of a GAN passes in training while the other learns, and writes statistics of batch norm.
+#[test]
+fn a_gan_does_not_depend_on_processes() {
+    let more = ["adversary=standard"].into_iter().chain(["data.options.count=100", "data.batch_size=16"]);
+    let more: Vec<_> = more.chain(["validation.every_epochs=0", "learning.ema_decay=off"]).collect();
+    let command = ["fit", "gan", "digits", "--updates", "3"];
+    does_not_depend_on_processes(&[&command[..], &sets(&more)].concat());
+}
+
 /// A learner's gradients are summed whatever the algorithm.
 #[test]
 fn every_agent_that_can_be_cut_is_cut_and_the_others_say_so() {

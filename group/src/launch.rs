@@ -154,7 +154,8 @@ impl Launch {
             // A request that came after the end of the children is about the next attempt.
             ended.requests = ended.requests.max(signals.count().min(1));
             let Some((code, failure)) = ended.failure() else {
-                let code = ended.ends.iter().find(|end| !end.is_success()).map_or(0, |end| end.code());
+                let all_are_well = ended.ends.iter().all(|end| end.is_success());
+                let code = if all_are_well { 0 } else { INTERRUPTED };
                 return Ok(ended.end(code, attempt, None));
             };
             let why = if ended.requests > 0 {
@@ -281,9 +282,10 @@ impl Ended {
     }
 }
 
-/// True unless a child ended well, or, asked to stop, as one that was interrupted.
+/// True unless a child ended well or as one that was asked to stop: by the launcher, or by somebody else. One that
+/// has only just begun dies of the request.
 fn is_failure(end: End, requests: u32) -> bool {
-    let as_asked = requests > 0 && end == End::Code(INTERRUPTED.into());
+    let as_asked = end == End::Code(INTERRUPTED.into()) || (requests > 0 && end == End::Signal(SIGTERM));
     !(end.is_success() || as_asked)
 }
 

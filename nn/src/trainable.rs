@@ -116,6 +116,29 @@ impl Trainable {
         }
     }
 
+    /// Replaces the buffers by their means over the shards of the group, after a pass in training that no step
+    /// belongs to. Alone, it does nothing.
+    ///
+    /// # Errors
+    /// When a shard is lost.
+    pub fn average_buffers(&mut self) -> Result<(), NnError> {
+        let Some(together) = &self.together else { return Ok(()) };
+        let layout = self.parameters.layout();
+        let (from, count) = (layout.parameters_len(), layout.len() - layout.parameters_len());
+        if count == 0 {
+            return Ok(());
+        }
+        let _guard = tch::no_grad_guard();
+        let mut buffers = self.parameters.values().f_narrow(0, from, count)?;
+        let mut room = HostBuffer::bound_for(self.parameters.device(), &[count])?;
+        room.tensor().shallow_clone().f_copy_(&buffers)?;
+        together.group.sum(room.as_mut_slice())?;
+        let shards = together.group.shards() as f32;
+        room.as_mut_slice().iter_mut().for_each(|number| *number /= shards);
+        buffers.f_copy_(room.tensor())?;
+        Ok(())
+    }
+
     /// Takes part in a step of the group without anything to learn from. Alone, it does nothing.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use pavlov_tasks::{Picture, SampleRequest, Samples};
 use super::args::{EvalArgs, FitArgs, SampleArgs, first_given};
 use super::group::{self, Wish};
 use super::say::say;
-use super::train::{config_file, finish, say as tell, shown};
+use super::train::{config_file, finish, join, say as tell, shown};
 use crate::config::{AnyConfig, FitConfig, Overrides, PretrainedConfig, Registries};
 use crate::distributed::Member;
 use crate::files::{check_ending, write_whole};
@@ -46,7 +46,7 @@ fn resolve(registries: &Registries, args: &FitArgs, member: Option<&Member>) -> 
 }
 
 pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {
-    let member = Member::join()?;
+    let member = join()?;
     let config = match resolve(registries, args, member.as_ref()) {
         Ok(config) => config,
         Err(error) => return group::give_up(member.as_ref(), error, false),

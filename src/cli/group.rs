@@ -8,7 +8,7 @@ use anyhow::{Error, Result, bail};
 use pavlov_group::{Group, GroupError, NOT_AGAIN, Place};
 
 use super::args::OutputArgs;
-use super::train::{catch_signals, finish, go_on, say, shown};
+use super::train::{catch_signals, finish, go_on, say, shown, was_asked_to_end};
 use super::{message, settings};
 use crate::config::{AnyConfig, FitConfig, Registries, RunConfig};
 use crate::distributed::{Crew, Disagreement, MakeShard, Member, Sharded, follow};
@@ -75,6 +75,10 @@ pub(super) fn give_up(member: Option<&Member>, error: Error, has_begun: bool) ->
     let Some(member) = member else { return Err(error) };
     member.fail(&error);
     let is_of_peer = error.chain().any(|cause| cause.is::<GroupError>());
+    if is_of_peer && was_asked_to_end() {
+        // A peer that had not begun has ended at once.
+        return Ok(ExitCode::from(130));
+    }
     if error.is::<Disagreement>() || (!has_begun && !is_of_peer) {
         tell(format_args!("error: {}", message(&error)));
         return Ok(ExitCode::from(NOT_AGAIN));
@@ -114,12 +118,10 @@ fn train(
     };
     let make = shard_maker(registries, member.map(|member| &member.place), &config, groups.len());
     if !leads {
-        let (Some(member), stop) = (member, catch_signals()?) else {
-            bail!("a group of one has no follower")
-        };
-        let Some(wire) = member.wire() else { bail!("a group of one has no follower") };
+        let Some(wire) = member.and_then(Member::wire) else { bail!("a group of one has no follower") };
         let crew = Crew::new(groups, &make)?;
         *has_begun = true;
+        let stop = catch_signals()?;
         follow(crew, wire, &stop)?;
         return Ok(ExitCode::SUCCESS);
     }

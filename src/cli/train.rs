@@ -2,11 +2,11 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context, Result, bail};
-use pavlov_group::SignalInbox;
+use pavlov_group::{Place, SignalInbox};
 
 use super::args::{OutputArgs, ResumeArgs, RunArgs, TrainArgs};
 use super::group::{self, Wish};
@@ -55,7 +55,7 @@ fn resolve_for(registries: &Registries, args: &RunArgs, member: Option<&Member>)
 }
 
 pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCode> {
-    let member = Member::join()?;
+    let member = join()?;
     // An unknown device, or an agent that cannot play the environment, must not leave a folder behind.
     let resolved = resolve_for(registries, &args.run, member.as_ref());
     let config = match resolved.and_then(RunConfig::anchored) {
@@ -84,19 +84,26 @@ pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCod
 }
 
 pub(super) fn resume(registries: &Registries, args: &ResumeArgs) -> Result<ExitCode> {
-    let member = Member::join()?;
+    let member = join()?;
     let (folder, config) = match super::trust::open(registries, &args.run, &args.open) {
         Ok(opened) => opened,
         Err(error) => return group::give_up(member.as_ref(), error, false),
     };
     if group::is_group(member.as_ref(), config.shards()) {
-        let sets = new_settings(&config, args)?;
+        let changed = || {
+            let sets = new_settings(&config, args)?;
+            Ok((config.with_sets(registries, &sets)?, !sets.is_empty()))
+        };
+        let (config, edited) = match changed() {
+            Ok(changed) => changed,
+            Err(error) => return group::give_up(member.as_ref(), error, false),
+        };
         let wish = Wish::Resume {
             folder,
-            config: config.with_sets(registries, &sets)?,
+            config,
             device: args.open.device.clone(),
             checkpoint: args.checkpoint.clone(),
-            edited: !sets.is_empty(),
+            edited,
         };
         return group::run(registries, member, wish, &args.output);
     }
@@ -184,23 +191,64 @@ pub(super) fn go_on(
     finish(session, registries, output)
 }
 
-/// A flag that is set once the user asks for an end. A second time means that nothing is waited for.
+/// The user's wish for an end.
+struct Wishes {
+    stop: Arc<AtomicBool>,
+    /// False as long as there is nothing that a checkpoint could hold.
+    has_begun: Arc<AtomicBool>,
+}
+
+static WISHES: OnceLock<Wishes> = OnceLock::new();
+
+/// Ends the process as one that was interrupted when the user asks for an end, until a training has begun.
 ///
 /// # Errors
 /// When signals cannot be caught.
-pub(super) fn catch_signals() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let (asked, requests) = (stop.clone(), SignalInbox::new());
+pub(super) fn end_when_asked() -> Result<()> {
+    if WISHES.get().is_some() {
+        return Ok(());
+    }
+    let (stop, has_begun) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let (asked, begun, requests) = (stop.clone(), has_begun.clone(), SignalInbox::new());
     ctrlc::set_handler(move || {
         asked.store(true, Ordering::Relaxed);
         // A second request means that the user does not want to wait for the checkpoint.
-        if requests.notify() > 1 {
+        if requests.notify() > 1 || !begun.load(Ordering::Relaxed) {
             // Not `exit`, which would destroy what other threads still use.
             pavlov_nn::leave(130);
         }
     })
     .context("signals cannot be caught")?;
-    Ok(stop)
+    WISHES.get_or_init(|| Wishes { stop, has_begun });
+    Ok(())
+}
+
+/// A flag that is set once the user asks for an end of the training that begins now. A second time means that
+/// nothing is waited for.
+///
+/// # Errors
+/// When signals cannot be caught.
+pub(super) fn catch_signals() -> Result<Arc<AtomicBool>> {
+    end_when_asked()?;
+    let wishes = WISHES.get().context("signals cannot be caught")?;
+    wishes.has_begun.store(true, Ordering::Relaxed);
+    Ok(wishes.stop.clone())
+}
+
+/// True if the user has asked for an end.
+pub(super) fn was_asked_to_end() -> bool {
+    WISHES.get().is_some_and(|wishes| wishes.stop.load(Ordering::Relaxed))
+}
+
+/// The group that this process is of, if it is of one.
+///
+/// # Errors
+/// When the group cannot be joined.
+pub(super) fn join() -> Result<Option<Member>> {
+    if Place::from_env()?.is_some() {
+        end_when_asked()?;
+    }
+    Member::join()
 }
 
 pub(super) fn finish(session: Session, registries: &Registries, output: &OutputArgs) -> Result<ExitCode> {

@@ -1,6 +1,5 @@
 //! All shards of a training as one job, for the session of rank 0.
 
-use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context, Result, bail};
@@ -22,14 +21,12 @@ pub(crate) struct Sharded {
     /// The way to the other processes, if there are any.
     wire: Option<Wire>,
     warnings: Vec<String>,
-    /// True once the others know that the training is over.
-    has_ended: RefCell<bool>,
 }
 
 impl Sharded {
     /// The training of which these are the shards of rank 0.
     pub(crate) fn new(crew: Crew, wire: Option<Wire>) -> Self {
-        Self { crew, wire, warnings: Vec::new(), has_ended: RefCell::new(false) }
+        Self { crew, wire, warnings: Vec::new() }
     }
 
     /// Tells the other processes what is next, with the states of their shards.
@@ -47,7 +44,8 @@ impl Sharded {
     /// The replies of all shards, of which those of this process are there.
     fn gather(&self, mut own: Vec<Reply>) -> Result<Vec<Reply>> {
         let Some(wire) = &self.wire else { return Ok(own) };
-        let others = wire.collect(Vec::new(), None)?.context(ANOTHER_ANSWER)?;
+        // All shards have come through the same sums: nobody answers much later than rank 0.
+        let others = wire.collect(Vec::new(), Some(wire.timeout()))?.context(ANOTHER_ANSWER)?;
         for bytes in &others[1..] {
             for reply in unpack(bytes)? {
                 own.push(Reply::from_bytes(reply)?);
@@ -85,19 +83,6 @@ impl Sharded {
         let Plan { log_every, report_every, .. } = self.plan();
         let next = |every: u64| (done / every.max(1)).saturating_add(1).saturating_mul(every.max(1));
         until.min(next(log_every)).min(next(report_every)).max(done + 1)
-    }
-
-    fn end(&self) {
-        if !self.has_ended.replace(true) {
-            // A peer that is gone needs not be told.
-            let _ = self.tell(&Command::End, None);
-        }
-    }
-}
-
-impl Drop for Sharded {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
@@ -213,6 +198,12 @@ impl Job for Sharded {
         self.crew.first().weights()
     }
 
+    /// Tells the other processes that all is well and over. A run that fails tells them the cause instead.
+    fn end(&mut self) {
+        // A peer that is gone needs not be told.
+        let _ = self.tell(&Command::End, None);
+    }
+
     fn put_state<'a>(&'a self, state: &mut StateDict<'a>) -> Result<()> {
         let mut own = StateDict::new();
         self.crew.first().put_state(&mut own)?;
@@ -224,7 +215,9 @@ impl Job for Sharded {
         let mut differing = Vec::with_capacity(others.len());
         for (place, Reply { answer, state }) in others.into_iter().enumerate() {
             let Answer::State { weights } = answer else { bail!(ANOTHER_ANSWER) };
-            if weights != of_weights {
+            // What is learned is alike, or the shards have come apart.
+            let is_learned = |name: &String| name.contains("parameters.");
+            if weights != of_weights || state.arrays.keys().any(is_learned) {
                 let (shard, rank) = (place + 1, (place + 1) / self.crew.count());
                 bail!(
                     "shard {shard} (rank {rank}) has come to other weights than shard 0, which must not be: no checkpoint is \

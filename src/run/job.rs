@@ -270,6 +270,9 @@ pub trait Job {
     /// When a tensor cannot be copied.
     fn weights(&self) -> Result<StateDict<'_>>;
 
+    /// The run has come to its end, or was stopped as asked; its last checkpoint is written.
+    fn end(&mut self) {}
+
     /// Adds everything that is needed to go on exactly.
     ///
     /// # Errors

@@ -226,6 +226,7 @@ impl Session {
         let outcome = self.outcome(reason);
         self.call(progress, |callback, run| callback.on_end(&outcome, run));
         self.answer(progress)?;
+        self.job.end();
         Ok(outcome)
     }
 

@@ -196,10 +196,9 @@ impl Spread {
         // As for a single shard, one number is left as it is.
         match self.count < 2.0 {
             true => Moments { mean: 0.0, deviation: 1.0 },
-            false => Moments {
-                mean: self.mean,
-                deviation: (self.squares / (self.count - 1.0)).sqrt() + 1e-8,
-            },
+            false => {
+                Moments { mean: self.mean, deviation: (self.squares / (self.count - 1.0)).sqrt() + 1e-8 }
+            }
         }
     }
 }

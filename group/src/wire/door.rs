@@ -20,7 +20,8 @@ const MAGIC: [u8; 8] = *b"pavlov01";
 /// How long a connection may take to say hello.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The most connections that have not said hello yet; the oldest is dropped for a new one.
+/// The most connections that have not said hello yet, beside one for each peer; the oldest is dropped for a new
+/// one.
 const MOST_STRANGERS: usize = 256;
 
 /// What a process says first.
@@ -142,7 +143,7 @@ impl<'a> Door<'a> {
             match listener.accept() {
                 Ok((stream, _)) => {
                     if stream.set_nonblocking(true).is_ok() {
-                        if self.strangers.len() >= MOST_STRANGERS {
+                        if self.strangers.len() >= MOST_STRANGERS + self.own.world_size {
                             self.strangers.remove(0);
                         }
                         self.strangers.push(Stranger { stream, came: Instant::now(), buffer: Vec::new() });

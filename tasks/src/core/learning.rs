@@ -191,6 +191,14 @@ impl Learner {
         Ok(())
     }
 
+    /// Makes the buffers those of all shards, after a pass in training that no update belongs to.
+    ///
+    /// # Errors
+    /// When a shard is lost.
+    pub fn average_buffers(&mut self) -> Result<(), TaskError> {
+        Ok(self.trainable.average_buffers()?)
+    }
+
     fn unfreeze_if_due(&mut self, progress: f64) -> Result<(), TaskError> {
         if self.config.freeze.is_empty() || progress < self.config.unfreeze_at {
             return Ok(());

@@ -182,10 +182,13 @@ impl Task for Gan {
             check_range(&batch.inputs)?;
         }
         self.discriminate(&batch, progress)?;
-        match self.discriminator.updates().is_multiple_of(self.config.discriminator_steps as u64) {
-            true => self.generate(&batch, progress),
-            false => Ok(()),
+        // Each network passes in training when the other learns, too.
+        self.generator.average_buffers()?;
+        if self.discriminator.updates().is_multiple_of(self.config.discriminator_steps as u64) {
+            self.generate(&batch, progress)?;
+            self.discriminator.average_buffers()?;
         }
+        Ok(())
     }
 
     fn updates(&self) -> u64 {
