@@ -74,6 +74,8 @@ pub struct Launch {
     pub grace: Duration,
     /// The time that children have to end after a request to stop, or after rank 0 has ended well.
     pub patience: Duration,
+    /// True if rank 0's standard output is for a program: its lines have no rank before them.
+    pub bare_output: bool,
 }
 
 /// How a launch ended.
@@ -117,6 +119,7 @@ impl Launch {
             environment: Vec::new(),
             grace: Duration::from_secs(30),
             patience: Duration::from_secs(600),
+            bare_output: false,
         }
     }
 
@@ -139,7 +142,7 @@ impl Launch {
         if self.master_port == 0 {
             return Err(GroupError::Launch("the store of the launch has no port: open it first".into()));
         }
-        let mut output = Output::start(sinks)?;
+        let mut output = Output::start(sinks, self.bare_output)?;
         let end = self.attempts(signals, &mut output);
         output.finish(signals);
         end

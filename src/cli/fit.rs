@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use pavlov_tasks::{Picture, SampleRequest, Samples};
 
 use super::args::{EvalArgs, FitArgs, SampleArgs, first_given};
@@ -57,6 +57,10 @@ pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {
     }
     let config = config.anchored()?;
     if let Some(range) = &args.find_learning_rate {
+        if member.is_some() {
+            let error = anyhow!("--find-learning-rate searches in one process: start it without a launcher");
+            return group::give_up(member.as_ref(), error, false);
+        }
         return super::find::find(registries, config, range, args);
     }
     if group::is_group(member.as_ref(), config.shards) || args.goes_on {

@@ -11,7 +11,7 @@ use super::args::OutputArgs;
 use super::train::{catch_signals, finish, go_on, say, shown, was_asked_to_end};
 use super::{message, settings};
 use crate::config::{AnyConfig, FitConfig, Registries, RunConfig};
-use crate::distributed::{Crew, Disagreement, MakeShard, Member, Sharded, follow};
+use crate::distributed::{Crew, Disagreement, MakeShard, Member, Sharded, differing, follow};
 use crate::fitting::Fit;
 use crate::run::{Job, RunFolder, Session, Settings};
 use crate::tell::tell;
@@ -79,7 +79,9 @@ pub(super) fn give_up(member: Option<&Member>, error: Error, has_begun: bool) ->
         // A peer that had not begun has ended at once.
         return Ok(ExitCode::from(130));
     }
-    if error.is::<Disagreement>() || (!has_begun && !is_of_peer) {
+    // A peer that has said why it fails, before anything has begun, says so in its own code too.
+    let is_told = error.chain().any(|cause| matches!(cause.downcast_ref(), Some(GroupError::Failed { .. })));
+    if error.is::<Disagreement>() || (!has_begun && (is_told || !is_of_peer)) {
         tell(format_args!("error: {}", message(&error)));
         return Ok(ExitCode::from(NOT_AGAIN));
     }
@@ -127,13 +129,15 @@ fn train(
     }
     let Some(start) = start else { bail!("rank 0 has not decided how to begin") };
     let shards = config.shards();
-    let job = Sharded::new(Crew::new(groups, &make)?, member.and_then(Member::wire).cloned());
+    let crew = Crew::new(groups, &make)?;
+    let job = Sharded::new(crew, member.and_then(Member::wire).cloned(), config.clone());
     let processes = member.map_or(1, |member| member.place.world_size);
     *has_begun = true;
     match start {
         Start::Fresh(folder) => {
             let told = format!(
-                "training {} in {}: {shards} shards in {}",
+                "{} {} in {}: {shards} shards in {}",
+                if matches!(config, AnyConfig::Fit(_)) { "fitting" } else { "training" },
                 job.origin(),
                 shown(folder.path()),
                 if processes == 1 { "this process".into() } else { format!("{processes} processes") }
@@ -162,15 +166,15 @@ fn begin(registries: &Registries, member: Option<&Member>, wish: Wish) -> Result
             return Ok((Start::GoOn { folder, checkpoint, kept: edited.then_some(config) }, here));
         }
     };
-    let again = member.is_some_and(|member| member.place.attempt > 0);
     let known = member.map(Member::known_run).transpose()?.flatten();
-    let there = known.or_else(|| run_dir.clone().filter(|_| goes_on || again));
+    let there = known.or_else(|| run_dir.clone().filter(|_| goes_on));
     if let Some(folder) = there.and_then(|path| RunFolder::open(&path).ok()) {
         // It goes on by its own configuration, which is that of the arguments unless a user has mixed up two runs.
         let own = folder.any_config(registries)?;
-        if own.to_toml()? != config.to_toml()? {
+        if let Some(differing) = differing(&own.to_toml()?, &config.to_toml()?)? {
             bail!(Disagreement(format!(
-                "the run in {} has other settings than this command: give it the run's own, or another --run-dir",
+                "the run in {} has other settings than this command: {differing}; give it the run's own, or another \
+                 --run-dir",
                 shown(folder.path())
             )));
         }

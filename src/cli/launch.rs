@@ -29,6 +29,7 @@ pub(super) fn launch(args: &LaunchArgs) -> Result<ExitCode> {
     let launch = Launch {
         arguments: args.command.iter().map(OsString::from).collect(),
         max_restarts: args.max_restarts,
+        bare_output: args.command.iter().any(|word| word == "--json"),
         run_id: format!("launch-{}", std::process::id()),
         ..Launch::new(program, args.processes, store.port())
     };

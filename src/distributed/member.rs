@@ -254,24 +254,30 @@ fn disagreement(claims: &[Claim]) -> Result<Option<String>> {
             }
         }
         let (Some(one), Some(other)) = (&first.config, &claim.config) else { continue };
-        let parsed = |text: &str| text.parse::<Table>().context("a configuration is no TOML");
-        let (one, other) = (parsed(one)?, parsed(other)?);
-        let all = differences(&one, &other);
-        let shown = all.iter().take(SHOWN).map(|difference| {
-            let value =
-                |value: Option<&toml::Value>| value.map_or_else(|| "not there".into(), ToString::to_string);
-            format!("{} is {} and {}", difference.key, value(difference.one), value(difference.other))
-        });
-        if !all.is_empty() {
-            let more =
-                if all.len() > SHOWN { format!(", and {} more", all.len() - SHOWN) } else { String::new() };
-            let shown = shown.collect::<Vec<_>>().join("; ");
+        if let Some(differing) = differing(one, other)? {
             return Ok(Some(format!(
-                "rank 0 and rank {rank} have other settings: {shown}{more}; start all processes with the same arguments"
+                "rank 0 and rank {rank} have other settings: {differing}; start all processes with the same arguments"
             )));
         }
     }
     Ok(None)
+}
+
+/// The settings that two configurations have differently, in words; `None` if there are none.
+///
+/// # Errors
+/// When one is no TOML.
+pub(crate) fn differing(one: &str, other: &str) -> Result<Option<String>> {
+    let parsed = |text: &str| text.parse::<Table>().context("a configuration is no TOML");
+    let (one, other) = (parsed(one)?, parsed(other)?);
+    let all = differences(&one, &other);
+    let value = |value: Option<&toml::Value>| value.map_or_else(|| "not there".into(), ToString::to_string);
+    let shown = all.iter().take(SHOWN).map(|difference| {
+        format!("{} is {} and {}", difference.key, value(difference.one), value(difference.other))
+    });
+    let more = if all.len() > SHOWN { format!(", and {} more", all.len() - SHOWN) } else { String::new() };
+    let shown = shown.collect::<Vec<_>>().join("; ");
+    Ok((!all.is_empty()).then(|| format!("{shown}{more}")))
 }
 
 #[cfg(test)]

@@ -23,5 +23,5 @@ mod states;
 
 pub(crate) use crew::{Crew, MakeShard};
 pub(crate) use follower::follow;
-pub(crate) use member::{Disagreement, Member};
+pub(crate) use member::{Disagreement, Member, differing};
 pub(crate) use sharded::Sharded;

@@ -10,6 +10,7 @@ use tch::Device;
 
 use super::command::{ANOTHER_ANSWER, Answer, Command, Reply, Sums, pack, unpack};
 use super::{Crew, states};
+use crate::config::AnyConfig;
 use crate::run::{
     Advance, Description, Evaluated, FinalComparison, Job, Log, Moment, Origin, Plan, RowPart, Status,
     StopReason, Values,
@@ -21,12 +22,14 @@ pub(crate) struct Sharded {
     /// The way to the other processes, if there are any.
     wire: Option<Wire>,
     warnings: Vec<String>,
+    /// The configuration of the whole; a shard's own may have fewer threads.
+    config: AnyConfig,
 }
 
 impl Sharded {
     /// The training of which these are the shards of rank 0.
-    pub(crate) fn new(crew: Crew, wire: Option<Wire>) -> Self {
-        Self { crew, wire, warnings: Vec::new() }
+    pub(crate) fn new(crew: Crew, wire: Option<Wire>, config: AnyConfig) -> Self {
+        Self { crew, wire, warnings: Vec::new(), config }
     }
 
     /// Tells the other processes what is next, with the states of their shards.
@@ -100,7 +103,8 @@ impl Job for Sharded {
     }
 
     fn describe(&self) -> Result<Description> {
-        self.crew.first().describe()
+        let Description { metrics, .. } = self.crew.first().describe()?;
+        Description::of(&self.config, &metrics)
     }
 
     fn start(&mut self) -> Result<()> {

@@ -24,12 +24,12 @@ pub(super) struct Lines {
 impl Lines {
     /// Before the first byte of the child with this rank.
     pub fn new(rank: usize) -> Self {
-        Self {
-            prefix: format!("[rank {rank}] ").into_bytes(),
-            pending: Vec::new(),
-            returned: false,
-            bar: None,
-        }
+        Self { prefix: format!("[rank {rank}] ").into_bytes(), ..Self::bare() }
+    }
+
+    /// The same for lines that stay as they are.
+    pub fn bare() -> Self {
+        Self { prefix: Vec::new(), pending: Vec::new(), returned: false, bar: None }
     }
 
     /// Takes what the child wrote, and appends the lines that it completes to `whole`. Of a line that is

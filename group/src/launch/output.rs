@@ -64,20 +64,24 @@ pub(super) struct Output {
     ended: Arc<AtomicBool>,
     /// The requests to stop that the children have had. A further one is about the output.
     pub heard: u32,
+    /// True if rank 0's standard output is for a program, and stays as it is.
+    bare: bool,
 }
 
 impl Output {
-    pub fn start(sinks: Sinks) -> Result<Self, GroupError> {
+    pub fn start(sinks: Sinks, bare: bool) -> Result<Self, GroupError> {
         let queue = Arc::new(Queue::default());
         let own = queue.clone();
         let writer = spawn("output".into(), move || write_all(&own, sinks))?;
-        Ok(Self { queue, writer, readers: Vec::new(), ended: Arc::default(), heard: 0 })
+        Ok(Self { queue, writer, readers: Vec::new(), ended: Arc::default(), heard: 0, bare })
     }
 
     /// Carries a stream of a child.
     pub fn follow(&mut self, rank: usize, stream: Stream, from: OwnedFd) -> Result<(), GroupError> {
         let (queue, ended) = (self.queue.clone(), self.ended.clone());
-        let reading = move || read_all(rank, stream, File::from(from), &queue, &ended);
+        let bare = self.bare && rank == 0 && stream == Stream::Stdout;
+        let lines = if bare { Lines::bare() } else { Lines::new(rank) };
+        let reading = move || read_all(lines, stream, File::from(from), &queue, &ended);
         self.readers.push(spawn(format!("rank {rank}"), reading)?);
         Ok(())
     }
@@ -140,8 +144,7 @@ pub(super) fn wait_until(limit: Duration, is_so: impl Fn() -> bool) -> bool {
 }
 
 /// Reads a stream to its end.
-fn read_all(rank: usize, stream: Stream, mut from: File, queue: &Queue, ended: &AtomicBool) {
-    let mut lines = Lines::new(rank);
+fn read_all(mut lines: Lines, stream: Stream, mut from: File, queue: &Queue, ended: &AtomicBool) {
     let mut piece = vec![0; PIECE];
     let mut rest = REST;
     loop {

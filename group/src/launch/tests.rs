@@ -420,7 +420,7 @@ fn a_terminal_that_takes_nothing_holds_up_no_end() {
     });
     *gate.0.lock().unwrap() = true;
     gate.1.notify_all();
-    assert_eq!((end.code, end.interrupted), (143, true), "{end:?}");
+    assert_eq!((end.code, end.interrupted), (130, true), "{end:?}");
 }
 
 /// A pipe whose reader has gone.
