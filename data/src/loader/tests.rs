@@ -78,7 +78,7 @@ proptest! {
         let wanted = parts[0].batches_per_epoch() + 1;
         let parts: Vec<_> = parts.iter_mut().map(|part| batches(part, wanted)).collect();
         let mut whole = loader(count, config.clone(), seed);
-        let left_out = whole.batches_per_epoch() - parts[0].len() as u64 + 1;
+        let left_out = whole.batches_per_epoch() + 1 - parts[0].len() as u64;
         prop_assert!(left_out == 0 || count % config.batch_size < of);
         for (number, batch) in batches(&mut whole, wanted - 1).into_iter().enumerate() {
             let indices = parts.iter().flat_map(|part| part[number].indices.clone()).collect::<Vec<_>>();
