@@ -414,7 +414,7 @@ fn what_is_wrong_with_a_group_is_told_with_the_rank_and_the_setting() {
         }
         assert!(!one.err.contains("panicked") && !other.err.contains("panicked"));
     }
-    // What cannot be cut.
+    // Settings that cannot be cut.
     for (sets, word) in [
         (&["num_envs=3"][..], "num_envs is 3, which 2 shards cannot share evenly"),
         (&["minibatch_size=63"], "minibatch_size is 63: give a multiple of shards, 2"),

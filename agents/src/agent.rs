@@ -134,11 +134,6 @@ impl AgentContext {
     pub fn shard_seed(&self, purpose: &str) -> u64 {
         derive_seed(self.seed, purpose, self.group.shard() as u64)
     }
-
-    /// So many env steps of this shard as env steps of the whole training.
-    pub fn of_all_shards(&self, env_steps: usize) -> u64 {
-        (env_steps * self.group.shards()) as u64
-    }
 }
 
 /// The configuration of an agent, from which the agent is built. Implementing this and registering it is all

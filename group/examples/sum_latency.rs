@@ -1,4 +1,4 @@
-//! How long sums over processes of this machine take.
+//! The time that sums over processes of this machine take.
 //!
 //! ```text
 //! cargo run --release -p pavlov-group --example sum_latency -- [PROCESSES [SHARDS_OF_EACH]]

@@ -1,4 +1,4 @@
-//! What can go wrong among processes.
+//! The errors of processes that learn together.
 
 /// The error of a group of processes.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -8,7 +8,7 @@ pub enum GroupError {
     Lost {
         /// The peer.
         rank: usize,
-        /// What the connection said.
+        /// The connection's error.
         cause: String,
     },
     /// A peer did not answer in time.

@@ -72,6 +72,11 @@ impl Group {
         self.shards
     }
 
+    /// So many things of this shard, with as many of each other one.
+    pub fn of_all(&self, count: usize) -> u64 {
+        (count * self.shards) as u64
+    }
+
     /// True if there is no other shard.
     pub fn is_alone(&self) -> bool {
         self.shards == 1

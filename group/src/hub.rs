@@ -11,13 +11,13 @@ use crate::order::{Order, Step, add};
 use crate::sum::{Number, Summer};
 use crate::wire::{Incoming, Kind, Outgoing, Terms, Wire};
 
-/// How long a shard looks for the others again and again before it sleeps.
+/// The time for which a shard looks for the others again and again before it sleeps.
 const SPIN: Duration = Duration::from_micros(50);
 
-/// How long the shards of the only process wait for one another. One whose thread ends is noticed at once.
+/// The longest time that the shards of the only process wait for one another. One whose thread ends is noticed at once.
 const ONLY_PROCESS: Duration = Duration::from_secs(3600);
 
-/// What shards meet for. All shards of a meeting need the same.
+/// The purpose of a meeting. All shards of a meeting need the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Call {
     Sum(usize),
@@ -42,7 +42,7 @@ pub struct Hub {
     first: usize,
     local: usize,
     wire: Option<Wire>,
-    /// How long a shard is waited for.
+    /// The longest time that a shard is waited for.
     limit: Duration,
     meeting: Mutex<Meeting>,
     changed: Condvar,
@@ -52,12 +52,12 @@ pub struct Hub {
     failed: AtomicBool,
     sum_f32: Board<f32>,
     sum_f64: Board<f64>,
-    /// What each shard gives to be gathered, and all that was.
+    /// The bytes that each shard gives to be gathered, and all that were.
     given: Vec<Mutex<Vec<u8>>>,
     gathered: RwLock<Vec<Vec<u8>>>,
 }
 
-/// Who has come to the meeting that goes on, and for what.
+/// The meeting that goes on: the shards that have come, and its purpose.
 #[derive(Debug)]
 struct Meeting {
     call: Option<Call>,
@@ -70,7 +70,7 @@ struct Meeting {
 /// The numbers of each shard, and their sum.
 #[derive(Debug)]
 struct Board<T> {
-    /// What is added within this process, and where the sums for the other processes then stand.
+    /// The additions within this process, and where the sums for the other processes then stand.
     steps: Vec<Step>,
     places: Vec<usize>,
     rows: Vec<Mutex<Vec<T>>>,
@@ -262,7 +262,7 @@ impl Hub {
     }
 }
 
-/// What is said of a shard whose handle is gone.
+/// The cause that is told of a shard whose handle is gone.
 const LEFT: &str = "it has left the group";
 
 impl Meeting {

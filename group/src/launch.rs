@@ -62,7 +62,7 @@ pub struct Launch {
     pub arguments: Vec<OsString>,
     /// The number of children, at least 1.
     pub processes: usize,
-    /// How often all are started anew after a failure.
+    /// The number of times that all are started anew after a failure.
     pub max_restarts: u64,
     /// The port of the store, which is already open in this process.
     pub master_port: u16,
@@ -78,21 +78,21 @@ pub struct Launch {
     pub bare_output: bool,
 }
 
-/// How a launch ended.
+/// The end of a launch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaunchEnd {
     /// The exit code for the launcher: that of the child that failed, 128 and the signal's number if it was
     /// killed by one; 130 if all ended as asked; 0 if all ended well.
     pub code: u8,
-    /// How often the children were started anew.
+    /// The number of times that the children were started anew.
     pub restarts: u64,
     /// True if a signal asked for the end.
     pub interrupted: bool,
-    /// What went wrong: the rank, how it ended, and why it was not started again.
+    /// The failure: the rank, how it ended, and why it was not started again.
     pub failure: Option<String>,
 }
 
-/// How the children of one attempt ended.
+/// The end of the children of one attempt.
 #[derive(Default)]
 struct Ended {
     ends: Vec<End>,

@@ -19,7 +19,7 @@ fn split(from: usize, to: usize) -> usize {
     from + (1 << (length - 1).ilog2())
 }
 
-/// How `world_size` processes of `local` shards each sum over all shards.
+/// The way in which `world_size` processes of `local` shards each sum over all shards.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Order {
     local: usize,

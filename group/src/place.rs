@@ -1,4 +1,4 @@
-//! Which process of how many this one is.
+//! The place of this process among those that learn together.
 //!
 //! The environment says it, in the variables of torchrun (which `pavlov launch` sets too) or in those of a
 //! Slurm step:
@@ -32,7 +32,7 @@ pub const ADDRESS: &str = "PAVLOV_ADDRESS";
 /// The environment variables of a process by name.
 type Vars<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Who started the process and told it its place.
+/// The program that started the process and told it its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// torchrun, `pavlov launch`, or a person that set torchrun's variables.
@@ -57,11 +57,11 @@ pub struct Place {
     /// True: the launcher holds the store, and every rank, 0 included, is a client of it. False: rank 0 opens
     /// it.
     pub uses_agent_store: bool,
-    /// How often the processes were started anew.
+    /// The number of times that the processes were started anew.
     pub attempt: u64,
     /// The name of the job, the same in all its processes.
     pub run_id: String,
-    /// Who told the place.
+    /// The program that told the place.
     pub origin: Origin,
     /// `PAVLOV_ADDRESS`, if it is set.
     pub address: Option<IpAddr>,
@@ -146,7 +146,7 @@ impl Place {
         })
     }
 
-    /// What comes before all keys of this attempt, so that it does not read what an earlier one wrote to a
+    /// The beginning of all keys of this attempt, so that it does not read what an earlier one wrote to a
     /// store that outlives the processes. It is the prefix of PyTorch's `env://` rendezvous up to 2.5; later
     /// versions have none there.
     ///

@@ -28,7 +28,7 @@ impl Number for f64 {
     const SLICES: Kind = Kind::SlicesF64;
 }
 
-/// What sums over processes need: the order, and buffers that are kept.
+/// The means of sums over processes: the order, and buffers that are kept.
 #[derive(Debug)]
 pub struct Summer<T> {
     rank: usize,
@@ -70,19 +70,14 @@ impl<T: Number> Summer<T> {
     /// Every process gets everything, and sums it.
     fn sum_at_once(&mut self, wire: &Wire, numbers: &mut [T], length: usize) -> Result<(), GroupError> {
         let own = self.make_room(length, wire.world_size());
-        let (before, rest) = self.rows.split_at_mut(own.start);
-        let (place, behind) = rest.split_at_mut(own.len());
-        let incoming = Incoming::Parts {
-            before: cast_slice_mut(before),
-            behind: cast_slice_mut(behind),
-            parts: &self.received,
-        };
+        let (incoming, place) = around(&mut self.rows, &own, &self.received);
         let terms = Terms { kind: T::ALL, local: self.local, limit: Some(wire.timeout()) };
         wire.exchange(&terms, Outgoing::ToAll(cast_slice(numbers)), incoming)?;
         let numbers_sum = &mut numbers[..length];
         if let [(0, 1)] = self.order.steps() {
             // The sum of two numbers has the same bits in both orders.
-            add(numbers_sum, if own.start == 0 { behind } else { before });
+            let other = if own.start == 0 { own.end..self.rows.len() } else { 0..own.start };
+            add(numbers_sum, &self.rows[other]);
         } else {
             place.copy_from_slice(numbers);
             sum_rows(&mut self.rows, self.order.steps(), &mut numbers[..length]);
@@ -112,13 +107,7 @@ impl<T: Number> Summer<T> {
             }
             &self.cut
         };
-        let (before, rest) = self.rows.split_at_mut(own.start);
-        let (place, behind) = rest.split_at_mut(own.len());
-        let incoming = Incoming::Parts {
-            before: cast_slice_mut(before),
-            behind: cast_slice_mut(behind),
-            parts: &self.received,
-        };
+        let (incoming, place) = around(&mut self.rows, &own, &self.received);
         let terms = Terms { kind: T::ALL, local: self.local, limit: Some(wire.timeout()) };
         wire.exchange(&terms, Outgoing::Parts(cast_slice(outgoing), &self.sent), incoming)?;
         for (place, row) in place.chunks_exact_mut(mine.len()).zip(numbers.chunks_exact(length)) {
@@ -132,13 +121,7 @@ impl<T: Number> Summer<T> {
             let slice = slice(rank);
             slice.start * size_of::<T>()..slice.end * size_of::<T>()
         }));
-        let (before, rest) = sum.split_at_mut(mine.start);
-        let (mine, behind) = rest.split_at_mut(mine.len());
-        let incoming = Incoming::Parts {
-            before: cast_slice_mut(before),
-            behind: cast_slice_mut(behind),
-            parts: &self.received,
-        };
+        let (incoming, mine) = around(sum, &mine, &self.received);
         let terms = Terms { kind: T::SLICES, ..terms };
         wire.exchange(&terms, Outgoing::ToAll(cast_slice(mine)), incoming)
     }
@@ -154,4 +137,15 @@ impl<T: Number> Summer<T> {
         let own = self.order.rows_of(self.rank);
         own.start * length..own.end * length
     }
+}
+
+/// Room for what comes from the others, before and behind this process's own part, and that part.
+fn around<'a, T: Number>(
+    all: &'a mut [T],
+    own: &Range<usize>,
+    parts: &'a [Range<usize>],
+) -> (Incoming<'a>, &'a mut [T]) {
+    let (before, rest) = all.split_at_mut(own.start);
+    let (own, behind) = rest.split_at_mut(own.len());
+    (Incoming::Parts { before: cast_slice_mut(before), behind: cast_slice_mut(behind), parts }, own)
 }

@@ -13,7 +13,7 @@
 
 namespace {
 
-// What was read, a name a line. libtorch hands it on to the threads of a backward pass.
+// The names of what was read, one a line. libtorch hands it on to the threads of a backward pass.
 struct ReadNames : c10::DebugInfoBase {
   std::mutex lock;
   std::string lines;
@@ -124,7 +124,7 @@ void pavlov_reads_end(ReadCount* count) { delete count; }
 // A copy that the dispatcher does not see.
 void pavlov_reads_note(const char* name) { note_read(name); }
 
-// What this thread reads from here on is (1) or no longer is (-1) left out.
+// The reads of this thread are left out from here on (1), or no longer (-1).
 void pavlov_reads_leave_out(int step) { uncounted += step; }
 
 }  // extern "C"

@@ -20,7 +20,7 @@ namespace pavlov {
 
 #ifdef PAVLOV_HAS_C10D
 using Store = c10::intrusive_ptr<c10d::TCPStore>;
-// What goes wrong comes back as an error; c10d would write pages of its own beside it.
+// Failures come back as errors; c10d would write pages of its own beside it.
 class Quiet {
  public:
   Quiet() : level_(FLAGS_caffe2_log_level) { FLAGS_caffe2_log_level = static_cast<int>(c10::GLOG_FATAL); }

@@ -214,7 +214,7 @@ impl<'a> StateDict<'a> {
     }
 }
 
-/// What stands before the arrays' numbers in [`StateDict::to_bytes`].
+/// The head before the arrays' numbers in [`StateDict::to_bytes`].
 #[derive(Serialize, Deserialize)]
 struct Head {
     arrays: Vec<(String, ArrayKind, Vec<usize>)>,

@@ -17,7 +17,7 @@ struct Together {
     group: Group,
     /// The weight of this shard's next gradient.
     weight: f32,
-    /// `[gradients | buffers | weight]`, in ordinary memory.
+    /// Numbers on their way between the shards, in ordinary memory: at least as many as are needed.
     room: Option<HostBuffer<f32>>,
 }
 
@@ -27,37 +27,51 @@ impl Together {
     fn reduce(&mut self, parameters: &Parameters) -> Result<bool, NnError> {
         let weight = std::mem::replace(&mut self.weight, 1.0);
         let Some(gradients) = parameters.gradients() else { return Ok(true) };
-        let layout = parameters.layout();
-        let (trained, of_buffers) = (gradients.numel(), layout.len() - layout.parameters_len());
-        let buffers = parameters.values().f_narrow(0, layout.parameters_len(), of_buffers)?;
-        let len = trained as i64 + of_buffers + 1;
+        self.mean(&[gradients.shallow_clone(), buffers(parameters)?], weight)
+    }
+
+    /// Replaces flat tensors by their means over all shards, of which this one counts with this weight. Returns
+    /// false, and leaves them, if all weights are 0.
+    fn mean(&mut self, tensors: &[Tensor], weight: f32) -> Result<bool, NnError> {
+        let of_weight: usize = tensors.iter().map(Tensor::numel).sum();
+        let len = of_weight + 1;
         let room = match self.room.take() {
-            Some(room) if room.tensor().size() == [len] => room,
-            _ => HostBuffer::bound_for(parameters.device(), &[len])?,
+            Some(room) if room.tensor().numel() >= len => room,
+            _ => HostBuffer::bound_for(tensors[0].device(), &[len as i64])?,
         };
         let room = self.room.insert(room);
         let _guard = tch::no_grad_guard();
-        let part = |start: i64, len: i64| room.tensor().f_narrow(0, start, len);
-        let (mut in_gradients, mut in_buffers) =
-            (part(0, trained as i64)?, part(trained as i64, of_buffers)?);
-        in_gradients.f_copy_(gradients)?;
-        in_buffers.f_copy_(&buffers)?;
-        let numbers = room.as_mut_slice();
-        let (of_weight, weighted) = (numbers.len() - 1, &mut numbers[..]);
-        weighted[of_weight] = 1.0;
-        if weight != 1.0 {
-            weighted.iter_mut().for_each(|number| *number *= weight);
+        let (mut parts, mut start) = (Vec::new(), 0);
+        for tensor in tensors {
+            let len = tensor.numel() as i64;
+            let mut part = room.tensor().f_narrow(0, start, len)?;
+            part.f_copy_(tensor)?;
+            parts.push(part);
+            start += len;
         }
-        self.group.sum(weighted)?;
-        let total = weighted[of_weight];
+        let numbers = &mut room.as_mut_slice()[..len];
+        numbers[of_weight] = 1.0;
+        if weight != 1.0 {
+            numbers.iter_mut().for_each(|number| *number *= weight);
+        }
+        self.group.sum(numbers)?;
+        let total = numbers[of_weight];
         if total == 0.0 {
             return Ok(false);
         }
-        weighted[..of_weight].iter_mut().for_each(|number| *number /= total);
-        gradients.shallow_clone().f_copy_(&in_gradients)?;
-        buffers.shallow_clone().f_copy_(&in_buffers)?;
+        numbers[..of_weight].iter_mut().for_each(|number| *number /= total);
+        for (tensor, part) in tensors.iter().zip(&parts) {
+            tensor.shallow_clone().f_copy_(part)?;
+        }
         Ok(true)
     }
+}
+
+/// The buffers, flat, in the same memory.
+fn buffers(parameters: &Parameters) -> Result<Tensor, NnError> {
+    let layout = parameters.layout();
+    let from = layout.parameters_len();
+    Ok(parameters.values().f_narrow(0, from, layout.len() - from)?)
 }
 
 /// A network's numbers with all that a gradient step needs: the optimiser, the clipping, the generator that
@@ -122,21 +136,11 @@ impl Trainable {
     /// # Errors
     /// When a shard is lost.
     pub fn average_buffers(&mut self) -> Result<(), NnError> {
-        let Some(together) = &self.together else { return Ok(()) };
-        let layout = self.parameters.layout();
-        let (from, count) = (layout.parameters_len(), layout.len() - layout.parameters_len());
-        if count == 0 {
-            return Ok(());
+        let buffers = buffers(&self.parameters)?;
+        match &mut self.together {
+            Some(together) if buffers.numel() > 0 => together.mean(&[buffers], 1.0).map(drop),
+            _ => Ok(()),
         }
-        let _guard = tch::no_grad_guard();
-        let mut buffers = self.parameters.values().f_narrow(0, from, count)?;
-        let mut room = HostBuffer::bound_for(self.parameters.device(), &[count])?;
-        room.tensor().shallow_clone().f_copy_(&buffers)?;
-        together.group.sum(room.as_mut_slice())?;
-        let shards = together.group.shards() as f32;
-        room.as_mut_slice().iter_mut().for_each(|number| *number /= shards);
-        buffers.f_copy_(room.tensor())?;
-        Ok(())
     }
 
     /// Takes part in a step of the group without anything to learn from. Alone, it does nothing.

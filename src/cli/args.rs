@@ -68,7 +68,7 @@ pub(super) struct LaunchArgs {
     /// The number of processes; the training is cut into as many shards, unless it says another number
     #[arg(long, short = 'n', value_name = "N", value_parser = parse_count)]
     pub(super) processes: usize,
-    /// How often all processes are started anew after one has failed; the run goes on from its last checkpoint
+    /// The number of times that all processes are started anew after one has failed; the run goes on from its last checkpoint
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) max_restarts: u64,
     /// The port at which the processes find one another [default: a free one]

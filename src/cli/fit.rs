@@ -38,11 +38,11 @@ fn resolve(registries: &Registries, args: &FitArgs, member: Option<&Member>) -> 
         args.device.as_ref().map(|device| format!("device={device}")),
     ];
     let from = args.from.iter().flat_map(|run| PretrainedConfig::from_run(run));
+    let sets = flags.into_iter().flatten().chain(from).chain(args.sets.iter().cloned()).collect();
     let file = config_file(args.config.as_deref())?;
-    let shards = group::usual_shards(member, &args.sets, file.as_ref().map(|file| file.text.as_str()));
-    let flags = flags.into_iter().flatten().chain(shards).chain(from);
-    let sets = flags.chain(args.sets.iter().cloned()).collect();
-    Ok(FitConfig::resolve(registries, &args.task, &args.dataset, &Overrides { file, sets })?)
+    let mut overrides = Overrides { file, sets };
+    group::add_usual_shards(member, &mut overrides)?;
+    Ok(FitConfig::resolve(registries, &args.task, &args.dataset, &overrides)?)
 }
 
 pub(super) fn fit(registries: &Registries, args: &FitArgs) -> Result<ExitCode> {

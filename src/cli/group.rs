@@ -10,14 +10,14 @@ use pavlov_group::{Group, GroupError, NOT_AGAIN, Place};
 use super::args::OutputArgs;
 use super::train::{catch_signals, finish, go_on, say, shown, was_asked_to_end};
 use super::{message, settings};
-use crate::config::{AnyConfig, FitConfig, Registries, RunConfig};
+use crate::config::{AnyConfig, Overrides, Registries};
 use crate::distributed::{Crew, Disagreement, MakeShard, Member, Sharded, differing, follow};
 use crate::fitting::Fit;
 use crate::run::{Job, RunFolder, Session, Settings};
 use crate::tell::tell;
 use crate::training::Training;
 
-/// What a group of processes is to do.
+/// The wish of the user for a group of processes.
 pub(super) enum Wish {
     /// A new run, in a folder of the user's choice or of its own. `goes_on` goes on with the run that is there.
     New { config: AnyConfig, run_dir: Option<PathBuf>, goes_on: bool },
@@ -32,7 +32,7 @@ pub(super) enum Wish {
     },
 }
 
-/// How rank 0 begins.
+/// The beginning of rank 0.
 enum Start {
     Fresh(RunFolder),
     /// `kept` is the configuration to keep.
@@ -48,13 +48,16 @@ pub(super) fn is_group(member: Option<&Member>, shards: usize) -> bool {
     shards > 1 || member.is_some()
 }
 
-/// `shards=N` for a training of a group that says nothing of shards: one for each process.
-pub(super) fn usual_shards(member: Option<&Member>, sets: &[String], file: Option<&str>) -> Option<String> {
+/// Adds the usual number of shards of a group, one for each process, unless the user sets another.
+///
+/// # Errors
+/// When the user's file is no TOML.
+pub(super) fn add_usual_shards(member: Option<&Member>, overrides: &mut Overrides) -> Result<()> {
     let world = member.map_or(1, |member| member.place.world_size);
-    let in_sets = sets.iter().any(|set| set.trim_start().starts_with("shards"));
-    let in_file = file.and_then(|text| text.parse::<toml::Table>().ok());
-    let is_said = in_sets || in_file.is_some_and(|table| table.contains_key("shards"));
-    (world > 1 && !is_said).then(|| format!("shards={world}"))
+    if world > 1 && !overrides.names("shards")? {
+        overrides.sets.push(format!("shards={world}"));
+    }
+    Ok(())
 }
 
 /// Trains in a group. An error is told to the peers.
@@ -154,7 +157,7 @@ fn train(
     }
 }
 
-/// What rank 0 begins with: a new folder, or a run that there is.
+/// The beginning of rank 0: a new folder, or a run that there is.
 fn begin(registries: &Registries, member: Option<&Member>, wish: Wish) -> Result<(Start, AnyConfig)> {
     let (config, run_dir, goes_on) = match wish {
         Wish::New { config, run_dir, goes_on } => (config, run_dir, goes_on),
@@ -162,7 +165,10 @@ fn begin(registries: &Registries, member: Option<&Member>, wish: Wish) -> Result
             if let Some(member) = member {
                 member.note_run(folder.path())?;
             }
-            let here = config.on_device(device.as_deref());
+            let mut here = config.clone();
+            if let Some(device) = device {
+                *here.compute_mut().0 = device;
+            }
             return Ok((Start::GoOn { folder, checkpoint, kept: edited.then_some(config) }, here));
         }
     };
@@ -197,37 +203,21 @@ fn shard_maker(
     config: &AnyConfig,
     local: usize,
 ) -> MakeShard {
-    let (registries, config, place) = (registries.clone(), config.clone(), place.cloned());
-    let processes = place.as_ref().map_or(1, |place| place.local_world_size);
+    let (registries, mut here) = (registries.clone(), config.clone());
+    let processes = place.map_or(1, |place| place.local_world_size);
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
+    let (device, update_threads) = here.compute_mut();
     // The numbers do not depend on it, and threads that wait for cores cost more than they bring.
-    let threads = (cores / (processes * local)).max(1) as u32;
-    // Each process of a machine has its own GPU, unless it sees one alone.
+    *update_threads = (*update_threads).min((cores / (processes * local)).max(1) as u32);
     let devices = tch::Cuda::device_count().max(0) as usize;
-    let device = move |wished: &str| match &place {
-        Some(place) if devices > 1 && ["auto", "cuda"].contains(&wished) => {
-            format!("cuda:{}", place.local_rank % devices)
-        }
-        _ => wished.to_string(),
-    };
+    if let Some(place) = place.filter(|_| devices > 1 && ["auto", "cuda"].contains(&device.as_str())) {
+        // Each process of a machine has its own GPU, unless it sees one alone.
+        *device = format!("cuda:{}", place.local_rank % devices);
+    }
     Arc::new(move |group: &Group| -> Result<Box<dyn Job>> {
-        Ok(match &config {
-            AnyConfig::Agent(config) => {
-                let here = RunConfig {
-                    device: device(&config.device),
-                    update_threads: config.update_threads.min(threads),
-                    ..config.as_ref().clone()
-                };
-                Box::new(Training::in_group(here, &registries, group)?)
-            }
-            AnyConfig::Fit(config) => {
-                let here = FitConfig {
-                    device: device(&config.device),
-                    update_threads: config.update_threads.min(threads),
-                    ..config.as_ref().clone()
-                };
-                Box::new(Fit::in_group(here, &registries, group)?)
-            }
+        Ok(match here.clone() {
+            AnyConfig::Agent(config) => Box::new(Training::in_group(*config, &registries, group)?),
+            AnyConfig::Fit(config) => Box::new(Fit::in_group(*config, &registries, group)?),
         })
     })
 }

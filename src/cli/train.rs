@@ -39,7 +39,6 @@ pub(super) fn resolve(registries: &Registries, args: &RunArgs) -> Result<RunConf
 /// The same for a process of a group.
 fn resolve_for(registries: &Registries, args: &RunArgs, member: Option<&Member>) -> Result<RunConfig> {
     let file = config_file(args.config.as_deref())?;
-    let shards = group::usual_shards(member, &args.sets, file.as_ref().map(|file| file.text.as_str()));
     let flags = [
         args.steps.map(|steps| format!("env_steps={steps}")),
         args.seed.map(|seed| format!("seed={seed}")),
@@ -49,9 +48,10 @@ fn resolve_for(registries: &Registries, args: &RunArgs, member: Option<&Member>)
         args.until_return.map(|until| format!("evaluation.until_return={until:?}")),
     ];
     let from = args.from.iter().flat_map(|run| PretrainedConfig::from_run(run));
-    let flags = flags.into_iter().flatten().chain(shards).chain(from);
-    let sets = flags.chain(args.sets.iter().cloned()).collect();
-    Ok(RunConfig::resolve(registries, &args.agent, &args.environment, &Overrides { file, sets })?)
+    let sets = flags.into_iter().flatten().chain(from).chain(args.sets.iter().cloned()).collect();
+    let mut overrides = Overrides { file, sets };
+    group::add_usual_shards(member, &mut overrides)?;
+    Ok(RunConfig::resolve(registries, &args.agent, &args.environment, &overrides)?)
 }
 
 pub(super) fn train(registries: &Registries, args: &TrainArgs) -> Result<ExitCode> {

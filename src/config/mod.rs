@@ -5,6 +5,7 @@
 //! exist is an error that names the nearest one that does.
 
 mod actors;
+mod any;
 mod error;
 mod fit;
 mod presets;
@@ -12,10 +13,9 @@ mod pretrained;
 mod seed;
 mod tables;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use pavlov_agents::{AgentRegistry, NetworkRegistry};
-use pavlov_common::files::read_text;
 use pavlov_common::optional;
 use pavlov_common::tables::merge_tables;
 use pavlov_data::{DataError, DatasetRegistry, DatasetSpec};
@@ -29,10 +29,9 @@ use crate::run::{CallbackRegistry, Origin, Settings};
 
 /// The most episodes of one evaluation.
 const MOST_EPISODES: u64 = 1_000_000;
-/// The most bytes of a configuration's file.
-const MOST_BYTES: u64 = 4 << 20;
 
 pub use actors::{ActorConfig, ActorMode, InferenceMode};
+pub use any::AnyConfig;
 pub use error::ConfigError;
 use error::{ANY, MOST_OF_A_KIND, MOST_SHARDS, MOST_THREADS, at_most, check_counts};
 pub use fit::{DataConfig, FitCheckpointConfig, FitConfig, FitLogConfig, ValidationConfig};
@@ -304,6 +303,15 @@ pub struct Overrides {
 }
 
 impl Overrides {
+    /// True if the user sets this key of the whole configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError::File`] when the file is no TOML.
+    pub(crate) fn names(&self, key: &str) -> Result<bool, ConfigError> {
+        let is_key = |set: &String| set.split('=').next().is_some_and(|name| name.trim() == key);
+        Ok(self.sets.iter().any(is_key) || self.table()?.is_some_and(|table| table.contains_key(key)))
+    }
+
     /// The file as a table.
     fn table(&self) -> Result<Option<Table>, ConfigError> {
         let Some(ConfigFile { name, text }) = &self.file else { return Ok(None) };
@@ -312,89 +320,6 @@ impl Overrides {
             message: format!("not valid TOML: {error}"),
         });
         parsed.map(Some)
-    }
-}
-
-/// The configuration of a run of any kind.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(untagged)]
-pub enum AnyConfig {
-    /// The training of an agent.
-    Agent(Box<RunConfig>),
-    /// The fit of a model.
-    Fit(Box<FitConfig>),
-}
-
-impl AnyConfig {
-    /// Reads the configuration in a run's folder. Its kind is told by its keys: `agent` or `task`.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when the file is missing or has become invalid.
-    pub fn read(registries: &Registries, path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display().to_string();
-        let file = |message: String| ConfigError::File { name: name.clone(), message };
-        let text = read_text(path, MOST_BYTES).map_err(|error| file(error.to_string()))?;
-        Self::parse(registries, &text).map_err(|error| file(error.to_string()))
-    }
-
-    /// The configuration in this TOML.
-    ///
-    /// # Errors
-    /// [`ConfigError`] when it is invalid.
-    pub fn parse(registries: &Registries, text: &str) -> Result<Self, ConfigError> {
-        let table: Table =
-            text.parse().map_err(|error| ConfigError::Value(format!("not valid TOML: {error}")))?;
-        match table.contains_key("task") {
-            true => FitConfig::from_table(registries, table).map(|config| Self::Fit(Box::new(config))),
-            false => RunConfig::from_table(registries, table).map(|config| Self::Agent(Box::new(config))),
-        }
-    }
-
-    /// The number of shards.
-    pub(crate) fn shards(&self) -> usize {
-        match self {
-            Self::Agent(config) => config.shards,
-            Self::Fit(config) => config.shards,
-        }
-    }
-
-    /// The same with these `key=value` settings, for a run that goes on.
-    ///
-    /// # Errors
-    /// As [`RunConfig::with_sets`].
-    pub(crate) fn with_sets(&self, registries: &Registries, sets: &[String]) -> Result<Self, ConfigError> {
-        Ok(match self {
-            Self::Agent(config) => Self::Agent(Box::new(config.with_sets(registries, sets)?)),
-            Self::Fit(config) => Self::Fit(Box::new(config.with_sets(registries, sets)?)),
-        })
-    }
-
-    /// The same on another device, if one is given.
-    pub(crate) fn on_device(&self, device: Option<&str>) -> Self {
-        let mut here = self.clone();
-        if let Some(device) = device {
-            match &mut here {
-                Self::Agent(config) => config.device = device.into(),
-                Self::Fit(config) => config.device = device.into(),
-            }
-        }
-        here
-    }
-}
-
-impl Settings for AnyConfig {
-    fn origin(&self) -> Origin {
-        match self {
-            Self::Agent(config) => config.origin(),
-            Self::Fit(config) => config.origin(),
-        }
-    }
-
-    fn seed(&self) -> u64 {
-        match self {
-            Self::Agent(config) => config.seed,
-            Self::Fit(config) => config.seed,
-        }
     }
 }
 
@@ -507,17 +432,6 @@ impl RunConfig {
     pub fn anchored(mut self) -> anyhow::Result<Self> {
         anchor([&mut self.pretrained.path])?;
         Ok(self)
-    }
-
-    /// True if a wrapper normalises by running statistics.
-    pub(crate) fn normalizes(&self) -> bool {
-        let is_running = |wrapper: &WrapperConfig| {
-            matches!(
-                wrapper,
-                WrapperConfig::NormalizeObservation { .. } | WrapperConfig::NormalizeReward { .. }
-            )
-        };
-        self.wrappers.iter().any(is_running)
     }
 
     /// The environments of one shard.

@@ -1,4 +1,4 @@
-//! What rank 0 tells the other processes, and what shards answer.
+//! The commands of rank 0 to the other processes, and the answers of shards.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::RowPart;
 
-/// What every shard is to do next.
+/// The next work of every shard.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Command {
     /// Begin from the start.
@@ -38,11 +38,11 @@ pub(super) struct Sums {
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
     pub answer: Answer,
-    /// Of [`Answer::State`], what differs from the first shard's state.
+    /// The part of the state that differs from the first shard's, with [`Answer::State`].
     pub state: StateDict<'static>,
 }
 
-/// What a shard answers.
+/// The answer of a shard.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
     /// It has begun, or gone on. The text says what is not exact after a resume; the checksum is of the weights.

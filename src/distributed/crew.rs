@@ -11,7 +11,7 @@ use pavlov_envs::panic_message;
 use pavlov_group::{Group, GroupError};
 use pavlov_nn::StateDict;
 
-use super::command::{Command, Reply};
+use super::command::{Answer, Command, Reply};
 use super::shard::execute;
 use crate::run::{Job, Log};
 
@@ -19,14 +19,12 @@ use crate::run::{Job, Log};
 pub(crate) type MakeShard = Arc<dyn Fn(&Group) -> Result<Box<dyn Job>> + Send + Sync>;
 
 /// A command, and the state that comes with it.
-type Order = (Command, Option<Arc<StateDict<'static>>>);
-/// A reply, or the error in words.
-type Answered = Result<Reply, String>;
+type Order = (Command, Option<StateDict<'static>>);
 
 /// A shard in a thread of its own.
 struct Worker {
     orders: Sender<Order>,
-    replies: Receiver<Answered>,
+    replies: Receiver<Result<Reply>>,
 }
 
 /// The shards of one process.
@@ -108,7 +106,7 @@ impl Crew {
 
     fn order<'s>(&self, command: &Command, mut states: impl Iterator<Item = StateDict<'s>>) -> Result<()> {
         for worker in &self.others {
-            let state = states.next().map(|state| Arc::new(state.into_owned()));
+            let state = states.next().map(StateDict::into_owned);
             worker.orders.send((command.clone(), state)).map_err(|_| anyhow!(ENDED))?;
         }
         Ok(())
@@ -125,8 +123,7 @@ impl Crew {
                 Err(error) => errors.push(error),
             }
         }
-        let is_cause =
-            |error: &Error| !error.chain().any(|cause| cause.is::<GroupError>() || cause.is::<Followed>());
+        let is_cause = |error: &Error| !error.chain().any(|cause| cause.is::<GroupError>());
         let place = errors.iter().position(is_cause).unwrap_or(0);
         match errors.is_empty() {
             true => Ok(replies),
@@ -137,14 +134,6 @@ impl Crew {
 
 const ENDED: &str = "a shard's thread has ended";
 
-/// The error of a shard that failed since another one did.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Followed(String);
-
-/// Begins the text of such an error on its way between threads.
-const FOLLOWED: char = '\u{1}';
-
 impl Worker {
     fn start(group: Group, make: MakeShard) -> Result<Self> {
         let (orders, received) = bounded::<Order>(1);
@@ -153,13 +142,12 @@ impl Worker {
         let run = move || {
             let mut job = match guarded(&group, || make(&group)) {
                 Ok(job) => job,
-                Err(error) => return drop(answered.send(Err(in_words(&error)))),
+                Err(error) => return drop(answered.send(Err(error))),
             };
-            let made = Reply::of(super::command::Answer::Noted);
-            let mut sent = answered.send(Ok(made));
+            let mut sent = answered.send(Ok(Reply::of(Answer::Noted)));
             while let (Ok(()), Ok((command, state))) = (&sent, received.recv()) {
-                let reply = guarded(&group, || execute(job.as_mut(), &command, state.as_deref(), None));
-                sent = answered.send(reply.map_err(|error| in_words(&error)));
+                sent =
+                    answered.send(guarded(&group, || execute(job.as_mut(), &command, state.as_ref(), None)));
             }
         };
         thread.spawn(run).context("the system has no thread left for a shard")?;
@@ -167,19 +155,7 @@ impl Worker {
     }
 
     fn reply(&self) -> Result<Reply> {
-        let reply = self.replies.recv().map_err(|_| anyhow!(ENDED))?;
-        reply.map_err(|text| match text.strip_prefix(FOLLOWED) {
-            Some(text) => Followed(text.into()).into(),
-            None => anyhow!(text),
-        })
-    }
-}
-
-/// The error in words, marked if another shard is its cause.
-fn in_words(error: &Error) -> String {
-    match error.chain().any(|cause| cause.is::<GroupError>()) {
-        true => format!("{FOLLOWED}{error:#}"),
-        false => format!("{error:#}"),
+        self.replies.recv().map_err(|_| anyhow!(ENDED))?
     }
 }
 

@@ -1,4 +1,4 @@
-//! How a process finds its peers, and agrees with them on what they do.
+//! A process of a group: it finds its peers, and agrees with them on what they do.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ const SHOWN: usize = 4;
 
 /// A process of a group.
 pub(crate) struct Member {
-    /// Which one of how many.
+    /// The place among all processes.
     pub place: Place,
     /// The way to the others; none in a group of one.
     wire: Option<Wire>,
@@ -27,7 +27,7 @@ pub(crate) struct Member {
     store: Option<TcpStore>,
 }
 
-/// What a process is about to do.
+/// The work that a process is about to do.
 #[derive(Debug, Serialize, Deserialize)]
 struct Claim {
     /// The program and its version.
@@ -38,7 +38,7 @@ struct Claim {
     config: Option<String>,
 }
 
-/// What rank 0 makes of it.
+/// The verdict of rank 0.
 #[derive(Debug, Serialize, Deserialize)]
 enum Verdict {
     Agreed { config: String },
@@ -240,7 +240,7 @@ fn program() -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// What the processes do not agree on, in words that name the ranks; `None` if they agree.
+/// The disagreement of the processes, in words that name the ranks; `None` if they agree.
 fn disagreement(claims: &[Claim]) -> Result<Option<String>> {
     let first = &claims[0];
     for (rank, claim) in claims.iter().enumerate().skip(1) {

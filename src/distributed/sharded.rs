@@ -219,7 +219,7 @@ impl Job for Sharded {
         let mut differing = Vec::with_capacity(others.len());
         for (place, Reply { answer, state }) in others.into_iter().enumerate() {
             let Answer::State { weights } = answer else { bail!(ANOTHER_ANSWER) };
-            // What is learned is alike, or the shards have come apart.
+            // Parameters are alike, or the shards have come apart.
             let is_learned = |name: &String| name.contains("parameters.");
             if weights != of_weights || state.arrays.keys().any(is_learned) {
                 let (shard, rank) = (place + 1, (place + 1) / self.crew.count());

@@ -3,7 +3,6 @@
 //! It is the state of the first shard, as of a training with one shard alone, and of each other shard what
 //! differs: its environments, its replay, its generators. Weights, targets and moments are the same in all.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
@@ -53,7 +52,7 @@ pub(super) fn sum_of(state: &StateDict<'_>) -> String {
     sum(&[all.collect::<String>().as_bytes()])
 }
 
-/// What a shard's state has that the first one's has not, or has otherwise. The names that only the first one has
+/// The part of a shard's state that the first one's has not, or has otherwise. The names that only the first one has
 /// are among the values.
 pub(super) fn differing(state: StateDict<'_>, of_first: &Sums) -> Result<StateDict<'static>> {
     let own = sums(&state);
@@ -83,7 +82,7 @@ pub(super) fn join(state: &mut StateDict<'_>, others: Vec<StateDict<'static>>) -
 ///
 /// # Errors
 /// When it has another number; what it has is told.
-pub(crate) fn check_shards(state: &StateView<'_>, shards: usize) -> Result<()> {
+pub(super) fn check_shards(state: &StateView<'_>, shards: usize) -> Result<()> {
     let saved = if state.whole().values.contains_key(SHARDS) { state.value(SHARDS)? } else { 1 };
     if saved != shards {
         bail!(
@@ -112,8 +111,7 @@ pub(super) fn of_shard<'s>(state: &StateView<'s>, shard: usize) -> Result<StateD
     let prefix = format!("{}.", own(shard));
     for (name, array) in whole.arrays.range(prefix.clone()..) {
         let Some(name) = name.strip_prefix(&prefix) else { break };
-        let data = Cow::Borrowed(&array.data[..]);
-        result.arrays.insert(name.into(), Array { kind: array.kind, shape: array.shape.clone(), data });
+        result.arrays.insert(name.into(), array.borrowed());
     }
     for (name, value) in whole.values.range(prefix.clone()..) {
         let Some(name) = name.strip_prefix(&prefix) else { break };

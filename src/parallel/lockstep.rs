@@ -105,7 +105,7 @@ fn off_policy_round(
     let segments: Vec<_> = lanes.lanes.iter_mut().flatten().filter_map(|lane| lane.half.take(true)).collect();
     for step in 0..steps {
         segments.iter().for_each(|segment| segment.insert(step, halves.store));
-        halves.pace.observe(plan.num_envs);
+        halves.pace.observe(plan.num_envs as u64);
     }
     lanes.segments.extend(segments);
     Ok(Round { steps, news })

@@ -100,19 +100,15 @@ impl Shared {
     /// Claims one step of `num_envs` environments. Returns the env steps claimed before it, or `None` if the
     /// phase ends here.
     pub fn claim(&self, num_envs: usize) -> Option<u64> {
-        let one_more =
-            |claimed| (claimed < self.limit && !self.is_stopped()).then(|| claimed + self.of_all(num_envs));
+        let one_more = |claimed| {
+            (claimed < self.limit && !self.is_stopped()).then(|| claimed + self.group.of_all(num_envs))
+        };
         self.claimed.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).ok()
     }
 
     /// Takes one claim back: its step failed.
     pub fn unclaim(&self, num_envs: usize) {
-        self.claimed.fetch_sub(self.of_all(num_envs), Ordering::Relaxed);
-    }
-
-    /// So many env steps of this shard, with as many of each other one.
-    pub fn of_all(&self, env_steps: usize) -> u64 {
-        (env_steps * self.group.shards()) as u64
+        self.claimed.fetch_sub(self.group.of_all(num_envs), Ordering::Relaxed);
     }
 
     /// Asks all shards whether they go on learning. Each says at how many env steps it is, or `None` if it has

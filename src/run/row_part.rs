@@ -1,11 +1,11 @@
-//! What a shard adds to a row of the log.
+//! The part of a shard in a row of the log.
 
 use serde::{Deserialize, Serialize};
 
 use super::job::Values;
 use crate::training::Episodes;
 
-/// What one shard adds to a row of the log, or all of them together.
+/// The part of one shard in a row of the log, or of all of them together.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RowPart {
     /// Numbers by tag.

@@ -7,11 +7,12 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use pavlov_agents::{Agent, AgentContext, Policy, Review};
 use pavlov_common::derive_seed;
-use pavlov_envs::{EnvError, EnvFactory, ObservationNormalizer, SeenStatistics, Space, VectorOptions};
+use pavlov_envs::{EnvError, EnvFactory, ObservationNormalizer, SeenStatistics, VectorOptions};
 use pavlov_group::Group;
 use pavlov_nn::{StateDict, StateView};
 use tch::Device;
 
+use super::build::{agent_context, build_agent};
 use super::episodes::Episodes;
 use super::evaluation::{Evaluation, EvaluationOptions, Evaluator, cut_off};
 use super::phase_log::PhaseLog;
@@ -476,32 +477,6 @@ impl Job for Training {
             "the state of {id} was not saved: training goes on with new episodes, not exactly where it stopped"
         )))
     }
-}
-
-fn build_agent(
-    config: &RunConfig,
-    registries: &Registries,
-    context: &AgentContext,
-) -> Result<Box<dyn Agent>> {
-    Ok(registries.agents.get(&config.agent)?.build(&config.hyperparameters, context)?)
-}
-
-fn agent_context(
-    config: &RunConfig,
-    registries: &Registries,
-    (observation_space, action_space): (&Space, &Space),
-    group: &Group,
-) -> Result<AgentContext> {
-    Ok(AgentContext {
-        observation_space: observation_space.clone(),
-        action_space: action_space.clone(),
-        num_envs: config.num_envs / group.shards(),
-        total_env_steps: config.env_steps,
-        seed: config.seed,
-        device: pavlov_nn::device::parse(&config.device)?,
-        networks: registries.networks.clone(),
-        group: group.clone(),
-    })
 }
 
 fn check_film(config: &RunConfig, factory: &EnvFactory) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Training an agent in turns or with actors, its evaluations, and the use of a trained policy.
 
+mod build;
 mod episodes;
 mod evaluation;
 mod export;

@@ -49,7 +49,7 @@ impl Turns {
             failed: false,
             group: group.clone(),
             pool: Pool::default(),
-            normalizes: config.normalizes(),
+            normalizes: envs.seen() != SeenStatistics::default(),
             observation_space: envs.observation_space().clone(),
             action_space: envs.action_space().clone(),
             envs: Some(envs),

@@ -38,19 +38,16 @@ impl RolloutAlgorithm for A2c {
         let rows = rollout.learnable();
         rollout.gather(&rows, minibatch)?;
         let learning_rate = config.learning_rate.value(progress);
-        let group = trained.group().clone();
-        let over_shards = match config.normalize_advantages && !group.is_alone() {
-            true => rollout.moments(&[&rows], &group)?.pop(),
+        let moments = match config.normalize_advantages {
+            true => rollout.moments(&[&rows], trained.group())?.pop().flatten(),
             false => None,
         };
         if minibatch.learned() == 0 {
             trained.abstain(learning_rate)?;
             return Ok(trained.updates() - before);
         }
-        match over_shards {
-            Some(moments) => minibatch.normalize_advantages_by(moments),
-            None if config.normalize_advantages => minibatch.normalize_advantages(),
-            None => {}
+        if config.normalize_advantages {
+            minibatch.normalize_advantages_by(moments);
         }
         let evaluation = trained.evaluate(sampler, minibatch)?;
         let weights = policy_gradient::Weights {

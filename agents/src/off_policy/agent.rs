@@ -87,7 +87,7 @@ impl<L: OffPolicyLearner> Agent for OffPolicyAgent<L> {
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
         self.store.insert(0, experience, self.explorer.extras());
         self.explorer.observe(experience.step);
-        self.pace.observe(experience.observations.rows() * self.group.shards());
+        self.pace.observe(self.group.of_all(experience.observations.rows()));
         Ok(())
     }
 

@@ -104,10 +104,10 @@ impl Pace {
         }
     }
 
-    /// Counts the env steps of one step of so many environments.
-    pub fn observe(&mut self, num_envs: usize) {
-        self.env_steps += num_envs as u64;
-        self.observed += num_envs as u64;
+    /// Counts env steps, those of all environments.
+    pub fn observe(&mut self, env_steps: u64) {
+        self.env_steps += env_steps;
+        self.observed += env_steps;
     }
 
     /// The share of training that is done.
@@ -174,7 +174,7 @@ mod tests {
         let mut pace = pace(0, every, updates, 4800);
         (0..4800 / num_envs)
             .map(|_| {
-                pace.observe(num_envs);
+                pace.observe(num_envs as u64);
                 let (before, now) = pace.observed();
                 pace.updates_due(before, now)
             })

@@ -63,7 +63,7 @@ mod tests {
                     };
                     let mut pace = Pace::new(&setup, 1000);
                     let made = loop {
-                        pace.observe(num_envs);
+                        pace.observe(num_envs as u64);
                         let (before, now) = pace.observed();
                         if pace.updates_due(before, now) > 0 {
                             break now;

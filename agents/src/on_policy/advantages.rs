@@ -178,7 +178,7 @@ impl Spread {
         self.and(Self { count: 1.0, mean: f64::from(number), squares: 0.0 })
     }
 
-    /// Of two sets of numbers together (Chan et al. 1979).
+    /// The same of two sets of numbers together (Chan et al. 1979).
     fn and(self, other: Self) -> Self {
         let count = self.count + other.count;
         if count == 0.0 {

@@ -191,7 +191,7 @@ impl<A: RolloutAlgorithm> Agent for OnPolicyAgent<A> {
 
     fn observe(&mut self, experience: Experience<'_>) -> Result<(), AgentError> {
         self.sampler.observe(&mut self.rollout, experience);
-        self.env_steps += (experience.observations.rows() * self.group.shards()) as u64;
+        self.env_steps += self.group.of_all(experience.observations.rows());
         Ok(())
     }
 

@@ -105,8 +105,10 @@ impl Minibatch {
         }
     }
 
-    /// Brings the advantages to mean 0 and deviation 1 by these moments, which are those of all shards.
-    pub fn normalize_advantages_by(&mut self, moments: Moments) {
+    /// Brings the advantages to mean 0 and deviation 1 by the moments of all shards. Without moments this is
+    /// [`Minibatch::normalize_advantages`].
+    pub fn normalize_advantages_by(&mut self, moments: Option<Moments>) {
+        let Some(moments) = moments else { return self.normalize_advantages() };
         for row in 0..self.len() {
             let normalized = (f64::from(self.advantages[row]) - moments.mean) / moments.deviation;
             self.advantages[row] = if self.is_skipped(row) { 0.0 } else { normalized as f32 };

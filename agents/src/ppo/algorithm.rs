@@ -47,11 +47,11 @@ impl RolloutAlgorithm for Ppo {
             let share = rollout.share_of(config.minibatch_size);
             let order = rollout.shuffled(rng);
             let parts = rollout.parts(&order, share);
-            let over_shards = match config.normalize_advantages && !group.is_alone() {
+            let moments = match config.normalize_advantages {
                 true => rollout.moments(&parts, &group)?,
-                false => Vec::new(),
+                false => vec![None; parts.len()],
             };
-            for (place, rows) in parts.into_iter().enumerate() {
+            for (rows, moments) in parts.into_iter().zip(moments) {
                 rollout.gather(rows, minibatch)?;
                 if minibatch.learned() == 0 {
                     if is_too_far(config.target_kl, None, &group)? {
@@ -60,10 +60,8 @@ impl RolloutAlgorithm for Ppo {
                     trained.abstain(now.learning_rate)?;
                     continue;
                 }
-                match over_shards.get(place) {
-                    Some(moments) => minibatch.normalize_advantages_by(*moments),
-                    None if config.normalize_advantages => minibatch.normalize_advantages(),
-                    None => {}
+                if config.normalize_advantages {
+                    minibatch.normalize_advantages_by(moments);
                 }
                 let evaluation = trained.evaluate(sampler, minibatch)?;
                 let losses = losses::differentiate(minibatch, &evaluation, settings, gradients)?;

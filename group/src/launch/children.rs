@@ -17,7 +17,7 @@ use crate::GroupError;
 /// The time within which the kernel ends a process that it was told to kill.
 pub(super) const KILLED: Duration = Duration::from_secs(20);
 
-/// How a child ended.
+/// The end of a child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// With an exit code.
@@ -154,7 +154,7 @@ impl Children {
         }
     }
 
-    /// How each rank has ended; `None` while it runs.
+    /// The end of each rank; `None` while it runs.
     pub fn ends(&self) -> impl Iterator<Item = Option<End>> + '_ {
         self.all.iter().map(|one| one.end)
     }

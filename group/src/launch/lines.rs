@@ -79,7 +79,7 @@ impl Lines {
 mod tests {
     use super::*;
 
-    /// What is shown of these pieces, all within ten seconds.
+    /// The lines that are shown of these pieces, all within ten seconds.
     fn shown(pieces: &[&[u8]]) -> String {
         let (mut lines, mut whole) = (Lines::new(3), Vec::new());
         let now = Instant::now();

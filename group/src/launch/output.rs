@@ -26,7 +26,7 @@ const WAITING: usize = 1 << 20;
 /// The largest piece that is read at once.
 const PIECE: usize = 64 * 1024;
 
-/// What is read at most from a stream whose child has ended: as much as a pipe holds. A process that has
+/// The most bytes that are read from a stream whose child has ended: as much as a pipe holds. A process that has
 /// outlived the child could go on for ever.
 const REST: usize = 1 << 20;
 

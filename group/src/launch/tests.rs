@@ -8,7 +8,7 @@ use rustix::process::{Pid, test_kill_process};
 use super::output::wait_until;
 use super::*;
 
-/// What a launch writes.
+/// The output of a launch.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 

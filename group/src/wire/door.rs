@@ -8,7 +8,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use socket2::Socket;
 
-/// What only the processes of a group know.
+/// The secret of the processes of a group.
 pub type Secret = [u8; 32];
 
 /// The length of a hello.
@@ -17,14 +17,14 @@ const HELLO: usize = 56;
 /// The first bytes of a hello: another number for another form of hellos or frames.
 const MAGIC: [u8; 8] = *b"pavlov01";
 
-/// How long a connection may take to say hello.
+/// The longest time that a connection may take to say hello.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The most connections that have not said hello yet, beside one for each peer; the oldest is dropped for a new
 /// one.
 const MOST_STRANGERS: usize = 256;
 
-/// What a process says first.
+/// The first words of a process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Hello {
     pub rank: usize,

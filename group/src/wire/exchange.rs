@@ -15,10 +15,10 @@ use super::frame::{self, Header, Kind};
 use super::link::Link;
 use crate::GroupError;
 
-/// How long a process looks for bytes again and again before it sleeps: sleeping and waking cost as much.
+/// The time for which a process looks for bytes again and again before it sleeps: sleeping and waking cost as much.
 const SPIN: Duration = Duration::from_micros(50);
 
-/// How long a peer's end is not taken for a loss while nothing of it is wanted.
+/// The time for which a peer's end is not taken for a loss while nothing of it is wanted.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The longest time for which a failure is told.
@@ -148,7 +148,7 @@ pub struct Terms {
     pub kind: Kind,
     /// The number of shards in each process, or 0 where it does not matter.
     pub local: u16,
-    /// How long nothing may happen. None: no limit.
+    /// The longest time in which nothing happens. None: no limit.
     pub limit: Option<Duration>,
 }
 
@@ -331,7 +331,7 @@ impl Links {
     }
 }
 
-/// What goes to a peer at the end.
+/// The last frame to a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// The rest of a frame that was begun.

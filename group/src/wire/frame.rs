@@ -1,4 +1,4 @@
-//! What goes over a connection: frames, each a header and its bytes.
+//! The frames that go over a connection, each a header and its bytes.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ const MAGIC: u32 = 0x5061_766c;
 /// The longest cause of a failure that is sent, in bytes.
 const LONGEST_CAUSE: usize = 16 << 10;
 
-/// What a frame is part of.
+/// The exchange that a frame is part of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A failure, in the place of any other frame.
@@ -67,7 +67,7 @@ pub struct Header {
     pub kind: Kind,
     /// The number of shards in the sender's process, or 0 where it does not matter.
     pub local: u16,
-    /// How many exchanges the sender's wire had before.
+    /// The number of exchanges that the sender's wire had before.
     pub sequence: u64,
     /// The number of bytes behind the header.
     pub length: u64,
@@ -119,7 +119,7 @@ impl Header {
     }
 }
 
-/// What to do about processes that are out of step.
+/// The advice about processes that are out of step.
 const SAME: &str = "Do all processes run the same program with the same configuration?";
 
 /// The error of a peer that sent another number of bytes than this process expects.

@@ -15,10 +15,10 @@ use crate::GroupError;
 /// their turn.
 const AT_ONCE: usize = 256 << 10;
 
-/// How long the rest of a failure's frame is waited for.
+/// The longest time that the rest of a failure's frame is waited for.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// What is said of a connection that the peer's system closed.
+/// The cause that is told of a connection that the peer's system closed.
 const CLOSED: &str = "the connection was closed";
 
 /// The connection to one peer. The socket does not block.

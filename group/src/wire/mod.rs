@@ -19,7 +19,7 @@ use link::Link;
 
 use crate::{GroupError, Store};
 
-/// How long a failure is told at most.
+/// The longest time that telling a failure takes.
 const TELLING: Duration = Duration::from_millis(900);
 
 /// A process's place in its group, and how it is reached.
@@ -29,11 +29,11 @@ pub struct WireOptions {
     pub rank: usize,
     /// The number of processes.
     pub world_size: usize,
-    /// What comes before all keys in the store: another for each start of a group that keeps its store.
+    /// The beginning of all keys in the store: another for each start of a group that keeps its store.
     pub prefix: String,
     /// The address of this machine at which peers find it.
     pub address: IpAddr,
-    /// How long processes wait for one another: for all of the rendezvous, and later as long as nothing
+    /// The time that processes wait for one another: for all of the rendezvous, and later as long as nothing
     /// comes.
     pub timeout: Duration,
 }
@@ -91,7 +91,7 @@ impl Wire {
         self.0.world_size
     }
 
-    /// How long a peer is waited for as long as nothing comes.
+    /// The longest time that a peer is waited for while nothing comes.
     pub fn timeout(&self) -> Duration {
         self.0.timeout
     }
@@ -111,7 +111,7 @@ impl Wire {
         self.exchange(&terms, Outgoing::ToAll(bytes), Incoming::Nothing)
     }
 
-    /// What rank 0 [tells](Wire::tell), for all others. There is no time limit, since rank 0 may be
+    /// The bytes that rank 0 [tells](Wire::tell), for all others. There is no time limit, since rank 0 may be
     /// evaluating.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! How processes find one another: each puts its address into the store, connects to the ranks below it, and
+//! The rendezvous of processes: each puts its address into the store, connects to the ranks below it, and
 //! lets in those above that know the group's secret.
 
 use std::io;
@@ -13,13 +13,13 @@ use super::door::{Door, Hello, Secret};
 use crate::place::ADDRESS;
 use crate::{GroupError, Store};
 
-/// How long one try to connect may take.
+/// The longest time that one try to connect takes.
 const CONNECTING: Duration = Duration::from_secs(10);
 
-/// How long a connection that is refused is tried again: the peer listens before it tells its address.
+/// The time for which a connection that is refused is tried again: the peer listens before it tells its address.
 const REFUSED: Duration = Duration::from_secs(1);
 
-/// How often a process that waits looks for a failure of another.
+/// The time between two looks of a process that waits for a failure of another.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Connects to all peers: their ranks and sockets, in order. The sockets do not block.

@@ -65,8 +65,8 @@ impl LearnerThread<'_> {
             let (before, now) = (self.env_steps, agreed.max(self.env_steps));
             self.learner.advance(before, now)?;
             self.env_steps = now;
-            drawn.progress = progress(agreed, self.total_env_steps);
-            self.learner.update(&drawn.batch, drawn.progress)?;
+            let progress = progress(agreed, self.total_env_steps);
+            self.learner.update(&drawn.batch, progress)?;
             drawn.errors.clear();
             drawn.errors.extend_from_slice(self.learner.errors());
             let updates = self.learner.updates();
@@ -76,7 +76,7 @@ impl LearnerThread<'_> {
                 publish(self.publisher, self.learner.acting(), updates)?;
             }
             if now / self.log_every_env_steps > before / self.log_every_env_steps {
-                let mut metrics = self.learner.take_metrics(drawn.progress)?;
+                let mut metrics = self.learner.take_metrics(progress)?;
                 metrics.insert("train/n_updates", updates as f64);
                 self.shared.tell(Event::Learned(metrics));
             }

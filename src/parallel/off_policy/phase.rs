@@ -33,10 +33,10 @@ pub(in crate::parallel) struct OffPolicyLanes {
 
 impl OffPolicyLanes {
     pub fn new(halves: &OffPolicyHalves<'_>, plan: &Plan) -> Result<Self> {
-        let shards = plan.group.shards();
-        let ratio = halves.setup.samples_per_insert() * shards as f64;
-        let batch_size = halves.setup.batch_size * shards;
-        let one_batch = (halves.learner.updates_at_once() * batch_size) as f64 / ratio;
+        // The limiter counts for all shards, of which the setup is one's.
+        let ratio = halves.setup.samples_per_insert() * plan.group.shards() as f64;
+        let samples = plan.group.of_all(halves.learner.updates_at_once() * halves.setup.batch_size);
+        let one_batch = samples as f64 / ratio;
         let tolerance = (plan.actors.tolerance_env_steps as f64).max(one_batch);
         Ok(Self {
             lanes: (0..plan.num_lanes())
@@ -79,7 +79,7 @@ impl OffPolicyLanes {
         let OffPolicyHalves { learner, explorer, store, pace, setup } = halves;
         let Self { lanes, segments, batches: idle, limiter } = self;
         let (before, updates) = (limiter.inserts(), learner.updates());
-        let samples_per_minibatch = (setup.batch_size * plan.group.shards()) as u64;
+        let samples_per_minibatch = plan.group.of_all(setup.batch_size);
         // Versions count from 1 in each phase, so that every lane takes over the first one.
         let (slot, mut publisher) = Slot::new(PublishedWeights::of(learner.acting(), updates)?, 1);
         lanes.iter_mut().flatten().for_each(|lane| lane.version = 0);
@@ -133,7 +133,7 @@ impl OffPolicyLanes {
         limiter.returned(learned.unused_minibatches * samples_per_minibatch);
         let inserted = plan.agree(limiter.inserts())?.max(learned.env_steps);
         learner.advance(learned.env_steps, inserted)?;
-        pace.observe((inserted - pace.env_steps()) as usize);
+        pace.observe(inserted - pace.env_steps());
         pace.observed();
         let lost = shared.claimed().saturating_sub(limiter.inserts());
         if lost > 0 {

@@ -24,15 +24,13 @@ pub(super) struct Drawn {
     pub minibatches: usize,
     /// The env steps inserted before it was drawn.
     pub env_steps: u64,
-    /// The same as a share of the whole training, 0 to 1.
-    pub progress: f64,
     /// The learner's errors of the values, one for each sample: the replay's new priorities.
     pub errors: Vec<f32>,
 }
 
 impl Drawn {
     pub fn new(batch: Batch) -> Self {
-        Self { batch, minibatches: 0, env_steps: 0, progress: 0.0, errors: Vec::new() }
+        Self { batch, minibatches: 0, env_steps: 0, errors: Vec::new() }
     }
 }
 
@@ -120,7 +118,7 @@ impl ReplayThread<'_> {
     fn insert(&mut self, parcel: Parcel<Segment>) {
         let segment = parcel.content;
         (0..segment.steps()).for_each(|step| segment.insert(step, self.store));
-        self.limiter.inserted(self.shared.of_all(segment.env_steps()));
+        self.limiter.inserted(self.shared.group.of_all(segment.env_steps()));
         self.shared.samples_per_insert.set(self.limiter.ratio());
         self.shared.queue_depth.set(self.full.len() as f64);
         let now = self.shared.updates.load(Ordering::Relaxed);
@@ -140,8 +138,8 @@ impl ReplayThread<'_> {
                 return Ok(());
             }
             let env_steps = self.limiter.inserts();
-            drawn.progress = progress(env_steps, self.total_env_steps);
-            self.store.sample(minibatches, drawn.progress, &mut drawn.batch)?;
+            let progress = progress(env_steps, self.total_env_steps);
+            self.store.sample(minibatches, progress, &mut drawn.batch)?;
             (drawn.minibatches, drawn.env_steps) = (minibatches, env_steps);
             self.limiter.sampled(samples);
             self.shared.age.set(self.store.replay().age(&drawn.batch));

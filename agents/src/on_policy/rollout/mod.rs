@@ -378,26 +378,26 @@ impl Rollout {
     /// These entries of [`Rollout::learnable`] cut into parts of `share` entries. Their number is the same for
     /// every rollout, whatever there is to learn from: the last ones may be empty.
     pub fn parts<'r>(&self, order: &'r [usize], share: usize) -> Vec<&'r [usize]> {
-        let steps = if self.memory.is_some() {
-            self.shape.steps / self.shape.sequence_length
-        } else {
-            self.shape.steps
-        };
-        let count = (steps * self.shape.num_envs).div_ceil(share);
+        let together = if self.memory.is_some() { self.shape.sequence_length } else { 1 };
+        let count = (self.rows() / together).div_ceil(share);
         let bound = |place: usize| (place * share).min(order.len());
         (0..count).map(|place| &order[bound(place)..bound(place + 1)]).collect()
     }
 
-    /// The mean and the deviation of the advantages of each part over all shards of the group.
+    /// The mean and the deviation of the advantages of each part over all shards of the group; `None` for each
+    /// where there is one shard, whose minibatches have their own.
     ///
     /// # Errors
     /// When a shard is lost.
-    pub fn moments(&self, parts: &[&[usize]], group: &Group) -> Result<Vec<Moments>, AgentError> {
+    pub fn moments(&self, parts: &[&[usize]], group: &Group) -> Result<Vec<Option<Moments>>, AgentError> {
+        if group.is_alone() {
+            return Ok(vec![None; parts.len()]);
+        }
         let learned = parts.iter().map(|part| {
             let rows = self.gathered_rows(part).into_iter();
             rows.filter(|row| !self.resets[*row]).map(|row| self.advantages[row])
         });
-        moments_over_shards(group, learned)
+        Ok(moments_over_shards(group, learned)?.into_iter().map(Some).collect())
     }
 
     /// The number of entries of [`Rollout::learnable`] that make a minibatch of about so many rows: sequences
